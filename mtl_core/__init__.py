@@ -1,0 +1,40 @@
+"""Multi-task transfer: train, measure and compare, with or without a browser.
+
+Importing the package is cheap: PyTorch and pandas load when something needs them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mtl_core import optimizers, settings
+from mtl_core.config import RunConfig
+from mtl_core.errors import DataMissing, InputError, StoreError, TrainingDiverged
+
+if TYPE_CHECKING:
+    from mtl_core import analysis, factors, pareto
+    from mtl_core.training import Checkpoint, train
+
+__all__ = [
+    "Checkpoint",
+    "DataMissing",
+    "InputError",
+    "RunConfig",
+    "StoreError",
+    "TrainingDiverged",
+    "analysis",
+    "factors",
+    "optimizers",
+    "pareto",
+    "settings",
+    "train",
+]
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Checkpoint", "train"):
+        return getattr(import_module("mtl_core.training"), name)
+    if name in ("analysis", "factors", "pareto"):
+        return import_module(f"mtl_core.{name}")
+    raise AttributeError(f"module 'mtl_core' has no attribute {name!r}")
