@@ -1,6 +1,10 @@
 """Errors that a user can act on: one line that names the thing, the value and the way out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mtl_core.training.checkpoint import Checkpoint
 
 __all__ = ["DataMissing", "InputError", "StoreError", "TrainingDiverged", "unknown"]
 
@@ -18,7 +22,20 @@ class StoreError(InputError):
 
 
 class TrainingDiverged(RuntimeError):
-    """A training loss left the finite numbers. The rows measured before it stay valid."""
+    """A training loss left the finite numbers. The rows measured before it stay valid.
+
+    Args:
+        message: what diverged where, and what to change.
+        checkpoints: what was measured before it and not handed out yet.
+    """
+
+    def __init__(self, message: str, checkpoints: Sequence["Checkpoint"] = ()) -> None:
+        super().__init__(message, checkpoints)
+        self.message = message
+        self.checkpoints = checkpoints
+
+    def __str__(self) -> str:
+        return self.message
 
 
 def unknown(kind: str, value: object, choices: Iterable[str]) -> InputError:

@@ -1,0 +1,173 @@
+"""Trajectories at comparable training loss: the generalization gap (M24 §2).
+
+The gap is the difference in test metric between two trajectories at the same *full* training
+loss. Checkpoints never fall on the same loss, so metrics are read between them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mtl_core.analysis.replicas import replicas
+from mtl_core.analysis.significance import Comparison, compare
+
+__all__ = ["LOSS_FLOOR", "LossMatchedGap", "gap", "loss_matched", "metric_at_loss"]
+
+Array = npt.NDArray[np.float64]
+
+LOSS_FLOOR = 1e-6
+"""Losses are read as at least this much: a fitted training set can reach 0, which has no log."""
+
+
+@dataclass(frozen=True)
+class LossMatchedGap:
+    """Two curves at one training loss.
+
+    Attributes:
+        train_loss: the lowest that every seed of both curves has reached.
+        metrics: the curve's test metric there, one per seed in numerical order.
+        baseline_metrics: the baseline's.
+        comparison: their means, difference and verdict.
+    """
+
+    train_loss: float
+    metrics: tuple[float, ...]
+    baseline_metrics: tuple[float, ...]
+    comparison: Comparison
+
+
+def loss_matched(
+    trajectories: pd.DataFrame, task: str, *, points_per_decade: int = 20
+) -> pd.DataFrame:
+    """Test metric as a function of training loss: mean and ± 2 SD over each curve's seeds.
+
+    Levels lie on one geometric grid for all curves, anchored at loss 1 so that what is drawn
+    already stays in place while a run goes on; each curve also has the levels where it begins and
+    ends. A curve has a level only where all its seeds have reached it.
+
+    Args:
+        trajectories: tidy rows with a ``curve`` column.
+        task: the task whose rows are read.
+        points_per_decade: levels for each factor of ten in loss.
+
+    Returns:
+        ``curve, train_loss, metric_mean, metric_low, metric_high, seeds``, with falling loss
+        within a curve; one seed has a band of no width.
+    """
+    bands = [
+        _band(curve, list(seeds.values()), points_per_decade)
+        for curve, seeds in replicas(trajectories, task).items()
+    ]
+    bands = [band for band in bands if not band.empty]
+    if not bands:
+        columns = ["curve", "train_loss", "metric_mean", "metric_low", "metric_high", "seeds"]
+        return pd.DataFrame(columns=columns)
+    return pd.concat(bands, ignore_index=True)
+
+
+def gap(
+    trajectories: pd.DataFrame,
+    task: str,
+    curve: str,
+    baseline: str,
+    *,
+    higher_is_better: bool = True,
+) -> LossMatchedGap | None:
+    """The generalization gap at the lowest loss that every seed of both curves has reached.
+
+    None while there is no such loss: a curve has no rows, or one starts below where another is.
+    """
+    curves = replicas(trajectories, task)
+    ours = list(curves.get(curve, {}).values())
+    theirs = list(curves.get(baseline, {}).values())
+    reach = _common_reach(ours + theirs)
+    if not ours or not theirs or reach is None:
+        return None
+    _, lowest = reach
+    metrics = tuple(_read(seed, np.array([lowest])).item() for seed in ours)
+    baseline_metrics = tuple(_read(seed, np.array([lowest])).item() for seed in theirs)
+    comparison = compare(metrics, baseline_metrics, higher_is_better=higher_is_better)
+    return LossMatchedGap(lowest, metrics, baseline_metrics, comparison)
+
+
+def metric_at_loss(
+    train_loss: npt.ArrayLike, metric: npt.ArrayLike, levels: npt.ArrayLike
+) -> Array:
+    """The metric when one replica first got down to each loss level.
+
+    Reads along the running minimum of the loss, linearly in log loss.
+
+    Args:
+        train_loss: (T,), in step order.
+        metric: (T,), at the same checkpoints.
+        levels: (M,), losses above 0, in any order.
+
+    Returns:
+        (M,); NaN above the first loss and below the lowest.
+    """
+    losses, metrics = _records(np.asarray(train_loss, dtype=float), np.asarray(metric, dtype=float))
+    levels = np.asarray(levels, dtype=float)
+    if not losses.size:
+        return np.full(levels.shape, np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        read: Array = np.interp(
+            -np.log(levels), -np.log(losses), metrics, left=np.nan, right=np.nan
+        )
+    return read
+
+
+def _band(curve: str, seeds: list[pd.DataFrame], points_per_decade: int) -> pd.DataFrame:
+    reach = _common_reach(seeds)
+    if reach is None:
+        return pd.DataFrame()
+    highest, lowest = reach
+    first = np.floor(np.log10(highest) * points_per_decade)
+    last = np.ceil(np.log10(lowest) * points_per_decade)
+    grid = 10 ** (np.arange(first, last - 1, -1) / points_per_decade)
+    inside = grid[(grid < highest) & (grid > lowest)]
+    levels = np.array([highest, *inside, lowest] if lowest < highest else [lowest])
+    metrics = np.stack([_read(seed, levels) for seed in seeds])  # (seeds, levels)
+    mean = metrics.mean(axis=0)
+    spread = 2 * metrics.std(axis=0, ddof=1) if len(seeds) > 1 else np.zeros_like(mean)
+    return pd.DataFrame(
+        {
+            "curve": curve,
+            "train_loss": levels,
+            "metric_mean": mean,
+            "metric_low": mean - spread,
+            "metric_high": mean + spread,
+            "seeds": len(seeds),
+        }
+    )
+
+
+def _read(replica: pd.DataFrame, levels: Array) -> Array:
+    return metric_at_loss(replica["train_loss"], replica["test_metric"], levels)
+
+
+def _common_reach(seeds: list[pd.DataFrame]) -> tuple[float, float] | None:
+    """Highest and lowest loss that every one of these replicas passed through."""
+    passed = [
+        _records(
+            replica["train_loss"].to_numpy(dtype=float),
+            replica["test_metric"].to_numpy(dtype=float),
+        )[0]
+        for replica in seeds
+    ]
+    if not passed or any(losses.size == 0 for losses in passed):
+        return None
+    highest = float(min(losses[0] for losses in passed))
+    lowest = float(max(losses[-1] for losses in passed))
+    return (highest, lowest) if lowest <= highest else None
+
+
+def _records(train_loss: Array, metric: Array) -> tuple[Array, Array]:
+    """The checkpoints at which the loss was lower than ever before, as (losses, metrics)."""
+    known = np.isfinite(train_loss) & np.isfinite(metric)
+    losses = np.maximum(train_loss[known], LOSS_FLOOR)
+    metrics = metric[known]
+    before = np.concatenate([[np.inf], np.minimum.accumulate(losses)[:-1]])[: losses.size]
+    record = losses < before
+    return losses[record], metrics[record]

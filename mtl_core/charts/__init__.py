@@ -1,0 +1,20 @@
+"""Figures: trajectories in, ``altair`` chart out.
+
+A chart's specification depends on which curves and columns it shows and never on their rows, so a
+page can redraw it while a run is alive and the reader keeps zoom, hover and legend choice.
+"""
+
+from mtl_core.charts.generalization import generalization_alt, generalization_chart
+from mtl_core.charts.over_epochs import over_epochs_alt, over_epochs_chart
+from mtl_core.charts.palette import Curve, CurveKey, Kind, style_curves
+
+__all__ = [
+    "Curve",
+    "CurveKey",
+    "Kind",
+    "generalization_alt",
+    "generalization_chart",
+    "over_epochs_alt",
+    "over_epochs_chart",
+    "style_curves",
+]

@@ -1,0 +1,76 @@
+"""digits: FashionMTL's construction on 1,797 handwritten digits that come with the app."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mtl_core.settings.base import DataState, Preset, Setting, Split, Task, TaskData
+from mtl_core.settings.splits import balanced_order, cut, permuted_labels
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["SETTING"]
+
+FILE = Path(__file__).with_name("digits.npz")
+"""The UCI optical recognition test set as scikit-learn ships it, 8×8 images of 0–16."""
+
+_TRAIN, _VAL, _TEST = 400, 200, 298
+
+
+def _load(names: Sequence[str]) -> dict[str, TaskData]:
+    tasks = _tasks()
+    return {name: tasks[name] for name in names}
+
+
+@cache
+def _tasks() -> dict[str, TaskData]:
+    with np.load(FILE, allow_pickle=False) as archive:
+        images, labels = archive["images"], archive["labels"].astype(np.int64)
+    pieces = cut(balanced_order(images, labels), [_TRAIN, _TRAIN, _VAL, _VAL, _TEST, _TEST])
+    inputs = ((images.astype(np.float32) / 16 - 0.305) / 0.376)[:, None]
+
+    def halves(which: int, *, noisy: bool = False) -> TaskData:
+        splits = []
+        for piece in pieces[which::2]:
+            targets = permuted_labels(images[piece], labels[piece]) if noisy else labels[piece]
+            splits.append(Split(inputs[piece], targets))
+        return TaskData(*splits)
+
+    return {"digits1": halves(0), "digits2": halves(1), "noisy_digits": halves(1, noisy=True)}
+
+
+def _encoder(width: int) -> "nn.Module":
+    from mtl_core.settings.small_cnn import SmallCNN
+
+    return SmallCNN(width)
+
+
+_SIZES = {"classes": 10, "train_size": _TRAIN, "val_size": _VAL, "test_size": _TEST}
+
+SETTING = Setting(
+    name="digits",
+    title="Digits",
+    description=(
+        "1,797 handwritten 8×8 digits that come with the app, split in two halves. "
+        "digits2 is more data of the same kind; noisy_digits has digits2's images with their "
+        "labels shuffled, so there is nothing to learn from it but noise."
+    ),
+    tasks=(
+        Task("digits1", "Digits, first half", expected="helpful", **_SIZES),
+        Task("digits2", "Digits, second half", expected="helpful", **_SIZES),
+        Task("noisy_digits", "Digits, labels shuffled", expected="harmful", **_SIZES),
+    ),
+    default_target="digits1",
+    presets={
+        "quick": Preset(epochs=30, batch_size=32, lr=1e-3, width=8),
+        "standard": Preset(epochs=100, batch_size=32, lr=1e-3, width=16),
+        "paper": Preset(epochs=300, batch_size=32, lr=1e-3, width=32),
+    },
+    load=_load,
+    encoder=_encoder,
+    data_state=lambda: DataState("found", "comes with the app"),
+)

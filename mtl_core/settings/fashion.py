@@ -1,0 +1,85 @@
+"""fashion: FashionMTL (M24 §2.2, App. B), FashionMNIST split in two tasks and a noisy third."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mtl_core.errors import InputError
+from mtl_core.settings import sources
+from mtl_core.settings.base import Preset, Setting, Split, Task, TaskData
+from mtl_core.settings.splits import balanced_order, cut, permuted_labels
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["SETTING"]
+
+SOURCE = "fashion_mnist"
+_TRAIN, _VAL, _TEST = 25_000, 5_000, 5_000
+_MEAN, _STD = 0.286, 0.353  # of FashionMNIST's pixels
+
+
+def _load(names: Sequence[str]) -> dict[str, TaskData]:
+    path = sources.find(SOURCE)
+    tasks = _tasks(str(path), path.stat().st_mtime_ns)
+    return {name: tasks[name] for name in names}
+
+
+@lru_cache(maxsize=1)
+def _tasks(path: str, _modified: int) -> dict[str, TaskData]:
+    images, labels = sources.read(SOURCE)
+    if len(labels) < 2 * (_TRAIN + _VAL + _TEST):
+        raise InputError(
+            f"{path} holds {len(labels):,} images, not FashionMNIST's 70,000; replace the file"
+        )
+    pieces = cut(balanced_order(images, labels), [_TRAIN, _TRAIN, _VAL, _VAL, _TEST, _TEST])
+    scaled = ((images.astype(np.float32) / 255 - _MEAN) / _STD)[:, None]
+
+    splits = [Split(scaled[piece], labels[piece]) for piece in pieces]
+    noisy = [
+        Split(splits[i].inputs, permuted_labels(images[pieces[i]], labels[pieces[i]]))
+        for i in (1, 3, 5)
+    ]
+    return {
+        "fashion1": TaskData(*splits[0::2]),
+        "fashion2": TaskData(*splits[1::2]),
+        "noisy_fashion": TaskData(*noisy),
+    }
+
+
+def _encoder(width: int) -> "nn.Module":
+    from mtl_core.settings.lenet import LeNet
+
+    return LeNet(width)
+
+
+_SIZES = {"classes": 10, "train_size": _TRAIN, "val_size": _VAL, "test_size": _TEST}
+
+SETTING = Setting(
+    name="fashion",
+    title="FashionMTL",
+    description=(
+        "FashionMNIST's 70,000 clothing images, split in two halves as in the paper. fashion2 is "
+        "more data of the same kind; noisy_fashion has fashion2's images with their labels "
+        "shuffled, so there is nothing to learn from it but noise."
+    ),
+    tasks=(
+        Task("fashion1", "FashionMNIST, first half", expected="helpful", **_SIZES),
+        Task("fashion2", "FashionMNIST, second half", expected="helpful", **_SIZES),
+        Task("noisy_fashion", "FashionMNIST, labels shuffled", expected="harmful", **_SIZES),
+    ),
+    default_target="fashion1",
+    presets={
+        "quick": Preset(
+            epochs=10, batch_size=64, lr=1e-3, width=8, samples=2_500, held_out=2_000
+        ),
+        "standard": Preset(epochs=12, batch_size=128, lr=1e-3, width=16),
+        "paper": Preset(epochs=100, batch_size=128, lr=1e-3, width=16),
+    },
+    load=_load,
+    encoder=_encoder,
+    data_state=lambda: sources.state(SOURCE),
+    source=SOURCE,
+)

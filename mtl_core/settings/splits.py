@@ -1,0 +1,80 @@
+"""Splits that depend on the images alone: not on files, their order, seeds or library versions.
+
+The images of a data set are pooled and put in canonical order by a hash of their bytes, which is
+a fixed random permutation at the same time. So the official files and any re-split of the same
+images give the same tensors.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtl_core.settings.base import TaskData
+
+__all__ = ["balanced_order", "cut", "fingerprint", "permuted_labels"]
+
+_SALT = b"mtl-explorer split 1"
+_NOISE_SALT = b"mtl-explorer label noise 1"
+
+
+def balanced_order(images: NDArray[np.uint8], labels: NDArray[np.integer]) -> NDArray[np.intp]:
+    """Canonical order of a pool in which every run of examples is balanced over classes.
+
+    Each class is ordered by hash, then the classes take turns.
+
+    Args:
+        images: (N, ...) raw images of the pool.
+        labels: (N,) their classes.
+
+    Returns:
+        (N,) indices into the pool.
+    """
+    digests = _digests(images, _SALT)
+    by_hash = np.lexsort((labels, digests))
+    ordered = labels[by_hash]
+    turn = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        members = np.flatnonzero(ordered == label)
+        turn[members] = np.arange(len(members))
+    return by_hash[np.lexsort((ordered, turn))]
+
+
+def permuted_labels(
+    images: NDArray[np.uint8], labels: NDArray[np.integer]
+) -> NDArray[np.integer]:
+    """Labels permuted at random, once: the images get each other's labels.
+
+    Args:
+        images: (N, ...) raw images in canonical order; their bytes decide the permutation.
+        labels: (N,) true classes.
+    """
+    return labels[np.argsort(_digests(images, _NOISE_SALT), kind="stable")]
+
+
+def fingerprint(tasks: Mapping[str, TaskData]) -> str:
+    """16 hex digits of a hash of every example of ``tasks``, in order."""
+    total = hashlib.blake2b(digest_size=8)
+    for name in sorted(tasks):
+        total.update(name.encode())
+        for split in tasks[name]:
+            total.update(np.ascontiguousarray(split.inputs).data)
+            total.update(np.ascontiguousarray(split.targets).data)
+    return total.hexdigest()
+
+
+def cut(order: NDArray[np.intp], sizes: Sequence[int]) -> list[NDArray[np.intp]]:
+    """Consecutive pieces of ``order`` of the given sizes."""
+    ends = np.cumsum(sizes)
+    if ends[-1] > len(order):
+        raise ValueError(f"{ends[-1]} examples wanted of {len(order)}")
+    return [order[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+
+
+def _digests(images: NDArray[np.uint8], salt: bytes) -> NDArray[np.uint64]:
+    flat = np.ascontiguousarray(images).reshape(len(images), -1)
+    digests = b"".join(
+        hashlib.blake2b(row.data, digest_size=8, key=salt).digest() for row in flat
+    )
+    return np.frombuffer(digests, dtype=">u8").astype(np.uint64)

@@ -1,0 +1,311 @@
+"""Replicas: a stack of seeds of one config that trains and measures itself."""
+
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from mtl_core import optimizers, settings
+from mtl_core.config import RunConfig
+from mtl_core.errors import TrainingDiverged
+from mtl_core.training.batches import BatchStream
+from mtl_core.training.checkpoint import Checkpoint, State
+from mtl_core.training.network import Network
+from mtl_core.training.schedule import checkpoint_steps
+from mtl_core.trajectory import Row
+
+__all__ = ["Replicas", "advance"]
+
+_CHUNK = {"cpu": 500, "cuda": 10_000}
+"""Examples evaluated at once: on a CPU what stays in its cache, on a GPU what fills it."""
+
+
+def advance(
+    config: RunConfig,
+    seeds: tuple[int, ...],
+    state: State | None,
+    *,
+    device: str = "cpu",
+    slice_seconds: float = 0.0,
+) -> list[Checkpoint]:
+    """Train some replicas for about ``slice_seconds``, or to the end.
+
+    The result does not depend on where slices end, which process carries them out, or how many
+    replicas other processes train: on a CPU every replica is computed by a single thread.
+
+    Args:
+        state: where they stopped; None starts them.
+        slice_seconds: 0 goes on until the first measured step, and no further.
+
+    Returns:
+        The checkpoints on the way, at least one; the last one has the state.
+
+    Raises:
+        TrainingDiverged: with the checkpoints before it as its attribute ``checkpoints``.
+    """
+    with _single_thread(device):
+        replicas = Replicas(config, seeds, torch.device(device))
+        if state is not None:
+            replicas.restore(state)
+        due = set(checkpoint_steps(config))
+        measured: list[Checkpoint] = []
+        started = time.monotonic()
+        if state is None:
+            measured.append(replicas.checkpoint())
+        while replicas.step < config.steps:
+            if time.monotonic() - started >= slice_seconds and (measured or slice_seconds):
+                break
+            replicas.train_step()
+            if replicas.step in due:
+                try:
+                    measured.append(replicas.checkpoint())
+                except TrainingDiverged as error:
+                    raise TrainingDiverged(error.message, measured) from None
+        return [*measured, Checkpoint(seeds, replicas.step, (), replicas.state())]
+
+
+class Replicas:
+    """R replicas of ``config``, one per seed, on one device."""
+
+    def __init__(self, config: RunConfig, seeds: tuple[int, ...], device: torch.device) -> None:
+        self.config = config
+        self.seeds = seeds
+        self.step = 0
+        self.seconds = 0.0
+        self._device = device
+        self._network = Network(config, seeds, device)
+        self._method = optimizers.create(
+            config.optimizer, num_tasks=len(config.tasks), **dict(config.options)
+        )
+        self._optimizer = _base_optimizer(config, list(self._network.parameters.values()))
+        self._data = _resident(
+            config.setting, config.tasks, config.samples, config.held_out, str(device)
+        )
+        self._streams = [
+            [
+                BatchStream(seed, task, len(self._data[task].train[1]), config.batch_size)
+                for task in config.tasks
+            ]
+            for seed in seeds
+        ]
+
+    def train_step(self) -> None:
+        """One step of every replica along the method's combination of its task gradients."""
+        started = time.perf_counter()
+        inputs, targets = self._batches()
+        features = self._network.features(inputs, per_replica=True)
+
+        # The heads first: they take their own gradients as they are. What they pass down is
+        # weighted per task before it goes through the encoder, so K tasks cost one backward pass.
+        cut = features.detach().requires_grad_()
+        losses = torch.stack(
+            [
+                _per_example(self._network.logits(task, part), target).mean(dim=1)
+                for task, part, target in zip(
+                    self.config.tasks, cut.chunk(len(targets), dim=1), targets, strict=True
+                )
+            ],
+            dim=1,
+        )
+        heads = list(self._network.heads.values())
+        passed_down, *head_gradients = torch.autograd.grad(losses.sum(), [cut, *heads])
+        weights = self._method.weights(None, losses.detach())
+        passed_down *= weights.repeat_interleave(self.config.batch_size, dim=1).unsqueeze(2)
+        shared = list(self._network.shared.values())
+        gradients = torch.autograd.grad(features, shared, passed_down)
+
+        for parameter, gradient in zip(
+            [*shared, *heads], [*gradients, *head_gradients], strict=True
+        ):
+            parameter.grad = gradient
+        self._optimizer.step()
+        self.step += 1
+        self.seconds += time.perf_counter() - started
+
+    def checkpoint(self) -> Checkpoint:
+        """Measure every task of every replica where it stands.
+
+        Raises:
+            TrainingDiverged: when a training loss is not finite.
+        """
+        config = self.config
+        epoch = self.step / config.steps_per_epoch
+        measures = self._evaluate()
+        rows: list[Row] = []
+        for replica, seed in enumerate(self.seeds):
+            for task in config.tasks:
+                train_loss, val_metric, test_metric = measures[task][replica]
+                if not np.isfinite(train_loss):
+                    raise TrainingDiverged(
+                        f"training diverged: loss of {task!r} is {train_loss} at step {self.step} "
+                        f"(epoch {epoch:.3g}) of seed {seed} with {config.base_optimizer}, "
+                        f"lr {config.lr:g}; choose a smaller learning rate"
+                    )
+                rows.append(
+                    Row(
+                        setting=config.setting,
+                        run=config.run,
+                        optimizer=config.optimizer,
+                        seed=seed,
+                        task=task,
+                        role="target" if task == config.target else "auxiliary",
+                        step=self.step,
+                        epoch=epoch,
+                        train_loss=train_loss,
+                        val_metric=val_metric,
+                        test_metric=test_metric,
+                        sharpness=None,
+                        fisher_trace=None,
+                        gradient_covariance=None,
+                        gradient_similarity=None,
+                        seconds=self.seconds,
+                    )
+                )
+        return Checkpoint(self.seeds, self.step, tuple(rows))
+
+    def state(self) -> State:
+        """A copy of everything that changes while training."""
+        state: dict[str, np.ndarray] = {
+            "step": np.array(self.step),
+            "seconds": np.array(self.seconds),
+        }
+        for name, parameter in self._network.parameters.items():
+            state[f"parameter/{name}"] = parameter.detach().cpu().numpy().copy()
+            for key, value in self._optimizer.state[parameter].items():
+                if isinstance(value, Tensor):
+                    state[f"{key}/{name}"] = value.detach().cpu().numpy().copy()
+        return state
+
+    def restore(self, state: State) -> None:
+        """Go on from a ``state`` of the same config and seeds."""
+        self.step = int(state["step"])
+        self.seconds = float(state["seconds"])
+        for name, parameter in self._network.parameters.items():
+            with torch.no_grad():
+                parameter.copy_(torch.from_numpy(state[f"parameter/{name}"]))
+            for key in ("step", "exp_avg", "exp_avg_sq", "momentum_buffer"):
+                if f"{key}/{name}" in state:
+                    saved = torch.from_numpy(np.array(state[f"{key}/{name}"]))
+                    self._optimizer.state[parameter][key] = saved.to(self._device)
+
+    def _batches(self) -> tuple[Tensor, list[Tensor]]:
+        """(R, K·B, ...) inputs, tasks side by side, and (R, B) targets per task."""
+        inputs, targets = [], []
+        for k, task in enumerate(self.config.tasks):
+            order = np.stack([streams[k].batch(self.step) for streams in self._streams])
+            index = torch.from_numpy(order).to(self._device, non_blocking=True)
+            images, labels = self._data[task].train
+            inputs.append(images[index])
+            targets.append(labels[index])
+        return (inputs[0] if len(inputs) == 1 else torch.cat(inputs, dim=1)), targets
+
+    @torch.inference_mode()
+    def _evaluate(self) -> dict[str, list[tuple[float, float, float]]]:
+        """Per task and replica: full training loss, validation metric, test metric."""
+        found: dict[str, dict[str, tuple[Tensor, Tensor]]] = {t: {} for t in self.config.tasks}
+        for split in ("train", "val", "test"):
+            # Tasks on the same images, such as fashion2 and its noisy twin, are encoded once.
+            sharing: dict[int, list[str]] = {}
+            for task in self.config.tasks:
+                images, _ = getattr(self._data[task], split)
+                sharing.setdefault(images.data_ptr(), []).append(task)
+            for tasks in sharing.values():
+                for task, sums in self._evaluate_split(tasks, split).items():
+                    found[task][split] = sums
+        return {
+            task: list(
+                zip(
+                    splits["train"][0].tolist(),
+                    splits["val"][1].tolist(),
+                    splits["test"][1].tolist(),
+                    strict=True,
+                )
+            )
+            for task, splits in found.items()
+        }
+
+    def _evaluate_split(
+        self, tasks: Sequence[str], split: str
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """Mean loss and accuracy, (R,) each, of tasks that share their inputs."""
+        images, _ = getattr(self._data[tasks[0]], split)
+        chunk = _CHUNK.get(self._device.type, 500)
+        zero = torch.zeros(len(self.seeds), dtype=torch.float64, device=self._device)
+        loss = {task: zero.clone() for task in tasks}
+        correct = {task: zero.clone() for task in tasks}
+        for start in range(0, len(images), chunk):
+            part = slice(start, start + chunk)
+            features = self._network.features(images[part], per_replica=False)
+            for task in tasks:
+                _, labels = getattr(self._data[task], split)
+                target = labels[part].expand(len(self.seeds), -1)
+                logits = self._network.logits(task, features)
+                loss[task] += _per_example(logits, target).sum(dim=1)
+                correct[task] += (logits.argmax(dim=2) == target).sum(dim=1)
+        return {task: (loss[task] / len(images), correct[task] / len(images)) for task in tasks}
+
+
+@dataclass(frozen=True)
+class _ResidentTask:
+    """A task's splits as (inputs, targets) tensors on the device."""
+
+    train: tuple[Tensor, Tensor]
+    val: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor]
+
+
+@lru_cache(maxsize=4)
+def _resident(
+    setting: str,
+    tasks: tuple[str, ...],
+    samples: int | None,
+    held_out: int | None,
+    device: str,
+) -> dict[str, _ResidentTask]:
+    """The data of a config where it is needed, so that a batch is one gather."""
+
+    def tensors(inputs: np.ndarray, targets: np.ndarray) -> tuple[Tensor, Tensor]:
+        return torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device)
+
+    resident = {}
+    for name, data in settings.get(setting).load(tasks).items():
+        train, val, test = data.train.first(samples), data.val.first(held_out), data.test.first(held_out)
+        resident[name] = _ResidentTask(
+            tensors(train.inputs, train.targets),
+            tensors(val.inputs, val.targets),
+            tensors(test.inputs, test.targets),
+        )
+    return resident
+
+
+def _per_example(logits: Tensor, targets: Tensor) -> Tensor:
+    """(R, N, C), (R, N) -> (R, N) cross-entropy in nats."""
+    return cross_entropy(logits.flatten(0, 1), targets.reshape(-1), reduction="none").view(
+        targets.shape
+    )
+
+
+def _base_optimizer(config: RunConfig, parameters: list[Tensor]) -> torch.optim.Optimizer:
+    """Elementwise rules, so stacked replicas move as separate ones would."""
+    if config.base_optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=config.lr, fused=True)
+    momentum = 0.9 if config.base_optimizer == "momentum" else 0.0
+    return torch.optim.SGD(parameters, lr=config.lr, momentum=momentum)
+
+
+@contextmanager
+def _single_thread(device: str):
+    """On a CPU, sums in one order: results that do not depend on the number of cores."""
+    threads = torch.get_num_threads()
+    if device == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
