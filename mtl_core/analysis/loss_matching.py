@@ -57,7 +57,7 @@ def loss_matched(
         within a curve; one seed has a band of no width.
     """
     bands = [
-        _band(curve, list(seeds.values()), points_per_decade)
+        _band(curve, seeds, points_per_decade)
         for curve, seeds in replicas(trajectories, task).items()
     ]
     bands = [band for band in bands if not band.empty]
@@ -80,8 +80,8 @@ def gap(
     None while there is no such loss: a curve has no rows, or one starts below where another is.
     """
     curves = replicas(trajectories, task)
-    ours = list(curves.get(curve, {}).values())
-    theirs = list(curves.get(baseline, {}).values())
+    ours = curves.get(curve, [])
+    theirs = curves.get(baseline, [])
     reach = _common_reach(ours + theirs)
     if not ours or not theirs or reach is None:
         return None

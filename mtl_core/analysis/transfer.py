@@ -31,8 +31,8 @@ def transfer(
         None while a curve has no checkpoint to be compared.
     """
     curves = replicas(trajectories, task)
-    ours = list(curves.get(curve, {}).values())
-    theirs = list(curves.get(baseline, {}).values())
+    ours = curves.get(curve, [])
+    theirs = curves.get(baseline, [])
     if not ours or not theirs:
         return None
     horizon = min(float(replica["epoch"].max()) for replica in ours + theirs)

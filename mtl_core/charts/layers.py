@@ -1,32 +1,17 @@
-"""The layers that charts of curves share: band, mean line, points, and what the mouse meets."""
+"""What charts of curves share: bands, mean lines, points, hover, legend and zoom."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import altair as alt
 import pandas as pd
 
+from mtl_core.charts.legend import MARKERS, curve_legend
 from mtl_core.charts.palette import Curve
 
-__all__ = ["banded_curves"]
+__all__ = ["banded_curves", "dimmed", "stroke"]
 
-# Paths in units of a point's radius, as Vega scales symbols.
-MARKERS = {
-    "circle": "M1,0A1,1,0,1,1,-1,0A1,1,0,1,1,1,0Z",
-    "triangle-up": "M0,-1.2L1.2,0.9L-1.2,0.9Z",
-    "triangle-down": "M0,1.2L1.2,-0.9L-1.2,-0.9Z",
-    "square": "M-0.9,-0.9L0.9,-0.9L0.9,0.9L-0.9,0.9Z",
-    "diamond": "M0,-1.3L1.1,0L0,1.3L-1.1,0Z",
-    "cross": "M-1.2,-0.4L-0.4,-0.4L-0.4,-1.2L0.4,-1.2L0.4,-0.4L1.2,-0.4L1.2,0.4L0.4,0.4L0.4,1.2"
-    "L-0.4,1.2L-0.4,0.4L-1.2,0.4Z",
-    "triangle-right": "M1.2,0L-0.9,1.2L-0.9,-1.2Z",
-    "triangle-left": "M-1.2,0L0.9,1.2L0.9,-1.2Z",
-}
-LEGEND_LINE = "M-4.5,0L4.5,0"
-LEGEND_RADIUS = 3.5  # pixels
-LEGEND_SAMPLE = 9 * LEGEND_RADIUS  # pixels, the length of LEGEND_LINE
-LEGEND_CHARACTER = 6.6  # pixels, a generous mean over proportional fonts of 12 px
-LEGEND_GAP = 18  # pixels between entries
+PICK = "pick"
+ZOOM = "zoom"
 
 
 def banded_curves(
@@ -35,77 +20,131 @@ def banded_curves(
     curves: Sequence[Curve],
     *,
     x: alt.X,
-    y: alt.Y,
-    tooltip: list[alt.Tooltip],
+    y_scale: alt.Scale,
+    y_axis: alt.Axis,
+    tooltip: Sequence[alt.Tooltip],
     name: str,
     height: int,
     background: Sequence[alt.Chart] = (),
 ) -> alt.LayerChart:
-    """Mean lines with their bands, points on top, a legend below, zoom and legend choice.
+    """Mean lines with their bands, points on top, a legend below; zoom, hover and legend choice.
+
+    The data sets of layers must differ in their columns: Streamlit takes two of equal bytes for
+    one, and rebuilds the chart when they part, as two empty ones would.
 
     Args:
-        lines: ``curve``, the field of x, ``low``, ``high`` and the field of y.
-        points: ``curve``, the fields of x and y and whatever the tooltip names.
+        lines: ``curve``, the field of x, and ``value, low, high``.
+        points: ``curve``, the field of x, ``value``, and what the tooltip names.
         curves: what is drawn, in legend order; also those without rows.
-        x: the shared horizontal encoding, with its scale and axis.
-        y: the shared vertical encoding, with its scale and axis.
+        x: the horizontal encoding, with its scale and axis.
+        y_scale: the vertical scale.
+        y_axis: the vertical axis.
         tooltip: what hovering a point tells.
-        name: of the chart; its views are named after it.
-        height: of the plot in pixels, axis and legend not counted.
-        background: layers below everything else.
+        name: of the view that holds the selections, so that Altair does not name it by its data.
+        height: of the plot in pixels; axis and legend come on top of it.
+        background: layers below everything else, which have data of their own.
     """
-    # Rows cannot tell Vega a dash or a path, so points carry the name of their shape; it also makes
-    # the two data sets differ when both are empty, without which Streamlit takes them for one.
     points = points.assign(shape=points["curve"].map({c.label: c.shape for c in curves}))
-    # Selections live on one layer: repeated in several, Vega refuses the duplicate signals.
-    pick = alt.selection_point(name="pick", fields=["curve"], bind="legend")
-    zoom = alt.selection_interval(
-        name="zoom",
-        bind="scales",
-        # A pinch or Ctrl + wheel; a bare wheel goes on scrolling the page.
-        zoom="wheel![event.ctrlKey || event.metaKey]",
-    )
-    line_x = alt.X(**{**_arguments(x), "shorthand": x.shorthand})
+    y = alt.Y("value:Q", scale=y_scale, axis=y_axis)
     band = (
         alt.Chart(lines)
-        .mark_area(clip=True, tooltip=False)
+        .mark_area(clip=True)
         .encode(
-            x=line_x,
-            y=_band_edge(y, "low"),
-            y2=alt.Y2("high"),
-            fill=_fill(curves, legend=None),
-            opacity=_dimmed(pick, 0.16, 0.03),
+            x=x,
+            y=alt.Y("low:Q", scale=y_scale, axis=y_axis),
+            y2=alt.Y2(field="high"),
+            fill=_fill(curves),
+            opacity=dimmed(0.2, 0.03),
         )
     )
     line = (
         alt.Chart(lines)
-        .mark_line(clip=True, strokeWidth=2, strokeJoin="round", tooltip=False)
+        .mark_line(clip=True, strokeWidth=2.25, strokeJoin="round")
         .encode(
-            x=line_x,
+            x=x,
             y=y,
-            stroke=_stroke(curves, legend=None),
-            strokeDash=_dash(curves, legend=None),
-            opacity=_dimmed(pick, 1.0, 0.12),
+            stroke=stroke(curves),
+            strokeDash=_dash(curves),
+            opacity=dimmed(1.0, 0.12),
         )
     )
     marks = (
         alt.Chart(points)
-        .mark_point(clip=True, filled=True, size=34, tooltip=False)
+        # An expression, not an encoding: legends merge only where a channel has a single field.
+        .mark_point(clip=True, filled=True, size=48, shape=alt.ExprRef("datum.shape"))
+        .encode(x=x, y=y, fill=_fill(curves), opacity=dimmed(1.0, 0.12))
+    )
+    hover = _hover(points, curves, x, y, tooltip).properties(name=f"{name}_hover")
+    return alt.LayerChart(
+        layer=[*background, band, line, marks, hover],
+        width="container",
+        height=height,
+        # The legend takes the rows it needs without squeezing the plot.
+        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+    )
+
+
+def stroke(curves: Sequence[Curve]) -> alt.Stroke:
+    """Curve to line colour."""
+    return alt.Stroke("curve:N", scale=_colours(curves), legend=curve_legend(curves))
+
+
+def dimmed(chosen: float, others: float) -> alt.OpacityValue:
+    """The opacity of a curve that the legend picks (all, while it picks none) and of the others."""
+    return alt.OpacityValue(others, condition={"param": PICK, "value": chosen})
+
+
+def _hover(
+    points: pd.DataFrame,
+    curves: Sequence[Curve],
+    x: alt.X,
+    y: alt.Y,
+    tooltip: Sequence[alt.Tooltip],
+) -> alt.Chart:
+    """Unseen points, larger than the seen ones, that answer the mouse and carry the legend.
+
+    Selections live in this layer alone: Vega refuses the signals of a second definition.
+    """
+    paths = [MARKERS[curve.shape] for curve in curves]
+    pick = alt.selection_point(name=PICK, fields=["curve"], bind="legend")
+    # A pinch or Ctrl + wheel; a bare wheel goes on scrolling the page.
+    zoom = alt.selection_interval(
+        name=ZOOM, bind="scales", zoom="wheel![event.ctrlKey || event.metaKey]"
+    )
+    chart: alt.Chart = (
+        alt.Chart(points)
+        .mark_point(clip=True, filled=True, size=220, opacity=0)
         .encode(
             x=x,
             y=y,
-            fill=_fill(curves, legend=None),
-            shape=alt.Shape("shape:N", scale=None, legend=None),
-            opacity=_dimmed(pick, 1.0, 0.12),
+            fill=_fill(curves),
+            stroke=stroke(curves),
+            strokeDash=_dash(curves),
+            shape=alt.Shape(
+                "curve:N",
+                scale=alt.Scale(domain=_labels(curves), range=paths),
+                legend=curve_legend(curves),
+            ),
+            tooltip=list(tooltip),
         )
+        .add_params(pick, zoom)
     )
-    return (
-        alt.layer(*background, band, line, marks, _hover(points, curves, x, y, tooltip, pick, zoom, name))
-        .properties(
-            name=name,
-            width="container",
-            height=height,
-            # The legend may take as many rows as it needs without squeezing the plot.
-            autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-        )
-    )
+    return chart
+
+
+def _colours(curves: Sequence[Curve]) -> alt.Scale:
+    return alt.Scale(domain=_labels(curves), range=[curve.colour for curve in curves])
+
+
+def _fill(curves: Sequence[Curve]) -> alt.Fill:
+    return alt.Fill("curve:N", scale=_colours(curves), legend=curve_legend(curves))
+
+
+def _dash(curves: Sequence[Curve]) -> alt.StrokeDash:
+    dashes = [list(curve.dash) for curve in curves]
+    scale = alt.Scale(domain=_labels(curves), range=dashes)
+    return alt.StrokeDash("curve:N", scale=scale, legend=curve_legend(curves))
+
+
+def _labels(curves: Sequence[Curve]) -> list[str]:
+    return [curve.label for curve in curves]

@@ -1,0 +1,17 @@
+"""The app: page config and navigation. Run with ``streamlit run app.py``."""
+
+import streamlit as st
+
+st.set_page_config(page_title="Multi-task transfer", page_icon=":material/hub:", layout="wide")
+
+st.navigation(
+    {
+        "Explore": [
+            st.Page(
+                "pages/overview.py", title="Overview", icon=":material/show_chart:", default=True
+            ),
+            st.Page("pages/what_if.py", title="What if", icon=":material/experiment:"),
+        ],
+    },
+    position="top",
+).run()

@@ -1,0 +1,252 @@
+"""The command line. A request that cannot be carried out costs one line and exit code 2."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mtl_core import factors, optimizers, settings
+from mtl_core.config import BASE_OPTIMIZERS, RunConfig
+from mtl_core.errors import InputError, TrainingDiverged, unknown
+
+__all__ = ["command_line", "main"]
+
+PRESETS = ("quick", "standard", "paper")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out one command.
+
+    Returns:
+        0; 1 when training failed after it had begun; 2 for a request that cannot be carried out.
+    """
+    try:
+        options = _parser().parse_args(arguments)
+        command: Callable[[argparse.Namespace], int] = options.command
+        return command(options)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except TrainingDiverged as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+
+
+def command_line(config: RunConfig, preset: str = "quick", out: str = "out") -> str:
+    """The ``python -m mtl_core run`` line that repeats a run."""
+    plain = RunConfig.from_preset(config.setting, preset, target=config.target)
+    words = ["python -m mtl_core run", f"--setting {config.setting}", f"--target {config.target}"]
+    if config.auxiliaries:
+        words += [f"--aux {' '.join(config.auxiliaries)}", f"--optimizer {config.optimizer}"]
+        words += [f"--option {name}={value}" for name, value in config.options]
+    words += [f"--preset {preset}"]
+    for name, flag in _BUDGET.items():
+        value = getattr(config, name)
+        if value != getattr(plain, name):
+            words.append(f"{flag} {'all' if value is None else format(value)}")
+    words += [f"--seeds {' '.join(map(str, config.seeds))}", f"--out {out}"]
+    return " ".join(words)
+
+
+_BUDGET = {
+    "base_optimizer": "--base-optimizer",
+    "lr": "--lr",
+    "batch_size": "--batch-size",
+    "epochs": "--epochs",
+    "samples": "--samples",
+    "held_out": "--held-out",
+    "width": "--width",
+    "early_checkpoints": "--early-checkpoints",
+}
+"""Fields of RunConfig that a preset sets, and the flags that override them."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see `{self.prog} --help`")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m mtl_core", description="Multi-task transfer, measured.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+    run = commands.add_parser("run", help="train one config and write its trajectory")
+    run.set_defaults(command=_run)
+    run.add_argument("--setting", required=True, help=", ".join(settings.names()))
+    run.add_argument("--target", help="default: the setting's first task")
+    run.add_argument("--aux", nargs="*", default=[], help="auxiliary tasks; none: single-task")
+    run.add_argument("--optimizer", default="umtg", help=", ".join(optimizers.names()))
+    run.add_argument("--option", action="append", default=[], metavar="NAME=VALUE")
+    run.add_argument("--preset", default="standard", help=", ".join(PRESETS))
+    run.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    run.add_argument("--factors", nargs="*", default=[], help="factors to measure")
+    run.add_argument("--base-optimizer", help=", ".join(BASE_OPTIMIZERS))
+    run.add_argument("--lr", type=float)
+    run.add_argument("--batch-size", type=int)
+    run.add_argument("--epochs", type=int)
+    run.add_argument("--samples", type=_count, help="training examples per task, or all")
+    run.add_argument("--held-out", type=_count, help="validation and test examples, or all")
+    run.add_argument("--width", type=int, help="channels of the encoder's first layer")
+    run.add_argument("--early-checkpoints", type=int, help="log-spaced, inside the first epoch")
+    run.add_argument("--device", choices=["cpu", "cuda"])
+    run.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+    precompute = commands.add_parser("precompute", help="train a grid of configs into artifacts")
+    precompute.set_defaults(command=_precompute)
+    precompute.add_argument("plan", type=Path, metavar="PLAN.toml")
+    precompute.add_argument("--backend", default="loky", choices=["loky"])
+    precompute.add_argument("--jobs", type=int, help="processes; default: one per core")
+    precompute.add_argument("--out", type=Path, metavar="DIR", help="default: cache/")
+
+    listing = commands.add_parser("list", help="what there is")
+    listing.set_defaults(command=_list)
+    listing.add_argument("what", choices=["settings", "optimizers", "runs"])
+
+    doctor = commands.add_parser("doctor", help="device, data, store")
+    doctor.set_defaults(command=_doctor)
+
+    download = commands.add_parser("download", help="fetch a public data set")
+    download.set_defaults(command=_download)
+    download.add_argument("name", metavar="DATASET")
+    return parser
+
+
+def _count(text: str) -> int | str:
+    return text if text == "all" else int(text)
+
+
+def _run(options: argparse.Namespace) -> int:
+    for name in options.factors:
+        if name not in factors.names():
+            raise unknown("factor", name, factors.names() or ["(none yet)"])
+    given = {name: getattr(options, name) for name in _BUDGET}
+    changes: dict[str, Any] = {
+        name: None if value == "all" else value
+        for name, value in given.items()
+        if value is not None
+    }
+    if options.target is not None:
+        changes["target"] = options.target
+    config = RunConfig.from_preset(
+        options.setting,
+        options.preset,
+        auxiliaries=tuple(options.aux),
+        optimizer=options.optimizer,
+        options=tuple(map(_option, options.option)),
+        seeds=tuple(options.seeds),
+        **changes,
+    )
+
+    from mtl_core.runs import artifacts
+    from mtl_core.runs.frames import to_frame
+    from mtl_core.training import train
+    from mtl_core.training.train import best_device
+
+    device = options.device or best_device()
+    info = artifacts.provenance(config, device)
+    artifacts.check_writable(options.out)
+    started = time.monotonic()
+    rows = []
+    steps = dict.fromkeys(config.seeds, 0)
+    try:
+        for checkpoint in train(config, device=device):
+            rows += checkpoint.rows
+            steps |= dict.fromkeys(checkpoint.seeds, checkpoint.step)
+            _progress(sum(steps.values()), config.steps * len(steps), started)
+    except TrainingDiverged as error:
+        info["error"] = str(error)
+        raise
+    finally:
+        print(file=sys.stderr)
+        if rows:
+            info["duration_seconds"] = round(time.monotonic() - started, 1)
+            artifacts.write(options.out, config, to_frame(rows), info)
+            print(options.out)
+    return 0
+
+
+def _option(text: str) -> tuple[str, bool | int | float | str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise InputError(f"optimizer option {text!r} is not NAME=VALUE")
+    if value in ("true", "false"):
+        return name, value == "true"
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            continue
+    return name, value
+
+
+def _progress(done: int, total: int, started: float) -> None:
+    if not sys.stderr.isatty():
+        return
+    spent = time.monotonic() - started
+    left = spent * (total - done) / max(done, 1)
+    print(f"\r{done / total:4.0%}  {left:5.0f} s left", end="", file=sys.stderr, flush=True)
+
+
+def _precompute(options: argparse.Namespace) -> int:
+    from mtl_core.runs import precompute
+    from mtl_core.runs.artifacts import cache_dir
+
+    return precompute.precompute(
+        precompute.read_plan(options.plan), options.out or cache_dir(), jobs=options.jobs
+    )
+
+
+def _list(options: argparse.Namespace) -> int:
+    if options.what == "settings":
+        for setting in map(settings.get, settings.names()):
+            tasks = ", ".join(task.name for task in setting.tasks)
+            print(f"{setting.name:12} data {setting.data_state().state:13} {tasks}")
+    elif options.what == "optimizers":
+        for name in optimizers.names():
+            print(name)
+    else:
+        from mtl_core.runs import Store
+
+        for record in Store().runs():
+            config = record.config
+            share = record.steps_done / record.steps_total
+            print(
+                f"{record.id}  {record.state:9} {share:4.0%}  {config.setting} {config.target} "
+                f"{config.run}  lr {config.lr:g}  epochs {config.epochs}  "
+                f"seeds {' '.join(map(str, config.seeds))}"
+            )
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from mtl_core.runs import Store, artifacts
+    from mtl_core.runs.launch import worker_alive
+    from mtl_core.training.pool import cores
+    from mtl_core.training.train import best_device
+
+    print(f"device     {best_device()}, {cores()} CPU cores")
+    for setting in map(settings.get, settings.names()):
+        state = setting.data_state()
+        print(f"data       {setting.name}: {state.state}, {state.message}")
+    found, problems = artifacts.scan()
+    print(f"artifacts  {len(found)} in {artifacts.cache_dir()}")
+    for problem in problems:
+        print(f"           skipped: {problem}")
+    store = Store()
+    if store.notice:
+        print(f"store      {store.notice}")
+    print(f"store      {store.health()}")
+    print(f"worker     {'running' if worker_alive(store) else 'none; the app starts one'}")
+    return 0
+
+
+def _download(options: argparse.Namespace) -> int:
+    from mtl_core.settings import sources
+
+    print(sources.download(options.name))
+    return 0

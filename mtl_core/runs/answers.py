@@ -1,0 +1,126 @@
+"""Answers: what is known of a run already, from the shipped artifacts or the store."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from mtl_core.config import RunConfig
+from mtl_core.errors import InputError
+from mtl_core.runs import artifacts
+from mtl_core.runs.artifacts import Artifact
+from mtl_core.runs.store import RunRecord, Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Answer", "Answers"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All that is known of a run.
+
+    Args:
+        source: ``artifact`` (shipped), ``store`` (trained here, or being trained), or ``none``.
+    """
+
+    config: RunConfig
+    source: Literal["artifact", "store", "none"]
+    record: RunRecord | None = None
+    artifact: Artifact | None = None
+
+    @property
+    def state(self) -> str:
+        """``done`` or the state of the run in the store; ``new`` when nobody asked before."""
+        if self.artifact is not None:
+            return "done"
+        return self.record.state if self.record else "new"
+
+    @property
+    def active(self) -> bool:
+        """Whether it is queued or running."""
+        return self.artifact is None and self.record is not None and self.record.active
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """Where the numbers come from: device, versions, data fingerprint."""
+        if self.artifact is not None:
+            return self.artifact.manifest
+        return self.record.info if self.record else {}
+
+
+class Answers:
+    """Looks runs up, artifacts first.
+
+    Args:
+        store: runs of this machine; None when the store cannot be used.
+        shipped: artifacts by run id.
+    """
+
+    def __init__(self, store: Store | None, shipped: Mapping[str, Artifact]) -> None:
+        self.store = store
+        self.shipped = shipped
+
+    def find(self, config: RunConfig) -> Answer:
+        """What is known of a run."""
+        if artifact := self.shipped.get(config.id):
+            return Answer(config, "artifact", artifact=artifact)
+        if self.store and (record := self.store.get(config.id)):
+            return Answer(config, "store", record=record)
+        return Answer(config, "none")
+
+    def find_id(self, run: str) -> Answer | None:
+        """What is known of the run with this id; None when nobody here has heard of it."""
+        if artifact := self.shipped.get(run):
+            return Answer(artifact.config, "artifact", artifact=artifact)
+        if self.store and (record := self.store.get(run)):
+            return Answer(record.config, "store", record=record)
+        return None
+
+    def trajectory(self, answer: Answer) -> "pd.DataFrame":
+        """Its rows so far."""
+        if answer.artifact is not None:
+            return answer.artifact.trajectory()
+        if answer.record is not None and self.store is not None:
+            return self.store.trajectory(answer.config.id)
+        from mtl_core.runs.frames import to_frame
+
+        return to_frame([])
+
+    def estimate_seconds(self, config: RunConfig) -> float | None:
+        """How long a run may take here, from the last finished run of its setting; None if unknown.
+
+        Scaled by the work: examples trained on, plus a third of the examples evaluated.
+        """
+        if self.store is None:
+            return None
+        for record in self.store.runs("done"):
+            if record.config.setting == config.setting and record.seconds > 0:
+                return record.seconds * _work(config) / _work(record.config)
+        return None
+
+
+def other_data(answer: Answer) -> str | None:
+    """A line to show when an artifact was made on other data than this machine has."""
+    made_on = answer.manifest.get("data_fingerprint")
+    try:
+        here = artifacts.data_fingerprint(answer.config)
+    except InputError:
+        return None
+    if made_on in (None, here):
+        return None
+    return f"made on other data (fingerprint {made_on}) than this machine has ({here})"
+
+
+def _work(config: RunConfig) -> float:
+    from mtl_core import settings
+    from mtl_core.training.schedule import checkpoint_steps
+
+    setting = settings.get(config.setting)
+    evaluated = 0
+    for task in map(setting.task, config.tasks):
+        held_out = config.held_out or task.val_size
+        evaluated += (config.samples or task.train_size) + held_out + (config.held_out or task.test_size)
+    trained = config.steps * config.batch_size * len(config.tasks)
+    measured = len(checkpoint_steps(config)) * evaluated
+    return (trained + measured / 3) * len(config.seeds) * config.width

@@ -1,0 +1,27 @@
+"""Rows as a DataFrame."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from mtl_core.trajectory import COLUMNS, Row
+
+__all__ = ["to_frame"]
+
+_TYPES = {"setting": "str", "run": "str", "optimizer": "str", "task": "str", "role": "str"} | {
+    "seed": "int64",
+    "step": "int64",
+}
+
+
+def to_frame(rows: Iterable[Row]) -> pd.DataFrame:
+    """A tidy table with the columns of ``trajectory.COLUMNS``, also for no rows at all.
+
+    Ordered by seed, step and role, the target first; what was not measured is NaN.
+    """
+    frame = pd.DataFrame(list(rows), columns=list(COLUMNS))
+    types = {name: _TYPES.get(name, "float64") for name in COLUMNS}
+    ordered = frame.astype(types).sort_values(
+        ["seed", "step", "role", "task"], ascending=[True, True, False, True]
+    )
+    return ordered.reset_index(drop=True)

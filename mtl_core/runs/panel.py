@@ -1,0 +1,85 @@
+"""A panel: the runs that a page shows together, with their rows and how they compare."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mtl_core.config import RunConfig
+from mtl_core.runs.answers import Answer, Answers
+from mtl_core.runs.question import label
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mtl_core.analysis import Comparison, LossMatchedGap
+
+__all__ = ["Panel", "Shown", "build"]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A run on the panel, under the name of its curve."""
+
+    label: str
+    answer: Answer
+    pinned: bool
+
+    @property
+    def config(self) -> RunConfig:
+        return self.answer.config
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Runs on one setting and target, the single-task baseline first.
+
+    Attributes:
+        shown: the baseline, the current run if it has auxiliaries, then the pins.
+        elsewhere: pinned runs on another setting or target, which are not drawn.
+        trajectories: tidy rows of all shown runs with the column ``curve``.
+    """
+
+    shown: tuple[Shown, ...]
+    elsewhere: tuple[Answer, ...]
+    trajectories: "pd.DataFrame"
+
+    @property
+    def baseline(self) -> Shown:
+        """Single-task learning with the current budget."""
+        return self.shown[0]
+
+    @property
+    def current(self) -> Shown:
+        """What the question asks for; the baseline itself when there are no auxiliaries."""
+        return next((one for one in self.shown[1:] if not one.pinned), self.baseline)
+
+    def transfer(self, one: Shown) -> "Comparison | None":
+        """ΔE of a shown run over the panel's baseline, so far."""
+        from mtl_core import analysis
+
+        return analysis.transfer(
+            self.trajectories, one.config.target, one.label, self.baseline.label
+        )
+
+    def gap(self, one: Shown) -> "LossMatchedGap | None":
+        """The gap of a shown run over the panel's baseline at comparable training loss, so far."""
+        from mtl_core import analysis
+
+        return analysis.gap(self.trajectories, one.config.target, one.label, self.baseline.label)
+
+
+def build(config: RunConfig, pins: Sequence[Answer], answers: Answers) -> Panel:
+    """The panel of a question and the runs pinned beside it."""
+    import pandas as pd
+
+    current = list(dict.fromkeys([config.baseline, config]))
+    shown = [Shown(label(each), answers.find(each), pinned=False) for each in current]
+    elsewhere = []
+    for pin in pins:
+        if (pin.config.setting, pin.config.target) != (config.setting, config.target):
+            elsewhere.append(pin)
+        elif pin.config not in current:
+            shown.append(Shown(label(pin.config, config), pin, pinned=True))
+    tables = [answers.trajectory(one.answer).assign(curve=one.label) for one in shown]
+    filled = [table for table in tables if len(table)] or tables[:1]
+    return Panel(tuple(shown), tuple(elsewhere), pd.concat(filled, ignore_index=True))

@@ -1,0 +1,517 @@
+"""What if …? A target, its auxiliaries, and what they do to it, live."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from mtl_core import InputError, RunConfig, optimizers, settings
+from mtl_core.charts import Curve, over_epochs_alt, over_epochs_chart
+from mtl_core.cli import command_line
+from mtl_core.config import BASE_OPTIMIZERS
+from mtl_core.runs import downloads, panel
+from mtl_core.runs.answers import Answer, Answers, other_data
+from mtl_core.runs.launch import tend
+from mtl_core.runs.panel import Panel, Shown
+from mtl_core.runs.question import MOST_PINS, Question, label, parse_seeds
+from pages import _common
+
+TICK_SECONDS = 1.0
+
+
+def main() -> None:
+    question = _question()
+    answers = _common.answers()
+    if answers.store is not None:
+        # The worker starts with the page, so that Run does not wait for it.
+        tend(answers.store)
+    with st.sidebar:
+        _controls(question, answers)
+    st.title(_title(question))
+    for problem in st.session_state.pop("problems", []):
+        st.warning(problem, icon=":material/link_off:")
+    try:
+        config = question.config
+    except InputError as error:
+        st.error(f"{error}", icon=":material/error:")
+        return
+    shown = panel.build(config, _pins(question, answers), answers)
+    _actions(question, shown, answers)
+    active = any(one.answer.active for one in shown.shown)
+    # The run list is fixed for the fragment; only what is known of the runs changes.
+    st.fragment(_answer, run_every=TICK_SECONDS if active else None)(question, answers, active)
+
+
+# The question: kept in the session, written to the URL, changed by callbacks only.
+
+
+def _question() -> Question:
+    query = st.query_params.to_dict()
+    if "question" not in st.session_state or (query and query != st.session_state.get("query")):
+        if query:
+            st.session_state.question, st.session_state.problems = Question.from_query(query)
+        else:
+            st.session_state.question = Question.default()
+    question: Question = st.session_state.question
+    _to_url(question)
+    return question
+
+
+def _to_url(question: Question) -> None:
+    query = question.to_query()
+    if st.query_params.to_dict() != query:
+        st.query_params.from_dict(query)
+    st.session_state.query = query
+
+
+def _ask(**changes: Any) -> None:
+    st.session_state.question = replace(st.session_state.question, **changes)
+    _to_url(st.session_state.question)
+
+
+def _title(question: Question) -> str:
+    if question.auxiliaries:
+        others = " and ".join(question.auxiliaries)
+        return f"What if {question.target} is trained together with {others}?"
+    return f"What does {question.target} reach alone?"
+
+
+def _controls(question: Question, answers: Answers) -> None:
+    setting = settings.get(question.setting)
+    st.subheader("The question")
+    _widget("setting", question.setting)
+    st.selectbox(
+        "Setting",
+        settings.names(),
+        key="wi_setting",
+        format_func=lambda name: settings.get(name).title,
+        on_change=lambda: _ask_setting(st.session_state.wi_setting),
+        help=setting.description,
+    )
+    _widget("target", question.target)
+    st.selectbox(
+        "Target task",
+        [task.name for task in setting.tasks],
+        key="wi_target",
+        on_change=_ask_target,
+        help="The task whose generalization is watched.",
+    )
+    st.caption("Auxiliary tasks, trained along with it")
+    for task in setting.tasks:
+        if task.name != question.target:
+            _widget(f"aux_{task.name}", task.name in question.auxiliaries)
+            st.toggle(
+                task.name,
+                key=f"wi_aux_{task.name}",
+                on_change=_toggle_auxiliary,
+                args=(task.name,),
+                help=task.title,
+            )
+    _widget("preset", question.preset)
+    st.segmented_control(
+        "Budget",
+        list(setting.presets),
+        key="wi_preset",
+        required=True,
+        on_change=lambda: _ask(preset=st.session_state.wi_preset, overrides={}),
+        help="quick: seconds on two CPU cores. standard: a coffee. paper: the paper's sizes, "
+        "for a GPU.",
+    )
+    _widget("seeds", " ".join(map(str, question.seeds)))
+    st.text_input(
+        "Seeds",
+        key="wi_seeds",
+        on_change=_ask_seeds,
+        help="One network each; a seed varies initialisation and batch order, never the split.",
+    )
+    if problem := st.session_state.pop("seeds_problem", None):
+        st.error(problem)
+    _hyperparameters(question, setting)
+    _pinned(question, answers)
+    store_device = answers.store.worker() if answers.store else None
+    st.caption(f"Trains on: {store_device['title']}" if store_device else "Starting the worker …")
+
+
+def _hyperparameters(question: Question, setting: settings.Setting) -> None:
+    preset = setting.preset(question.preset)
+    changed = len(question.overrides) + (question.optimizer != "umtg")
+    title = f"Hyperparameters ({changed} changed)" if changed else "Hyperparameters"
+    with st.expander(title):
+        _widget("optimizer", question.optimizer)
+        st.selectbox(
+            "Multi-task optimizer",
+            optimizers.names(),
+            key="wi_optimizer",
+            on_change=lambda: _ask(optimizer=st.session_state.wi_optimizer),
+            help="How task gradients are combined. UMTG, the paper's baseline, is their sum.",
+        )
+        _field("base_optimizer", question, "adam", st.selectbox, "Optimizer", list(BASE_OPTIMIZERS))
+        number = st.number_input
+        _field("lr", question, preset.lr, number, "Learning rate", format="%.5g", step=1e-3)
+        _field("batch_size", question, preset.batch_size, number, "Batch size per task", step=1)
+        _field("epochs", question, preset.epochs, number, "Epochs of the target", step=1)
+        every = {"step": 100, "placeholder": "all"}
+        _field("samples", question, preset.samples, number, "Training examples per task", **every)
+        _field("held_out", question, preset.held_out, number, "Held-out examples", **every)
+        _field("width", question, preset.width, number, "Encoder width", step=1)
+
+
+def _field(
+    name: str, question: Question, usual: Any, widget: Any, title: str, *words: Any, **more: Any
+) -> None:
+    """One of RunConfig's fields; it counts as changed when it differs from the preset's value."""
+    value = question.overrides.get(name, usual)
+    _widget(name, value)
+
+    def ask() -> None:
+        found = st.session_state[f"wi_{name}"]
+        others = {k: v for k, v in st.session_state.question.overrides.items() if k != name}
+        _ask(overrides=others if found == usual else others | {name: found})
+
+    if widget is st.number_input:
+        more["value"] = value
+        st.session_state.pop(f"wi_{name}", None) if value is None else None
+        more.pop("value") if value is not None else None
+    widget(title, *words, key=f"wi_{name}", on_change=ask, **more)
+
+
+def _widget(name: str, value: object) -> None:
+    """Widgets show the question; it is the only state there is."""
+    st.session_state[f"wi_{name}"] = value
+
+
+def _ask_setting(name: str) -> None:
+    st.session_state.question = replace(
+        Question.default(name), pins=st.session_state.question.pins
+    )
+    _to_url(st.session_state.question)
+
+
+def _ask_target() -> None:
+    target = st.session_state.wi_target
+    kept = (name for name in st.session_state.question.auxiliaries if name != target)
+    _ask(target=target, auxiliaries=tuple(kept))
+
+
+def _toggle_auxiliary(task: str) -> None:
+    question: Question = st.session_state.question
+    chosen = {*question.auxiliaries} ^ {task}
+    order = [one.name for one in settings.get(question.setting).tasks]
+    _ask(auxiliaries=tuple(name for name in order if name in chosen))
+
+
+def _ask_seeds() -> None:
+    try:
+        _ask(seeds=parse_seeds(st.session_state.wi_seeds))
+    except InputError as error:
+        st.session_state.seeds_problem = str(error)
+
+
+def _pins(question: Question, answers: Answers) -> list[Answer]:
+    found = []
+    for run in question.pins:
+        answer = answers.find_id(run)
+        if answer is None:
+            st.warning(f"The pinned run {run} is not in this store; it is not shown.")
+        else:
+            found.append(answer)
+    return found
+
+
+def _pinned(question: Question, answers: Answers) -> None:
+    names = {}
+    for run in question.pins:
+        answer = answers.find_id(run)
+        names[run] = f"{answer.config.target} {label(answer.config)}" if answer else f"unknown {run}"
+    if names:
+        _widget("pins", list(names))
+        st.multiselect(
+            "Pinned curves",
+            list(names),
+            key="wi_pins",
+            format_func=lambda run: names[run],
+            on_change=lambda: _ask(pins=tuple(st.session_state.wi_pins)),
+        )
+
+
+# What can be done about it.
+
+
+def _actions(question: Question, shown: Panel, answers: Answers) -> None:
+    asked = [one for one in shown.shown if not one.pinned]
+    active = [one for one in asked if one.answer.active]
+    missing = [one for one in asked if one.answer.state in ("new", "failed", "cancelled")]
+    ready = _data_ready(question) if missing else True
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if active:
+            if st.button("Stop", icon=":material/stop:", type="primary"):
+                for one in active:
+                    answers.store.cancel(one.config.id)  # type: ignore[union-attr]
+                st.rerun()
+        elif missing:
+            resume = any(one.answer.state != "new" for one in missing)
+            if st.button(
+                "Resume" if resume else "Run",
+                icon=":material/play_arrow:",
+                type="primary",
+                disabled=not (ready and answers.store),
+            ):
+                _run(missing, answers)
+        else:
+            st.button("Run", icon=":material/check:", disabled=True)
+        _pin_button(question, shown)
+        _share(question, shown)
+        st.caption(_status(asked, missing, answers))
+
+
+def _run(missing: Sequence[Shown], answers: Answers) -> None:
+    assert answers.store is not None
+    try:
+        for one in missing:
+            answers.store.submit(one.config)
+    except InputError as error:
+        st.error(str(error))
+        return
+    tend(answers.store)
+    st.rerun()
+
+
+def _status(asked: Sequence[Shown], missing: Sequence[Shown], answers: Answers) -> str:
+    if any(one.answer.active for one in asked):
+        return "It goes on when this tab is closed; the link brings you back to it."
+    if missing:
+        estimates = [answers.estimate_seconds(one.config) for one in missing]
+        replicas = sum(len(one.config.seeds) for one in missing)
+        about = f", about {_duration(sum(filter(None, estimates)))}" if all(estimates) else ""
+        return f"{replicas} networks to train{about}"
+    shipped = all(one.answer.artifact is not None for one in asked)
+    return "Answered already: " + (
+        "these runs ship with the app." if shipped else "these runs are in the store."
+    )
+
+
+def _pin_button(question: Question, shown: Panel) -> None:
+    run = shown.current.config.id
+    if run in question.pins:
+        st.button(
+            "Unpin",
+            icon=":material/keep_off:",
+            on_click=lambda: _ask(pins=tuple(pin for pin in question.pins if pin != run)),
+        )
+    else:
+        st.button(
+            "Pin",
+            icon=":material/keep:",
+            disabled=shown.current.answer.state == "new" or len(question.pins) >= MOST_PINS,
+            help="Keeps this curve on the chart while you ask for others.",
+            on_click=lambda: _ask(pins=(*question.pins, run)),
+        )
+
+
+def _share(question: Question, shown: Panel) -> None:
+    with st.popover("Export", icon=":material/ios_share:"):
+        st.caption("The address of this page is the whole question; share it as it is.")
+        st.download_button(
+            "Shown trajectories as CSV",
+            shown.trajectories.to_csv(index=False),
+            file_name="trajectories.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        st.caption("The same run on the command line:")
+        st.code(command_line(shown.current.config, question.preset), language="bash", wrap_lines=True)
+
+
+def _data_ready(question: Question) -> bool:
+    """Whether the setting's data is here; if not, what to do about it."""
+    setting = settings.get(question.setting)
+    state = setting.data_state()
+    if state.state == "found":
+        return True
+    st.warning(state.message, icon=":material/database_off:")
+    if setting.source is not None:
+        _download(setting.source)
+    return False
+
+
+def _download(source: str) -> None:
+    current = downloads.progress(source)
+    if current is None or not current.running:
+        if current is not None and current.error:
+            st.error(current.error)
+        if st.button("Download", icon=":material/download:"):
+            downloads.start(source)
+            st.rerun()
+        return
+
+    @st.fragment(run_every=TICK_SECONDS)
+    def bar() -> None:
+        now = downloads.progress(source)
+        if now is None or not now.running:
+            st.rerun()
+        st.progress(now.share, text=f"Downloading … {now.share:.0%}")
+
+    bar()
+
+
+# The answer, which grows while its runs are carried out.
+
+
+def _answer(question: Question, answers: Answers, was_active: bool) -> None:
+    if answers.store is not None and was_active:
+        tend(answers.store)
+    pins = [answer for run in question.pins if (answer := answers.find_id(run))]
+    shown = panel.build(question.config, pins, answers)
+    if was_active and not any(one.answer.active for one in shown.shown):
+        st.rerun()
+    styled = _common.curves(shown)
+    _progress(shown)
+    _cards(shown)
+    _common.hero(shown, styled, per_seed=question.per_seed, key="wi_hero")
+    _over_epochs(shown, styled)
+    _widget("per_seed", question.per_seed)
+    st.toggle(
+        "Show every seed",
+        key="wi_per_seed",
+        on_change=lambda: _ask(per_seed=st.session_state.wi_per_seed),
+    )
+    _table(shown)
+    with st.expander("What the words mean", icon=":material/menu_book:"):
+        st.markdown(_common.GLOSSARY)
+
+
+def _progress(shown: Panel) -> None:
+    for one in shown.shown:
+        record = one.answer.record
+        if record is None or one.answer.artifact is not None:
+            continue
+        share = record.steps_done / record.steps_total
+        if record.state == "queued":
+            place = "next" if record.place == 1 else f"at place {record.place}"
+            st.progress(share, text=f"**{one.label}** waits in the queue, {place}")
+        elif record.state == "running":
+            st.progress(share, text=f"**{one.label}** trains, {share:.0%}{_left(record)}")
+        elif record.state == "failed":
+            st.error(f"{one.label}: {record.error}", icon=":material/error:")
+        elif record.state == "cancelled":
+            st.info(f"{one.label} was stopped at {share:.0%}; its points stay.")
+
+
+def _left(record: Any) -> str:
+    if not record.steps_done or record.started_at is None:
+        return ""
+    spent = record.seconds + (record.heartbeat or record.started_at) - record.started_at
+    left = spent * (record.steps_total - record.steps_done) / record.steps_done
+    return f", about {_duration(left)} left"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _cards(shown: Panel) -> None:
+    one = shown.current
+    transfer, columns = shown.transfer(one), st.columns(4)
+    if one is shown.baseline:
+        transfer = None
+    columns[0].metric(
+        "Transfer ΔE",
+        _common.points(transfer.delta if transfer else None),
+        border=True,
+        **_common.verdict(transfer),
+    )
+    gap = shown.gap(one) if one is not shown.baseline else None
+    columns[1].metric(
+        "Gap at equal loss, now",
+        _common.points(gap.comparison.delta if gap else None),
+        border=True,
+        help="The generalization gap at the lowest training loss that all seeds of both runs "
+        "have reached.",
+        **_common.verdict(gap.comparison if gap else None),
+    )
+    latest = _latest(shown, one)
+    columns[2].metric(
+        "Test accuracy E",
+        "–" if latest is None else f"{latest['test_metric']:.1%}",
+        delta="no checkpoint yet" if latest is None else f"after {latest['epoch']:.3g} epochs",
+        delta_color="gray",
+        delta_arrow="off",
+        border=True,
+    )
+    columns[3].metric(
+        "Training loss L",
+        "–" if latest is None else f"{latest['train_loss']:.3g}",
+        delta="no checkpoint yet" if latest is None else "whole training set",
+        delta_color="gray",
+        delta_arrow="off",
+        border=True,
+    )
+
+
+def _latest(shown: Panel, one: Shown) -> pd.Series | None:
+    """Means over seeds at the last step that all of them have reached."""
+    rows = shown.trajectories
+    rows = rows[(rows["curve"] == one.label) & (rows["task"] == one.config.target)]
+    if set(rows["seed"]) != set(one.config.seeds):
+        return None
+    step = rows.groupby("seed")["step"].max().min()
+    return rows[rows["step"] == step][["epoch", "train_loss", "test_metric"]].mean()
+
+
+def _over_epochs(shown: Panel, styled: Sequence[Curve]) -> None:
+    target = shown.baseline.config.target
+    titles = {"train_loss": "training loss L", "test_metric": _common.METRIC}
+    for column, (name, title) in zip(st.columns(2), titles.items(), strict=True):
+        chart = over_epochs_chart(
+            shown.trajectories,
+            styled,
+            column=name,
+            task=target,
+            title=title,
+            log_y=name == "train_loss",
+            value_format="%" if name == "test_metric" else ".3~g",
+            name=f"wi_{name}",
+        )
+        column.altair_chart(
+            chart,
+            key=f"wi_chart_{name}",
+            alt=over_epochs_alt(styled, task=target, title=title),
+        )
+
+
+def _table(shown: Panel) -> None:
+    rows = []
+    for one in shown.shown:
+        comparable = one.config.baseline == shown.baseline.config and one is not shown.baseline
+        transfer = shown.transfer(one) if comparable else None
+        gap = shown.gap(one) if comparable else None
+        rows.append(
+            {
+                "curve": one.label,
+                "pinned": one.pinned,
+                "state": one.answer.state,
+                "transfer ΔE": _common.points(transfer.delta if transfer else None),
+                "ΔE is": transfer.verdict if transfer else "–",
+                "gap at equal loss": _common.points(gap.comparison.delta if gap else None),
+                "gap is": gap.comparison.verdict if gap else "–",
+                "at loss": f"{gap.train_loss:.3g}" if gap else "–",
+                "source": "shipped" if one.answer.artifact else "this store",
+                "run": one.config.id,
+            }
+        )
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="wi_table")
+    st.caption(
+        "Transfer and gap are measured against a single task of the same budget; a pinned curve of "
+        "another budget has none here."
+    )
+    for one in shown.shown:
+        if one.answer.artifact and (line := other_data(one.answer)):
+            st.warning(f"{one.label}: {line}")
+    for answer in shown.elsewhere:
+        st.caption(f"Not drawn: {answer.config.target} {label(answer.config)}, another question.")
+
+
+main()

@@ -1,0 +1,87 @@
+"""Trajectories as a page has them, at any moment of a run, and what Streamlit sends of a chart."""
+
+import io
+import json
+import math
+from collections.abc import Callable
+
+import altair as alt
+import pandas as pd
+import pytest
+import vl_convert
+from PIL import Image
+
+from mtl_core.charts import Curve, CurveKey, style_curves
+
+
+@pytest.fixture
+def curves() -> list[Curve]:
+    return style_curves(
+        [
+            CurveKey("single task", "stl"),
+            CurveKey("+ digits2", "helpful"),
+            CurveKey("+ noisy_digits", "harmful"),
+        ]
+    )
+
+
+@pytest.fixture
+def trajectories() -> Callable[..., pd.DataFrame]:
+    """The first ``checkpoints`` of a run; seed 2 lags one behind."""
+
+    def make(checkpoints: int, *, seeds: int = 3, curves: list[str] | None = None) -> pd.DataFrame:
+        names = curves or ["single task", "+ digits2", "+ noisy_digits"]
+        rows = [
+            {
+                "curve": name,
+                "seed": seed,
+                "task": "digits1",
+                "step": 10 * step,
+                "epoch": step / 2,
+                "train_loss": 2.3 * 0.8**step * (1 + 0.01 * seed),
+                "val_metric": 0.9 - 0.8 * 0.8**step,
+                "test_metric": 0.9 - 0.8 * 0.8**step + 0.01 * seed - 0.02 * place,
+                "sharpness": 0.1 * math.sqrt(step) if step % 2 else None,
+            }
+            for place, name in enumerate(names)
+            for seed in range(seeds)
+            for step in range(checkpoints - (seed == 2))
+        ]
+        return pd.DataFrame(rows)
+
+    return make
+
+
+@pytest.fixture
+def skeleton() -> Callable[[alt.LayerChart], str]:
+    """A chart's specification as Streamlit 1.67 compares it from tick to tick.
+
+    Rows are left out and data sets are named by their order, where equal ones count as one.
+    """
+
+    def strip(chart: alt.LayerChart) -> str:
+        names: list[str] = []
+
+        def place(data: pd.DataFrame) -> dict[str, str]:
+            content = data.to_csv()  # columns too, as in Arrow
+            if content not in names:
+                names.append(content)
+            return {"name": f"data {names.index(content)}"}
+
+        alt.data_transformers.register("place", place)
+        with alt.data_transformers.enable("place"):
+            return json.dumps(chart.to_dict())
+
+    return strip
+
+
+@pytest.fixture
+def picture() -> Callable[..., Image.Image]:
+    """A chart, rendered by Vega at a width in pixels."""
+
+    def render(chart: alt.LayerChart, width: int = 600) -> Image.Image:
+        spec = chart.to_dict() | {"width": width}
+        spec["config"] = {"background": "white"}
+        return Image.open(io.BytesIO(vl_convert.vegalite_to_png(json.dumps(spec)))).convert("RGB")
+
+    return render
