@@ -2,16 +2,12 @@
 
 import streamlit as st
 
-st.set_page_config(page_title="Multi-task transfer", page_icon=":material/hub:", layout="wide")
+st.set_page_config(page_title="Multi-task transfer", page_icon="docs/icon.png", layout="wide")
 
 st.navigation(
-    {
-        "Explore": [
-            st.Page(
-                "pages/overview.py", title="Overview", icon=":material/show_chart:", default=True
-            ),
-            st.Page("pages/what_if.py", title="What if", icon=":material/experiment:"),
-        ],
-    },
+    [
+        st.Page("pages/overview.py", title="Overview", icon=":material/show_chart:", default=True),
+        st.Page("pages/what_if.py", title="What if", icon=":material/experiment:"),
+    ],
     position="top",
 ).run()

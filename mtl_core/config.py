@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
@@ -66,7 +66,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         setting = settings.get(self.setting)
         target = setting.task(self.target)
-        chosen = {setting.task(name).name for name in self.auxiliaries}
+        chosen = {setting.task(name).name for name in _sequence("auxiliaries", self.auxiliaries)}
         if target.name in chosen:
             raise InputError(
                 f"target {target.name!r} is among its own auxiliaries; choose other auxiliaries"
@@ -98,6 +98,8 @@ class RunConfig:
         if self.held_out is not None:
             most = min(min(task.val_size, task.test_size) for task in tasks)
             self._set("held_out", _whole("held-out examples", self.held_out, 1, most))
+            if self.held_out == most == max(max(t.val_size, t.test_size) for t in tasks):
+                self._set("held_out", None)
         train_size = self.samples or smallest
         if self.batch_size > train_size:
             raise InputError(
@@ -122,7 +124,7 @@ class RunConfig:
         version = values.pop("version", CONFIG_VERSION)
         if version != CONFIG_VERSION:
             raise InputError(f"config version {version!r} is not {CONFIG_VERSION}; train it anew")
-        if extra := sorted(set(values) - known):
+        if extra := sorted(map(str, set(values) - known)):
             raise unknown("config field", extra[0], sorted(known))
         if missing := {"setting", "target"} - set(values):
             raise InputError(f"a run's config lacks {sorted(missing)[0]!r}")
@@ -184,23 +186,37 @@ class RunConfig:
         object.__setattr__(self, name, value)
 
 
-def _options(options: object) -> dict[str, Option]:
+def _options(options: Any) -> dict[str, Option]:
     try:
-        pairs = dict(options)  # type: ignore[call-overload]
+        pairs: dict[str, Option] = dict(options)
     except (TypeError, ValueError):
         raise InputError(f"optimizer options {options!r} are not name-value pairs") from None
     for name, value in pairs.items():
         if not isinstance(name, str) or not isinstance(value, (bool, int, float, str)):
             raise InputError(f"optimizer option {name!r}={value!r} is not a number, word or flag")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"optimizer option {name!r}={value!r} must be finite")
+        if name == "num_tasks":
+            raise InputError("optimizer option 'num_tasks' follows from the tasks; leave it out")
     return pairs
 
 
 def _positive(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InputError(f"{name} {value!r} is not a number")
-    if not (math.isfinite(value) and value > 0):
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not (math.isfinite(number) and number > 0):
         raise InputError(f"{name} {value!r} must be a finite number above 0")
-    return float(value)
+    return number
+
+
+def _sequence(name: str, values: object) -> tuple[Any, ...]:
+    if isinstance(values, (str, Mapping)) or not isinstance(values, Iterable):
+        raise InputError(f"{name} {values!r} must be a list")
+    return tuple(values)
 
 
 def _whole(name: str, value: object, least: int, most: int | None = None) -> int:
@@ -212,10 +228,10 @@ def _whole(name: str, value: object, least: int, most: int | None = None) -> int
     return value
 
 
-def _seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
-    if not seeds:
+def _seeds(seeds: object) -> tuple[int, ...]:
+    checked = [_whole("seed", seed, 0, 2**31 - 1) for seed in _sequence("seeds", seeds)]
+    if not checked:
         raise InputError("no seeds; give at least one, such as 0 1 2")
-    checked = [_whole("seed", seed, 0, 2**31 - 1) for seed in seeds]
     if len(set(checked)) < len(checked):
         raise InputError(f"seeds {' '.join(map(str, checked))} repeat; give each once")
     if len(checked) > 64:

@@ -17,12 +17,12 @@ def main() -> None:
         settings.names(),
         key="overview_setting",
         bind="query-params",
-        default=settings.names()[0],
+        default="fashion",
         required=True,
         format_func=lambda name: settings.get(name).title,
         label_visibility="collapsed",
     )
-    setting = settings.get(name or settings.names()[0])
+    setting = settings.get(name or "fashion")
     panel, preset = _panel(setting, answers)
     if panel is None:
         st.info(f"No artifact of {setting.title} ships with this copy. Train one on What if.")

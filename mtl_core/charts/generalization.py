@@ -10,7 +10,7 @@ import altair as alt
 import pandas as pd
 
 from mtl_core.analysis import LOSS_FLOOR, loss_matched, mean_band
-from mtl_core.charts.axes import axis, log_axis, log_scale
+from mtl_core.charts.axes import as_error, axis, error_axis, log_axis, log_scale
 from mtl_core.charts.layers import banded_curves, dimmed, stroke
 from mtl_core.charts.palette import Curve
 
@@ -39,7 +39,8 @@ def generalization_chart(
         curves: which curves are drawn and how, also those without rows yet.
         task: whose loss and metric are shown.
         metric_title: of the y axis.
-        metric_format: ``%`` for a share such as accuracy, else a d3 format for hovering.
+        metric_format: ``%`` for a share such as accuracy, whose error then lies on a logarithmic
+            scale; else a d3 format for hovering.
         per_seed: whether each seed gets a faint line of its own.
         height: of the plot in pixels, without axis and legend.
         name: of the chart, unique on its page.
@@ -50,14 +51,18 @@ def generalization_chart(
         scale=log_scale(reverse=True),
         axis=log_axis("x", X_TITLE, grid=False),
     )
-    y_scale = alt.Scale(zero=False, nice=True, padding=6)
-    share = metric_format == "%"
-    y_axis = axis(metric_title, share=share, grid=True)
-    digits = ".1%" if share else metric_format
-    seeds = _seed_lines(shown, curves, x, y_scale, y_axis)
+    lines, points, seed_rows = _lines(shown, task), _points(shown, task), _seed_rows(shown)
+    if metric_format == "%":
+        lines = as_error(lines, ["value", "low", "high"])
+        points, seed_rows = as_error(points, ["value"]), as_error(seed_rows, ["value"])
+        y_scale, y_axis, digits = log_scale(reverse=True), error_axis(metric_title, grid=True), ".1%"
+    else:
+        y_scale = alt.Scale(zero=False, nice=True, padding=6)
+        y_axis, digits = axis(metric_title, grid=True), metric_format
+    seeds = _seed_lines(seed_rows, curves, x, y_scale, y_axis)
     return banded_curves(
-        _lines(shown, task),
-        _points(shown, task),
+        lines,
+        points,
         curves,
         x=x,
         y_scale=y_scale,
@@ -67,7 +72,7 @@ def generalization_chart(
             alt.Tooltip("epoch:Q", title="epoch", format=".3~g"),
             alt.Tooltip("step:Q", title="step", format=",d"),
             alt.Tooltip("train_loss:Q", title="training loss L", format=".3~g"),
-            alt.Tooltip("value:Q", title=metric_title, format=digits),
+            alt.Tooltip("metric:Q", title=metric_title, format=digits),
             alt.Tooltip("spread:Q", title="± 2 SD", format=digits),
             alt.Tooltip("seeds:Q", title="seeds", format="d"),
         ],
@@ -103,20 +108,25 @@ def _points(shown: pd.DataFrame, task: str) -> pd.DataFrame:
     band = mean_band(shown, task, columns=["train_loss", "test_metric"])
     band["train_loss"] = band["train_loss"].clip(lower=LOSS_FLOOR)
     band["spread"] = band["test_metric_high"] - band["test_metric"]
-    band = band.rename(columns={"test_metric": "value"})
-    return band[["curve", "step", "epoch", "train_loss", "value", "spread", "seeds"]]
+    band = band.rename(columns={"test_metric": "metric"})
+    band["value"] = band["metric"]
+    return band[["curve", "step", "epoch", "train_loss", "value", "metric", "spread", "seeds"]]
+
+
+def _seed_rows(shown: pd.DataFrame) -> pd.DataFrame:
+    columns = ["curve", "seed", "step", "train_loss", "test_metric"]
+    rows = shown.reindex(columns=columns).rename(columns={"test_metric": "value"})
+    rows["train_loss"] = rows["train_loss"].clip(lower=LOSS_FLOOR)
+    return rows
 
 
 def _seed_lines(
-    shown: pd.DataFrame,
+    rows: pd.DataFrame,
     curves: Sequence[Curve],
     x: alt.X,
     y_scale: alt.Scale,
     y_axis: alt.Axis,
 ) -> alt.Chart:
-    columns = ["curve", "seed", "step", "train_loss", "test_metric"]
-    rows = shown.reindex(columns=columns).rename(columns={"test_metric": "value"})
-    rows["train_loss"] = rows["train_loss"].clip(lower=LOSS_FLOOR)
     chart: alt.Chart = (
         alt.Chart(rows)
         .mark_line(clip=True, strokeWidth=0.8, strokeJoin="round")

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from mtl_core.analysis import LOSS_FLOOR, mean_band
-from mtl_core.charts.axes import axis, log_axis, log_scale
+from mtl_core.charts.axes import as_error, axis, error_axis, log_axis, log_scale
 from mtl_core.charts.layers import banded_curves
 from mtl_core.charts.palette import Curve
 
@@ -38,30 +38,37 @@ def over_epochs_chart(
         title: of the y axis.
         log_y: whether y is logarithmic; a band that would reach 0 or below then stops at a tenth
             of its mean.
-        value_format: ``%`` for a share such as accuracy, else a d3 format for hovering.
+        value_format: ``%`` for a share such as accuracy, whose error then lies on a logarithmic
+            scale; else a d3 format for hovering.
         height: of the plot in pixels, without axis and legend.
         name: of the chart, unique on its page.
     """
     band = _band(trajectories, curves, column, task, log_y)
-    share = value_format == "%"
-    digits = ".1%" if share else value_format
-    linear = alt.Scale(zero=False, nice=True, padding=6)
+    digits = value_format
+    if value_format == "%":
+        band = as_error(band, ["value", "low", "high"])
+        y_scale, y_axis, digits = log_scale(reverse=True), error_axis(title, grid=True), ".1%"
+    elif log_y:
+        y_scale, y_axis = log_scale(), log_axis("y", title, grid=True)
+    else:
+        y_scale = alt.Scale(zero=False, nice=True, padding=6)
+        y_axis = axis(title, grid=True)
     return banded_curves(
         band[["curve", "epoch", "value", "low", "high"]],
-        band[["curve", "step", "epoch", "value", "spread", "seeds"]],
+        band[["curve", "step", "epoch", "value", "measured", "spread", "seeds"]],
         curves,
         x=alt.X(
             "epoch:Q",
             scale=alt.Scale(type="sqrt", nice=False, padding=10),
             axis=axis("epoch (√ scale)", grid=False),
         ),
-        y_scale=log_scale() if log_y else linear,
-        y_axis=log_axis("y", title, grid=True) if log_y else axis(title, share=share, grid=True),
+        y_scale=y_scale,
+        y_axis=y_axis,
         tooltip=[
             alt.Tooltip("curve:N", title="curve"),
             alt.Tooltip("epoch:Q", title="epoch", format=".3~g"),
             alt.Tooltip("step:Q", title="step", format=",d"),
-            alt.Tooltip("value:Q", title=title, format=digits),
+            alt.Tooltip("measured:Q", title=title, format=digits),
             alt.Tooltip("spread:Q", title="± 2 SD", format=digits),
             alt.Tooltip("seeds:Q", title="seeds", format="d"),
         ],
@@ -86,6 +93,7 @@ def _band(
     names = {column: "value", f"{column}_low": "low", f"{column}_high": "high"}
     band = band.rename(columns=names).reset_index(drop=True)
     band["spread"] = band["high"] - band["value"]
+    band["measured"] = band["value"]
     if log_y:
         band["value"] = band["value"].clip(lower=LOSS_FLOOR)
         band["low"] = band["low"].clip(lower=band["value"] / 10)

@@ -25,16 +25,18 @@ def names() -> list[str]:
     return list(_METHODS)
 
 
-def create(name: str, *, num_tasks: int, **options: Any) -> Method:
+def create(name: str, /, *, num_tasks: int, **options: Any) -> Method:
     """A fresh method for one run.
 
     Raises:
         InputError: for an unknown name or option, or an option out of its range.
     """
-    if name not in _METHODS:
-        raise unknown("optimizer", name, _METHODS)
     try:
-        return _METHODS[name](num_tasks, **options)
+        method = _METHODS[name]
+    except (KeyError, TypeError):
+        raise unknown("optimizer", name, _METHODS) from None
+    try:
+        return method(num_tasks, **options)
     except TypeError:
         raise InputError(
             f"optimizer {name!r} does not take the options {', '.join(sorted(options))}; leave "

@@ -1,8 +1,8 @@
 """What a setting is: tasks on data sets, an encoder to share, and budgets to try it at."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,7 @@ class TaskData:
     val: Split
     test: Split
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Split]:
         return iter((self.train, self.val, self.test))
 
 

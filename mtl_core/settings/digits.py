@@ -1,7 +1,7 @@
 """digits: FashionMTL's construction on 1,797 handwritten digits that come with the app."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,16 +31,18 @@ def _tasks() -> dict[str, TaskData]:
     with np.load(FILE, allow_pickle=False) as archive:
         images, labels = archive["images"], archive["labels"].astype(np.int64)
     pieces = cut(balanced_order(images, labels), [_TRAIN, _TRAIN, _VAL, _VAL, _TEST, _TEST])
-    inputs = ((images.astype(np.float32) / 16 - 0.305) / 0.376)[:, None]
+    scaled = ((images / np.float32(16) - np.float32(0.305)) / np.float32(0.376))[:, None]
 
-    def halves(which: int, *, noisy: bool = False) -> TaskData:
-        splits = []
-        for piece in pieces[which::2]:
-            targets = permuted_labels(images[piece], labels[piece]) if noisy else labels[piece]
-            splits.append(Split(inputs[piece], targets))
-        return TaskData(*splits)
-
-    return {"digits1": halves(0), "digits2": halves(1), "noisy_digits": halves(1, noisy=True)}
+    splits = [Split(scaled[piece], labels[piece]) for piece in pieces]
+    noisy = [
+        Split(splits[i].inputs, permuted_labels(images[pieces[i]], labels[pieces[i]]))
+        for i in (1, 3, 5)
+    ]
+    return {
+        "digits1": TaskData(*splits[0::2]),
+        "digits2": TaskData(*splits[1::2]),
+        "noisy_digits": TaskData(*noisy),
+    }
 
 
 def _encoder(width: int) -> "nn.Module":
@@ -49,7 +51,7 @@ def _encoder(width: int) -> "nn.Module":
     return SmallCNN(width)
 
 
-_SIZES = {"classes": 10, "train_size": _TRAIN, "val_size": _VAL, "test_size": _TEST}
+_half = partial(Task, classes=10, train_size=_TRAIN, val_size=_VAL, test_size=_TEST)
 
 SETTING = Setting(
     name="digits",
@@ -60,9 +62,9 @@ SETTING = Setting(
         "labels shuffled, so there is nothing to learn from it but noise."
     ),
     tasks=(
-        Task("digits1", "Digits, first half", expected="helpful", **_SIZES),
-        Task("digits2", "Digits, second half", expected="helpful", **_SIZES),
-        Task("noisy_digits", "Digits, labels shuffled", expected="harmful", **_SIZES),
+        _half("digits1", "Digits, first half", expected="helpful"),
+        _half("digits2", "Digits, second half", expected="helpful"),
+        _half("noisy_digits", "Digits, labels shuffled", expected="harmful"),
     ),
     default_target="digits1",
     presets={

@@ -1,7 +1,7 @@
 """fashion: FashionMTL (M24 §2.2, App. B), FashionMNIST split in two tasks and a noisy third."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,9 +35,12 @@ def _tasks(path: str, _modified: int) -> dict[str, TaskData]:
             f"{path} holds {len(labels):,} images, not FashionMNIST's 70,000; replace the file"
         )
     pieces = cut(balanced_order(images, labels), [_TRAIN, _TRAIN, _VAL, _VAL, _TEST, _TEST])
-    scaled = ((images.astype(np.float32) / 255 - _MEAN) / _STD)[:, None]
+    scaled = images.astype(np.float32)
+    scaled /= 255
+    scaled -= _MEAN
+    scaled /= _STD
 
-    splits = [Split(scaled[piece], labels[piece]) for piece in pieces]
+    splits = [Split(scaled[piece][:, None], labels[piece]) for piece in pieces]
     noisy = [
         Split(splits[i].inputs, permuted_labels(images[pieces[i]], labels[pieces[i]]))
         for i in (1, 3, 5)
@@ -55,7 +58,7 @@ def _encoder(width: int) -> "nn.Module":
     return LeNet(width)
 
 
-_SIZES = {"classes": 10, "train_size": _TRAIN, "val_size": _VAL, "test_size": _TEST}
+_half = partial(Task, classes=10, train_size=_TRAIN, val_size=_VAL, test_size=_TEST)
 
 SETTING = Setting(
     name="fashion",
@@ -66,15 +69,13 @@ SETTING = Setting(
         "shuffled, so there is nothing to learn from it but noise."
     ),
     tasks=(
-        Task("fashion1", "FashionMNIST, first half", expected="helpful", **_SIZES),
-        Task("fashion2", "FashionMNIST, second half", expected="helpful", **_SIZES),
-        Task("noisy_fashion", "FashionMNIST, labels shuffled", expected="harmful", **_SIZES),
+        _half("fashion1", "FashionMNIST, first half", expected="helpful"),
+        _half("fashion2", "FashionMNIST, second half", expected="helpful"),
+        _half("noisy_fashion", "FashionMNIST, labels shuffled", expected="harmful"),
     ),
     default_target="fashion1",
     presets={
-        "quick": Preset(
-            epochs=10, batch_size=64, lr=1e-3, width=8, samples=2_500, held_out=2_000
-        ),
+        "quick": Preset(epochs=10, batch_size=64, lr=1e-3, width=8, samples=2_500, held_out=2_000),
         "standard": Preset(epochs=12, batch_size=128, lr=1e-3, width=16),
         "paper": Preset(epochs=100, batch_size=128, lr=1e-3, width=16),
     },

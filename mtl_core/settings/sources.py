@@ -5,16 +5,15 @@ torchvision's own folder; the .npz is preferred.
 """
 
 import gzip
+import http.client
 import os
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl_core.errors import DataMissing, InputError
+from mtl_core.errors import DataMissing, InputError, unknown
 from mtl_core.settings.base import DataState
 
 __all__ = ["data_dir", "download", "downloaded_bytes", "find", "read", "state", "total_bytes"]
@@ -56,7 +55,7 @@ def data_dir() -> Path:
 
 
 def find(name: str) -> Path:
-    """The archive or folder that holds data set ``name``; DataMissing, with the way out, if none."""
+    """The archive or folder that holds data set ``name``; DataMissing says how to get it."""
     source = _SOURCES[name]
     archive = data_dir() / f"{name}.npz"
     if archive.is_file():
@@ -92,37 +91,48 @@ def read(name: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     source, path = _SOURCES[name], find(name)
     try:
         arrays = _read_npz(path) if path.is_file() else _read_idx(path, source)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise _damaged(path, source, reason) from error
+        _check(arrays, source)
+    except MemoryError:
+        raise
+    except Exception as error:  # what a damaged file makes numpy, zip and gzip raise has no end
+        raise _damaged(path, source, _reason(error)) from error
     images = np.concatenate([arrays["x_train"], arrays["x_test"]])
     labels = np.concatenate([arrays["y_train"], arrays["y_test"]]).astype(np.int64)
-    if images.shape[1:] != source.image_shape:
-        raise _damaged(path, source, f"images are {images.shape[1:]}, not {source.image_shape}")
-    if labels.min(initial=0) < 0 or labels.max(initial=0) >= source.classes:
-        raise _damaged(path, source, f"labels reach {labels.max()}, not {source.classes - 1}")
     return images, labels
 
 
 def download(name: str) -> Path:
-    """Fetch a data set through torchvision, which checks its files' MD5 sums.
+    """Fetch a data set, unless it is there, through torchvision, which checks its MD5 sums.
+
+    Returns:
+        Where it is.
 
     Raises:
+        InputError: for an unknown data set.
         DataMissing: no server could be reached, or what came was damaged.
     """
+    if name not in _SOURCES:
+        raise unknown("data set", name, _SOURCES)
+    source = _SOURCES[name]
+    if state(name).state == "found":
+        return find(name)
+
     import torchvision
 
-    source = _SOURCES[name]
-    data_dir().mkdir(parents=True, exist_ok=True)
     dataset = getattr(torchvision.datasets, source.torchvision)
+    staged, folder = _staging(source), _raw_folder(source)
     try:
-        for train in (True, False):
-            dataset(str(data_dir()), train=train, download=True)
-    except (OSError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        for file in source.files:
+            # Only archives are checked; what an interrupted download unpacked may be half a file.
+            (staged / file.removesuffix(".gz")).unlink(missing_ok=True)
+        dataset(str(staged.parents[1]), download=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(staged.iterdir()):
+            path.replace(folder / path.name)
+    except (OSError, RuntimeError, http.client.HTTPException) as error:
         raise DataMissing(
-            f"{source.title} could not be downloaded ({reason}); check the network, or put "
-            f"{name}.npz into {data_dir()}"
+            f"{source.title} could not be downloaded ({_reason(error)}); check the network, or "
+            f"put {name}.npz into {data_dir()}"
         ) from error
     return find(name)
 
@@ -130,8 +140,14 @@ def download(name: str) -> Path:
 def downloaded_bytes(name: str) -> int:
     """Bytes of the download that have arrived so far."""
     source = _SOURCES[name]
-    paths = (_raw_folder(source) / file for file in source.files)
-    return sum(path.stat().st_size for path in paths if path.exists())
+    total = 0
+    for file in source.files:
+        for folder in (_raw_folder(source), _staging(source)):
+            path = folder / file
+            if path.is_file():
+                total += path.stat().st_size
+                break
+    return total
 
 
 def total_bytes(name: str) -> int:
@@ -141,6 +157,11 @@ def total_bytes(name: str) -> int:
 
 def _raw_folder(source: Source) -> Path:
     return data_dir() / source.torchvision / "raw"
+
+
+def _staging(source: Source) -> Path:
+    """Where files arrive, so that nothing unchecked or half-written is ever found."""
+    return data_dir() / "downloading" / source.torchvision / "raw"
 
 
 def _idx_file(folder: Path, file: str) -> Path | None:
@@ -155,15 +176,7 @@ def _read_npz(path: Path) -> dict[str, NDArray[np.uint8]]:
     with np.load(path, allow_pickle=False) as archive:
         if missing := [name for name in _ARRAYS if name not in archive.files]:
             raise ValueError(f"it has no array {missing[0]!r}")
-        arrays = {name: archive[name] for name in _ARRAYS}
-    for name, array in arrays.items():
-        if array.dtype != np.uint8:
-            raise ValueError(f"{name} is {array.dtype}, not uint8")
-    for split in ("train", "test"):
-        images, labels = arrays[f"x_{split}"], arrays[f"y_{split}"]
-        if images.ndim < 3 or labels.ndim != 1 or len(images) != len(labels):
-            raise ValueError(f"x_{split} is {images.shape} and y_{split} is {labels.shape}")
-    return arrays
+        return {name: archive[name] for name in _ARRAYS}
 
 
 def _read_idx(folder: Path, source: Source) -> dict[str, NDArray[np.uint8]]:
@@ -172,10 +185,35 @@ def _read_idx(folder: Path, source: Source) -> dict[str, NDArray[np.uint8]]:
         path = _idx_file(folder, file)
         assert path is not None  # find() has looked
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        if content[:3] != b"\0\0\x08":
+            raise ValueError(f"{path.name} is not an idx file of bytes")
         ndim = content[3]
         shape = np.frombuffer(content, dtype=">i4", count=ndim, offset=4)
         arrays[name] = np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * ndim).reshape(shape)
     return arrays
+
+
+def _check(arrays: dict[str, NDArray[np.uint8]], source: Source) -> None:
+    """ValueError unless these are images of the data set's shape and its labels."""
+    for name, array in arrays.items():
+        if array.dtype != np.uint8:
+            raise ValueError(f"{name} is {array.dtype}, not uint8")
+    for split in ("train", "test"):
+        images, labels = arrays[f"x_{split}"], arrays[f"y_{split}"]
+        if labels.ndim != 1 or images.shape[:1] != labels.shape:
+            raise ValueError(f"x_{split} is {images.shape} and y_{split} is {labels.shape}")
+        if images.shape[1:] != source.image_shape:
+            raise ValueError(f"images are {images.shape[1:]}, not {source.image_shape}")
+        if labels.max(initial=0) >= source.classes:
+            raise ValueError(f"labels reach {labels.max()}, not {source.classes - 1}")
+
+
+def _reason(error: Exception) -> str:
+    """An error in one line; of several lines the first, which says what, and the last, why."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return lines[0] if len(lines) == 1 else f"{lines[0].rstrip(':')}: {lines[-1]}"
 
 
 def _damaged(path: Path, source: Source, reason: str) -> InputError:

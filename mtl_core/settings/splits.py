@@ -19,7 +19,7 @@ _SALT = b"mtl-explorer split 1"
 _NOISE_SALT = b"mtl-explorer label noise 1"
 
 
-def balanced_order(images: NDArray[np.uint8], labels: NDArray[np.integer]) -> NDArray[np.intp]:
+def balanced_order(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.intp]:
     """Canonical order of a pool in which every run of examples is balanced over classes.
 
     Each class is ordered by hash, then the classes take turns.
@@ -41,9 +41,7 @@ def balanced_order(images: NDArray[np.uint8], labels: NDArray[np.integer]) -> ND
     return by_hash[np.lexsort((ordered, turn))]
 
 
-def permuted_labels(
-    images: NDArray[np.uint8], labels: NDArray[np.integer]
-) -> NDArray[np.integer]:
+def permuted_labels(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Labels permuted at random, once: the images get each other's labels.
 
     Args:
@@ -74,7 +72,5 @@ def cut(order: NDArray[np.intp], sizes: Sequence[int]) -> list[NDArray[np.intp]]
 
 def _digests(images: NDArray[np.uint8], salt: bytes) -> NDArray[np.uint64]:
     flat = np.ascontiguousarray(images).reshape(len(images), -1)
-    digests = b"".join(
-        hashlib.blake2b(row.data, digest_size=8, key=salt).digest() for row in flat
-    )
+    digests = b"".join(hashlib.blake2b(row.data, digest_size=8, key=salt).digest() for row in flat)
     return np.frombuffer(digests, dtype=">u8").astype(np.uint64)

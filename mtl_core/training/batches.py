@@ -34,7 +34,10 @@ class BatchStream:
         stop = start + self._batch_size
         first, last = start // self._size, (stop - 1) // self._size
         self._passes = {number: self._pass(number) for number in range(first, last + 1)}
-        stream = np.concatenate(list(self._passes.values()))
+        if first == last:
+            stream = self._passes[first]
+        else:
+            stream = np.concatenate(list(self._passes.values()))
         return stream[start - first * self._size : stop - first * self._size]
 
     def _pass(self, number: int) -> NDArray[np.int64]:

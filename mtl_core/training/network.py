@@ -1,7 +1,8 @@
 """Stacked multi-task networks: a shared encoder and a linear head per task, R replicas at once."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from functools import partial
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -30,13 +31,11 @@ class Network:
         setting = settings.get(config.setting)
         replicas = []
         for seed in seeds:
-            encoder = _seeded(f"{seed}/encoder", lambda: setting.encoder(config.width))
+            encoder = _seeded(f"{seed}/encoder", partial(setting.encoder, config.width))
+            width = cast(int, encoder.features)
             parameters = {f"encoder.{name}": p for name, p in encoder.named_parameters()}
             for task in map(setting.task, config.tasks):
-                head = _seeded(
-                    f"{seed}/head/{task.name}",
-                    lambda task=task: nn.Linear(encoder.features, task.classes),
-                )
+                head = _seeded(f"{seed}/head/{task.name}", partial(nn.Linear, width, task.classes))
                 parameters |= {f"heads.{task.name}.{n}": p for n, p in head.named_parameters()}
             replicas.append(parameters)
         self._encoder = encoder

@@ -13,7 +13,7 @@ from mtl_core.training.checkpoint import Checkpoint, State
 
 __all__ = ["ReplicaPool", "cores"]
 
-_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def cores() -> int:

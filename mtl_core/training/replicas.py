@@ -1,7 +1,7 @@
 """Replicas: a stack of seeds of one config that trains and measures itself."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -230,9 +230,7 @@ class Replicas:
             for task, splits in found.items()
         }
 
-    def _evaluate_split(
-        self, tasks: Sequence[str], split: str
-    ) -> dict[str, tuple[Tensor, Tensor]]:
+    def _evaluate_split(self, tasks: Sequence[str], split: str) -> dict[str, tuple[Tensor, Tensor]]:
         """Mean loss and accuracy, (R,) each, of tasks that share their inputs."""
         images, _ = getattr(self._data[tasks[0]], split)
         chunk = _CHUNK.get(self._device.type, 500)
@@ -275,7 +273,11 @@ def _resident(
 
     resident = {}
     for name, data in settings.get(setting).load(tasks).items():
-        train, val, test = data.train.first(samples), data.val.first(held_out), data.test.first(held_out)
+        train, val, test = (
+            data.train.first(samples),
+            data.val.first(held_out),
+            data.test.first(held_out),
+        )
         resident[name] = _ResidentTask(
             tensors(train.inputs, train.targets),
             tensors(val.inputs, val.targets),
@@ -300,7 +302,7 @@ def _base_optimizer(config: RunConfig, parameters: list[Tensor]) -> torch.optim.
 
 
 @contextmanager
-def _single_thread(device: str):
+def _single_thread(device: str) -> Iterator[None]:
     """On a CPU, sums in one order: results that do not depend on the number of cores."""
     threads = torch.get_num_threads()
     if device == "cpu":

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 from mtl_core.config import RunConfig
-from mtl_core.errors import InputError, TrainingDiverged
+from mtl_core.errors import InputError, TrainingDiverged, unknown
 from mtl_core.training.checkpoint import Checkpoint, State, stack
 from mtl_core.training.pool import ReplicaPool, cores
 
@@ -46,16 +46,19 @@ def train(
     """
     device = device or best_device()
     states = states or {}
+    if device not in ("cpu", "cuda"):
+        raise unknown("device", device, ("cpu", "cuda"))
     if device == "cuda":
+        if best_device() != "cuda":
+            raise InputError("device 'cuda' is not on this machine; use cpu")
         yield from _in_turns(config, _stacks(config, states), device)
-    elif device != "cpu":
-        raise InputError(f"unknown device {device!r}; one of: cpu, cuda")
-    elif pool is None and min(cores(), len(config.seeds)) == 1:
+    elif pool is not None:
+        yield from _side_by_side(config, _singles(config, states), pool)
+    elif min(cores(), len(config.seeds)) == 1:
         yield from _in_turns(config, _singles(config, states), device)
     else:
-        own = None if pool else ReplicaPool(min(cores(), len(config.seeds)))
-        with own or nullcontext():
-            yield from _side_by_side(config, _singles(config, states), pool or own)
+        with ReplicaPool(min(cores(), len(config.seeds))) as own:
+            yield from _side_by_side(config, _singles(config, states), own)
 
 
 def best_device() -> str:
@@ -103,7 +106,8 @@ def _in_turns(config: RunConfig, stacks: list[_Stack], device: str) -> Iterator[
         current = min(going, key=lambda stack: stack.step)
         yield from _progress(
             current,
-            lambda current=current: advance(
+            partial(
+                advance,
                 config,
                 current.seeds,
                 current.state,

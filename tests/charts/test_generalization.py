@@ -19,7 +19,10 @@ def test_points_are_the_means_of_checkpoints(
     first = points[(points["curve"] == "+ digits2") & (points["step"] == 10)].iloc[0]
     assert first["epoch"] == 0.5
     assert first["train_loss"] == pytest.approx(2.3 * 0.8 * 1.01)
-    assert first["value"] == pytest.approx(0.9 - 0.8 * 0.8 + 0.01 - 0.02)
+    accuracy = 0.9 - 0.8 * 0.8 + 0.01 - 0.02
+    assert first["metric"] == pytest.approx(accuracy)
+    # Accuracy is drawn by its error, on a log scale.
+    assert first["value"] == pytest.approx(1 - accuracy)
     assert first["spread"] == pytest.approx(2 * 0.01)
     assert first["seeds"] == 3
     assert first["shape"] == curves[1].shape
@@ -31,8 +34,9 @@ def test_the_line_is_read_at_equal_loss(trajectories: Trajectories, curves: list
     # From the lowest first loss down to the loss that the lagging seed has reached.
     assert of_first["train_loss"].max() == pytest.approx(2.3)
     assert of_first["train_loss"].min() == pytest.approx(2.3 * 0.8**2 * 1.02)
-    assert (of_first["low"] < of_first["value"]).all()
-    assert (of_first["high"] > of_first["value"]).all()
+    # As errors, so what is low in accuracy is high.
+    assert (of_first["low"] > of_first["value"]).all()
+    assert (of_first["high"] < of_first["value"]).all()
 
 
 def test_seeds_have_lines_of_their_own_when_asked(
@@ -41,7 +45,7 @@ def test_seeds_have_lines_of_their_own_when_asked(
     frame = trajectories(4)
     seeds = _rows(_chart(frame, curves, per_seed=True), "line")
     assert len(seeds) == len(frame)
-    assert seeds["value"].tolist() == pytest.approx(frame["test_metric"].tolist())
+    assert seeds["value"].tolist() == pytest.approx((1 - frame["test_metric"]).tolist())
     layers = _chart(frame, curves).to_dict()["layer"]
     assert [layer["mark"]["type"] for layer in layers] == ["area", "line", "point", "point"]
 
@@ -62,10 +66,23 @@ def test_training_moves_right_on_a_log_axis(
     x, y = line["encoding"]["x"], line["encoding"]["y"]
     assert (x["scale"]["type"], x["scale"]["reverse"]) == ("log", True)
     assert x["axis"]["title"] == "training loss L (log) — training moves right →"
-    assert y["axis"]["title"] == "test accuracy E"
-    assert y["axis"]["format"].endswith("%")
+    assert (y["scale"]["type"], y["scale"]["reverse"]) == ("log", True)
+    assert y["axis"]["title"] == "test accuracy E (log error)"
+    assert "1 - datum.value" in y["axis"]["labelExpr"]
     plain = _chart(trajectories(4), curves, metric_format=".3~g").to_dict()
-    assert "format" not in _layer(plain, "line")["encoding"]["y"]["axis"]
+    encoding = _layer(plain, "line")["encoding"]["y"]
+    assert encoding["axis"]["title"] == "test accuracy E"
+    assert "type" not in encoding["scale"]
+
+
+def test_a_perfect_accuracy_has_a_place_on_the_log_axis(
+    trajectories: Trajectories, curves: list[Curve]
+) -> None:
+    frame = trajectories(4)
+    frame["test_metric"] = 1.0
+    points = _rows(_chart(frame, curves), "point")
+    assert (points["value"] == 1e-3).all()
+    assert (points["metric"] == 1.0).all()
 
 
 def test_hovering_tells_what_a_point_is(trajectories: Trajectories, curves: list[Curve]) -> None:

@@ -1,0 +1,57 @@
+# Each target sets itself up from nothing and is quick the second time.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8501
+WATCH ?= none
+
+.PHONY: help run test lint browser bench precompute clean
+
+help:
+	@echo "make run         the app on http://localhost:$(PORT)"
+	@echo "make test        lint, types and all tests"
+	@echo "make bench       benchmarks, side by side with the plain way"
+	@echo "make precompute  train the artifacts in cache/ that are missing"
+
+run: $(VENV)/.run
+	@echo "The app opens on http://localhost:$(PORT)  (Ctrl-C ends it; runs go on to their end)"
+	@$(BIN)/python -m streamlit run app.py --server.port $(PORT) --server.fileWatcherType $(WATCH)
+
+test: $(VENV)/.dev browser lint
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+# Debian's Chromium, where this user may install it; elsewhere browser tests skip and say so.
+browser:
+	@if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null \
+	    && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing Chromium for the browser tests"; \
+	  apt-get update -qq && apt-get install -y -qq chromium >/dev/null || true; fi
+
+bench: $(VENV)/.run
+	@for file in benchmarks/[a-z]*.py; do PYTHONPATH=. $(BIN)/python $$file || exit 1; done
+
+precompute: $(VENV)/.run
+	@$(BIN)/python -m mtl_core precompute plans/overview.toml
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.txt | $(VENV)/bin/python
+	@echo "installing what the app needs (once, some minutes)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
+	@echo "installing what the tests need (once, some minutes)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ $(VENV)/.run

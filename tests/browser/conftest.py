@@ -1,0 +1,149 @@
+"""A real server, a real worker and a real Chromium, each test with a store of its own."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mtl_core.runs import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+CONNECTED = "[data-testid=stApp][data-test-connection-state=CONNECTED]"
+
+
+def _chromium() -> str | None:
+    named = os.environ.get("MTL_CHROMIUM")
+    return named or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            if _chromium() is None:
+                reason = "no Chromium: apt-get install chromium, or set MTL_CHROMIUM to its path"
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+class App:
+    """A running server with its store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store_path = folder / "runs.db"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.url = f"http://localhost:{self.port}"
+        self._log = (folder / "server.log").open("wb")
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py")]
+        command += ["--server.port", str(self.port), "--server.headless", "true"]
+        self._server = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "MTL_STORE": str(self.store_path)},
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1).read()
+                return
+            except OSError:
+                time.sleep(0.2)
+        raise TimeoutError("the server did not start")
+
+    def stop(self) -> None:
+        self._server.terminate()
+        self._server.wait(timeout=20)
+
+    @property
+    def store(self) -> Store:
+        return Store(self.store_path)
+
+    def worker_pid(self) -> int:
+        """The worker's process id, once there is one."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if self.store_path.exists() and (worker := self.store.worker()):
+                return int(worker["pid"])
+            time.sleep(0.2)
+        raise TimeoutError("no worker")
+
+    def end_worker(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End the worker, if one was started and lives."""
+        worker = self.store.worker() if self.store_path.exists() else None
+        if worker:
+            try:
+                os.kill(int(worker["pid"]), how)
+            except ProcessLookupError:
+                pass
+
+
+@pytest.fixture()
+def app(tmp_path: Path) -> Iterator[App]:
+    running = App(tmp_path)
+    try:
+        yield running
+    finally:
+        running.stop()
+        running.end_worker()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=30_000)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=_chromium(),
+            args=["--no-sandbox", "--disable-background-networking"],
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture()
+def open_page(browser, app: App) -> Iterator[Callable]:  # type: ignore[no-untyped-def, type-arg]
+    """Opens a path of the app in a new browser context; fails on any error in its console."""
+    contexts, errors = [], []
+
+    def open_(path: str = "/", *, width: int = 1280, dark: bool = False):  # type: ignore[no-untyped-def]
+        context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: _collect(message, errors))
+        page.goto(app.url + path)
+        page.wait_for_selector(CONNECTED)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+def _collect(message, errors: list[str]) -> None:  # type: ignore[no-untyped-def]
+    # On a page below the root Streamlit looks for its own endpoints beside it first.
+    probing = "/_stcore/" in message.location.get("url", "")
+    if message.type == "error" and not probing:
+        errors.append(f"{message.text} ({message.location.get('url')})")

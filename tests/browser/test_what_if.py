@@ -1,0 +1,215 @@
+"""What if …?: a run from the first click to the last point, and everything that may interrupt it."""
+
+import os
+import re
+import signal
+import time
+
+import pandas as pd
+import pytest
+from playwright.sync_api import Page, expect
+
+from mtl_core import RunConfig, train
+from mtl_core.runs.frames import to_frame
+from mtl_core.trajectory import METRICS
+
+HERO = "[data-testid=stVegaLiteChart] svg.marks"
+# Two networks that train for some twenty seconds here, and one that trains for a few.
+LONG = "/what_if?setting=digits&target=digits1&aux=digits2&preset=quick&epochs=400&seeds=0"
+SHORT = "/what_if?setting=digits&target=digits1&aux=noisy_digits&preset=quick&epochs=12&seeds=0+1"
+
+
+def config_of(path: str) -> RunConfig:
+    from urllib.parse import parse_qsl, urlsplit
+
+    from mtl_core.runs.question import Question
+
+    question, problems = Question.from_query(dict(parse_qsl(urlsplit(path).query)))
+    assert not problems
+    return question.config
+
+
+def press(page: Page, name: str) -> None:
+    button = page.get_by_role("button", name=name, exact=True)
+    expect(button).to_be_enabled()
+    button.click()
+
+
+def wait_for_rows(app, config: RunConfig, least: int = 1) -> int:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if (rows := len(app.store.rows(config.id))) >= least:
+            return rows
+        time.sleep(0.1)
+    raise TimeoutError(f"no {least} rows of {config.run}")
+
+
+def test_toggle_and_run_grow_a_curve(app, open_page) -> None:
+    page = open_page("/what_if")
+    # The first paint is an answer, from the artifacts.
+    expect(page.locator(f"{HERO} g.mark-line path").first).to_be_visible()
+    expect(page.get_by_text("Answered already")).to_be_visible()
+    page.get_by_text("noisy_digits", exact=True).click()
+    expect(page).to_have_url(re.compile(r"aux=digits2\+noisy_digits"))
+    expect(page.get_by_text("3 networks to train")).to_be_visible()
+    press(page, "Run")
+    expect(page.get_by_text(re.compile(r"trains, \d+%"))).to_be_visible()
+    expect(page.get_by_text("these runs are in the store")).to_be_visible()
+    labels = page.locator(HERO).first.locator("g.role-legend-label text")
+    assert labels.all_text_contents() == ["single task", "+ digits2 + noisy_digits"]
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_have_count(0)
+    # The shipped baseline was not trained again.
+    assert [record.config.run for record in app.store.runs()] == ["digits2+noisy_digits"]
+
+
+def test_stop_keeps_the_points(app, open_page) -> None:
+    page = open_page(LONG)
+    press(page, "Run")
+    config = config_of(LONG)
+    wait_for_rows(app, config.baseline, 5)
+    press(page, "Stop")
+    expect(page.get_by_text(re.compile(r"was stopped at \d+%")).first).to_be_visible()
+    kept = len(app.store.rows(config.baseline.id))
+    assert kept >= 5
+    expect(page.locator(f"{HERO} g.mark-line path").first).to_be_visible()
+    expect(page.get_by_role("button", name="Resume", exact=True)).to_be_enabled()
+    assert {record.state for record in app.store.runs()} == {"cancelled"}
+    time.sleep(2)
+    assert len(app.store.rows(config.baseline.id)) == kept
+
+
+def test_reload_second_browser_and_live_chart(app, open_page) -> None:
+    page = open_page(LONG)
+    press(page, "Run")
+    wait_for_rows(app, config_of(LONG).baseline, 5)
+    marks = page.locator(HERO).first
+    expect(marks).to_be_visible()
+    expect(page.get_by_text(re.compile(r"trains, \d+%"))).to_be_visible()
+
+    # The chart keeps its node while the worker adds points.
+    marks.evaluate("node => { node.untouched = true }")
+    seen = set()
+    while len(seen) < 6:
+        seen.add(page.get_by_text(re.compile(r"trains, \d+%")).first.text_content())
+        time.sleep(0.2)
+    assert marks.evaluate("node => node.untouched === true")
+
+    # Closing and coming back changes nothing for the run.
+    page.reload()
+    expect(page.get_by_text(re.compile(r"trains, \d+%"))).to_be_visible()
+    assert len(app.store.runs()) == 2
+
+    # Its address says everything, in any browser.
+    other = open_page(page.url.removeprefix(app.url))
+    expect(other.get_by_text(re.compile(r"trains, \d+%"))).to_be_visible()
+    heading = page.get_by_role("heading", level=1).text_content()
+    expect(other.get_by_role("heading", level=1)).to_have_text(heading)
+    assert other.url == page.url
+    press(other, "Stop")
+    expect(page.get_by_text("was stopped").first).to_be_visible()
+
+
+def test_two_tabs_that_ask_the_same_train_once(app, open_page) -> None:
+    first, second = open_page(SHORT), open_page(SHORT)
+    for page in (first, second):
+        button = page.get_by_role("button", name="Run", exact=True)
+        expect(button).to_be_enabled()
+    first.get_by_role("button", name="Run", exact=True).click(no_wait_after=True)
+    second.get_by_role("button", name="Run", exact=True).click(no_wait_after=True)
+    for page in (first, second):
+        expect(page.get_by_text("these runs are in the store")).to_be_visible()
+    assert sorted(record.config.run for record in app.store.runs()) == ["noisy_digits", "stl"]
+    log = (app.store_path.parent / "runs.db.worker.log").read_text()
+    assert log.count(" starts: ") == 2
+
+
+def test_a_killed_worker_fails_the_run_and_resume_completes_it(app, open_page) -> None:
+    page = open_page(LONG)
+    press(page, "Run")
+    config = config_of(LONG).baseline
+    before = wait_for_rows(app, config, 8)
+    os.kill(app.worker_pid(), signal.SIGKILL)
+    expect(page.get_by_text("the worker died while training")).to_be_visible()
+    record = app.store.get(config.id)
+    assert record is not None
+    assert record.state == "failed"
+    kept = app.store.rows(config.id)
+    assert len(kept) >= before
+
+    # The queue went on with a new worker; the dead run is resumed by hand and completes.
+    expect(page.get_by_role("button", name="Resume", exact=True)).to_be_enabled(timeout=120_000)
+    press(page, "Resume")
+    expect(page.get_by_text("these runs are in the store")).to_be_visible(timeout=120_000)
+    undisturbed = to_frame(row for step in train(config) for row in step.rows)
+    resumed = app.store.trajectory(config.id)
+    pd.testing.assert_frame_equal(
+        resumed[["seed", "step", "task", *METRICS]],
+        undisturbed[["seed", "step", "task", *METRICS]],
+        check_exact=True,
+    )
+
+
+def test_the_run_outlives_the_server(app, open_page) -> None:
+    page = open_page(LONG)
+    press(page, "Run")
+    config = config_of(LONG).baseline
+    rows = wait_for_rows(app, config, 3)
+    worker = app.worker_pid()
+    app.stop()
+    wait_for_rows(app, config, rows + 3)
+    app.start()
+    again = open_page(LONG)
+    expect(again.get_by_text(re.compile(r"trains, \d+%"))).to_be_visible()
+    assert app.worker_pid() == worker
+    press(again, "Stop")
+    expect(again.get_by_text("was stopped").first).to_be_visible()
+
+
+def test_pins_stay_on_the_chart(app, open_page) -> None:
+    page = open_page("/what_if?setting=digits&aux=digits2")
+    labels = page.locator(HERO).first.locator("g.role-legend-label text")
+    expect(labels).to_have_text(["single task", "+ digits2"])
+    press(page, "Pin")
+    page.get_by_text("digits2", exact=True).first.click()
+    page.get_by_text("noisy_digits", exact=True).click()
+    expect(labels).to_have_text(["single task", "+ noisy_digits", "+ digits2"])
+    other = open_page(page.url.removeprefix(app.url))
+    others = other.locator(HERO).first.locator("g.role-legend-label text")
+    expect(others).to_have_text(["single task", "+ noisy_digits", "+ digits2"])
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("setting=cifar", "unknown setting 'cifar'; one of: digits, fashion; using digits"),
+        ("target=nobody", "unknown task of digits 'nobody'"),
+        ("lr=-1", "learning rate -1.0 must be a finite number above 0"),
+        ("seeds=x", "seed 'x' is not a whole number"),
+        ("pins=../../etc", "is not a run's id"),
+        ("what=ever", "unknown parameter 'what'"),
+        ("batch_size=100000", "batch size 100000 is larger than the 250 training examples"),
+    ],
+)
+def test_nonsense_in_the_url_is_named(open_page, query: str, words: str) -> None:
+    page = open_page(f"/what_if?{query}")
+    expect(page.get_by_text(words)).to_be_visible()
+    # And the page works all the same.
+    expect(page.locator(f"{HERO} g.mark-line path").first).to_be_visible()
+    assert "Traceback" not in page.content()
+
+
+def test_the_page_fits_a_phone(open_page) -> None:
+    page = open_page("/what_if", width=390)
+    expect(page.locator(HERO).first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+
+
+def test_changing_the_budget_asks_another_question(open_page) -> None:
+    page = open_page("/what_if?setting=digits&aux=digits2&lr=0.01")
+    expect(page.get_by_text("Hyperparameters (1 changed)")).to_be_visible()
+    page.get_by_role("radio", name="standard").click()
+    expect(page).to_have_url(re.compile("preset=standard"))
+    assert "lr=" not in page.url
+    expect(page.get_by_text("6 networks to train")).to_be_visible()
+
+
