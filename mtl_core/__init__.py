@@ -12,7 +12,8 @@ from mtl_core.errors import DataMissing, InputError, StoreError, TrainingDiverge
 
 if TYPE_CHECKING:
     from mtl_core import analysis, factors, pareto
-    from mtl_core.training import Checkpoint, train
+    from mtl_core.training import Checkpoint
+    from mtl_core.training.train import train
 
 __all__ = [
     "Checkpoint",

@@ -1,17 +1,21 @@
 """The command line. A request that cannot be carried out costs one line and exit code 2."""
 
 import argparse
+import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, NoReturn
 
 from mtl_core import factors, optimizers, settings
 from mtl_core.config import BASE_OPTIMIZERS, RunConfig
-from mtl_core.errors import InputError, TrainingDiverged, unknown
+from mtl_core.errors import InputError, TrainingDiverged, quoted, unknown
+from mtl_core.trajectory import Row
 
-__all__ = ["command_line", "main"]
+__all__ = ["command_line", "main", "parse_config"]
 
 PRESETS = ("quick", "standard", "paper")
 
@@ -25,32 +29,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         command: Callable[[argparse.Namespace], int] = options.command
-        return command(options)
+        code = command(options)
+        sys.stdout.flush()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return _complain(error, 2)
     except TrainingDiverged as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return _complain(error, 1)
+    except BrokenProcessPool as error:
+        return _complain(error, 1)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return code
+
+
+def parse_config(arguments: Sequence[str]) -> RunConfig:
+    """The config that ``run`` with these arguments trains. Raises InputError."""
+    return _config(_parser().parse_args(["run", *arguments]))
 
 
 def command_line(config: RunConfig, preset: str = "quick", out: str = "out") -> str:
     """The ``python -m mtl_core run`` line that repeats a run."""
     plain = RunConfig.from_preset(config.setting, preset, target=config.target)
-    words = ["python -m mtl_core run", f"--setting {config.setting}", f"--target {config.target}"]
+    words = ["--setting", config.setting, "--target", config.target]
     if config.auxiliaries:
-        words += [f"--aux {' '.join(config.auxiliaries)}", f"--optimizer {config.optimizer}"]
-        words += [f"--option {name}={value}" for name, value in config.options]
-    words += [f"--preset {preset}"]
+        words += ["--aux", *config.auxiliaries, "--optimizer", config.optimizer]
+        for name, value in config.options:
+            words += ["--option", f"{name}={_written(value)}"]
+    words += ["--preset", preset]
     for name, flag in _BUDGET.items():
         value = getattr(config, name)
         if value != getattr(plain, name):
-            words.append(f"{flag} {'all' if value is None else format(value)}")
-    words += [f"--seeds {' '.join(map(str, config.seeds))}", f"--out {out}"]
-    return " ".join(words)
+            words += [flag, "all" if value is None else format(value)]
+    words += ["--seeds", *map(str, config.seeds), "--out", out]
+    return f"python -m mtl_core run {shlex.join(words)}"
 
 
 _BUDGET = {
@@ -67,15 +82,38 @@ _BUDGET = {
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **words: Any) -> None:
+        super().__init__(**words, allow_abbrev=False)
+
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see `{self.prog} --help`")
+
+
+def _complain(error: Exception, code: int) -> int:
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m mtl_core", description="Multi-task transfer, measured.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_run(commands.add_parser("run", help="train one config and write its trajectory"))
+    _add_precompute(commands.add_parser("precompute", help="train a grid of configs"))
 
-    run = commands.add_parser("run", help="train one config and write its trajectory")
+    listing = commands.add_parser("list", help="what there is")
+    listing.set_defaults(command=_list)
+    listing.add_argument("what", choices=list(_LISTS))
+
+    doctor = commands.add_parser("doctor", help="device, data, store")
+    doctor.set_defaults(command=_doctor)
+
+    download = commands.add_parser("download", help="fetch a public data set")
+    download.set_defaults(command=_download)
+    download.add_argument("name", metavar="DATASET")
+    return parser
+
+
+def _add_run(run: argparse.ArgumentParser) -> None:
     run.set_defaults(command=_run)
     run.add_argument("--setting", required=True, help=", ".join(settings.names()))
     run.add_argument("--target", help="default: the setting's first task")
@@ -93,37 +131,25 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--held-out", type=_count, help="validation and test examples, or all")
     run.add_argument("--width", type=int, help="channels of the encoder's first layer")
     run.add_argument("--early-checkpoints", type=int, help="log-spaced, inside the first epoch")
-    run.add_argument("--device", choices=["cpu", "cuda"])
+    run.add_argument("--device", help="cpu or cuda; default: the best there is")
     run.add_argument("--out", type=Path, required=True, metavar="DIR")
 
-    precompute = commands.add_parser("precompute", help="train a grid of configs into artifacts")
+
+def _add_precompute(precompute: argparse.ArgumentParser) -> None:
     precompute.set_defaults(command=_precompute)
     precompute.add_argument("plan", type=Path, metavar="PLAN.toml")
     precompute.add_argument("--backend", default="loky", choices=["loky"])
     precompute.add_argument("--jobs", type=int, help="processes; default: one per core")
     precompute.add_argument("--out", type=Path, metavar="DIR", help="default: cache/")
 
-    listing = commands.add_parser("list", help="what there is")
-    listing.set_defaults(command=_list)
-    listing.add_argument("what", choices=["settings", "optimizers", "runs"])
-
-    doctor = commands.add_parser("doctor", help="device, data, store")
-    doctor.set_defaults(command=_doctor)
-
-    download = commands.add_parser("download", help="fetch a public data set")
-    download.set_defaults(command=_download)
-    download.add_argument("name", metavar="DATASET")
-    return parser
-
 
 def _count(text: str) -> int | str:
-    return text if text == "all" else int(text)
+    if text == "all" or text.isdecimal():
+        return text if text == "all" else int(text)
+    raise argparse.ArgumentTypeError(f"{quoted(text)} is neither a whole number nor all")
 
 
-def _run(options: argparse.Namespace) -> int:
-    for name in options.factors:
-        if name not in factors.names():
-            raise unknown("factor", name, factors.names() or ["(none yet)"])
+def _config(options: argparse.Namespace) -> RunConfig:
     given = {name: getattr(options, name) for name in _BUDGET}
     changes: dict[str, Any] = {
         name: None if value == "all" else value
@@ -132,7 +158,7 @@ def _run(options: argparse.Namespace) -> int:
     }
     if options.target is not None:
         changes["target"] = options.target
-    config = RunConfig.from_preset(
+    return RunConfig.from_preset(
         options.setting,
         options.preset,
         auxiliaries=tuple(options.aux),
@@ -142,27 +168,33 @@ def _run(options: argparse.Namespace) -> int:
         **changes,
     )
 
-    from mtl_core.runs import artifacts
+
+def _run(options: argparse.Namespace) -> int:
+    for name in options.factors:
+        if name not in factors.names():
+            raise unknown("factor", name, factors.names() or ["(none yet)"])
+    config = _config(options)
+
+    from mtl_core.runs import artifacts, devices
     from mtl_core.runs.frames import to_frame
     from mtl_core.training import train
-    from mtl_core.training.train import best_device
 
-    device = options.device or best_device()
+    device = devices.choose(options.device)
     info = artifacts.provenance(config, device)
     artifacts.check_writable(options.out)
     started = time.monotonic()
-    rows = []
+    rows: list[Row] = []
     steps = dict.fromkeys(config.seeds, 0)
     try:
         for checkpoint in train(config, device=device):
             rows += checkpoint.rows
             steps |= dict.fromkeys(checkpoint.seeds, checkpoint.step)
             _progress(sum(steps.values()), config.steps * len(steps), started)
-    except TrainingDiverged as error:
-        info["error"] = str(error)
+    except BaseException as error:
+        info["error"] = str(error) or "stopped before its end"
         raise
     finally:
-        print(file=sys.stderr)
+        _progress_ends()
         if rows:
             info["duration_seconds"] = round(time.monotonic() - started, 1)
             artifacts.write(options.out, config, to_frame(rows), info)
@@ -173,7 +205,7 @@ def _run(options: argparse.Namespace) -> int:
 def _option(text: str) -> tuple[str, bool | int | float | str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise InputError(f"optimizer option {text!r} is not NAME=VALUE")
+        raise InputError(f"optimizer option {quoted(text)} is not NAME=VALUE")
     if value in ("true", "false"):
         return name, value == "true"
     for kind in (int, float):
@@ -184,6 +216,11 @@ def _option(text: str) -> tuple[str, bool | int | float | str]:
     return name, value
 
 
+def _written(value: bool | int | float | str) -> str:
+    """Inverse of ``_option`` for its value."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _progress(done: int, total: int, started: float) -> None:
     if not sys.stderr.isatty():
         return
@@ -192,44 +229,68 @@ def _progress(done: int, total: int, started: float) -> None:
     print(f"\r{done / total:4.0%}  {left:5.0f} s left", end="", file=sys.stderr, flush=True)
 
 
+def _progress_ends() -> None:
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+
+
 def _precompute(options: argparse.Namespace) -> int:
     from mtl_core.runs import precompute
     from mtl_core.runs.artifacts import cache_dir
 
+    if options.jobs is not None and options.jobs < 1:
+        raise InputError(f"jobs {options.jobs} must be at least 1")
     return precompute.precompute(
         precompute.read_plan(options.plan), options.out or cache_dir(), jobs=options.jobs
     )
 
 
 def _list(options: argparse.Namespace) -> int:
-    if options.what == "settings":
-        for setting in map(settings.get, settings.names()):
-            tasks = ", ".join(task.name for task in setting.tasks)
-            print(f"{setting.name:12} data {setting.data_state().state:13} {tasks}")
-    elif options.what == "optimizers":
-        for name in optimizers.names():
-            print(name)
-    else:
-        from mtl_core.runs import Store
-
-        for record in Store().runs():
-            config = record.config
-            share = record.steps_done / record.steps_total
-            print(
-                f"{record.id}  {record.state:9} {share:4.0%}  {config.setting} {config.target} "
-                f"{config.run}  lr {config.lr:g}  epochs {config.epochs}  "
-                f"seeds {' '.join(map(str, config.seeds))}"
-            )
+    _LISTS[options.what]()
     return 0
 
 
-def _doctor(options: argparse.Namespace) -> int:
-    from mtl_core.runs import Store, artifacts
-    from mtl_core.runs.launch import worker_alive
-    from mtl_core.training.pool import cores
-    from mtl_core.training.train import best_device
+def _list_settings() -> None:
+    for setting in map(settings.get, settings.names()):
+        tasks = ", ".join(task.name for task in setting.tasks)
+        print(f"{setting.name:12} data {setting.data_state().state:13} {tasks}")
 
-    print(f"device     {best_device()}, {cores()} CPU cores")
+
+def _list_optimizers() -> None:
+    for name in optimizers.names():
+        print(name)
+
+
+def _list_runs() -> None:
+    from mtl_core.runs import Store
+
+    store = Store()
+    for record in store.runs():
+        config = record.config
+        share = record.steps_done / record.steps_total
+        print(
+            f"{record.id}  {record.state:9} {share:4.0%}  {config.setting} {config.target} "
+            f"{config.run}  lr {config.lr:g}  epochs {config.epochs}  "
+            f"seeds {' '.join(map(str, config.seeds))}"
+        )
+    for run, reason in store.unreadable().items():
+        print(f"{run}  skipped: {reason}")
+
+
+_LISTS: dict[str, Callable[[], None]] = {
+    "settings": _list_settings,
+    "optimizers": _list_optimizers,
+    "runs": _list_runs,
+}
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from mtl_core.runs import Store, artifacts, devices
+    from mtl_core.runs.launch import worker_alive
+
+    device = devices.choose()
+    processor = devices.title("cpu")
+    print(f"device     {processor if device == 'cpu' else f'{devices.title(device)}; {processor}'}")
     for setting in map(settings.get, settings.names()):
         state = setting.data_state()
         print(f"data       {setting.name}: {state.state}, {state.message}")
@@ -241,6 +302,8 @@ def _doctor(options: argparse.Namespace) -> int:
     if store.notice:
         print(f"store      {store.notice}")
     print(f"store      {store.health()}")
+    for run, reason in store.unreadable().items():
+        print(f"           skipped: run {run}: {reason}")
     print(f"worker     {'running' if worker_alive(store) else 'none; the app starts one'}")
     return 0
 
@@ -248,5 +311,9 @@ def _doctor(options: argparse.Namespace) -> int:
 def _download(options: argparse.Namespace) -> int:
     from mtl_core.settings import sources
 
+    every = map(settings.get, settings.names())
+    known = list(dict.fromkeys(setting.source for setting in every if setting.source))
+    if options.name not in known:
+        raise unknown("data set", options.name, known)
     print(sources.download(options.name))
     return 0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mtl_core.training.checkpoint import Checkpoint
 
-__all__ = ["DataMissing", "InputError", "StoreError", "TrainingDiverged", "unknown"]
+__all__ = ["DataMissing", "InputError", "StoreError", "TrainingDiverged", "quoted", "unknown"]
 
 
 class InputError(ValueError):
@@ -40,4 +40,10 @@ class TrainingDiverged(RuntimeError):
 
 def unknown(kind: str, value: object, choices: Iterable[str]) -> InputError:
     """The error for a name that is not in a registry."""
-    return InputError(f"unknown {kind} {value!r}; one of: {', '.join(choices)}")
+    return InputError(f"unknown {kind} {quoted(value)}; one of: {', '.join(choices)}")
+
+
+def quoted(value: object, most: int = 60) -> str:
+    """A value as it goes into a message: on one line, and cut when it is very long."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}…"

@@ -92,22 +92,28 @@ class Answers:
 
         Scaled by the work: examples trained on, plus a third of the examples evaluated.
         """
-        if self.store is None:
+        done = self.store.runs("done") if self.store else []
+        alike = [
+            record
+            for record in done
+            if record.config.setting == config.setting and record.seconds > 0
+        ]
+        if not alike:
             return None
-        for record in self.store.runs("done"):
-            if record.config.setting == config.setting and record.seconds > 0:
-                return record.seconds * _work(config) / _work(record.config)
-        return None
+        last = max(alike, key=lambda record: record.finished_at or 0.0)
+        return last.seconds * _work(config) / _work(last.config)
 
 
 def other_data(answer: Answer) -> str | None:
     """A line to show when an artifact was made on other data than this machine has."""
     made_on = answer.manifest.get("data_fingerprint")
+    if made_on is None:
+        return None
     try:
         here = artifacts.data_fingerprint(answer.config)
     except InputError:
         return None
-    if made_on in (None, here):
+    if made_on == here:
         return None
     return f"made on other data (fingerprint {made_on}) than this machine has ({here})"
 
@@ -119,8 +125,8 @@ def _work(config: RunConfig) -> float:
     setting = settings.get(config.setting)
     evaluated = 0
     for task in map(setting.task, config.tasks):
-        held_out = config.held_out or task.val_size
-        evaluated += (config.samples or task.train_size) + held_out + (config.held_out or task.test_size)
+        evaluated += config.samples or task.train_size
+        evaluated += (config.held_out or task.val_size) + (config.held_out or task.test_size)
     trained = config.steps * config.batch_size * len(config.tasks)
     measured = len(checkpoint_steps(config)) * evaluated
     return (trained + measured / 3) * len(config.seeds) * config.width

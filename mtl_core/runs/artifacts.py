@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from mtl_core import settings
 from mtl_core.config import RunConfig
-from mtl_core.errors import DataMissing, InputError
+from mtl_core.errors import DataMissing, InputError, quoted
+from mtl_core.runs import devices
 from mtl_core.trajectory import COLUMNS, FACTORS
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ __all__ = [
 
 ARTIFACT_VERSION = 1
 _TABLE, _MANIFEST = "trajectory.parquet", "manifest.json"
+_SCRATCH = ".part-"
+_KINDS = ("measured", "published")
+_WORDS = ("setting", "run", "optimizer", "task", "role")
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,12 @@ class Artifact:
     folder: Path
     config: RunConfig
     manifest: Mapping[str, Any]
+
+    @property
+    def unfinished(self) -> str | None:
+        """Why it holds only the beginning of a run; None when it holds all of it."""
+        error = self.manifest.get("error")
+        return None if error is None else str(error)
 
     def trajectory(self) -> "pd.DataFrame":
         """The table, with the columns of ``trajectory.COLUMNS``."""
@@ -62,17 +72,17 @@ def cache_dir() -> Path:
 def write(
     folder: Path, config: RunConfig, trajectory: "pd.DataFrame", info: Mapping[str, Any]
 ) -> Path:
-    """Write a finished run into ``folder``; either all of it is there afterwards, or nothing new.
+    """Write a run into ``folder``: afterwards it holds all of it, or is no artifact of it.
 
     Args:
-        info: ``provenance`` and the run's ``duration_seconds``.
+        info: ``provenance``, the run's ``duration_seconds``, and ``error`` if it is unfinished.
 
     Raises:
         InputError: when the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=_SCRATCH) as scratch:
             table = Path(scratch) / _TABLE
             trajectory.to_parquet(table, index=False, compression="zstd")
             manifest = {
@@ -86,8 +96,10 @@ def write(
                 "table_blake2b": _digest(table),
             }
             text = Path(scratch) / _MANIFEST
-            text.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
-            # The manifest last: it is what makes the folder an artifact.
+            content = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+            text.write_text(content, encoding="utf-8")
+            # The manifest goes first and comes last: it is what makes the folder an artifact.
+            (folder / _MANIFEST).unlink(missing_ok=True)
             os.replace(table, folder / _TABLE)
             os.replace(text, folder / _MANIFEST)
     except OSError as error:
@@ -112,36 +124,39 @@ def read(folder: Path) -> Artifact:
         InputError: naming what is wrong with it.
     """
     try:
-        manifest = json.loads((folder / _MANIFEST).read_text())
-        found = manifest["schema_version"]
-        if found != ARTIFACT_VERSION:
-            raise InputError(f"schema {found}, not {ARTIFACT_VERSION}; export it anew")
+        manifest = _manifest(folder / _MANIFEST)
         config = RunConfig.from_dict(manifest["config"])
         if manifest["id"] != config.id:
-            raise InputError(f"id {manifest['id']!r} is not that of its config, {config.id!r}")
-        if manifest["kind"] not in ("measured", "published"):
-            raise InputError(f"kind {manifest['kind']!r} is neither measured nor published")
+            raise InputError(f"id {quoted(manifest['id'])} is not that of its config, {config.id}")
         if manifest["table_blake2b"] != _digest(folder / _TABLE):
             raise InputError(f"{_TABLE} is not the file that the manifest describes")
         artifact = Artifact(folder, config, manifest)
         _check_table(artifact)
+    except KeyError as error:
+        raise InputError(f"artifact {folder.name}: {_MANIFEST} lacks {error}") from error
     except InputError as error:
         raise InputError(f"artifact {folder.name}: {error}") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = f"lacks {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
-        raise InputError(f"artifact {folder.name} is unreadable: {reason}") from error
+    except OSError as error:
+        raise InputError(f"artifact {folder.name} cannot be read ({error})") from error
+    except (TypeError, ValueError) as error:
+        raise InputError(f"artifact {folder.name}: {_first_line(error)}") from error
     return artifact
 
 
 def scan(root: Path | None = None) -> tuple[dict[str, Artifact], list[str]]:
-    """All artifacts below ``root`` (default: the shipped ones) by run id, and what was skipped."""
+    """All finished runs below ``root`` (default: the shipped ones) by id, and what was skipped."""
     found: dict[str, Artifact] = {}
     problems: list[str] = []
     for manifest in sorted((root or cache_dir()).glob(f"**/{_MANIFEST}")):
+        if manifest.parent.name.startswith(_SCRATCH):
+            continue  # left by a process that was killed while it wrote
         try:
             artifact = read(manifest.parent)
         except InputError as error:
             problems.append(str(error))
+            continue
+        if artifact.unfinished is not None:
+            problems.append(f"artifact {manifest.parent.name} is unfinished: {artifact.unfinished}")
         else:
             found[artifact.config.id] = artifact
     return found, problems
@@ -151,7 +166,7 @@ def provenance(config: RunConfig, device: str) -> dict[str, Any]:
     """What decided a run's numbers beside its config."""
     return {
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "device": _device_title(device),
+        "device": "cpu" if device == "cpu" else devices.title(device),
         "versions": {
             "python": platform.python_version(),
             **{name: _version(name) for name in ("torch", "numpy")},
@@ -183,36 +198,73 @@ def _fingerprint(setting: str, tasks: tuple[str, ...], _modified: int) -> str:
 
 @lru_cache(maxsize=64)
 def _table(path: Path, _digest: str) -> "pd.DataFrame":
-    import pandas as pd
+    import pyarrow
+    import pyarrow.parquet
 
-    return pd.read_parquet(path)
+    from mtl_core.runs.frames import as_tidy
+
+    try:
+        table = pyarrow.parquet.read_table(path)
+        if table.column_names != list(COLUMNS):
+            raise InputError(f"its columns are not {', '.join(COLUMNS)}")
+        return as_tidy(table.to_pandas(ignore_metadata=True))
+    except (pyarrow.ArrowException, ValueError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{_TABLE} cannot be read ({_first_line(error)})") from error
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{_MANIFEST} is not JSON ({_first_line(error)})") from error
+    if not isinstance(manifest, dict):
+        raise InputError(f"{_MANIFEST} is not a JSON object but {quoted(manifest)}")
+    found = manifest["schema_version"]
+    if found != ARTIFACT_VERSION:
+        raise InputError(f"schema {quoted(found)} is not {ARTIFACT_VERSION}; export it anew")
+    if manifest["kind"] not in _KINDS:
+        raise InputError(f"kind {quoted(manifest['kind'])} is none of: {', '.join(_KINDS)}")
+    return manifest
 
 
 def _check_table(artifact: Artifact) -> None:
+    """Whether a table can be the trajectory of its config."""
+    import numpy as np
+
     config, table = artifact.config, artifact.trajectory()
-    if list(table.columns) != list(COLUMNS):
-        raise InputError(f"its columns are not {', '.join(COLUMNS)}")
     if set(table["seed"]) != set(config.seeds) or set(table["task"]) != set(config.tasks):
         raise InputError("its seeds or tasks are not those of its config")
+    said = {name: set(table[name]) for name in ("setting", "run", "optimizer")}
+    if said != {name: {getattr(config, name)} for name in said}:
+        raise InputError("its setting, run or optimizer is not that of its config")
+    if ((table["task"] == config.target) != (table["role"] == "target")).any():
+        raise InputError("its roles are not those of its config")
     if table.duplicated(["seed", "step", "task"]).any():
         raise InputError("it has two rows for one seed, step and task")
-    measured = table.drop(columns=list(FACTORS))
-    if measured.isna().any(axis=None) or (table["train_loss"] < 0).any():
-        raise InputError("it has missing or impossible values")
-    if not table[["val_metric", "test_metric"]].stack().between(0, 1).all():
+    if not table["step"].between(0, config.steps).all():
+        raise InputError(f"it has steps outside 0 and {config.steps}")
+    ends = table.groupby(["seed", "task"])["step"].max()
+    if artifact.unfinished is None and (ends != config.steps).any():
+        raise InputError(f"it ends before step {config.steps} without saying why")
+    numbers = table.drop(columns=list(_WORDS))
+    if numbers.drop(columns=list(FACTORS)).isna().to_numpy().any():
+        raise InputError("it has missing values")
+    if np.isinf(numbers.to_numpy()).any() or (numbers.drop(columns=list(FACTORS)) < 0).any(
+        axis=None
+    ):
+        raise InputError("it has impossible values")
+    if (table[["val_metric", "test_metric"]] > 1).any(axis=None):
         raise InputError("it has accuracies outside 0 and 1")
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:120]
 
 
 def _digest(path: Path) -> str:
     return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-
-
-def _device_title(device: str) -> str:
-    if device == "cuda":
-        import torch
-
-        return str(torch.cuda.get_device_name())
-    return "cpu"
 
 
 def _version(package: str) -> str:

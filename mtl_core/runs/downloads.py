@@ -1,13 +1,11 @@
 """Downloads of public data sets, in a process of their own, with progress to show."""
 
-import os
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
+from mtl_core.runs.processes import start_module
 from mtl_core.settings import sources
 
 __all__ = ["Download", "progress", "start"]
@@ -21,7 +19,7 @@ class _Process:
 
 @dataclass(frozen=True)
 class Download:
-    """How far a download is. ``share`` is in [0, 1]; ``error`` is set when it failed."""
+    """How far a download is. ``share`` is in [0, 1]; ``error`` is one line, set when it failed."""
 
     running: bool
     share: float
@@ -33,19 +31,13 @@ _processes: dict[str, _Process] = {}
 
 def start(name: str) -> None:
     """Begin to fetch a data set, unless that is going on."""
-    if (current := _processes.get(name)) and current.handle.poll() is None:
-        return
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    output = tempfile.TemporaryFile()
-    handle = subprocess.Popen(
-        [sys.executable, "-m", "mtl_core", "download", name],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=output,
-        env={**os.environ, "PYTHONPATH": path},
-    )
-    _processes[name] = _Process(handle, output)
+    before = _processes.get(name)
+    if before is not None:
+        if before.handle.poll() is None:
+            return
+        before.output.close()
+    output = tempfile.TemporaryFile()  # noqa: SIM115 (the process's, while it runs)
+    _processes[name] = _Process(start_module("mtl_core", "download", name, output=output), output)
 
 
 def progress(name: str) -> Download | None:
@@ -53,12 +45,15 @@ def progress(name: str) -> Download | None:
     process = _processes.get(name)
     if process is None:
         return None
-    share = min(1.0, sources.downloaded_bytes(name) / sources.total_bytes(name))
     code = process.handle.poll()
-    if code is None:
-        return Download(True, share)
     if code == 0:
         return Download(False, 1.0)
-    process.output.seek(0)
-    lines = process.output.read().decode(errors="replace").strip().splitlines()
-    return Download(False, share, lines[-1] if lines else f"the download ended with code {code}")
+    share = min(1.0, sources.downloaded_bytes(name) / sources.total_bytes(name))
+    return Download(code is None, share, _reason(process.output, code) if code else None)
+
+
+def _reason(output: IO[bytes], code: int) -> str:
+    output.seek(0)
+    lines = output.read().decode(errors="replace").split("\n")
+    said = [line.removeprefix("error: ").strip() for line in lines if line.startswith("error: ")]
+    return said[-1] if said else f"the download ended with code {code}; try again"

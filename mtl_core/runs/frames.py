@@ -6,7 +6,7 @@ import pandas as pd
 
 from mtl_core.trajectory import COLUMNS, Row
 
-__all__ = ["to_frame"]
+__all__ = ["as_tidy", "to_frame"]
 
 _TYPES = {"setting": "str", "run": "str", "optimizer": "str", "task": "str", "role": "str"} | {
     "seed": "int64",
@@ -19,7 +19,15 @@ def to_frame(rows: Iterable[Row]) -> pd.DataFrame:
 
     Ordered by seed, step and role, the target first; what was not measured is NaN.
     """
-    frame = pd.DataFrame(list(rows), columns=list(COLUMNS))
+    return as_tidy(pd.DataFrame(list(rows), columns=list(COLUMNS)))
+
+
+def as_tidy(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same rows with the types and in the order of ``to_frame``.
+
+    Raises:
+        ValueError, TypeError: when a column is of another kind.
+    """
     types = {name: _TYPES.get(name, "float64") for name in COLUMNS}
     ordered = frame.astype(types).sort_values(
         ["seed", "step", "role", "task"], ascending=[True, True, False, True]

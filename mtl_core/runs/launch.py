@@ -1,44 +1,92 @@
 """Starting the worker of a store, and noticing when it is gone."""
 
-import os
+import re
 import subprocess
-import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from mtl_core.errors import StoreError
+from mtl_core.runs.processes import start_module
 from mtl_core.runs.store import Store
 
-__all__ = ["lock_path", "log_path", "tend", "worker_alive"]
+__all__ = ["hold_lock", "last_words", "lock_path", "log_path", "tend", "worker_alive"]
 
 _LOG_BYTES = 2**20
-_started: dict[Path, "subprocess.Popen[bytes]"] = {}
+_SHORT_LIFE_SECONDS = 60.0
+_LONGEST_PAUSE_SECONDS = 60.0
+_WORDS = re.compile(r"error: |Fatal Python error|terminate called|[\w.]*(Error|Exception)\b")
 
 
-def tend(store: Store) -> None:
+@dataclass
+class _Started:
+    process: "subprocess.Popen[bytes]"
+    at: float
+    failures: int
+    """Workers before it that ended badly soon after their start."""
+
+
+_started: dict[Path, _Started] = {}
+_tending = threading.Lock()
+
+
+def tend(store: Store) -> str | None:
     """See to it that the store has a worker, and that runs of a dead one are marked failed.
 
-    Cheap enough for every rerun of a page.
+    Cheap enough for every rerun of a page, and safe in any number of threads and processes.
+
+    Returns:
+        None, or a line for people on why nothing can be trained now.
     """
-    lock = FileLock(lock_path(store.path), timeout=0)
-    try:
-        with lock:
-            # Nobody serves the store, so whatever is called running has died.
-            store.reap(_last_words(store.path))
-    except Timeout:
-        return
-    starting = _started.get(store.path)
-    if starting is None or starting.poll() is not None:
-        _started[store.path] = _start(store.path)
+    with _tending:
+        try:
+            with hold_lock(store.path):
+                # Nobody serves the store, so whatever is called running has died.
+                store.reap(last_words(store.path))
+            return _start(store.path)
+        except Timeout:
+            return None
+        except StoreError as error:
+            return str(error)
 
 
 def worker_alive(store: Store) -> bool:
-    """Whether a worker serves the store."""
+    """Whether a worker serves the store. Raises StoreError where that cannot be found out."""
     try:
-        with FileLock(lock_path(store.path), timeout=0):
+        with hold_lock(store.path):
             return False
     except Timeout:
         return True
+
+
+@contextmanager
+def hold_lock(store: Path, timeout: float = 0) -> Iterator[None]:
+    """Hold the lock that a worker holds while it lives.
+
+    Raises:
+        filelock.Timeout: when another holds it for longer than ``timeout`` seconds.
+        StoreError: when it cannot be made.
+    """
+    path = lock_path(store)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=timeout)
+    except Timeout:
+        raise
+    except (OSError, NotImplementedError) as error:
+        raise StoreError(
+            f"lock {path} cannot be used ({error}); make its folder writable, or set MTL_STORE to "
+            "a file in another folder"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def lock_path(store: Path) -> Path:
@@ -51,29 +99,47 @@ def log_path(store: Path) -> Path:
     return store.with_name(f"{store.name}.worker.log")
 
 
-def _start(store: Path) -> "subprocess.Popen[bytes]":
-    log = log_path(store)
-    mode = "wb" if log.exists() and log.stat().st_size > _LOG_BYTES else "ab"
-    package_root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
-    with log.open(mode) as output:
-        # A session of its own, so that neither Ctrl-C in the server's terminal nor the server's
-        # end reaches it.
-        return subprocess.Popen(
-            [sys.executable, "-m", "mtl_core.runs.worker", "--store", str(store)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": path},
-            start_new_session=True,
-        )
-
-
-def _last_words(store: Path) -> str:
-    """The last line that a worker wrote, unless it is only about the run's start."""
+def last_words(store: Path) -> str:
+    """What the last worker died of, as far as it could say; empty when it was just killed."""
     try:
-        lines = log_path(store).read_text(errors="replace").strip().splitlines()
+        lines = log_path(store).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
-    ordinary = not lines or lines[-1].startswith(("worker ", "run "))
-    return "" if ordinary else lines[-1][:200]
+    for line in reversed(lines):
+        if line.startswith(("worker ", "run ")):
+            return ""  # the ordinary course of things
+        if _WORDS.match(line):
+            return line.removeprefix("error: ")[:300]
+    return ""
+
+
+def _start(store: Path) -> str | None:
+    """Start a worker, unless one is starting or the ones before it ended badly just now."""
+    now, failures = time.monotonic(), 0
+    if before := _started.get(store):
+        code = before.process.poll()
+        if code is None:
+            return None  # it is about to take the lock
+        if code != 0 and now - before.at < _SHORT_LIFE_SECONDS:
+            failures = before.failures + 1
+            pause = before.at + min(2.0**failures, _LONGEST_PAUSE_SECONDS) - now
+            if pause > 0:
+                said = last_words(store) or f"it ended with code {code}"
+                return (
+                    f"no worker stays alive ({said}); trying again in {pause:.0f} s, its output "
+                    f"is in {log_path(store)}"
+                )
+    log = log_path(store)
+    try:
+        mode = "wb" if log.exists() and log.stat().st_size > _LOG_BYTES else "ab"
+        with log.open(mode) as output:
+            process = start_module(
+                "mtl_core.runs.worker", "--store", str(store), output=output, detached=True
+            )
+    except OSError as error:
+        raise StoreError(
+            f"no worker can be started ({error}); make {log.parent} writable, or set MTL_STORE to "
+            "a file in another folder"
+        ) from error
+    _started[store] = _Started(process, now, failures)
+    return None

@@ -75,7 +75,7 @@ def build(config: RunConfig, pins: Sequence[Answer], answers: Answers) -> Panel:
     current = list(dict.fromkeys([config.baseline, config]))
     shown = [Shown(label(each), answers.find(each), pinned=False) for each in current]
     elsewhere = []
-    for pin in pins:
+    for pin in {pin.config: pin for pin in pins}.values():
         if (pin.config.setting, pin.config.target) != (config.setting, config.target):
             elsewhere.append(pin)
         elif pin.config not in current:

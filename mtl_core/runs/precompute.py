@@ -5,12 +5,15 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterable, Mapping
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from mtl_core.config import RunConfig
-from mtl_core.errors import InputError, TrainingDiverged
+from mtl_core.errors import InputError, TrainingDiverged, quoted, unknown
 from mtl_core.runs import artifacts
+from mtl_core.runs.frames import to_frame
 from mtl_core.trajectory import Row
 
 __all__ = ["artifact_name", "precompute", "read_plan"]
@@ -26,7 +29,7 @@ def read_plan(path: Path) -> list[RunConfig]:
         InputError: for a plan that cannot be read or holds a config that cannot be trained.
     """
     try:
-        plan = tomllib.loads(path.read_text())
+        plan = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read plan {path} ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -34,7 +37,12 @@ def read_plan(path: Path) -> list[RunConfig]:
     grids = plan.get("grid")
     if not isinstance(grids, list) or not grids:
         raise InputError(f"plan {path} has no [[grid]]; see plans/ for examples")
-    configs = [config for grid in grids for config in _expand(grid)]
+    configs = []
+    for number, grid in enumerate(grids, start=1):
+        try:
+            configs += _expand(grid)
+        except InputError as error:
+            raise InputError(f"grid {number} of plan {path}: {error}") from error
     return list({config.id: config for config in configs}.values())
 
 
@@ -44,70 +52,71 @@ def precompute(configs: Iterable[RunConfig], out: Path, *, jobs: int | None = No
     Returns:
         0, or 1 when any config failed; a later call tries those again.
     """
-    from joblib import Parallel, delayed
-
-    from mtl_core.training.pool import cores
-
-    there, _ = artifacts.scan(out)
-    missing = [config for config in configs if config.id not in there]
-    replicas = [(config, seed) for config in missing for seed in config.seeds]
-    rows: dict[str, dict[int, list[Row]]] = {config.id: {} for config in missing}
-    by_id = {config.id: config for config in missing}
-    seconds = dict.fromkeys(by_id, 0.0)
-    failed: dict[str, str] = {}
-    started = time.monotonic()
-    results = Parallel(
-        n_jobs=jobs or cores(), backend="loky", batch_size=1, return_as="generator_unordered"
-    )(delayed(_train_replica)(config.to_dict(), seed) for config, seed in replicas)
-    for count, (run, seed, found, spent, error) in enumerate(results, start=1):
-        config = by_id[run]
-        seconds[run] += spent
-        rows[run][seed] = found
-        if error:
-            failed[run] = error
-        elif run not in failed and len(rows[run]) == len(config.seeds):
-            info = artifacts.provenance(config, "cpu") | {"duration_seconds": round(seconds[run], 1)}
-            every = [row for rows_of_seed in rows.pop(run).values() for row in rows_of_seed]
-            artifacts.write(out / artifact_name(config), config, _frame(every), info)
-        left = (time.monotonic() - started) / count * (len(replicas) - count)
-        print(f"{count}/{len(replicas)} replicas, {left:.0f} s left", file=sys.stderr, flush=True)
-    for run, error in failed.items():
-        print(f"failed: {artifact_name(by_id[run])}: {error}", file=sys.stderr)
+    artifacts.check_writable(out)
+    there, damaged = artifacts.scan(out)
+    for problem in damaged:
+        print(f"not taken as done: {problem}", file=sys.stderr)
+    missing = {config.id: _Job(config) for config in configs if config.id not in there}
+    try:
+        _train_all(missing, out, jobs)
+    except BrokenProcessPool as error:
+        reason = str(error).splitlines()[0]
+        print(f"error: {reason} Call it again to go on, with fewer jobs.", file=sys.stderr)
+        return 1
+    failed = [job for job in missing.values() if job.error]
+    for job in failed:
+        print(f"failed: {artifact_name(job.config)}: {job.error}", file=sys.stderr)
     return 1 if failed else 0
 
 
 def artifact_name(config: RunConfig) -> str:
     """A folder name that people can read and no two configs share."""
-    return f"{config.setting}/{config.target}--{config.run}--{config.id}"
+    run = config.run if len(config.run) <= 100 else f"{len(config.auxiliaries)}-auxiliaries"
+    return f"{config.setting}/{config.target}--{run}--{config.id}"
 
 
-def _expand(grid: Mapping[str, Any]) -> list[RunConfig]:
-    fields = dict(grid)
-    setting = fields.pop("setting", None)
-    if not isinstance(setting, str):
-        raise InputError(f"a grid of the plan has the setting {setting!r}; name one")
-    fixed = {"seeds": tuple(fields.pop("seeds"))} if "seeds" in fields else {}
-    fields.setdefault("preset", "quick")
-    swept = {
-        name: value if isinstance(value, list) else [value] for name, value in fields.items()
-    }
-    configs = []
-    for values in itertools.product(*swept.values()):
-        changes = dict(zip(swept, values, strict=True))
-        if "auxiliaries" in changes:
-            changes["auxiliaries"] = tuple(changes["auxiliaries"])
-        preset = changes.pop("preset")
-        try:
-            configs.append(RunConfig.from_preset(setting, preset, **fixed, **changes))
-        except TypeError as error:
-            raise InputError(f"a grid of the plan does not fit: {error}") from error
-    return configs
+@dataclass
+class _Job:
+    """A config on its way to an artifact."""
+
+    config: RunConfig
+    rows: list[Row] = field(default_factory=list)
+    replicas: int = 0
+    seconds: float = 0.0
+    error: str | None = None
 
 
-def _train_replica(
-    config: dict[str, Any], seed: int
-) -> tuple[str, int, list[Row], float, str | None]:
-    """Runs in a process of its own; gives back an error as text, since rows go with it."""
+def _train_all(jobs: Mapping[str, _Job], out: Path, processes: int | None) -> None:
+    from joblib import Parallel, delayed
+
+    from mtl_core.training.pool import cores
+
+    replicas = [(job.config, seed) for job in jobs.values() for seed in job.config.seeds]
+    started = time.monotonic()
+    results = Parallel(
+        n_jobs=processes or cores(), backend="loky", batch_size=1, return_as="generator_unordered"
+    )(delayed(_train_replica)(config.to_dict(), seed) for config, seed in replicas)
+    for count, (run, rows, seconds, error) in enumerate(results, start=1):
+        job = jobs[run]
+        job.rows += rows
+        job.replicas += 1
+        job.seconds += seconds
+        job.error = job.error or error
+        if job.replicas == len(job.config.seeds) and not job.error:
+            _write(job, out)
+        left = (time.monotonic() - started) / count * (len(replicas) - count)
+        print(f"{count}/{len(replicas)} replicas, {left:.0f} s left", file=sys.stderr, flush=True)
+
+
+def _write(job: _Job, out: Path) -> None:
+    info = artifacts.provenance(job.config, "cpu")
+    info["duration_seconds"] = round(job.seconds, 1)
+    artifacts.write(out / artifact_name(job.config), job.config, to_frame(job.rows), info)
+    job.rows.clear()
+
+
+def _train_replica(config: dict[str, Any], seed: int) -> tuple[str, list[Row], float, str | None]:
+    """Runs in a process of its own. An error comes back as text: it ends one config, not all."""
     from mtl_core.training.replicas import advance
 
     whole = RunConfig.from_dict(config)
@@ -117,11 +126,45 @@ def _train_replica(
         checkpoints = advance(whole, (seed,), None, slice_seconds=float("inf"))
     except (TrainingDiverged, InputError) as caught:
         error = str(caught)
+    except Exception as caught:
+        error = f"{type(caught).__name__}: {caught}".splitlines()[0]
     rows = [row for checkpoint in checkpoints for row in checkpoint.rows]
-    return whole.id, seed, rows, time.monotonic() - started, error
+    return whole.id, rows, time.monotonic() - started, error
 
 
-def _frame(rows: list[Row]) -> Any:
-    from mtl_core.runs.frames import to_frame
+def _expand(grid: object) -> list[RunConfig]:
+    """The configs of one grid: the product of all fields that are given a list."""
+    if not isinstance(grid, Mapping):
+        raise InputError(f"{quoted(grid)} is not a table; write [[grid]] and its fields below")
+    known = [one.name for one in fields(RunConfig)]
+    for name in grid:
+        if name not in known and name != "preset":
+            raise unknown("field", name, [*known, "preset"])
+    given = {"preset": "quick", **grid}
+    setting = given.pop("setting", None)
+    if not isinstance(setting, str):
+        raise InputError(f"setting {quoted(setting)} is not a name; one setting to each grid")
+    swept = [[(name, value) for value in _values(name, given[name])] for name in given]
+    configs = []
+    for chosen in itertools.product(*swept):
+        changes = dict(chosen)
+        preset = changes.pop("preset")
+        configs.append(RunConfig.from_preset(setting, preset, **changes))
+    return configs
 
-    return to_frame(rows)
+
+def _values(name: str, given: object) -> list[Any]:
+    """What a field is swept over."""
+    if name == "seeds":
+        if not isinstance(given, list):
+            raise InputError(f"seeds {quoted(given)} are not a list, such as [0, 1, 2]")
+        return [tuple(given)]
+    if name == "auxiliaries":
+        if not isinstance(given, list) or not all(isinstance(one, list) for one in given):
+            raise InputError(
+                f"auxiliaries {quoted(given)} are not a list of lists, such as [[], ['NAME']]"
+            )
+        return [tuple(one) for one in given]
+    if given == []:
+        raise InputError(f"field {name!r} is an empty list; give it a value, or leave it out")
+    return given if isinstance(given, list) else [given]

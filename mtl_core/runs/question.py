@@ -5,28 +5,33 @@ be understood falls back to the default and is named.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 from mtl_core import optimizers, settings
 from mtl_core.config import BASE_OPTIMIZERS, RunConfig
-from mtl_core.errors import InputError, unknown
+from mtl_core.errors import InputError, quoted, unknown
 
 __all__ = ["MOST_PINS", "Question", "differences", "kind", "label", "parse_seeds"]
 
 MOST_PINS = 8
+_MOST_PROBLEMS = 8
+Value = TypeVar("Value")
+_Parser = Callable[[settings.Setting, str], Any]
 _RUN_ID = re.compile(r"[0-9a-f]{16}")
 
 _NUMBERS: dict[str, type] = {
     "lr": float,
-    "batch_size": int,
     "epochs": int,
     "samples": int,
     "held_out": int,
+    "batch_size": int,  # after the samples, which bound it
     "width": int,
     "early_checkpoints": int,
 }
+_MAY_BE_ALL = ("samples", "held_out")
 _TITLES = {
     "optimizer": "",
     "base_optimizer": "",
@@ -103,71 +108,55 @@ class Question:
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "tuple[Question, list[str]]":
-        """The question that a URL asks, and what in it could not be understood."""
+        """The question that a URL asks, and what in it could not be understood.
+
+        Its config can always be trained: what cannot be is left at its default, one by one.
+        """
         problems: list[str] = []
 
-        def understood(name: str, parse: Any, default: Any) -> Any:
+        def read(name: str, parse: Callable[[str], Value], default: Value, shown: str) -> Value:
             if name not in query:
                 return default
             try:
                 return parse(query[name])
             except InputError as error:
-                problems.append(f"in the URL, {name}: {error}; using {_show(default)} instead")
+                problems.append(f"in the URL, {name}: {error}; using {shown} instead")
                 return default
 
-        setting = settings.get(
-            understood("setting", lambda text: settings.get(text).name, settings.names()[0])
-        )
-        question = cls.default(setting.name)
-        target = understood("target", lambda text: setting.task(text).name, question.target)
-        usual = tuple(name for name in question.auxiliaries if name != target)
+        first = settings.names()[0]
+        setting = settings.get(read("setting", lambda text: settings.get(text).name, first, first))
+        usual = cls.default(setting.name)
+        target = read("target", lambda text: setting.task(text).name, usual.target, usual.target)
+        others = tuple(name for name in usual.auxiliaries if name != target)
+        question = replace(usual, target=target, auxiliaries=others)
+        for name, (field_name, parse) in _FIELDS.items():
+            change = partial(_changed, question, field_name, parse)
+            question = read(name, change, question, _show(getattr(question, field_name)))
 
-        def auxiliaries(text: str) -> tuple[str, ...]:
-            names = tuple(dict.fromkeys(setting.task(name).name for name in text.split()))
-            if target in names:
-                raise InputError(f"target {target!r} is among its own auxiliaries")
-            return names
-
-        overrides: dict[str, Any] = {}
-        for name, kind in _NUMBERS.items():
-            value = understood(name, lambda text, kind=kind: _number(text, kind), _ABSENT)
-            if value is not _ABSENT:
+        overrides = {}
+        for name, parse in _OVERRIDES.items():
+            preset_value = getattr(question.config, name)
+            value = read(name, partial(parse, setting), preset_value, _show(preset_value))
+            if value != preset_value:
                 overrides[name] = value
-        base = understood("base_optimizer", _base_optimizer, _ABSENT)
-        if base is not _ABSENT:
-            overrides["base_optimizer"] = base
-        known = {*_NUMBERS, *_NAMES}
-        problems += [
-            f"in the URL, {str(unknown('parameter', name, sorted(known)))}; ignored"
+        question, wrong = _overridden(question, overrides)
+        known = sorted({"setting", "target", *_FIELDS, *_OVERRIDES})
+        foreign = [
+            f"in the URL, {unknown('parameter', name, known)}; ignored"
             for name in query
             if name not in known
         ]
-        question = cls(
-            setting.name,
-            target,
-            understood("aux", auxiliaries, usual),
-            understood("preset", lambda text: _preset(setting, text), "quick"),
-            understood("optimizer", _optimizer, "umtg"),
-            understood("seeds", parse_seeds, (0, 1, 2)),
-            overrides,
-            understood("pins", _pins, ()),
-            understood("per_seed", _flag, False),
-        )
-        try:
-            _ = question.config
-        except InputError as error:
-            if overrides:
-                problems.append(f"in the URL: {error}; using the preset's values instead")
-                question = replace(question, overrides={})
-        return question, problems
+        return question, _first_few([*problems, *wrong, *foreign])
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
     """``"0 1 2"`` to (0, 1, 2); raises InputError for anything but whole numbers."""
     words = text.replace(",", " ").split()
     for word in words:
-        if not re.fullmatch(r"\d{1,10}", word):
-            raise InputError(f"seed {word!r} is not a whole number; write seeds like 0 1 2")
+        if not re.fullmatch(r"[0-9]{1,10}", word):
+            raise InputError(f"seed {quoted(word)} is not a whole number; write seeds like 0 1 2")
+    if len(words) > 64:
+        raise InputError(f"{len(words)} seeds are more than 64; give fewer")
     if not words:
         raise InputError("no seeds; give at least one, such as 0 1 2")
     return tuple(int(word) for word in words)
@@ -196,44 +185,69 @@ def differences(config: RunConfig, reference: RunConfig) -> list[str]:
     words = []
     for name, title in _TITLES.items():
         mine, theirs = getattr(config, name), getattr(reference, name)
-        if name in ("optimizer", "options") and not (config.auxiliaries and reference.auxiliaries):
+        if name in ("optimizer", "options") and not config.auxiliaries:
             continue  # a single task has nothing to combine
         if mine != theirs:
             words.append(f"{title}{_show(mine)}")
     return words
 
 
-_ABSENT = object()
-_NAMES = (
-    "setting",
-    "target",
-    "aux",
-    "preset",
-    "optimizer",
-    "base_optimizer",
-    "seeds",
-    "pins",
-    "per_seed",
-)
+def _changed(question: Question, name: str, parse: _Parser, text: str) -> Question:
+    return _trainable(replace(question, **{name: parse(settings.get(question.setting), text)}))
+
+
+def _trainable(question: Question) -> Question:
+    _ = question.config
+    return question
+
+
+def _overridden(question: Question, overrides: dict[str, Any]) -> tuple[Question, list[str]]:
+    """The question with those overrides that can be trained, and what is wrong with the others."""
+    try:
+        return _trainable(replace(question, overrides=overrides)), []
+    except InputError:
+        problems = []
+    for name, value in overrides.items():
+        usual = getattr(question.config, name)
+        try:
+            more = {**question.overrides, name: value}
+            question = _trainable(replace(question, overrides=more))
+        except InputError as error:
+            problems.append(f"in the URL, {name}: {error}; using {_show(usual)} instead")
+    return question, problems
+
+
+def _first_few(problems: list[str]) -> list[str]:
+    more = len(problems) - _MOST_PROBLEMS
+    return problems if more <= 0 else [*problems[:_MOST_PROBLEMS], f"and {more} more such"]
 
 
 def _show(value: object) -> str:
     if value is None:
         return "all"
-    if value is _ABSENT:
-        return "the preset's value"
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return " ".join(map(str, value)) or "none"
+    if isinstance(value, tuple):
+        return " ".join(_show(part) for part in value) or "none"
+    if isinstance(value, bool):
+        return str(value).lower()
     return format(value)
 
 
-def _number(text: str, kind: type) -> Any:
-    if text == "all":
+def _number(name: str, setting: settings.Setting, text: str) -> Any:
+    kind = _NUMBERS[name]
+    if text == "all" and name in _MAY_BE_ALL:
         return None
     try:
+        if len(text) > 30:
+            raise ValueError
         return kind(text)
     except ValueError:
-        raise InputError(f"{text[:40]!r} is not a {'whole ' if kind is int else ''}number") from None
+        whole = "whole " if kind is int else ""
+        alternative = ", nor all" if name in _MAY_BE_ALL else ""
+        raise InputError(f"{quoted(text)} is not a {whole}number{alternative}") from None
+
+
+def _tasks(setting: settings.Setting, text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(setting.task(name).name for name in text.split()))
 
 
 def _preset(setting: settings.Setting, text: str) -> str:
@@ -241,29 +255,49 @@ def _preset(setting: settings.Setting, text: str) -> str:
     return text
 
 
-def _optimizer(text: str) -> str:
+def _optimizer(setting: settings.Setting, text: str) -> str:
     if text not in optimizers.names():
         raise unknown("optimizer", text, optimizers.names())
     return text
 
 
-def _base_optimizer(text: str) -> str:
+def _base_optimizer(setting: settings.Setting, text: str) -> str:
     if text not in BASE_OPTIMIZERS:
         raise unknown("base optimizer", text, BASE_OPTIMIZERS)
     return text
 
 
-def _flag(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise InputError(f"{text[:40]!r} is neither true nor false")
-    return text == "true"
+def _seeds(setting: settings.Setting, text: str) -> tuple[int, ...]:
+    return parse_seeds(text)
 
 
-def _pins(text: str) -> tuple[str, ...]:
+def _pins(setting: settings.Setting, text: str) -> tuple[str, ...]:
     words = tuple(dict.fromkeys(text.split()))
     for word in words:
         if not _RUN_ID.fullmatch(word):
-            raise InputError(f"{word[:40]!r} is not a run's id of 16 hex digits")
+            raise InputError(f"{quoted(word)} is not a run's id of 16 hex digits")
     if len(words) > MOST_PINS:
         raise InputError(f"{len(words)} pins are more than {MOST_PINS}")
     return words
+
+
+def _flag(setting: settings.Setting, text: str) -> bool:
+    if text not in ("true", "false"):
+        raise InputError(f"{quoted(text)} is neither true nor false")
+    return text == "true"
+
+
+_FIELDS: dict[str, tuple[str, _Parser]] = {
+    "aux": ("auxiliaries", _tasks),
+    "preset": ("preset", _preset),
+    "optimizer": ("optimizer", _optimizer),
+    "seeds": ("seeds", _seeds),
+    "pins": ("pins", _pins),
+    "per_seed": ("per_seed", _flag),
+}
+"""Parameters of the URL beside setting and target: the field of Question and what reads it."""
+
+_OVERRIDES: dict[str, _Parser] = {
+    "base_optimizer": _base_optimizer,
+    **{name: partial(_number, name) for name in _NUMBERS},
+}

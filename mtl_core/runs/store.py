@@ -9,13 +9,16 @@ import json
 import os
 import sqlite3
 import time
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from mtl_core.config import RunConfig
 from mtl_core.errors import InputError, StoreError
@@ -79,6 +82,7 @@ CREATE TABLE checkpoints (
     PRIMARY KEY (run, seed, step, task)
 ) WITHOUT ROWID;
 """
+_TABLES = {"runs", "workers", "replicas", "checkpoints"}
 _MEASURED = ("epoch", "train_loss", "val_metric", "test_metric", *FACTORS, "seconds")
 
 
@@ -98,7 +102,7 @@ class RunRecord:
     Args:
         place: 1 for the queued run that is next, None for others.
         steps_done: summed over replicas; ``steps_total`` likewise.
-        seconds: time spent running so far, over all attempts.
+        seconds: time spent running in the attempts that are over.
         info: what its worker reported: device, versions, data fingerprint.
     """
 
@@ -139,38 +143,44 @@ class Store:
         notice: what was wrong with the file that was found, if it was set aside.
 
     Raises:
-        StoreError: when the file is of a newer schema, or cannot be created, read or written.
+        StoreError: when the file is of a newer schema or of something else, or cannot be created,
+            read or written.
     """
 
     def __init__(self, path: Path | str | None = None) -> None:
-        self.path = Path(path).expanduser() if path else default_path()
         self.notice: str | None = None
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._unusable(error) from error
-        self._open_or_set_aside()
+        self.path = Path(path) if path else default_path()
+        with suppress(RuntimeError):  # ~somebody who does not exist: then it is a name like others
+            self.path = self.path.expanduser()
+        self.path = self.path.absolute()
+        self._open()
 
     def submit(self, config: RunConfig) -> RunRecord:
         """Queue a run, unless it is there already: the same question is trained once.
 
-        A cancelled or failed run goes on where it stopped.
+        A cancelled or failed run goes on where it stopped; one that was just asked to stop goes on.
         """
         now = time.time()
         with self._write() as db:
             db.execute(
-                "INSERT INTO runs (id, config, state, queued_at) VALUES (?, ?, 'queued', ?) "
-                "ON CONFLICT (id) DO UPDATE SET state = 'queued', queued_at = ?, cancel = 0, "
-                "error = NULL, worker = NULL, finished_at = NULL "
-                "WHERE state IN ('cancelled', 'failed')",
-                (config.id, json.dumps(config.to_dict()), now, now),
+                "INSERT OR IGNORE INTO runs (id, config, state, queued_at) "
+                "VALUES (?, ?, 'queued', ?)",
+                (config.id, json.dumps(config.to_dict()), now),
             )
+            db.execute(
+                "UPDATE runs SET state = 'queued', queued_at = ?, cancel = 0, error = NULL, "
+                "worker = NULL, finished_at = NULL "
+                "WHERE id = ? AND state IN ('cancelled', 'failed')",
+                (now, config.id),
+            )
+            db.execute("UPDATE runs SET cancel = 0 WHERE id = ?", (config.id,))
             db.executemany(
                 "INSERT OR IGNORE INTO replicas (run, seed, step) VALUES (?, ?, -1)",
                 [(config.id, seed) for seed in config.seeds],
             )
         record = self.get(config.id)
-        assert record is not None
+        if record is None:
+            raise StoreError(f"run {config.id} was removed while it was queued; ask for it again")
         return record
 
     def get(self, run: str) -> RunRecord | None:
@@ -183,6 +193,18 @@ class Store:
         if state:
             return self._records("WHERE state = ? ORDER BY queued_at DESC, rowid DESC", (state,))
         return self._records("ORDER BY queued_at DESC, rowid DESC", ())
+
+    def unreadable(self) -> dict[str, str]:
+        """Runs that this version cannot train or show, by id, and why. They can be removed."""
+        found = {}
+        with self._read() as db:
+            rows = db.execute("SELECT id, config FROM runs ORDER BY queued_at, rowid").fetchall()
+        for row in rows:
+            try:
+                _config(row)
+            except InputError as error:
+                found[str(row["id"])] = str(error)
+        return found
 
     def cancel(self, run: str) -> None:
         """Ask a run to stop; it keeps its points and can be resumed."""
@@ -224,8 +246,19 @@ class Store:
                 setting=config.setting,
                 run=config.run,
                 optimizer=config.optimizer,
+                seed=row["seed"],
+                task=row["task"],
                 role="target" if row["task"] == config.target else "auxiliary",
-                **dict(row),
+                step=row["step"],
+                epoch=row["epoch"],
+                train_loss=row["train_loss"],
+                val_metric=row["val_metric"],
+                test_metric=row["test_metric"],
+                sharpness=row["sharpness"],
+                fisher_trace=row["fisher_trace"],
+                gradient_covariance=row["gradient_covariance"],
+                gradient_similarity=row["gradient_similarity"],
+                seconds=row["seconds"],
             )
             for row in found
         ]
@@ -260,16 +293,28 @@ class Store:
         return found is not None
 
     def claim(self, worker: str) -> RunRecord | None:
-        """Take the run that has waited longest; no two workers ever take the same one."""
-        now = time.time()
-        with self._write() as db:
-            taken = db.execute(
-                "UPDATE runs SET state = 'running', worker = ?, started_at = ?, heartbeat = ?, "
-                "cancel = 0, error = NULL WHERE id = (SELECT id FROM runs WHERE state = 'queued' "
-                "ORDER BY queued_at, rowid LIMIT 1) RETURNING id",
-                (worker, now, now),
-            ).fetchone()
-        return self.get(taken["id"]) if taken else None
+        """Take the run that has waited longest; no two workers ever take the same one.
+
+        A run that this version cannot train is marked failed, and the next one is taken.
+        """
+        while True:
+            now = time.time()
+            with self._write() as db:
+                taken = db.execute(
+                    "UPDATE runs SET state = 'running', worker = ?, started_at = ?, heartbeat = ?, "
+                    "cancel = 0, error = NULL WHERE id = (SELECT id FROM runs "
+                    "WHERE state = 'queued' ORDER BY queued_at, rowid LIMIT 1) "
+                    "RETURNING id, config",
+                    (worker, now, now),
+                ).fetchone()
+            if taken is None:
+                return None
+            try:
+                _config(taken)
+            except InputError as error:
+                self.finish(taken["id"], worker, "failed", f"{error}; remove this run")
+            else:
+                return self.get(taken["id"])
 
     def beat(self, run: str, worker: str) -> Literal["go on", "cancel", "lost"]:
         """Say that ``worker`` is alive, and hear whether its run is still wanted and its own."""
@@ -299,8 +344,7 @@ class Store:
                     "INSERT OR REPLACE INTO checkpoints (run, seed, step, task, "
                     f"{', '.join(_MEASURED)}) VALUES (?, ?, ?, ?{', ?' * len(_MEASURED)})",
                     [
-                        (run, row["seed"], row["step"], row["task"])
-                        + tuple(row[name] for name in _MEASURED)  # type: ignore[literal-required]
+                        (run, row["seed"], row["step"], row["task"], *_measured(row))
                         for row in checkpoint.rows
                     ],
                 )
@@ -320,12 +364,19 @@ class Store:
         return True
 
     def states(self, run: str) -> "dict[int, State]":
-        """What each replica of a run can be resumed from, by seed."""
+        """What each replica of a run can be resumed from, by seed.
+
+        A damaged state is left out: its replica starts anew, and gets the same values again.
+        """
         with self._read() as db:
             found = db.execute(
                 "SELECT seed, state FROM replicas WHERE run = ? AND state IS NOT NULL", (run,)
             ).fetchall()
-        return {row["seed"]: _unpack(row["state"]) for row in found}
+        states = {}
+        for row in found:
+            with suppress(ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+                states[row["seed"]] = _unpack(row["state"])
+        return states
 
     def describe(self, run: str, worker: str, info: Mapping[str, Any]) -> None:
         """Record what a worker knows of its run: device, versions, data."""
@@ -340,18 +391,25 @@ class Store:
         state: Literal["done", "failed", "cancelled"],
         error: str | None = None,
     ) -> bool:
-        """End a run; False when it is no longer this worker's."""
+        """End a run; False when it is no longer this worker's.
+
+        A run that was asked for again after it was cancelled is queued instead.
+        """
         with self._write() as db:
-            if not _owned(db, run, worker):
+            owned = _owned(db, run, worker)
+            if owned is None:
                 return False
-            _end(db, run, state, error)
+            if state == "cancelled" and not owned["cancel"]:
+                _end(db, run, "queued", None, time.time())
+            else:
+                _end(db, run, state, error, time.time())
         return True
 
     def release(self, run: str, worker: str) -> None:
         """Put a run back at the head of the queue, for a worker that is asked to leave."""
         with self._write() as db:
-            if _owned(db, run, worker):
-                db.execute("UPDATE runs SET state = 'queued', worker = NULL WHERE id = ?", (run,))
+            if owned := _owned(db, run, worker):
+                _end(db, run, "cancelled" if owned["cancel"] else "queued", None, time.time())
 
     def reap(self, last_words: str = "") -> list[str]:
         """Mark running runs as failed, for a caller that knows that no worker lives.
@@ -362,12 +420,15 @@ class Store:
         Returns:
             Ids of the runs that were marked.
         """
+        with self._read() as db:
+            if not db.execute("SELECT 1 FROM runs WHERE state = 'running' LIMIT 1").fetchone():
+                return []
+        said = f" (its last words: {last_words})" if last_words else ""
+        error = f"the worker died while training{said}; resume to go on where it stopped"
         with self._write() as db:
-            dead = db.execute("SELECT id FROM runs WHERE state = 'running'").fetchall()
+            dead = db.execute("SELECT id, heartbeat FROM runs WHERE state = 'running'").fetchall()
             for row in dead:
-                said = f" (its last words: {last_words})" if last_words else ""
-                error = f"the worker died while training{said}; resume to go on where it stopped"
-                _end(db, row["id"], "failed", error)
+                _end(db, row["id"], "failed", error, row["heartbeat"] or 0.0)
         return [row["id"] for row in dead]
 
     def health(self) -> str:
@@ -392,85 +453,85 @@ class Store:
             ).fetchall()
         records = []
         for row in found:
-            try:
-                config = RunConfig.from_dict(json.loads(row["config"]))
-            except (InputError, ValueError):
-                continue  # from another version or an extension that is not here
-            records.append(
-                RunRecord(
-                    config=config,
-                    state=row["state"],
-                    place=row["place"],
-                    steps_done=row["steps_done"] or 0,
-                    queued_at=row["queued_at"],
-                    started_at=row["started_at"],
-                    finished_at=row["finished_at"],
-                    seconds=row["seconds"],
-                    heartbeat=row["heartbeat"],
-                    worker=row["worker"],
-                    error=row["error"],
-                    info=json.loads(row["info"]),
-                )
-            )
+            with suppress(InputError):  # `unreadable` names those
+                records.append(_record(row))
         return records
 
-    def _open_or_set_aside(self) -> None:
+    def _open(self) -> None:
+        """Check the file; create it where there is none, and set a corrupt one aside."""
         try:
-            self._prepare()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) or not self.path.exists():
-                raise self._unusable(error) from error
-            aside = self.path.with_name(
-                f"{self.path.stem}.corrupt-{time.strftime('%Y%m%d-%H%M%S')}{self.path.suffix}"
-            )
-            try:
-                self.path.rename(aside)
-                for suffix in ("-wal", "-shm"):
-                    if (side := Path(f"{self.path}{suffix}")).exists():
-                        side.rename(f"{aside}{suffix}")
-                self._prepare()
-            except (OSError, sqlite3.Error) as again:
-                raise self._unusable(again) from again
-            self.notice = (
-                f"store {self.path} was not readable ({error}); it was kept as {aside.name} and a "
-                "new one was started"
-            )
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self._examine() is None:
+                return
+            # One process at a time; another may have been first.
+            with FileLock(self.path.with_name(f"{self.path.name}.lock"), timeout=30):
+                problem = self._examine()
+                if problem:
+                    self._set_aside(problem)
+                if problem is not None:
+                    self._create()
+        except (sqlite3.Error, OSError, NotImplementedError, Timeout) as error:
+            raise self._unusable(error) from error
 
-    def _prepare(self) -> None:
-        with self._connection() as db:
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version > SCHEMA_VERSION:
-                raise StoreError(
-                    f"store {self.path} has schema {version}, newer than this app's "
-                    f"{SCHEMA_VERSION}; update the app, or set MTL_STORE to another file"
-                )
-            tables = {
-                row["name"]
-                for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            }
-            if not tables:
-                self._create(db)
-            elif version != SCHEMA_VERSION or not {"runs", "replicas", "checkpoints"} <= tables:
-                raise StoreError(
-                    f"{self.path} is an SQLite file of something else (tables "
-                    f"{', '.join(sorted(tables)[:3])}); set MTL_STORE to another file"
-                )
-            elif (verdict := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-                raise sqlite3.DatabaseError(verdict)
+    def _examine(self) -> str | None:
+        """What is wrong with the file: None, ``""`` for an empty or missing one, or its damage."""
+        if not os.path.exists(self.path):
+            return ""
+        try:
+            with self._connection() as db:
+                version = db.execute("PRAGMA user_version").fetchone()[0]
+                found = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+                tables = {row["name"] for row in found}
+                if version > SCHEMA_VERSION:
+                    raise StoreError(
+                        f"store {self.path} has schema {version}, newer than this app's "
+                        f"{SCHEMA_VERSION}; update the app, or set MTL_STORE to another file"
+                    )
+                if not tables and version == 0:
+                    return ""
+                if version != SCHEMA_VERSION or not tables >= _TABLES:
+                    raise StoreError(
+                        f"{self.path} is an SQLite file of something else (tables "
+                        f"{', '.join(sorted(tables)[:3]) or 'none'}); set MTL_STORE to another file"
+                    )
+                verdict = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+        except sqlite3.Error as error:
+            if not _is_damage(error):
+                raise
+            verdict = str(error)
+        return None if verdict == "ok" else " ".join(verdict.split())[:120]
 
-    def _create(self, db: sqlite3.Connection) -> None:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("BEGIN IMMEDIATE")
-        # Another process may have been first.
-        if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+    def _set_aside(self, problem: str) -> None:
+        stamp, path = time.strftime("%Y%m%d-%H%M%S"), self.path
+        names = (
+            f"{path.stem}.corrupt-{stamp}{more}{path.suffix}"
+            for more in ("", *(f"-{count}" for count in range(2, 1000)))
+        )
+        aside = next(free for name in names if not (free := path.with_name(name)).exists())
+        path.rename(aside)
+        for suffix in ("-wal", "-shm"):
+            if (side := Path(f"{path}{suffix}")).exists():
+                side.rename(f"{aside}{suffix}")
+        self.notice = (
+            f"store {path} was damaged ({problem}); it was kept as {aside.name} and a new one was "
+            "started"
+        )
+
+    def _create(self) -> None:
+        with self._connection("rwc") as db:
+            # Where a file system has no WAL, the rollback journal does, with less at once.
+            with suppress(sqlite3.OperationalError):
+                db.execute("PRAGMA journal_mode = WAL")
+            db.execute("BEGIN IMMEDIATE")
             for statement in _SCHEMA.split(";"):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        db.execute("COMMIT")
+            db.execute("COMMIT")
 
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as db:
+    def _connection(self, mode: Literal["rw", "rwc"] = "rw") -> Iterator[sqlite3.Connection]:
+        address = f"{self.path.as_uri()}?mode={mode}"
+        with closing(sqlite3.connect(address, uri=True, timeout=30, isolation_level=None)) as db:
             db.row_factory = sqlite3.Row
             db.execute("PRAGMA foreign_keys = ON")
             # In WAL mode NORMAL never corrupts and loses nothing to a crash of the process.
@@ -479,6 +540,8 @@ class Store:
 
     @contextmanager
     def _read(self) -> Iterator[sqlite3.Connection]:
+        if not os.path.exists(self.path):
+            self._open()  # deleted while in use: whoever did that wants an empty one
         try:
             with self._connection() as db:
                 yield db
@@ -487,48 +550,98 @@ class Store:
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with self._connection() as db:
-                db.execute("BEGIN IMMEDIATE")
-                try:
-                    yield db
-                except BaseException:
+        with self._read() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+            except BaseException:
+                if db.in_transaction:  # SQLite itself rolls back when the disk is full
                     db.execute("ROLLBACK")
-                    raise
-                db.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
+                raise
+            db.execute("COMMIT")
 
     def _unusable(self, error: Exception) -> StoreError:
+        if _is_damage(error):
+            return StoreError(
+                f"store {self.path} is damaged ({error}); start the app again, which keeps the "
+                "file under another name and begins a new one, or set MTL_STORE to another file"
+            )
         return StoreError(
             f"store {self.path} cannot be used ({error}); make the file and its folder writable, "
             "free some disk space, or set MTL_STORE to another file"
         )
 
 
-def _owned(db: sqlite3.Connection, run: str, worker: str) -> bool:
-    """A worker that was given up for dead must not write into its successor's run."""
-    return bool(
-        db.execute(
-            "SELECT 1 FROM runs WHERE id = ? AND worker = ? AND state = 'running'", (run, worker)
-        ).fetchone()
+def _config(row: sqlite3.Row) -> RunConfig:
+    """The config of a row of ``runs``; InputError where this version would train another."""
+    try:
+        config = RunConfig.from_dict(json.loads(row["config"]))
+    except (InputError, ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"its config is not one of this version ({error})") from error
+    if config.id != row["id"]:
+        raise InputError(f"its config is not one of this version (its id there is {config.id})")
+    return config
+
+
+def _record(row: sqlite3.Row) -> RunRecord:
+    try:
+        info = json.loads(row["info"])
+    except ValueError:
+        info = {}
+    return RunRecord(
+        config=_config(row),
+        state=row["state"],
+        place=row["place"],
+        steps_done=row["steps_done"] or 0,
+        queued_at=row["queued_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        seconds=row["seconds"],
+        heartbeat=row["heartbeat"],
+        worker=row["worker"],
+        error=row["error"],
+        info=info if isinstance(info, dict) else {},
     )
 
 
-def _end(db: sqlite3.Connection, run: str, state: str, error: str | None) -> None:
-    now = time.time()
+def _measured(row: Row) -> tuple[float | None, ...]:
+    values: Mapping[str, Any] = row
+    return tuple(values[name] for name in _MEASURED)
+
+
+def _owned(db: sqlite3.Connection, run: str, worker: str) -> sqlite3.Row | None:
+    """A worker that was given up for dead must not write into its successor's run."""
+    found: sqlite3.Row | None = db.execute(
+        "SELECT cancel FROM runs WHERE id = ? AND worker = ? AND state = 'running'", (run, worker)
+    ).fetchone()
+    return found
+
+
+def _end(
+    db: sqlite3.Connection, run: str, state: RunState, error: str | None, until: float
+) -> None:
+    """Let a running run be no longer running since ``until``."""
+    over = state != "queued"
     db.execute(
-        "UPDATE runs SET state = ?, error = ?, finished_at = ?, cancel = 0, "
-        "seconds = seconds + coalesce(heartbeat, ?) - coalesce(started_at, ?) WHERE id = ?",
-        (state, error, now, now, now, run),
+        "UPDATE runs SET state = ?, error = ?, finished_at = ?, cancel = 0, worker = NULL, "
+        "seconds = seconds + max(0, ? - coalesce(started_at, ?)) WHERE id = ?",
+        (state, error, time.time() if over else None, until, until, run),
     )
     if state == "done":
         db.execute("UPDATE replicas SET state = NULL, saved_step = NULL WHERE run = ?", (run,))
 
 
+def _is_damage(error: Exception) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
 def _pack(state: "State") -> bytes:
+    arrays: dict[str, Any] = dict(state)
+    if objects := [name for name, value in arrays.items() if value.dtype.hasobject]:
+        raise TypeError(f"state {objects[0]!r} holds Python objects, which need a pickle")
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **state)
+    np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 

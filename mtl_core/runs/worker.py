@@ -7,6 +7,7 @@ whether there is one is never a guess. It leaves when it has had nothing to do f
 """
 
 import argparse
+import faulthandler
 import os
 import signal
 import sys
@@ -14,14 +15,17 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from mtl_core.errors import InputError, TrainingDiverged
-from mtl_core.runs.launch import lock_path
+from mtl_core.errors import InputError, StoreError, TrainingDiverged
+from mtl_core.runs.devices import DEVICES, choose, title
+from mtl_core.runs.launch import hold_lock, last_words, lock_path
 from mtl_core.runs.store import RunRecord, Store
 
 if TYPE_CHECKING:
@@ -30,103 +34,135 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 POLL_SECONDS = 0.1
-HEARTBEAT_SECONDS = 1.0
+HEARTBEAT_SECONDS = 0.5
 SNAPSHOT_BYTES = 8 * 2**20
 """A replica's state up to this size is saved with every slice of training."""
 SNAPSHOT_SECONDS = 30.0
 """How often a larger state is saved."""
+END_PAUSES = (0.5, 1.0, 2.0, 4.0, 0.0)
+"""Waits between the attempts to write down how a run ended."""
+
+_Outcome = Literal["done", "failed", "cancelled", "released"]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve a store until idle for too long; 0 also when it is served already."""
+    """Serve a store until idle for too long.
+
+    Returns:
+        0, also when the store is served already; 2 when it cannot be used.
+    """
     parser = argparse.ArgumentParser(prog="python -m mtl_core.runs.worker", description=__doc__)
     parser.add_argument("--store", help="the store's file (default: MTL_STORE or the user's)")
-    parser.add_argument("--device", choices=["cpu", "cuda"], help="default: the best there is")
+    parser.add_argument("--device", choices=DEVICES, help="default: the best there is")
     parser.add_argument("--idle-minutes", type=float, default=30.0)
     options = parser.parse_args(arguments)
-    store = Store(options.store)
+    faulthandler.enable()
     try:
+        store = Store(options.store)
         # Those who look whether the lock is free hold it for an instant.
-        with FileLock(lock_path(store.path), timeout=3):
-            signal.signal(signal.SIGTERM, _leave)
-            _Worker(store, options.device).serve(options.idle_minutes * 60)
+        with hold_lock(store.path, timeout=3):
+            worker = _Worker(store, options.device)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, worker.leave)
+            worker.serve(options.idle_minutes * 60)
     except Timeout:
         return 0
+    except InputError as error:
+        _say(f"error: {error}")
+        return 2
     return 0
-
-
-def _leave(*_: object) -> None:
-    raise SystemExit(0)
 
 
 class _Worker:
     def __init__(self, store: Store, device: str | None) -> None:
         self.name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._store = store
+        self._leaving = False
+        self._lock = _identity(lock_path(store.path))
         # Whatever is still called running was left by a worker before this one.
-        store.reap()
-        self._pool: ReplicaPool | None = None
-        self.device, title = _device(device)
-        if self.device == "cpu":
-            self._pool = _warm_pool()
-        store.enlist(self.name, self.device, title)
-        print(f"worker {self.name} serves {store.path} on {title}", flush=True)
+        store.reap(last_words(store.path))
+        self._device = choose(device)
+        self._title = title(self._device)
+        self._pool = _warm_pool() if self._device == "cpu" else None
+        store.enlist(self.name, self._device, self._title)
+        _say(f"worker {self.name} serves {store.path} on {self._title}")
+
+    def leave(self, *_: object) -> None:
+        """End soon, with the current run back in the queue; a signal handler."""
+        self._leaving = True
 
     def serve(self, idle_seconds: float) -> None:
         last_busy = time.monotonic()
-        while time.monotonic() - last_busy < idle_seconds:
+        while not self._leaving and time.monotonic() - last_busy < idle_seconds:
+            if _identity(lock_path(self._store.path)) != self._lock:
+                break  # somebody deleted the lock, so another worker may serve the store too
             if self._store.waiting() and (record := self._store.claim(self.name)):
                 self._carry_out(record)
                 last_busy = time.monotonic()
             else:
                 time.sleep(POLL_SECONDS)
-        print(f"worker {self.name} leaves: nothing to do", flush=True)
+        _say(f"worker {self.name} leaves")
 
     def _carry_out(self, record: RunRecord) -> None:
         run = record.id
-        print(f"run {run} starts: {record.config}", flush=True)
+        _say(f"run {run} starts: {record.config}")
+        outcome: _Outcome = "failed"
+        reason, pool_is_suspect = None, False
         try:
             with _Heart(self._store, run, self.name) as heart:
-                finished = self._train(record, heart)
-                if finished:
-                    self._store.describe(run, self.name, _info(record, self.device))
+                outcome = self._train(record, heart)
+                if outcome == "done":
+                    self._store.describe(run, self.name, _info(record, self._device))
         except (InputError, TrainingDiverged) as error:
-            self._store.finish(run, self.name, "failed", str(error))
-        except (SystemExit, KeyboardInterrupt):
-            self._store.release(run, self.name)
-            raise
+            reason = str(error)
         except Exception as error:
             traceback.print_exc()
-            reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-            self._store.finish(
-                run, self.name, "failed", f"training stopped unexpectedly: {reason}; resume to retry"
-            )
+            what = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+            reason = f"training stopped unexpectedly ({what}); resume to try again, or remove it"
+            pool_is_suspect = True
+        self._end(run, outcome if reason is None else "failed", reason)
+        if pool_is_suspect:
             self._renew_pool()
-        else:
-            self._store.finish(run, self.name, "done" if finished else "cancelled")
-        print(f"run {run} ends", flush=True)
+        _say(f"run {run} ends")
 
-    def _train(self, record: RunRecord, heart: "_Heart") -> bool:
-        """Whether the run got to its end."""
-        from dataclasses import replace
-
+    def _train(self, record: RunRecord, heart: "_Heart") -> "_Outcome":
         from mtl_core.training import train
 
-        run, saved_at = record.id, 0.0
+        run = record.id
+        saved_at: dict[tuple[int, ...], float] = {}
         steps = train(
-            record.config, device=self.device, pool=self._pool, states=self._store.states(run)
+            record.config, device=self._device, pool=self._pool, states=self._store.states(run)
         )
-        for checkpoint in steps:
-            if checkpoint.state is not None and _size(checkpoint.state) > SNAPSHOT_BYTES:
-                if time.monotonic() - saved_at < SNAPSHOT_SECONDS:
-                    checkpoint = replace(checkpoint, state=None)
+        with closing(steps):  # type: ignore[type-var]  # train is a generator
+            for checkpoint in steps:
+                stopping = self._leaving or heart.verdict != "go on"
+                if checkpoint.state is not None and _size(checkpoint.state) > SNAPSHOT_BYTES:
+                    age = time.monotonic() - saved_at.get(checkpoint.seeds, -SNAPSHOT_SECONDS)
+                    if stopping or age >= SNAPSHOT_SECONDS:
+                        saved_at[checkpoint.seeds] = time.monotonic()
+                    else:
+                        checkpoint = replace(checkpoint, state=None)
+                owned = self._store.save(run, self.name, [checkpoint])
+                if heart.verdict == "cancel" or not owned:
+                    return "cancelled"
+                if stopping:
+                    return "released"
+        return "done"
+
+    def _end(self, run: str, outcome: "_Outcome", reason: str | None) -> None:
+        """Write down how a run ended; with a full disk, for as long as it may get space again."""
+        for pause in END_PAUSES:
+            try:
+                if outcome == "released":
+                    self._store.release(run, self.name)
                 else:
-                    saved_at = time.monotonic()
-            owned = self._store.save(run, self.name, [checkpoint])
-            if not owned or heart.verdict != "go on":
-                steps.close()  # type: ignore[attr-defined]
-                return False
-        return True
+                    self._store.finish(run, self.name, outcome, reason)
+                return
+            except StoreError as error:
+                problem = error
+            time.sleep(pause)
+        # The last words, which the next worker writes down.
+        raise InputError(reason) if reason else problem
 
     def _renew_pool(self) -> None:
         if self._pool is not None:
@@ -138,7 +174,7 @@ class _Heart:
     """Beats while a run is carried out, and hears whether it is still wanted."""
 
     def __init__(self, store: Store, run: str, worker: str) -> None:
-        self.verdict: str = "go on"
+        self.verdict: Literal["go on", "cancel", "lost"] = "go on"
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, args=(store, run, worker), daemon=True)
 
@@ -151,24 +187,10 @@ class _Heart:
         self._thread.join()
 
     def _beat(self, store: Store, run: str, worker: str) -> None:
-        while not self._stop.wait(HEARTBEAT_SECONDS / 2):
-            try:
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            # A store that cannot be written is for the training loop to report.
+            with suppress(StoreError):
                 self.verdict = store.beat(run, worker)
-            except InputError as error:
-                print(f"heartbeat missed: {error}", file=sys.stderr, flush=True)
-
-
-def _device(wanted: str | None) -> tuple[str, str]:
-    """The device, and its name for people. Only a GPU needs torch in this process."""
-    from mtl_core.training.pool import cores
-    from mtl_core.training.train import best_device
-
-    device = wanted or best_device()
-    if device == "cuda":
-        import torch
-
-        return device, torch.cuda.get_device_name()
-    return device, f"CPU, {cores()} core{'s' if cores() > 1 else ''}"
 
 
 def _warm_pool() -> "ReplicaPool":
@@ -179,6 +201,15 @@ def _warm_pool() -> "ReplicaPool":
     return pool
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file a path leads to; None for none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _size(state: Mapping[str, Any]) -> int:
     return sum(value.nbytes for value in state.values())
 
@@ -186,7 +217,15 @@ def _size(state: Mapping[str, Any]) -> int:
 def _info(record: RunRecord, device: str) -> dict[str, Any]:
     from mtl_core.runs.artifacts import provenance
 
-    return provenance(record.config, device)
+    try:
+        return provenance(record.config, device)
+    except InputError:  # the data went away meanwhile; the numbers are there all the same
+        return {}
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):  # the log's disk is full
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ SETTING = Setting(
     ),
     default_target="digits1",
     presets={
-        "quick": Preset(epochs=40, batch_size=32, lr=3e-3, width=16),
+        "quick": Preset(epochs=30, batch_size=32, lr=3e-3, width=16),
         "standard": Preset(epochs=100, batch_size=32, lr=3e-3, width=16),
         "paper": Preset(epochs=300, batch_size=32, lr=3e-3, width=16),
     },

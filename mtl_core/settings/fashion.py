@@ -40,7 +40,7 @@ def _tasks(path: str, _modified: int) -> dict[str, TaskData]:
     scaled -= _MEAN
     scaled /= _STD
 
-    splits = [Split(scaled[piece][:, None], labels[piece]) for piece in pieces]
+    splits = [Split(scaled[:, None][piece], labels[piece]) for piece in pieces]
     noisy = [
         Split(splits[i].inputs, permuted_labels(images[pieces[i]], labels[pieces[i]]))
         for i in (1, 3, 5)
@@ -75,7 +75,9 @@ SETTING = Setting(
     ),
     default_target="fashion1",
     presets={
-        "quick": Preset(epochs=10, batch_size=64, lr=1e-3, width=8, samples=2_500, held_out=2_000),
+        "quick": Preset(
+            epochs=10, batch_size=64, lr=3e-3, width=8, samples=2_500, held_out=2_000
+        ),
         "standard": Preset(epochs=12, batch_size=128, lr=1e-3, width=16),
         "paper": Preset(epochs=100, batch_size=128, lr=1e-3, width=16),
     },

@@ -35,7 +35,7 @@ class ReplicaPool:
         )
 
     def warm(self) -> None:
-        """Start every process and import what training needs, without waiting for it."""
+        """Start every process and let it get ready to train, without waiting for it."""
         for _ in range(self.processes):
             self._executor.submit(time.sleep, 0.2)
 
@@ -60,12 +60,19 @@ class ReplicaPool:
 
 
 def _start(parent: int) -> None:
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+
     import torch
 
-    import mtl_core.training.replicas  # noqa: F401  (what a first slice would wait for)
+    from mtl_core.training.replicas import advance
 
     torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+    # A first run would wait as long as for PyTorch itself: for what the optimizer imports, the
+    # first convolution and the first backward pass.
+    rehearsal = RunConfig.from_preset(
+        "digits", "quick", auxiliaries=("digits2",), epochs=1, samples=32, held_out=32
+    )
+    advance(rehearsal, (0,), None, slice_seconds=float("inf"))
 
 
 def _end_with_parent(parent: int) -> None:

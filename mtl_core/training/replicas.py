@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from mtl_core import optimizers, settings
 from mtl_core.config import RunConfig
 from mtl_core.errors import TrainingDiverged
+from mtl_core.settings.base import Split
 from mtl_core.training.batches import BatchStream
 from mtl_core.training.checkpoint import Checkpoint, State
 from mtl_core.training.network import Network
@@ -58,8 +59,11 @@ def advance(
         started = time.monotonic()
         if state is None:
             measured.append(replicas.checkpoint())
+        begun = replicas.step
         while replicas.step < config.steps:
-            if time.monotonic() - started >= slice_seconds and (measured or slice_seconds):
+            # Every slice gets somewhere, however short it is.
+            moved = measured or (slice_seconds and replicas.step > begun)
+            if moved and time.monotonic() - started >= slice_seconds:
                 break
             replicas.train_step()
             if replicas.step in due:
@@ -123,7 +127,9 @@ class Replicas:
         for parameter, gradient in zip(
             [*shared, *heads], [*gradients, *head_gradients], strict=True
         ):
-            parameter.grad = gradient
+            # The fused optimizer walks both in storage order: a channels-last gradient of a
+            # contiguous parameter would be applied to the wrong weights.
+            parameter.grad = gradient.contiguous()
         self._optimizer.step()
         self.step += 1
         self.seconds += time.perf_counter() - started
@@ -134,6 +140,7 @@ class Replicas:
         Raises:
             TrainingDiverged: when a training loss is not finite.
         """
+        self._settle()
         config = self.config
         epoch = self.step / config.steps_per_epoch
         measures = self._evaluate()
@@ -171,6 +178,7 @@ class Replicas:
 
     def state(self) -> State:
         """A copy of everything that changes while training."""
+        self._settle()
         state: dict[str, np.ndarray] = {
             "step": np.array(self.step),
             "seconds": np.array(self.seconds),
@@ -188,11 +196,18 @@ class Replicas:
         self.seconds = float(state["seconds"])
         for name, parameter in self._network.parameters.items():
             with torch.no_grad():
-                parameter.copy_(torch.from_numpy(state[f"parameter/{name}"]))
+                parameter.copy_(torch.from_numpy(np.array(state[f"parameter/{name}"])))
             for key in ("step", "exp_avg", "exp_avg_sq", "momentum_buffer"):
                 if f"{key}/{name}" in state:
                     saved = torch.from_numpy(np.array(state[f"{key}/{name}"]))
                     self._optimizer.state[parameter][key] = saved.to(self._device)
+
+    def _settle(self) -> None:
+        """Wait for the steps that a GPU was given and count their time, as a CPU's is counted."""
+        if self._device.type == "cuda":
+            started = time.perf_counter()
+            torch.cuda.synchronize(self._device)
+            self.seconds += time.perf_counter() - started
 
     def _batches(self) -> tuple[Tensor, list[Tensor]]:
         """(R, K·B, ...) inputs, tasks side by side, and (R, B) targets per task."""
@@ -210,11 +225,11 @@ class Replicas:
         """Per task and replica: full training loss, validation metric, test metric."""
         found: dict[str, dict[str, tuple[Tensor, Tensor]]] = {t: {} for t in self.config.tasks}
         for split in ("train", "val", "test"):
-            # Tasks on the same images, such as fashion2 and its noisy twin, are encoded once.
-            sharing: dict[int, list[str]] = {}
+            # What tasks on the same images share is encoded once.
+            sharing: dict[tuple[int, int], list[str]] = {}
             for task in self.config.tasks:
                 images, _ = getattr(self._data[task], split)
-                sharing.setdefault(images.data_ptr(), []).append(task)
+                sharing.setdefault((images.data_ptr(), len(images)), []).append(task)
             for tasks in sharing.values():
                 for task, sums in self._evaluate_split(tasks, split).items():
                     found[task][split] = sums
@@ -268,20 +283,20 @@ def _resident(
 ) -> dict[str, _ResidentTask]:
     """The data of a config where it is needed, so that a batch is one gather."""
 
-    def tensors(inputs: np.ndarray, targets: np.ndarray) -> tuple[Tensor, Tensor]:
-        return torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device)
+    shared: dict[tuple[int, int], Tensor] = {}
+
+    def place(split: Split) -> tuple[Tensor, Tensor]:
+        # Tasks on the same images, such as fashion2 and its noisy twin, share them here too.
+        images = torch.from_numpy(split.inputs)
+        images = shared.setdefault((images.data_ptr(), len(images)), images.to(device))
+        return images, torch.from_numpy(split.targets).to(device)
 
     resident = {}
     for name, data in settings.get(setting).load(tasks).items():
-        train, val, test = (
-            data.train.first(samples),
-            data.val.first(held_out),
-            data.test.first(held_out),
-        )
         resident[name] = _ResidentTask(
-            tensors(train.inputs, train.targets),
-            tensors(val.inputs, val.targets),
-            tensors(test.inputs, test.targets),
+            place(data.train.first(samples)),
+            place(data.val.first(held_out)),
+            place(data.test.first(held_out)),
         )
     return resident
 

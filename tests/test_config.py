@@ -1,0 +1,272 @@
+"""RunConfig: equal where the numbers are equal, one identity everywhere, one line for what is wrong."""
+
+import json
+import math
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtl_core import InputError, RunConfig
+from mtl_core.config import CONFIG_VERSION
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def digits(**changes: Any) -> RunConfig:
+    return RunConfig(**({"setting": "digits", "target": "digits1"} | changes))
+
+
+MTL = digits(auxiliaries=("digits2", "noisy_digits"), lr=3e-3, batch_size=32, seeds=(0, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"auxiliaries": ("noisy_digits", "digits2")}, {"auxiliaries": ("digits2", "noisy_digits")}),
+        ({"auxiliaries": ("digits2", "digits2")}, {"auxiliaries": ("digits2",)}),
+        ({"auxiliaries": ["digits2"]}, {"auxiliaries": ("digits2",)}),
+        ({"seeds": (2, 0, 1)}, {"seeds": (0, 1, 2)}),
+        ({"seeds": range(3)}, {"seeds": (0, 1, 2)}),
+        ({"optimizer": "mean"}, {"optimizer": "umtg"}),
+        ({"samples": 250}, {"samples": None}),
+        ({"lr": 1}, {"lr": 1.0}),
+        ({"options": {}}, {"options": ()}),
+    ],
+)
+def test_configs_with_the_same_numbers_are_equal(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    assert digits(**one) == digits(**other)
+    assert hash(digits(**one)) == hash(digits(**other))
+    assert digits(**one).id == digits(**other).id
+
+
+def test_all_held_out_examples_are_none() -> None:
+    every = RunConfig("fashion", "fashion1", held_out=5_000)
+    assert every.held_out is None
+    assert every == RunConfig("fashion", "fashion1")
+    # 150 is all of digits' validation data, but not of its test data.
+    assert digits(held_out=150).held_out == 150
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"target": "digits2", "auxiliaries": ("noisy_digits",)},
+        {"auxiliaries": ("digits2",)},
+        {"auxiliaries": ()},
+        {"optimizer": "mean"},
+        {"base_optimizer": "sgd"},
+        {"lr": 1e-3},
+        {"batch_size": 31},
+        {"epochs": 11},
+        {"samples": 249},
+        {"held_out": 149},
+        {"width": 15},
+        {"seeds": (0, 1)},
+        {"early_checkpoints": 5},
+    ],
+)
+def test_configs_with_other_numbers_differ(change: dict[str, Any]) -> None:
+    other = replace(MTL, **change)
+    assert other != MTL
+    assert other.id != MTL.id
+
+
+def test_id_is_pinned() -> None:
+    """Other ids for equal configs would orphan every artifact and every stored run."""
+    assert CONFIG_VERSION == 1
+    assert digits().id == "c0addcdaca6e292d"
+    assert MTL.id == "c8ff7dd4e1ad079a"
+
+
+def test_id_is_the_same_in_another_process() -> None:
+    code = (
+        "import json, sys; from mtl_core import RunConfig; "
+        "print(RunConfig.from_dict(json.loads(sys.argv[1])).id)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(MTL.to_dict())],
+        env={**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == MTL.id
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        digits(),
+        MTL,
+        RunConfig.from_preset("digits", "quick", auxiliaries=("digits2",), optimizer="mean"),
+        RunConfig.from_preset("fashion", "quick"),
+        digits(samples=100, held_out=7, batch_size=3, seeds=(9,), early_checkpoints=0, width=2),
+    ],
+)
+def test_round_trip(config: RunConfig) -> None:
+    assert RunConfig.from_dict(config.to_dict()) == config
+    assert RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert pickle.loads(pickle.dumps(config)) == config
+
+
+def test_from_dict_fills_in_defaults() -> None:
+    assert RunConfig.from_dict({"setting": "digits", "target": "digits1"}) == digits()
+
+
+def test_from_dict_leaves_its_argument_alone() -> None:
+    values = MTL.to_dict()
+    RunConfig.from_dict(values)
+    assert values == MTL.to_dict()
+
+
+def test_from_preset_takes_the_budget_and_the_changes() -> None:
+    config = RunConfig.from_preset("fashion", "quick", lr=0.5, auxiliaries=("fashion2",))
+    assert (config.setting, config.target, config.run) == ("fashion", "fashion1", "fashion2")
+    assert (config.epochs, config.batch_size, config.width) == (10, 64, 8)
+    assert (config.samples, config.held_out, config.lr) == (2_500, 2_000, 0.5)
+
+
+def test_config_is_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        MTL.lr = 1.0  # type: ignore[misc]
+
+
+def test_derived_values() -> None:
+    assert MTL.tasks == ("digits1", "digits2", "noisy_digits")
+    assert MTL.run == "digits2+noisy_digits"
+    assert digits().run == "stl"
+    assert replace(MTL, target="noisy_digits", auxiliaries=("digits2", "digits1")).tasks == (
+        "noisy_digits",
+        "digits1",
+        "digits2",
+    )
+    assert MTL.baseline == digits(lr=3e-3, batch_size=32)
+    assert MTL.baseline.baseline == MTL.baseline
+
+
+@pytest.mark.parametrize(
+    ("samples", "batch_size", "per_epoch"),
+    [(None, 250, 1), (None, 249, 2), (None, 32, 8), (None, 125, 2), (96, 32, 3), (97, 32, 4), (1, 1, 1)],
+)
+def test_steps(samples: int | None, batch_size: int, per_epoch: int) -> None:
+    config = digits(samples=samples, batch_size=batch_size, epochs=7)
+    assert config.train_size == (samples or 250)
+    assert config.steps_per_epoch == per_epoch
+    assert config.steps == 7 * per_epoch
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"setting": "digit"}, "unknown setting 'digit'; one of: digits, fashion"),
+    ({"setting": None}, "unknown setting None"),
+    ({"setting": ["digits"]}, "unknown setting"),
+    ({"target": "digits3"}, "unknown task of digits 'digits3'; one of: digits1, digits2"),
+    ({"target": 1}, "unknown task of digits 1"),
+    ({"target": "digits1\nx"}, "unknown task of digits 'digits1\\nx'"),
+    ({"auxiliaries": ("mnist",)}, "unknown task of digits 'mnist'"),
+    ({"auxiliaries": ("digits1",)}, "target 'digits1' is among its own auxiliaries; choose other"),
+    ({"auxiliaries": "digits2"}, "auxiliaries 'digits2' must be a list"),
+    ({"auxiliaries": 5}, "auxiliaries 5 must be a list"),
+    ({"auxiliaries": ([],)}, "unknown task"),
+    ({"optimizer": "pcgard"}, "unknown optimizer 'pcgard'; one of: umtg, mean"),
+    ({"optimizer": []}, "unknown optimizer []"),
+    ({"options": {"c": 1}}, "optimizer 'umtg' does not take the options c; leave them out"),
+    ({"options": {"name": 1}}, "does not take the options name"),
+    ({"options": {"num_tasks": 1}}, "optimizer option 'num_tasks' follows from the tasks"),
+    ({"options": {"c": [1]}}, "optimizer option 'c'=[1] is not a number, word or flag"),
+    ({"options": {1: 1}}, "optimizer option 1=1 is not"),
+    ({"options": {"c": math.nan}}, "optimizer option 'c'=nan must be finite"),
+    ({"options": 5}, "optimizer options 5 are not name-value pairs"),
+    ({"options": None}, "optimizer options None are not"),
+    ({"base_optimizer": "adamw"}, "unknown base optimizer 'adamw'; one of: adam, sgd, momentum"),
+    ({"base_optimizer": []}, "unknown base optimizer"),
+    ({"lr": 0}, "learning rate 0 must be a finite number above 0"),
+    ({"lr": -1e-3}, "learning rate -0.001 must be"),
+    ({"lr": math.nan}, "learning rate nan must be"),
+    ({"lr": math.inf}, "learning rate inf must be"),
+    ({"lr": 10**400}, "learning rate 1000"),
+    ({"lr": "1e-3"}, "learning rate '1e-3' is not a number"),
+    ({"lr": True}, "learning rate True is not a number"),
+    ({"lr": None}, "learning rate None is not a number"),
+    ({"batch_size": 251}, "batch size 251 is larger than the 250 training examples of a task"),
+    ({"batch_size": 33, "samples": 32}, "batch size 33 is larger than the 32 training examples"),
+    ({"batch_size": 0}, "batch size 0 must be at least 1"),
+    ({"batch_size": 32.0}, "batch size 32.0 is not a whole number"),
+    ({"batch_size": True}, "batch size True is not a whole number"),
+    ({"epochs": 0}, "epochs 0 must be between 1 and 100000"),
+    ({"epochs": 100_001}, "epochs 100001 must be"),
+    ({"epochs": "10"}, "epochs '10' is not a whole number"),
+    ({"samples": 0}, "samples 0 must be between 1 and 250"),
+    ({"samples": 251}, "samples 251 must be between 1 and 250"),
+    ({"samples": "all"}, "samples 'all' is not a whole number"),
+    ({"held_out": 151}, "held-out examples 151 must be between 1 and 150"),
+    ({"held_out": 0}, "held-out examples 0 must be"),
+    ({"width": 0}, "width 0 must be between 1 and 512"),
+    ({"width": 1.5}, "width 1.5 is not a whole number"),
+    ({"early_checkpoints": -1}, "early checkpoints -1 must be between 0 and 64"),
+    ({"early_checkpoints": 65}, "early checkpoints 65 must be"),
+    ({"seeds": ()}, "no seeds; give at least one, such as 0 1 2"),
+    ({"seeds": (0, 1, 0)}, "seeds 0 1 0 repeat; give each once"),
+    ({"seeds": tuple(range(65))}, "65 seeds are more than 64; give fewer"),
+    ({"seeds": (-1,)}, "seed -1 must be between 0 and 2147483647"),
+    ({"seeds": (2**31,)}, "seed 2147483648 must be"),
+    ({"seeds": (0.5,)}, "seed 0.5 is not a whole number"),
+    ({"seeds": (True,)}, "seed True is not a whole number"),
+    ({"seeds": 3}, "seeds 3 must be a list"),
+    ({"seeds": "012"}, "seeds '012' must be a list"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG)
+def test_wrong_values_cost_one_line(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        digits(**change)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [change for change, _ in WRONG])
+def test_wrong_values_in_a_dict_cost_one_line(change: dict[str, Any]) -> None:
+    with pytest.raises(InputError) as caught:
+        RunConfig.from_dict({**digits().to_dict(), **change})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([], "a run's config must be an object, not list"),
+        (None, "a run's config must be an object, not NoneType"),
+        ("digits", "a run's config must be an object, not str"),
+        ({}, "a run's config lacks 'setting'"),
+        ({"setting": "digits"}, "a run's config lacks 'target'"),
+        ({"target": "digits1"}, "a run's config lacks 'setting'"),
+        ({**MTL.to_dict(), "gpu": 1}, "unknown config field 'gpu'; one of: auxiliaries, "),
+        ({**MTL.to_dict(), 5: 1, "x": 2}, "unknown config field '5'"),
+        ({**MTL.to_dict(), "auxiliaries": "digits2"}, "'auxiliaries' must be a list"),
+        ({**MTL.to_dict(), "auxiliaries": None}, "'auxiliaries' must be a list, not None"),
+        ({**MTL.to_dict(), "seeds": 0}, "config field 'seeds' must be a list, not 0"),
+        ({**MTL.to_dict(), "seeds": {"0": 1}}, "config field 'seeds' must be a list"),
+        ({**MTL.to_dict(), "version": CONFIG_VERSION + 1}, "config version 2 is not 1; train it"),
+        ({**MTL.to_dict(), "version": "1"}, "config version '1' is not 1"),
+        ({**MTL.to_dict(), "version": None}, "config version None is not 1"),
+    ],
+)
+def test_foreign_dicts_cost_one_line(values: Mapping[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        RunConfig.from_dict(values)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_preset() -> None:
+    with pytest.raises(InputError, match="^unknown preset of digits 'huge'; one of: quick, "):
+        RunConfig.from_preset("digits", "huge")

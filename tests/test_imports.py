@@ -1,0 +1,167 @@
+"""Who imports whom: the layers of the design, and what a cheap import stays free of."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CORE = sorted((ROOT / "mtl_core").rglob("*.py"))
+PAGES = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Modules that a file names in any import, at the top or inside functions.
+
+    ``from a import b`` counts as both ``a`` and ``a.b``, since b may be a module.
+    """
+    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def offenders(files: list[Path], forbidden: tuple[str, ...]) -> list[str]:
+    return [
+        f"{path.relative_to(ROOT)} imports {module}"
+        for path in files
+        for module in imported(path)
+        if any(within(module, package) for package in forbidden)
+    ]
+
+
+def test_files_are_found() -> None:
+    assert len(CORE) > 20
+    assert len(PAGES) >= 2
+
+
+def test_imports_are_seen() -> None:
+    """The test's own eyes: every form of import, at every depth."""
+    file = ROOT / "mtl_core" / "training" / "train.py"
+    assert {"mtl_core.training.replicas", "torch", "mtl_core.config.RunConfig"} <= set(
+        imported(file)
+    )
+
+
+def test_core_never_imports_streamlit() -> None:
+    assert offenders(CORE, ("streamlit",)) == []
+
+
+def test_pages_never_import_torch() -> None:
+    assert offenders(PAGES, ("torch", "torchvision")) == []
+
+
+@pytest.mark.parametrize(
+    ("layer", "above"),
+    [
+        ("settings", "optimizers factors pareto training analysis runs charts"),
+        ("optimizers", "settings factors pareto training analysis runs charts"),
+        ("factors", "pareto training analysis runs charts"),
+        ("training", "analysis runs charts"),
+        ("pareto", "analysis runs charts"),
+        ("analysis", "training runs charts"),
+        ("runs", "charts"),
+        ("charts", "training runs"),
+    ],
+)
+def test_dependencies_point_one_way(layer: str, above: str) -> None:
+    files = [path for path in CORE if path.is_relative_to(ROOT / "mtl_core" / layer)]
+    assert files
+    forbidden = (*(f"mtl_core.{name}" for name in above.split()), "mtl_core.cli", "pages", "app")
+    assert offenders(files, forbidden) == []
+
+
+def test_config_and_errors_are_below_training() -> None:
+    files = [ROOT / "mtl_core" / f"{name}.py" for name in ("config", "trajectory")]
+    above = ("training", "analysis", "runs", "charts", "cli")
+    assert offenders(files, tuple(f"mtl_core.{name}" for name in above)) == []
+
+
+def python(code: str, *arguments: str) -> str:
+    """Standard output of a fresh interpreter."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+BLOCKER = """
+import importlib, pkgutil, sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("streamlit", "altair"):
+            raise ImportError(f"{name} is refused here")
+
+sys.meta_path.insert(0, Refuse())
+import mtl_core
+done = []
+for module in pkgutil.walk_packages(mtl_core.__path__, "mtl_core."):
+    if not module.name.startswith("mtl_core.charts") and not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+        done.append(module.name)
+"""
+
+
+def test_core_works_without_streamlit_and_altair() -> None:
+    """All of it but the charts is imported, and a run is trained."""
+    code = BLOCKER + (
+        "from mtl_core import RunConfig, train\n"
+        "config = RunConfig('digits', 'digits1', samples=8, batch_size=8, epochs=1, width=1,\n"
+        "                   seeds=(0,))\n"
+        "rows = [row for checkpoint in train(config, device='cpu') for row in checkpoint.rows]\n"
+        "print(len(rows), len(done), 'mtl_core.training.replicas' in done)\n"
+        "try:\n    import streamlit\nexcept ImportError as error:\n    print(error)\n"
+    )
+    first, second = python(code).splitlines()
+    rows, modules, trained = first.split()
+    assert (rows, trained) == ("2", "True")
+    assert int(modules) > 20
+    assert second == "streamlit is refused here"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import mtl_core, mtl_core.settings, mtl_core.optimizers, mtl_core.errors\n"
+        "mtl_core.RunConfig.from_preset('fashion', 'quick', auxiliaries=('fashion2',)).id\n"
+        "mtl_core.settings.get('fashion').data_state()",
+        "from mtl_core.cli import main\nassert main(['list', 'settings']) == 0",
+        "import runpy, sys\nsys.argv = ['mtl_core', 'list', 'settings']\n"
+        "try:\n    runpy.run_module('mtl_core', run_name='__main__')\n"
+        "except SystemExit as end:\n    assert end.code == 0",
+    ],
+    ids=["import", "main", "python -m mtl_core list settings"],
+)
+def test_what_is_cheap_loads_no_torch_and_no_pandas(code: str) -> None:
+    code += "\nimport sys\nprint(*sorted(m for m in sys.modules if '.' not in m))"
+    loaded = set(python(code).split())
+    assert {"mtl_core", "numpy"} <= loaded
+    assert not loaded & {"torch", "torchvision", "pandas", "pyarrow", "altair", "streamlit", "loky"}
+
+
+def test_public_names_are_there() -> None:
+    import mtl_core
+
+    for name in mtl_core.__all__:
+        assert getattr(mtl_core, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'nope'"):
+        _ = mtl_core.nope

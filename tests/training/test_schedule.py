@@ -1,0 +1,57 @@
+"""When a run is measured."""
+
+import pytest
+
+from mtl_core import RunConfig
+from mtl_core.training import checkpoint_steps
+
+
+def config(per_epoch: int, epochs: int, early: int) -> RunConfig:
+    """Digits in as many steps an epoch as wanted, of one example each."""
+    return RunConfig(
+        "digits",
+        "digits1",
+        samples=per_epoch,
+        batch_size=1,
+        epochs=epochs,
+        early_checkpoints=early,
+    )
+
+
+@pytest.mark.parametrize(
+    ("per_epoch", "epochs", "early", "steps"),
+    [
+        (64, 3, 6, (0, 1, 2, 4, 8, 16, 32, 64, 128, 192)),
+        (100, 2, 2, (0, 1, 10, 100, 200)),
+        (100, 1, 1, (0, 1, 100)),
+        (100, 3, 0, (0, 100, 200, 300)),
+        (8, 2, 6, (0, 1, 2, 3, 4, 6, 8, 16)),
+        (1, 4, 6, (0, 1, 2, 3, 4)),
+        (1, 1, 0, (0, 1)),
+        (2, 2, 64, (0, 1, 2, 4)),
+    ],
+)
+def test_known_schedules(per_epoch: int, epochs: int, early: int, steps: tuple[int, ...]) -> None:
+    assert checkpoint_steps(config(per_epoch, epochs, early)) == steps
+
+
+@pytest.mark.parametrize("per_epoch", [1, 2, 7, 97, 250])
+@pytest.mark.parametrize("early", [0, 1, 6, 64])
+def test_every_schedule(per_epoch: int, early: int) -> None:
+    steps = checkpoint_steps(config(per_epoch, 3, early))
+    assert list(steps) == sorted(set(steps))
+    assert {0, per_epoch, 2 * per_epoch, 3 * per_epoch} <= set(steps)
+    assert steps[-1] == 3 * per_epoch
+    inside = [step for step in steps if 0 < step < per_epoch]
+    assert len(inside) <= early
+    assert all(step in (2 * per_epoch, 3 * per_epoch) for step in steps if step > per_epoch)
+    if early > 1 and per_epoch > early:
+        # On a logarithmic scale no gap is wider than one share, up to the rounding of steps.
+        for one, two in zip([*inside], [*inside[1:], per_epoch], strict=True):
+            assert two <= one * per_epoch ** (1 / early) + 1
+
+
+def test_seeds_and_auxiliaries_do_not_move_it() -> None:
+    one = RunConfig("digits", "digits1", seeds=(0,))
+    two = RunConfig("digits", "digits1", ("digits2", "noisy_digits"), seeds=(4, 5), lr=0.5)
+    assert checkpoint_steps(one) == checkpoint_steps(two)
