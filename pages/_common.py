@@ -67,6 +67,7 @@ def hero(panel: Panel, styled: Sequence[Curve], *, per_seed: bool, key: str) -> 
     st.altair_chart(
         chart,
         key=key,
+        on_select="rerun",  # else a live update would undo zoom and legend pick
         alt=generalization_alt(styled, task=target, metric_title=METRIC),
     )
 

@@ -40,7 +40,7 @@ def main() -> None:
     shown = panel.build(config, _pins(question, answers), answers)
     _actions(question, shown, answers)
     active = any(one.answer.active for one in shown.shown)
-    # The run list is fixed for the fragment; only what is known of the runs changes.
+    st.session_state.built = shown  # for the fragment's first run; later ones look again
     st.fragment(_answer, run_every=TICK_SECONDS if active else None)(question, answers, active)
 
 
@@ -363,8 +363,10 @@ def _download(source: str) -> None:
 def _answer(question: Question, answers: Answers, was_active: bool) -> None:
     if answers.store is not None and was_active:
         tend(answers.store)
-    pins = [answer for run in question.pins if (answer := answers.find_id(run))]
-    shown = panel.build(question.config, pins, answers)
+    shown: Panel | None = st.session_state.pop("built", None)
+    if shown is None:
+        pins = [answer for run in question.pins if (answer := answers.find_id(run))]
+        shown = panel.build(question.config, pins, answers)
     if was_active and not any(one.answer.active for one in shown.shown):
         st.rerun()
     styled = _common.curves(shown)
@@ -478,6 +480,7 @@ def _over_epochs(shown: Panel, styled: Sequence[Curve]) -> None:
         column.altair_chart(
             chart,
             key=f"wi_chart_{name}",
+            on_select="rerun",  # else a live update would undo zoom and legend pick
             alt=over_epochs_alt(styled, task=target, title=title),
         )
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from mtl_core.analysis import LOSS_FLOOR, loss_matched, mean_band
 from mtl_core.charts.axes import as_error, axis, error_axis, log_axis, log_scale
-from mtl_core.charts.layers import banded_curves, dimmed, stroke
+from mtl_core.charts.layers import Figure, banded_curves, dimmed, stroke, unchecked
 from mtl_core.charts.palette import Curve
 
 __all__ = ["generalization_alt", "generalization_chart"]
@@ -19,6 +19,7 @@ __all__ = ["generalization_alt", "generalization_chart"]
 X_TITLE = "training loss L (log) — training moves right →"
 
 
+@unchecked
 def generalization_chart(
     trajectories: pd.DataFrame,
     curves: Sequence[Curve],
@@ -29,7 +30,7 @@ def generalization_chart(
     per_seed: bool = False,
     height: int = 420,
     name: str = "generalization",
-) -> alt.LayerChart:
+) -> Figure:
     """Test metric E over full training loss L: mean lines, ±2 SD bands, a point per checkpoint.
 
     Lines and bands are read at equal loss; a point is the mean loss and metric of its checkpoint.

@@ -1,17 +1,46 @@
 """What charts of curves share: bands, mean lines, points, hover, legend and zoom."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec
 
 import altair as alt
 import pandas as pd
+from altair.utils.schemapi import debug_mode
 
 from mtl_core.charts.legend import MARKERS, curve_legend
 from mtl_core.charts.palette import Curve
 
-__all__ = ["banded_curves", "dimmed", "stroke"]
+__all__ = ["Figure", "banded_curves", "dimmed", "stroke", "unchecked"]
+
+P = ParamSpec("P")
 
 PICK = "pick"
 ZOOM = "zoom"
+
+
+class Figure(alt.LayerChart):
+    """A layered chart that is not checked against Vega-Lite's schema each time it is drawn.
+
+    The check takes longer than everything else about a live chart, and its outcome depends on our
+    code alone: the tests make it instead, with ``validate=True``.
+    """
+
+    def to_dict(self, validate: bool = False, **options: Any) -> dict[str, Any]:
+        """The Vega-Lite specification, data included."""
+        spec: dict[str, Any] = super().to_dict(validate=validate, **options)
+        return spec
+
+
+def unchecked(build: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Likewise for the pieces that a chart is built from."""
+
+    @wraps(build)
+    def built(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with debug_mode(False):
+            return build(*args, **kwargs)
+
+    return built
 
 
 def banded_curves(
@@ -26,7 +55,7 @@ def banded_curves(
     name: str,
     height: int,
     background: Sequence[alt.Chart] = (),
-) -> alt.LayerChart:
+) -> Figure:
     """Mean lines with their bands, points on top, a legend below; zoom, hover and legend choice.
 
     The data sets of layers must differ in their columns: Streamlit takes two of equal bytes for
@@ -75,7 +104,7 @@ def banded_curves(
         .encode(x=x, y=y, fill=_fill(curves), opacity=dimmed(1.0, 0.12))
     )
     hover = _hover(points, curves, x, y, tooltip).properties(name=f"{name}_hover")
-    return alt.LayerChart(
+    return Figure(
         layer=[*background, band, line, marks, hover],
         width="container",
         height=height,

@@ -7,12 +7,13 @@ import pandas as pd
 
 from mtl_core.analysis import LOSS_FLOOR, mean_band
 from mtl_core.charts.axes import as_error, axis, error_axis, log_axis, log_scale
-from mtl_core.charts.layers import banded_curves
+from mtl_core.charts.layers import Figure, banded_curves, unchecked
 from mtl_core.charts.palette import Curve
 
 __all__ = ["over_epochs_alt", "over_epochs_chart"]
 
 
+@unchecked
 def over_epochs_chart(
     trajectories: pd.DataFrame,
     curves: Sequence[Curve],
@@ -24,7 +25,7 @@ def over_epochs_chart(
     value_format: str = ".3~g",
     height: int = 280,
     name: str = "over_epochs",
-) -> alt.LayerChart:
+) -> Figure:
     """Mean over seeds with its ±2 SD band, against epochs.
 
     Epochs lie on a square-root scale: it has room for the log-spaced checkpoints of the first

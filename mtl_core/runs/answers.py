@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from mtl_core.config import RunConfig
@@ -82,6 +83,8 @@ class Answers:
         if answer.artifact is not None:
             return answer.artifact.trajectory()
         if answer.record is not None and self.store is not None:
+            if answer.record.state == "done":
+                return _finished(self.store, answer.config.id, answer.record.finished_at).copy()
             return self.store.trajectory(answer.config.id)
         from mtl_core.runs.frames import to_frame
 
@@ -116,6 +119,12 @@ def other_data(answer: Answer) -> str | None:
     if made_on == here:
         return None
     return f"made on other data (fingerprint {made_on}) than this machine has ({here})"
+
+
+@lru_cache(maxsize=64)
+def _finished(store: Store, run: str, _finished_at: float | None) -> "pd.DataFrame":
+    """What is done does not change."""
+    return store.trajectory(run)
 
 
 def _work(config: RunConfig) -> float:

@@ -16,7 +16,7 @@ from mtl_core.errors import InputError, quoted, unknown
 
 __all__ = ["MOST_PINS", "Question", "differences", "kind", "label", "parse_seeds"]
 
-MOST_PINS = 8
+MOST_PINS = 12
 _MOST_PROBLEMS = 8
 Value = TypeVar("Value")
 _Parser = Callable[[settings.Setting, str], Any]

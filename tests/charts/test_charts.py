@@ -59,7 +59,7 @@ def test_the_specification_is_constant_while_data_grow(
 def test_selections_are_named_and_defined_once(
     chart: Chart, trajectories: Trajectories, curves: list[Curve]
 ) -> None:
-    spec = chart(trajectories(9), curves).to_dict()
+    spec = chart(trajectories(9), curves).to_dict(validate=True)
     assert [param["name"] for param in spec["params"]] == ["pick", "zoom"]
     assert all("params" not in layer for layer in spec["layer"])
     vega = vl_convert.vegalite_to_vega(json.dumps(spec))

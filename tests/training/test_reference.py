@@ -1,8 +1,7 @@
 """Training and evaluation against a loop that anyone would write, which shares no code with ours."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,11 +16,14 @@ from mtl_core.training.schedule import checkpoint_steps
 
 Digits = Callable[..., RunConfig]
 
-SCRAMBLED = pytest.mark.xfail(
-    strict=True,
-    reason="fused Adam reads a gradient's memory in the parameter's layout, and the gradients of "
-    "heads and inner convolutions come in another one",
-)
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """The plain loop too: its tensors are far too small to share."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def plain_encoder(setting: str, width: int) -> nn.Sequential:
@@ -147,21 +149,14 @@ def assert_agrees(config: RunConfig, *, loss: float) -> None:
     assert losses[-1] < 0.9 * losses[0]  # there was something to agree on
 
 
-BASES = [
-    pytest.param("adam", 5e-3, marks=SCRAMBLED),
-    ("sgd", 0.2),
-    ("momentum", 0.05),
-]
-
-
-@pytest.mark.parametrize(("base", "lr"), BASES)
+@pytest.mark.parametrize(("base", "lr"), [("adam", 1e-2), ("sgd", 0.5), ("momentum", 0.1)])
 @pytest.mark.parametrize("auxiliaries", [(), ("digits2",), ("digits2", "noisy_digits")])
 def test_digits(digits: Digits, base: str, lr: float, auxiliaries: tuple[str, ...]) -> None:
-    config = digits(*auxiliaries, base_optimizer=base, lr=lr, epochs=5, width=4, seeds=(2,))
-    assert_agrees(config, loss=1e-4)
+    config = digits(*auxiliaries, base_optimizer=base, lr=lr, epochs=8, width=4, seeds=(2,))
+    assert_agrees(config, loss=1e-5)
 
 
-@pytest.mark.parametrize(("base", "lr"), BASES)
+@pytest.mark.parametrize(("base", "lr"), [("adam", 5e-3), ("momentum", 0.05)])
 def test_fashion(fashion_data: Path, base: str, lr: float) -> None:
     config = RunConfig(
         "fashion",
@@ -172,11 +167,12 @@ def test_fashion(fashion_data: Path, base: str, lr: float) -> None:
         samples=200,
         held_out=120,
         batch_size=30,
-        epochs=3,
+        epochs=4,
         width=3,
         seeds=(1,),
     )
-    assert_agrees(config, loss=1e-4)
+    # Adam divides by gradients near zero, which rounding changes most.
+    assert_agrees(config, loss=3e-4)
 
 
 def one_step(config: RunConfig) -> dict[str, Tensor]:
@@ -196,7 +192,7 @@ def one_step(config: RunConfig) -> dict[str, Tensor]:
 def test_weights_act_on_the_encoder_and_leave_heads_alone(
     digits: Digits, name: str, auxiliaries: tuple[str, ...]
 ) -> None:
-    config: Any = digits(
+    config = digits(
         *auxiliaries, optimizer=name, base_optimizer="sgd", lr=1.0, batch_size=100, epochs=1
     )
     replica = Plain(config, 0)
@@ -225,7 +221,6 @@ def test_weights_act_on_the_encoder_and_leave_heads_alone(
 
 @pytest.mark.parametrize("step", [0, 3])
 def test_training_loss_is_the_mean_over_the_whole_training_set(digits: Digits, step: int) -> None:
-    """1,250 = 2·500 + 250 examples would hide a wrong mean of chunks; here 250 and 150 and 498."""
     config = digits(
         "digits2", samples=None, batch_size=250, epochs=3, early_checkpoints=0, base_optimizer="sgd"
     )
@@ -252,7 +247,7 @@ def test_training_loss_is_the_mean_over_the_whole_training_set(digits: Digits, s
 
 
 def test_chunks_do_not_matter(
-    fashion_data: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch
+    fashion_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Evaluation in chunks that do not divide the data is evaluation at once."""
     from mtl_core.training import replicas
