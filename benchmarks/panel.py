@@ -131,7 +131,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1)
     options = parser.parse_args()
     with ReplicaPool() as pool:
-        print(f"panel: 9 replicas, {pool.processes} processes against {torch.get_num_threads()} threads")
+        print(
+            f"panel: 9 replicas, {pool.processes} processes against {torch.get_num_threads()} threads"
+        )
         for setting in options.setting:
             configs = panel(setting)
             for config in configs:

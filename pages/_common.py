@@ -80,7 +80,7 @@ def points(share: float | None) -> str:
 def verdict(comparison: Comparison | None) -> dict[str, object]:
     """The arguments of st.metric that say whether a difference counts."""
     if comparison is None:
-        return {"delta": "no common checkpoint yet", "delta_color": "gray", "delta_arrow": "off"}
+        return {"delta": "not yet", "delta_color": "gray", "delta_arrow": "off"}
     colour = {"better": "green", "worse": "red"}.get(comparison.verdict, "gray")
     arrow = {"better": "up", "worse": "down"}.get(comparison.verdict, "off")
     return {"delta": comparison.verdict, "delta_color": colour, "delta_arrow": arrow}

@@ -57,13 +57,13 @@ def _panel(setting: settings.Setting, answers: Answers) -> tuple[Panel | None, s
 
 
 def _cards(panel: Panel) -> None:
-    cards = st.columns(len(panel.shown))
+    cards = st.container(horizontal=True)
     score = panel.trajectories[
         (panel.trajectories["curve"] == panel.baseline.label)
         & (panel.trajectories["role"] == "target")
     ]
     final = score[score["step"] == score["step"].max()]["test_metric"].mean()
-    cards[0].metric(
+    cards.metric(
         "Single task",
         f"{final:.1%}",
         delta=f"test accuracy after {panel.baseline.config.epochs} epochs",
@@ -71,9 +71,9 @@ def _cards(panel: Panel) -> None:
         delta_arrow="off",
         border=True,
     )
-    for card, one in zip(cards[1:], panel.shown[1:], strict=True):
+    for one in panel.shown[1:]:
         comparison = panel.transfer(one)
-        card.metric(
+        cards.metric(
             f"Transfer from {' + '.join(one.config.auxiliaries)}",
             _common.points(comparison.delta if comparison else None),
             border=True,

@@ -183,9 +183,7 @@ def _widget(name: str, value: object) -> None:
 
 
 def _ask_setting(name: str) -> None:
-    st.session_state.question = replace(
-        Question.default(name), pins=st.session_state.question.pins
-    )
+    st.session_state.question = replace(Question.default(name), pins=st.session_state.question.pins)
     _to_url(st.session_state.question)
 
 
@@ -224,7 +222,9 @@ def _pinned(question: Question, answers: Answers) -> None:
     names = {}
     for run in question.pins:
         answer = answers.find_id(run)
-        names[run] = f"{answer.config.target} {label(answer.config)}" if answer else f"unknown {run}"
+        names[run] = (
+            f"{answer.config.target} {label(answer.config)}" if answer else f"unknown {run}"
+        )
     if names:
         _widget("pins", list(names))
         st.multiselect(
@@ -322,7 +322,9 @@ def _share(question: Question, shown: Panel) -> None:
             on_click="ignore",
         )
         st.caption("The same run on the command line:")
-        st.code(command_line(shown.current.config, question.preset), language="bash", wrap_lines=True)
+        st.code(
+            command_line(shown.current.config, question.preset), language="bash", wrap_lines=True
+        )
 
 
 def _data_ready(question: Question) -> bool:
@@ -416,18 +418,17 @@ def _duration(seconds: float) -> str:
 
 def _cards(shown: Panel) -> None:
     one = shown.current
-    transfer, columns = shown.transfer(one), st.columns(4)
-    if one is shown.baseline:
-        transfer = None
-    columns[0].metric(
+    transfer = shown.transfer(one) if one is not shown.baseline else None
+    cards = st.container(horizontal=True)
+    cards.metric(
         "Transfer ΔE",
         _common.points(transfer.delta if transfer else None),
         border=True,
         **_common.verdict(transfer),
     )
     gap = shown.gap(one) if one is not shown.baseline else None
-    columns[1].metric(
-        "Gap at equal loss, now",
+    cards.metric(
+        "Gap at equal loss",
         _common.points(gap.comparison.delta if gap else None),
         border=True,
         help="The generalization gap at the lowest training loss that all seeds of both runs "
@@ -435,18 +436,18 @@ def _cards(shown: Panel) -> None:
         **_common.verdict(gap.comparison if gap else None),
     )
     latest = _latest(shown, one)
-    columns[2].metric(
+    cards.metric(
         "Test accuracy E",
         "–" if latest is None else f"{latest['test_metric']:.1%}",
-        delta="no checkpoint yet" if latest is None else f"after {latest['epoch']:.3g} epochs",
+        delta="not yet" if latest is None else f"after {latest['epoch']:.3g} epochs",
         delta_color="gray",
         delta_arrow="off",
         border=True,
     )
-    columns[3].metric(
+    cards.metric(
         "Training loss L",
         "–" if latest is None else f"{latest['train_loss']:.3g}",
-        delta="no checkpoint yet" if latest is None else "whole training set",
+        delta="not yet" if latest is None else "whole training set",
         delta_color="gray",
         delta_arrow="off",
         border=True,

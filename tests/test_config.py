@@ -1,4 +1,4 @@
-"""RunConfig: equal where the numbers are equal, one identity everywhere, one line for what is wrong."""
+"""RunConfig: equal where the numbers are, one identity everywhere, one line for what is wrong."""
 
 import json
 import math
@@ -29,7 +29,10 @@ MTL = digits(auxiliaries=("digits2", "noisy_digits"), lr=3e-3, batch_size=32, se
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ({"auxiliaries": ("noisy_digits", "digits2")}, {"auxiliaries": ("digits2", "noisy_digits")}),
+        (
+            {"auxiliaries": ("noisy_digits", "digits2")},
+            {"auxiliaries": ("digits2", "noisy_digits")},
+        ),
         ({"auxiliaries": ("digits2", "digits2")}, {"auxiliaries": ("digits2",)}),
         ({"auxiliaries": ["digits2"]}, {"auxiliaries": ("digits2",)}),
         ({"seeds": (2, 0, 1)}, {"seeds": (0, 1, 2)}),
@@ -155,7 +158,15 @@ def test_derived_values() -> None:
 
 @pytest.mark.parametrize(
     ("samples", "batch_size", "per_epoch"),
-    [(None, 250, 1), (None, 249, 2), (None, 32, 8), (None, 125, 2), (96, 32, 3), (97, 32, 4), (1, 1, 1)],
+    [
+        (None, 250, 1),
+        (None, 249, 2),
+        (None, 32, 8),
+        (None, 125, 2),
+        (96, 32, 3),
+        (97, 32, 4),
+        (1, 1, 1),
+    ],
 )
 def test_steps(samples: int | None, batch_size: int, per_epoch: int) -> None:
     config = digits(samples=samples, batch_size=batch_size, epochs=7)
@@ -268,5 +279,5 @@ def test_foreign_dicts_cost_one_line(values: Mapping[str, Any], message: str) ->
 
 
 def test_unknown_preset() -> None:
-    with pytest.raises(InputError, match="^unknown preset of digits 'huge'; one of: quick, "):
+    with pytest.raises(InputError, match=r"^unknown preset of digits 'huge'; one of: quick, "):
         RunConfig.from_preset("digits", "huge")

@@ -39,7 +39,8 @@ def as_error(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
 def error_axis(title: str, *, grid: bool) -> alt.Axis:
     """The axis of ``as_error`` values, labelled with the shares that they stand for."""
-    return log_axis("y", f"{title} (log error)", grid=grid, label="format(1 - datum.value, '.1~%')")
+    shown = "format(1 - datum.value, '.1~%')"
+    return log_axis("y", f"{title} (log error)", grid=grid, label=shown, dense=1.25)
 
 
 def log_axis(
@@ -48,17 +49,18 @@ def log_axis(
     *,
     grid: bool,
     label: str = "format(datum.value, '~g')",
+    dense: float = 0.7,
 ) -> alt.Axis:
     """A logarithmic axis: a tick at 1 … 9 of each decade, labels and grid at its 1, 2 and 5.
 
-    Within a decade's half everything is labelled, over many decades only powers of ten. Vega's own
+    Within ``dense`` decades everything is labelled, over many only powers of ten. Vega's own
     choice labels 0.1, 0.2, 0.3, 0.4, 1, of which a reader makes no scale.
     """
     decades = f"(log(domain('{channel}')[1] / domain('{channel}')[0]) / LN10)"
     exponent = "floor(log(datum.value) / LN10 + 1e-6)"
     mantissa = f"round(datum.value / pow(10, {exponent}))"
     labelled = (
-        f"({decades} < 0.7 || {mantissa} == 1 || "
+        f"({decades} < {dense} || {mantissa} == 1 || "
         f"({decades} < 4 && ({mantissa} == 2 || {mantissa} == 5)))"
     )
     return alt.Axis(

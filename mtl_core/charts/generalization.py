@@ -56,7 +56,11 @@ def generalization_chart(
     if metric_format == "%":
         lines = as_error(lines, ["value", "low", "high"])
         points, seed_rows = as_error(points, ["value"]), as_error(seed_rows, ["value"])
-        y_scale, y_axis, digits = log_scale(reverse=True), error_axis(metric_title, grid=True), ".1%"
+        y_scale, y_axis, digits = (
+            log_scale(reverse=True),
+            error_axis(metric_title, grid=True),
+            ".1%",
+        )
     else:
         y_scale = alt.Scale(zero=False, nice=True, padding=6)
         y_axis, digits = axis(metric_title, grid=True), metric_format

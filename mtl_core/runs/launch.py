@@ -29,6 +29,7 @@ class _Started:
     at: float
     failures: int
     """Workers before it that ended badly soon after their start."""
+    seen_dead_at: float | None = None
 
 
 _started: dict[Path, _Started] = {}
@@ -120,7 +121,8 @@ def _start(store: Path) -> str | None:
         code = before.process.poll()
         if code is None:
             return None  # it is about to take the lock
-        if code != 0 and now - before.at < _SHORT_LIFE_SECONDS:
+        before.seen_dead_at = before.seen_dead_at or now
+        if code != 0 and before.seen_dead_at - before.at < _SHORT_LIFE_SECONDS:
             failures = before.failures + 1
             pause = before.at + min(2.0**failures, _LONGEST_PAUSE_SECONDS) - now
             if pause > 0:

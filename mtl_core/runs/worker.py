@@ -135,18 +135,19 @@ class _Worker:
         )
         with closing(steps):  # type: ignore[type-var]  # train is a generator
             for checkpoint in steps:
+                # Only a state is worth stopping at; each slice of training ends with one.
                 stopping = self._leaving or heart.verdict != "go on"
+                stopping = stopping and checkpoint.state is not None
                 if checkpoint.state is not None and _size(checkpoint.state) > SNAPSHOT_BYTES:
                     age = time.monotonic() - saved_at.get(checkpoint.seeds, -SNAPSHOT_SECONDS)
                     if stopping or age >= SNAPSHOT_SECONDS:
                         saved_at[checkpoint.seeds] = time.monotonic()
                     else:
                         checkpoint = replace(checkpoint, state=None)
-                owned = self._store.save(run, self.name, [checkpoint])
-                if heart.verdict == "cancel" or not owned:
-                    return "cancelled"
+                if not self._store.save(run, self.name, [checkpoint]):
+                    return "cancelled"  # by whoever has it now
                 if stopping:
-                    return "released"
+                    return "cancelled" if heart.verdict == "cancel" else "released"
         return "done"
 
     def _end(self, run: str, outcome: "_Outcome", reason: str | None) -> None:

@@ -44,7 +44,7 @@ def train(
         DataMissing: when the setting's data is not on this machine.
         TrainingDiverged: when a training loss is not finite, after yielding what came before.
     """
-    device = device or best_device()
+    device = best_device() if device is None else device
     states = states or {}
     if device not in ("cpu", "cuda"):
         raise unknown("device", device, ("cpu", "cuda"))

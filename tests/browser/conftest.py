@@ -37,8 +37,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 class App:
     """A running server with its store."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.store_path = folder / "runs.db"
+        self._environment = {**os.environ, **environment, "MTL_STORE": str(self.store_path)}
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -52,7 +53,7 @@ class App:
         self._server = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**os.environ, "MTL_STORE": str(self.store_path)},
+            env=self._environment,
             stdout=self._log,
             stderr=subprocess.STDOUT,
         )
@@ -93,8 +94,9 @@ class App:
 
 
 @pytest.fixture()
-def app(tmp_path: Path) -> Iterator[App]:
-    running = App(tmp_path)
+def app(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[App]:
+    """The app; ``@pytest.mark.parametrize("app", [{...}], indirect=True)`` sets its environment."""
+    running = App(tmp_path, getattr(request, "param", {}))
     try:
         yield running
     finally:

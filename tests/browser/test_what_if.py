@@ -198,6 +198,27 @@ def test_nonsense_in_the_url_is_named(open_page, query: str, words: str) -> None
     assert "Traceback" not in page.content()
 
 
+@pytest.mark.parametrize(
+    "app", [{"MTL_DATA_DIR": "no-data-here", "HTTPS_PROXY": "http://127.0.0.1:9"}], indirect=True
+)
+def test_missing_data_is_explained_and_the_rest_works(app, open_page) -> None:
+    page = open_page("/what_if?setting=fashion&aux=fashion2+noisy_fashion")
+    expect(page.get_by_text("FashionMNIST is not in no-data-here")).to_be_visible()
+    expect(page.get_by_role("button", name="Run", exact=True)).to_be_disabled()
+    press(page, "Download")
+    expect(page.get_by_text("FashionMNIST could not be downloaded")).to_be_visible()
+    # What needs no data is there: the shipped runs, and the other setting.
+    page.get_by_text("noisy_fashion", exact=True).click()
+    expect(page.get_by_text("Answered already")).to_be_visible()
+    expect(page.locator(f"{HERO} g.mark-line path").first).to_be_visible()
+
+
+@pytest.mark.parametrize("app", [{"MTL_DATA_DIR": "no-data-here"}], indirect=True)
+def test_overview_needs_no_data(app, open_page) -> None:
+    page = open_page()
+    expect(page.locator(f"{HERO} g.mark-line path").first).to_be_visible()
+
+
 def test_the_page_fits_a_phone(open_page) -> None:
     page = open_page("/what_if", width=390)
     expect(page.locator(HERO).first).to_be_visible()
@@ -211,5 +232,3 @@ def test_changing_the_budget_asks_another_question(open_page) -> None:
     expect(page).to_have_url(re.compile("preset=standard"))
     assert "lr=" not in page.url
     expect(page.get_by_text("6 networks to train")).to_be_visible()
-
-

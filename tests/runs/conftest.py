@@ -113,7 +113,9 @@ def expected_rows() -> Callable[[RunConfig], dict[tuple[int, int, str], tuple[fl
 
 
 @pytest.fixture(scope="session")
-def metric_rows() -> Callable[[Iterable[Row]], dict[tuple[int, int, str], tuple[float | None, ...]]]:
+def metric_rows() -> Callable[
+    [Iterable[Row]], dict[tuple[int, int, str], tuple[float | None, ...]]
+]:
     return metrics
 
 

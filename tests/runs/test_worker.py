@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,19 @@ from mtl_core.runs.store import Store
 
 Make = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[2]
-LONG = {"epochs": 400, "seeds": (0, 1)}
+LONG = {"epochs": 100, "seeds": (0, 1)}
 """Some seconds of training, even where there is nothing else to do."""
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 
 
-def start_worker(store: Store, *arguments: str) -> "subprocess.Popen[bytes]":
+def start_worker(store: Store) -> "subprocess.Popen[bytes]":
     with log_path(store.path).open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "mtl_core.runs.worker", "--store", str(store.path)]
-            + ["--device", "cpu", *arguments],
+            [
+                *(sys.executable, "-m", "mtl_core.runs.worker"),
+                *("--store", str(store.path), "--device", "cpu"),
+            ],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -144,7 +147,7 @@ def test_it_carries_out_the_queue_in_order_one_at_a_time(
     for config in configs:
         store.submit(config)
     records = [until(finished(store, config.id), "the end") for config in configs]
-    for record, later in zip(records, records[1:], strict=False):
+    for record, later in pairwise(records):
         assert record.finished_at <= later.started_at
     for config, record in zip(configs, records, strict=True):
         assert (record.state, record.error) == ("done", None)
@@ -265,9 +268,7 @@ def test_a_killed_worker_leaves_a_failed_run_that_resumes_to_the_same_rows(
         assert tend(store) is None
         record = store.get(config.id)
         assert record.state == "failed"
-        assert record.error == (
-            "the worker died while training; resume to go on where it stopped"
-        )
+        assert record.error == ("the worker died while training; resume to go on where it stopped")
         assert 0 < record.steps_done < record.steps_total
         assert not alive(started[0]), "no zombie stays"
         until(lambda: not any(map(alive, others)), "the end of its pool", 5)

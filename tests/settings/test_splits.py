@@ -28,7 +28,10 @@ def test_order_is_a_permutation(pool: Pool) -> None:
 def test_order_does_not_depend_on_the_order_of_the_pool(pool: Pool, seed: int) -> None:
     images, labels = pool
     shuffled = np.random.default_rng(seed).permutation(len(labels))
-    original, other = balanced_order(images, labels), balanced_order(images[shuffled], labels[shuffled])
+    original, other = (
+        balanced_order(images, labels),
+        balanced_order(images[shuffled], labels[shuffled]),
+    )
     np.testing.assert_array_equal(images[original], images[shuffled][other])
     np.testing.assert_array_equal(labels[original], labels[shuffled][other])
 

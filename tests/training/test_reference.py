@@ -1,4 +1,4 @@
-"""Training and evaluation against a loop that anyone would write, which shares no code with ours."""
+"""Training and evaluation against a loop that anyone would write, with no code of ours in it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -116,8 +116,7 @@ def plain_run(config: RunConfig, seed: int) -> dict[tuple[int, str], tuple[float
     replica = Plain(config, seed)
     steps = optimizer(config, replica.parameters())
     streams = {
-        task: BatchStream(seed, task, config.train_size, config.batch_size)
-        for task in config.tasks
+        task: BatchStream(seed, task, config.train_size, config.batch_size) for task in config.tasks
     }
     due = checkpoint_steps(config)
     found = {}
@@ -156,14 +155,12 @@ def test_digits(digits: Digits, base: str, lr: float, auxiliaries: tuple[str, ..
     assert_agrees(config, loss=1e-5)
 
 
-@pytest.mark.parametrize(("base", "lr"), [("adam", 5e-3), ("momentum", 0.05)])
-def test_fashion(fashion_data: Path, base: str, lr: float) -> None:
+def test_fashion(fashion_data: Path) -> None:
     config = RunConfig(
         "fashion",
         "fashion1",
         ("fashion2", "noisy_fashion"),
-        base_optimizer=base,
-        lr=lr,
+        lr=5e-3,
         samples=200,
         held_out=120,
         batch_size=30,
@@ -201,9 +198,7 @@ def test_weights_act_on_the_encoder_and_leave_heads_alone(
     for task in config.tasks:
         index = BatchStream(0, task, 100, 100).batch(0)
         head = replica.heads[task]
-        every = torch.autograd.grad(
-            replica.loss(task, index), [*shared, head.weight, head.bias]
-        )
+        every = torch.autograd.grad(replica.loss(task, index), [*shared, head.weight, head.bias])
         gradients[task] = every[:-2]
         head_gradients |= {f"{task}.weight": every[-2], f"{task}.bias": every[-1]}
     weight = {"umtg": 1.0, "mean": 1 / len(config.tasks)}[name]
@@ -246,9 +241,7 @@ def test_training_loss_is_the_mean_over_the_whole_training_set(digits: Digits, s
         assert row["test_metric"] == pytest.approx(test, abs=1e-12)
 
 
-def test_chunks_do_not_matter(
-    fashion_data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_chunks_do_not_matter(fashion_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Evaluation in chunks that do not divide the data is evaluation at once."""
     from mtl_core.training import replicas
 

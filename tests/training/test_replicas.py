@@ -108,7 +108,12 @@ DEVICES = [
 def test_stacked_replicas_are_single_ones(digits: Digits, device: str, base: str) -> None:
     """Batched matrix products sum in another order: equal within 1e-4 after 8 steps."""
     config = digits(
-        "digits2", "noisy_digits", base_optimizer=base, lr=LR[base], seeds=(0, 1, 7), optimizer="mean"
+        "digits2",
+        "noisy_digits",
+        base_optimizer=base,
+        lr=LR[base],
+        seeds=(0, 1, 7),
+        optimizer="mean",
     )
     together = advance(config, (0, 1, 7), None, slice_seconds=EVERYTHING, device=device)
     state = together[-1].state
@@ -133,9 +138,7 @@ def test_stacked_replicas_are_single_ones(digits: Digits, device: str, base: str
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_a_stack_goes_on_from_its_split_states(
-    digits: Digits, values: Values, device: str
-) -> None:
+def test_a_stack_goes_on_from_its_split_states(digits: Digits, values: Values, device: str) -> None:
     config = digits("digits2", seeds=(0, 1))
     whole = advance(config, (0, 1), None, slice_seconds=EVERYTHING, device=device)
     sliced = advance(config, (0, 1), None, device=device)
@@ -234,9 +237,7 @@ def test_the_number_of_threads_is_left_as_it_was(digits: Digits) -> None:
         advance(digits(), (0,), None)
         assert torch.get_num_threads() == 2
         with pytest.raises(TrainingDiverged):
-            advance(
-                digits(base_optimizer="sgd", lr=1e30), (0,), None, slice_seconds=EVERYTHING
-            )
+            advance(digits(base_optimizer="sgd", lr=1e30), (0,), None, slice_seconds=EVERYTHING)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
