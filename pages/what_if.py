@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from mtl_core import InputError, RunConfig, optimizers, settings
+from mtl_core import InputError, optimizers, settings
 from mtl_core.charts import Curve, over_epochs_alt, over_epochs_chart
 from mtl_core.cli import command_line
 from mtl_core.config import BASE_OPTIMIZERS
@@ -148,22 +148,22 @@ def _hyperparameters(question: Question, setting: settings.Setting) -> None:
             help="How task gradients are combined. UMTG, the paper's baseline, is their sum.",
         )
         _field("base_optimizer", question, "adam", st.selectbox, "Optimizer", list(BASE_OPTIMIZERS))
-        number = st.number_input
-        _field("lr", question, preset.lr, number, "Learning rate", format="%.5g", step=1e-3)
-        _field("batch_size", question, preset.batch_size, number, "Batch size per task", step=1)
-        _field("epochs", question, preset.epochs, number, "Epochs of the target", step=1)
-        every = {"step": 100, "placeholder": "all"}
-        _field("samples", question, preset.samples, number, "Training examples per task", **every)
-        _field("held_out", question, preset.held_out, number, "Held-out examples", **every)
-        _field("width", question, preset.width, number, "Encoder width", step=1)
+        for name, usual, title, more in (
+            ("lr", preset.lr, "Learning rate", {"format": "%.5g", "step": 1e-3}),
+            ("batch_size", preset.batch_size, "Batch size per task", {"step": 1}),
+            ("epochs", preset.epochs, "Epochs of the target", {"step": 1}),
+            ("samples", preset.samples, "Training examples per task", {"step": 50}),
+            ("held_out", preset.held_out, "Held-out examples", {"step": 50}),
+            ("width", preset.width, "Encoder width", {"step": 1}),
+        ):
+            _field(name, question, usual, st.number_input, title, None, None, None, **more)
 
 
 def _field(
     name: str, question: Question, usual: Any, widget: Any, title: str, *words: Any, **more: Any
 ) -> None:
     """One of RunConfig's fields; it counts as changed when it differs from the preset's value."""
-    value = question.overrides.get(name, usual)
-    _widget(name, value)
+    _widget(name, question.overrides.get(name, usual))
 
     def ask() -> None:
         found = st.session_state[f"wi_{name}"]
@@ -171,9 +171,7 @@ def _field(
         _ask(overrides=others if found == usual else others | {name: found})
 
     if widget is st.number_input:
-        more["value"] = value
-        st.session_state.pop(f"wi_{name}", None) if value is None else None
-        more.pop("value") if value is not None else None
+        more["placeholder"] = "all"
     widget(title, *words, key=f"wi_{name}", on_change=ask, **more)
 
 

@@ -1,5 +1,6 @@
 """A real server, a real worker and a real Chromium, each test with a store of its own."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -87,13 +88,11 @@ class App:
         """End the worker, if one was started and lives."""
         worker = self.store.worker() if self.store_path.exists() else None
         if worker:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(int(worker["pid"]), how)
-            except ProcessLookupError:
-                pass
 
 
-@pytest.fixture()
+@pytest.fixture
 def app(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[App]:
     """The app; ``@pytest.mark.parametrize("app", [{...}], indirect=True)`` sets its environment."""
     running = App(tmp_path, getattr(request, "param", {}))
@@ -118,7 +117,7 @@ def browser() -> Iterator[object]:
         chromium.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def open_page(browser, app: App) -> Iterator[Callable]:  # type: ignore[no-untyped-def, type-arg]
     """Opens a path of the app in a new browser context; fails on any error in its console."""
     contexts, errors = [], []

@@ -1,4 +1,4 @@
-"""What if …?: a run from the first click to the last point, and everything that may interrupt it."""
+"""What if …?: a run from the first click to the last point, and all that may interrupt it."""
 
 import os
 import re

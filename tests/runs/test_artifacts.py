@@ -68,7 +68,8 @@ def test_what_is_written_is_read(folder: Path, config: RunConfig, table: pd.Data
 
 def test_a_table_that_is_handed_out_can_be_changed(folder: Path, table: pd.DataFrame) -> None:
     artifact = artifacts.read(folder)
-    artifact.trajectory()["train_loss"] = 0.0
+    mine = artifact.trajectory()
+    mine["train_loss"] = 0.0
     pd.testing.assert_frame_equal(artifact.trajectory(), table)
 
 
@@ -104,7 +105,7 @@ def test_a_write_that_is_cut_short_leaves_the_old_artifact_or_none(
     with monkeypatch.context() as patch:
         if at == "to_parquet":
             patch.setattr(pd.DataFrame, "to_parquet", full)
-            with pytest.raises(InputError, match="No space left on device.*choose another folder"):
+            with pytest.raises(InputError, match=r"No space left on device.*choose another folder"):
                 artifacts.write(folder, config, table.assign(seconds=7.0), {})
         else:
             patch.setattr(artifacts.os, "replace", cut)

@@ -1,0 +1,109 @@
+from mtl_core import RunConfig
+from mtl_core.runs import Store
+from mtl_core.runs.question import Question
+
+
+def labels(app) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def sent(app) -> dict[str, str]:
+    """The query string; AppTest gives what the page has set as lists."""
+    return {
+        name: value[0] if isinstance(value, list) else value
+        for name, value in dict(app.query_params).items()
+    }
+
+
+def press(app, name: str):
+    next(button for button in app.button if button.label == name).click()
+    app.run()
+    assert not app.exception
+    return app
+
+
+def test_the_first_paint_is_an_answer(open_page) -> None:
+    app = open_page("what_if")
+    assert app.title[0].value == "What if digits1 is trained together with digits2?"
+    assert labels(app)["Transfer ΔE"].endswith(" pt")
+    assert sent(app)["setting"] == "digits"
+
+
+def test_run_submits_the_question_and_its_baseline_once(open_page, store: Store) -> None:
+    app = open_page("what_if", setting="digits", aux="noisy_digits", lr="0.002", seeds="4 5")
+    press(app, "Run")
+    expected = RunConfig.from_preset(
+        "digits", "quick", auxiliaries=("noisy_digits",), lr=0.002, seeds=(4, 5)
+    )
+    assert {record.id for record in store.runs()} == {expected.id, expected.baseline.id}
+    assert [record.config.run for record in reversed(store.runs())] == ["stl", "noisy_digits"]
+    assert [button.label for button in app.button if button.label in ("Run", "Stop")] == ["Stop"]
+
+
+def test_stop_takes_both_out_of_the_queue(open_page, store: Store) -> None:
+    app = press(open_page("what_if", aux="noisy_digits", lr="0.002"), "Run")
+    press(app, "Stop")
+    assert {record.state for record in store.runs()} == {"cancelled"}
+    assert any(button.label == "Resume" for button in app.button)
+
+
+def test_widgets_change_the_question_and_the_url(open_page) -> None:
+    app = open_page("what_if")
+    app.toggle(key="wi_aux_noisy_digits").set_value(True).run()
+    assert sent(app)["aux"] == "digits2 noisy_digits"
+    app.selectbox(key="wi_target").set_value("digits2").run()
+    assert sent(app)["target"] == "digits2"
+    assert sent(app)["aux"] == "noisy_digits"
+    app.number_input(key="wi_epochs").set_value(7).run()
+    assert sent(app)["epochs"] == "7"
+    app.number_input(key="wi_epochs").set_value(30).run()
+    assert "epochs" not in sent(app)
+    app.text_input(key="wi_seeds").set_value("3, 4").run()
+    assert sent(app)["seeds"] == "3 4"
+    app.text_input(key="wi_seeds").set_value("three").run()
+    assert sent(app)["seeds"] == "3 4"
+    assert "seed 'three' is not a whole number" in app.error[0].value
+    app.selectbox(key="wi_setting").set_value("fashion").run()
+    assert sent(app)["target"] == "fashion1"
+    assert not app.exception
+
+
+def test_limits_hold_also_where_the_browser_does_not_enforce_them(open_page, store: Store) -> None:
+    app = open_page("what_if")
+    app.number_input(key="wi_batch_size").set_value(100_000).run()
+    message = "batch size 100000 is larger than the 250 training examples of a task"
+    assert message in app.error[0].value
+    assert not any(button.label == "Run" for button in app.button)
+    assert store.runs() == []
+
+
+def test_the_url_opens_the_same_question(open_page) -> None:
+    question = Question(
+        "digits",
+        "digits2",
+        ("digits1", "noisy_digits"),
+        preset="standard",
+        optimizer="mean",
+        seeds=(5,),
+        overrides={"lr": 0.01, "samples": 100, "base_optimizer": "sgd"},
+        per_seed=True,
+    )
+    app = open_page("what_if", **question.to_query())
+    assert app.title[0].value.startswith("What if digits2 is trained together with digits1 and")
+    assert app.selectbox(key="wi_optimizer").value == "mean"
+    assert app.selectbox(key="wi_base_optimizer").value == "sgd"
+    assert app.number_input(key="wi_lr").value == 0.01
+    assert app.number_input(key="wi_samples").value == 100
+    assert app.toggle(key="wi_per_seed").value is True
+    assert sent(app) == question.to_query()
+
+
+def test_a_pin_that_nobody_knows_is_named(open_page) -> None:
+    app = open_page("what_if", pins="0123456789abcdef")
+    assert "0123456789abcdef is not in this store" in app.warning[0].value
+
+
+def test_a_single_task_has_no_transfer(open_page) -> None:
+    app = open_page("what_if", aux="")
+    assert labels(app)["Transfer ΔE"] == "–"
+    assert app.title[0].value == "What does digits1 reach alone?"
