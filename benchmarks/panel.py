@@ -61,7 +61,7 @@ class PlainNetwork(nn.Module):
 
 
 def plain_run(config: RunConfig, seed: int) -> list[dict]:
-    """The loop of a tutorial: shuffle, a loss per task, backward, step; no DataLoader to wait for."""
+    """The loop of a tutorial: shuffle, a loss per task, backward, step; no DataLoader."""
     torch.manual_seed(seed)
     data = tensors(config)
     network = PlainNetwork(config)
@@ -131,9 +131,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1)
     options = parser.parse_args()
     with ReplicaPool() as pool:
-        print(
-            f"panel: 9 replicas, {pool.processes} processes against {torch.get_num_threads()} threads"
-        )
+        print(f"9 replicas, {pool.processes} processes against {torch.get_num_threads()} threads")
         for setting in options.setting:
             configs = panel(setting)
             for config in configs:

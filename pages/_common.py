@@ -1,6 +1,8 @@
 """What the pages share: the store and artifacts behind them, and how numbers are worded."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import ParamSpec
 
 import altair as alt
 import streamlit as st
@@ -13,13 +15,14 @@ from mtl_core.charts import (
     generalization_chart,
     style_curves,
 )
-from mtl_core.errors import StoreError
+from mtl_core.errors import InputError, StoreError
 from mtl_core.runs import Store
 from mtl_core.runs.answers import Answers
 from mtl_core.runs.artifacts import Artifact, scan
 from mtl_core.runs.panel import Panel
 from mtl_core.runs.question import kind
 
+P = ParamSpec("P")
 METRIC = "test accuracy E"
 
 
@@ -35,6 +38,19 @@ def _store() -> tuple[Store | None, str | None]:
     except StoreError as error:
         return None, str(error)
     return store, store.notice
+
+
+def errors_in_words(draw: Callable[P, None]) -> Callable[P, None]:
+    """What cannot be done shows as a line on the page, a store that broke under it included."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            draw(*args, **kwargs)
+        except InputError as error:
+            st.error(str(error), icon=":material/error:")
+
+    return drawn
 
 
 def answers() -> Answers:

@@ -9,6 +9,7 @@ from mtl_core.runs.question import Question
 from pages import _common
 
 
+@_common.errors_in_words
 def main() -> None:
     st.title("At the same training loss, why does one network generalize better?")
     answers = _common.answers()

@@ -21,12 +21,14 @@ from pages import _common
 TICK_SECONDS = 1.0
 
 
+@_common.errors_in_words
 def main() -> None:
     question = _question()
     answers = _common.answers()
     if answers.store is not None:
         # The worker starts with the page, so that Run does not wait for it.
-        tend(answers.store)
+        if problem := tend(answers.store):
+            st.warning(problem, icon=":material/engineering:")
     with st.sidebar:
         _controls(question, answers)
     st.title(_title(question))
@@ -360,9 +362,10 @@ def _download(source: str) -> None:
 # The answer, which grows while its runs are carried out.
 
 
+@_common.errors_in_words
 def _answer(question: Question, answers: Answers, was_active: bool) -> None:
-    if answers.store is not None and was_active:
-        tend(answers.store)
+    if answers.store is not None and was_active and (problem := tend(answers.store)):
+        st.warning(problem, icon=":material/engineering:")
     shown: Panel | None = st.session_state.pop("built", None)
     if shown is None:
         pins = [answer for run in question.pins if (answer := answers.find_id(run))]

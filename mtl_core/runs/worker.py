@@ -116,7 +116,8 @@ class _Worker:
         except (InputError, TrainingDiverged) as error:
             reason = str(error)
         except Exception as error:
-            traceback.print_exc()
+            with suppress(OSError):  # the log's disk is full
+                traceback.print_exc()
             what = f"{type(error).__name__}: {error}".strip().splitlines()[0]
             reason = f"training stopped unexpectedly ({what}); resume to try again, or remove it"
             pool_is_suspect = True

@@ -153,7 +153,7 @@ def python() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
 def until() -> Callable[..., Any]:
     """Waits for a condition, and says what was waited for when it never comes."""
 
-    def wait(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+    def wait(condition: Callable[[], Any], what: str, seconds: float = 120.0) -> Any:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if found := condition():

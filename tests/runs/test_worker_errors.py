@@ -104,10 +104,17 @@ def test_a_log_that_cannot_be_written_stops_nothing(
     def no_space(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
+    def boom(self: Store, run: str, *_: object) -> None:
+        if run == bad.id:
+            raise ZeroDivisionError
+
     monkeypatch.setattr("builtins.print", no_space)
-    record = store.submit(make_config())
+    monkeypatch.setattr(worker.traceback, "print_exc", no_space)
+    monkeypatch.setattr(Store, "describe", boom)
+    record, bad = store.submit(make_config()), store.submit(make_config(epochs=1))
     assert serve(store) == 0
     assert store.get(record.id).state == "done"
+    assert "ZeroDivisionError" in store.get(bad.id).error
 
 
 def test_an_error_that_nobody_foresaw_fails_one_run_in_one_line(
