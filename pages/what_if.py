@@ -25,10 +25,9 @@ TICK_SECONDS = 1.0
 def main() -> None:
     question = _question()
     answers = _common.answers()
-    if answers.store is not None:
-        # The worker starts with the page, so that Run does not wait for it.
-        if problem := tend(answers.store):
-            st.warning(problem, icon=":material/engineering:")
+    # The worker starts with the page, so that Run does not wait for it.
+    if answers.store is not None and (problem := tend(answers.store)):
+        st.warning(problem, icon=":material/engineering:")
     with st.sidebar:
         _controls(question, answers)
     st.title(_title(question))
