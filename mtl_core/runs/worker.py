@@ -81,6 +81,8 @@ class _Worker:
         self._lock = _identity(lock_path(store.path))
         # Whatever is still called running was left by a worker before this one.
         store.reap(last_words(store.path))
+        # To be found by its pid at once; choosing a device may take seconds.
+        store.enlist(self.name, "", "the worker is starting")
         self._device = choose(device)
         self._title = title(self._device)
         self._pool = _warm_pool() if self._device == "cpu" else None

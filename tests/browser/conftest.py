@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mtl_core.runs import Store
+from mtl_core.runs.launch import log_path
 
 ROOT = Path(__file__).resolve().parents[2]
 CONNECTED = "[data-testid=stApp][data-test-connection-state=CONNECTED]"
@@ -84,12 +86,15 @@ class App:
             time.sleep(0.2)
         raise TimeoutError("no worker")
 
-    def end_worker(self, how: signal.Signals = signal.SIGTERM) -> None:
+    def end_worker(self) -> None:
         """End the worker, if one was started and lives."""
-        worker = self.store.worker() if self.store_path.exists() else None
-        if worker:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(worker["pid"]), how)
+        deadline = time.monotonic() + 10
+        while log_path(self.store_path).exists() and time.monotonic() < deadline:
+            if worker := self.store.worker():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(worker["pid"]), signal.SIGTERM)
+                return
+            time.sleep(0.1)
 
 
 @pytest.fixture
@@ -104,10 +109,21 @@ def app(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[App]:
 
 
 @pytest.fixture(scope="session")
+def shared_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """One app for all tests that only look."""
+    running = App(tmp_path_factory.mktemp("shared"), {})
+    try:
+        yield running
+    finally:
+        running.stop()
+        running.end_worker()
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[object]:
     from playwright.sync_api import expect, sync_playwright
 
-    expect.set_options(timeout=30_000)
+    expect.set_options(timeout=60_000)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=_chromium(),
@@ -117,33 +133,52 @@ def browser() -> Iterator[object]:
         chromium.close()
 
 
-@pytest.fixture
-def open_page(browser, app: App) -> Iterator[Callable]:  # type: ignore[no-untyped-def, type-arg]
-    """Opens a path of the app in a new browser context; fails on any error in its console."""
-    contexts, errors = [], []
+class Visitor:
+    """Opens paths of an app, each in a browser context of its own."""
 
-    def open_(path: str = "/", *, width: int = 1280, dark: bool = False):  # type: ignore[no-untyped-def]
-        context = browser.new_context(
+    def __init__(self, browser: Any, app: App) -> None:
+        self._browser, self._app = browser, app
+        self._contexts: list[Any] = []
+        self.errors: list[str] = []
+
+    def __call__(self, path: str = "/", *, width: int = 1280, dark: bool = False) -> Any:
+        context = self._browser.new_context(
             viewport={"width": width, "height": 900},
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce",
         )
-        contexts.append(context)
+        self._contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(60_000)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: _collect(message, errors))
-        page.goto(app.url + path)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda message: _collect(message, self.errors))
+        page.goto(self._app.url + path)
         page.wait_for_selector(CONNECTED)
         return page
 
-    yield open_
-    for context in contexts:
-        context.close()
-    assert not errors
+    def leave(self) -> None:
+        for context in self._contexts:
+            context.close()
+        assert not self.errors
 
 
-def _collect(message, errors: list[str]) -> None:  # type: ignore[no-untyped-def]
+@pytest.fixture
+def open_page(browser: Any, app: App) -> Iterator[Visitor]:
+    """Opens a path of the test's own app; fails on any error in the console."""
+    visitor = Visitor(browser, app)
+    yield visitor
+    visitor.leave()
+
+
+@pytest.fixture
+def look_at(browser: Any, shared_app: App) -> Iterator[Visitor]:
+    """Opens a path of the shared app; fails on any error in the console."""
+    visitor = Visitor(browser, shared_app)
+    yield visitor
+    visitor.leave()
+
+
+def _collect(message: Any, errors: list[str]) -> None:
     # On a page below the root Streamlit looks for its own endpoints beside it first.
     probing = "/_stcore/" in message.location.get("url", "")
     if message.type == "error" and not probing:

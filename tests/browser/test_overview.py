@@ -9,8 +9,8 @@ HERO = "[data-testid=stVegaLiteChart] svg.marks"
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_first_paint_shows_curves(open_page, dark: bool) -> None:
-    page = open_page(dark=dark)
+def test_first_paint_shows_curves(look_at, dark: bool) -> None:
+    page = look_at(dark=dark)
     lines = page.locator(f"{HERO} g.mark-line path")
     expect(lines.first).to_be_visible()
     assert lines.count() == 3
@@ -18,15 +18,15 @@ def test_first_paint_shows_curves(open_page, dark: bool) -> None:
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
-def test_a_phone_sees_the_answer_first(open_page) -> None:
-    page = open_page(width=390)
+def test_a_phone_sees_the_answer_first(look_at) -> None:
+    page = look_at(width=390)
     expect(page.locator(HERO).first).to_be_visible()
     overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert overflow <= 0
 
 
-def test_every_setting_has_a_figure(open_page) -> None:
-    page = open_page()
+def test_every_setting_has_a_figure(look_at) -> None:
+    page = look_at()
     expect(page.locator(HERO).first).to_be_visible()
     page.get_by_role("radio", name="Digits").click()
     expect(page.get_by_text("Transfer from digits2")).to_be_visible()
@@ -35,8 +35,8 @@ def test_every_setting_has_a_figure(open_page) -> None:
     expect(page.get_by_text("Transfer from digits2")).to_be_visible()
 
 
-def test_the_question_leads_to_what_if(open_page) -> None:
-    page = open_page()
+def test_the_question_leads_to_what_if(look_at) -> None:
+    page = look_at()
     page.get_by_role("link", name="What if both are added at once?").click()
     expect(page).to_have_url(re.compile(r"/what_if\?.*aux=fashion2\+noisy_fashion"))
     expect(page.get_by_role("heading", level=1)).to_contain_text("fashion2 and noisy_fashion")

@@ -165,15 +165,15 @@ def test_the_run_outlives_the_server(app, open_page) -> None:
     expect(again.get_by_text("was stopped").first).to_be_visible()
 
 
-def test_pins_stay_on_the_chart(app, open_page) -> None:
-    page = open_page("/what_if?setting=digits&aux=digits2")
+def test_pins_stay_on_the_chart(shared_app, look_at) -> None:
+    page = look_at("/what_if?setting=digits&aux=digits2")
     labels = page.locator(HERO).first.locator("g.role-legend-label text")
     expect(labels).to_have_text(["single task", "+ digits2"])
     press(page, "Pin")
     page.get_by_text("digits2", exact=True).first.click()
     page.get_by_text("noisy_digits", exact=True).click()
     expect(labels).to_have_text(["single task", "+ noisy_digits", "+ digits2"])
-    other = open_page(page.url.removeprefix(app.url))
+    other = look_at(page.url.removeprefix(shared_app.url))
     others = other.locator(HERO).first.locator("g.role-legend-label text")
     expect(others).to_have_text(["single task", "+ noisy_digits", "+ digits2"])
 
@@ -190,8 +190,8 @@ def test_pins_stay_on_the_chart(app, open_page) -> None:
         ("batch_size=100000", "batch size 100000 is larger than the 250 training examples"),
     ],
 )
-def test_nonsense_in_the_url_is_named(open_page, query: str, words: str) -> None:
-    page = open_page(f"/what_if?{query}")
+def test_nonsense_in_the_url_is_named(look_at, query: str, words: str) -> None:
+    page = look_at(f"/what_if?{query}")
     expect(page.get_by_text(words)).to_be_visible()
     # And the page works all the same.
     expect(page.locator(f"{HERO} g.mark-line path").first).to_be_visible()
@@ -211,22 +211,19 @@ def test_missing_data_is_explained_and_the_rest_works(app, open_page) -> None:
     page.get_by_text("noisy_fashion", exact=True).click()
     expect(page.get_by_text("Answered already")).to_be_visible()
     expect(page.locator(f"{HERO} g.mark-line path").first).to_be_visible()
+    # Nor does the Overview need any.
+    overview = open_page()
+    expect(overview.locator(f"{HERO} g.mark-line path").first).to_be_visible()
 
 
-@pytest.mark.parametrize("app", [{"MTL_DATA_DIR": "no-data-here"}], indirect=True)
-def test_overview_needs_no_data(app, open_page) -> None:
-    page = open_page()
-    expect(page.locator(f"{HERO} g.mark-line path").first).to_be_visible()
-
-
-def test_the_page_fits_a_phone(open_page) -> None:
-    page = open_page("/what_if", width=390)
+def test_the_page_fits_a_phone(look_at) -> None:
+    page = look_at("/what_if", width=390)
     expect(page.locator(HERO).first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
 
 
-def test_changing_the_budget_asks_another_question(open_page) -> None:
-    page = open_page("/what_if?setting=digits&aux=digits2&lr=0.01")
+def test_changing_the_budget_asks_another_question(look_at) -> None:
+    page = look_at("/what_if?setting=digits&aux=digits2&lr=0.01")
     expect(page.get_by_text("Hyperparameters (1 changed)")).to_be_visible()
     page.get_by_role("radio", name="standard").click()
     expect(page).to_have_url(re.compile("preset=standard"))
