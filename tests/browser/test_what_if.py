@@ -16,6 +16,7 @@ from mtl_core.trajectory import METRICS
 HERO = "[data-testid=stVegaLiteChart] svg.marks"
 # Two networks that train for some twenty seconds here, and one that trains for a few.
 LONG = "/what_if?setting=digits&target=digits1&aux=digits2&preset=quick&epochs=400&seeds=0"
+KILLED = LONG.replace("epochs=400", "epochs=100")
 SHORT = "/what_if?setting=digits&target=digits1&aux=noisy_digits&preset=quick&epochs=12&seeds=0+1"
 
 
@@ -30,7 +31,8 @@ def config_of(path: str) -> RunConfig:
 
 
 def press(page: Page, name: str) -> None:
-    button = page.get_by_role("button", name=name, exact=True)
+    # Streamlit's toolbar has a Stop of its own while a script runs.
+    button = page.get_by_test_id("stMain").get_by_role("button", name=name, exact=True)
     expect(button).to_be_enabled()
     button.click()
 
@@ -57,7 +59,8 @@ def test_toggle_and_run_grow_a_curve(app, open_page) -> None:
     expect(page.get_by_text("these runs are in the store")).to_be_visible()
     labels = page.locator(HERO).first.locator("g.role-legend-label text")
     assert labels.all_text_contents() == ["single task", "+ digits2 + noisy_digits"]
-    expect(page.get_by_role("button", name="Stop", exact=True)).to_have_count(0)
+    main = page.get_by_test_id("stMain")
+    expect(main.get_by_role("button", name="Stop", exact=True)).to_have_count(0)
     # The shipped baseline was not trained again.
     assert [record.config.run for record in app.store.runs()] == ["digits2+noisy_digits"]
 
@@ -124,9 +127,9 @@ def test_two_tabs_that_ask_the_same_train_once(app, open_page) -> None:
 
 
 def test_a_killed_worker_fails_the_run_and_resume_completes_it(app, open_page) -> None:
-    page = open_page(LONG)
+    page = open_page(KILLED)
     press(page, "Run")
-    config = config_of(LONG).baseline
+    config = config_of(KILLED).baseline
     before = wait_for_rows(app, config, 8)
     os.kill(app.worker_pid(), signal.SIGKILL)
     expect(page.get_by_text("the worker died while training")).to_be_visible()
@@ -155,6 +158,7 @@ def test_the_run_outlives_the_server(app, open_page) -> None:
     config = config_of(LONG).baseline
     rows = wait_for_rows(app, config, 3)
     worker = app.worker_pid()
+    page.context.close()
     app.stop()
     wait_for_rows(app, config, rows + 3)
     app.start()
