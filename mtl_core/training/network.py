@@ -94,7 +94,11 @@ def _seeded(key: str, build: Callable[[], Part]) -> Part:
 
 
 def _image_layout(parameter: Tensor) -> Tensor:
-    """Convolution weights channels-last, which CPU kernels run about 1.4 times as fast on."""
+    """Convolution weights channels-last on a CPU: pooling is then about four times as fast.
+
+    A clone, since ``contiguous`` leaves a single input channel as it is, and everything after the
+    first convolution follows the strides of its weights.
+    """
     if parameter.ndim == 4 and parameter.device.type == "cpu":
-        return parameter.contiguous(memory_format=torch.channels_last)
+        return parameter.clone(memory_format=torch.channels_last)
     return parameter
