@@ -75,7 +75,7 @@ SETTING = Setting(
     ),
     default_target="fashion1",
     presets={
-        "quick": Preset(epochs=10, batch_size=64, lr=3e-3, width=8, samples=2_500, held_out=2_000),
+        "quick": Preset(epochs=10, batch_size=64, lr=3e-3, width=8, samples=2_500, held_out=1_000),
         "standard": Preset(epochs=12, batch_size=128, lr=1e-3, width=16),
         "paper": Preset(epochs=100, batch_size=128, lr=1e-3, width=16),
     },
