@@ -6,6 +6,7 @@ from typing import ParamSpec
 
 import altair as alt
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
 from mtl_core.analysis import Comparison
 from mtl_core.charts import (
@@ -45,12 +46,24 @@ def errors_in_words(draw: Callable[P, None]) -> Callable[P, None]:
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
+        _through_app()
         try:
             draw(*args, **kwargs)
         except InputError as error:
             st.error(str(error), icon=":material/error:")
 
     return drawn
+
+
+def _through_app() -> None:
+    """Have app.py run first, also when the server's very first visitor comes by a deep link.
+
+    Until app.py has called st.navigation once, Streamlit takes pages/ for a menu of its own and
+    runs the page that the link names without app.py: without its navigation and its wide layout.
+    """
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        st.rerun()
 
 
 def answers() -> Answers:

@@ -65,6 +65,15 @@ def test_toggle_and_run_grow_a_curve(app, open_page) -> None:
     assert [record.config.run for record in app.store.runs()] == ["digits2+noisy_digits"]
 
 
+def test_a_deep_link_to_a_fresh_server_has_the_navigation(open_page) -> None:
+    page = open_page("/what_if?setting=digits&aux=noisy_digits")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("noisy_digits")
+    # Their text begins with the name of an icon.
+    links = [re.compile("Overview$"), re.compile("What if$")]
+    expect(page.get_by_test_id("stTopNavLink")).to_have_text(links)
+    expect(page.get_by_test_id("stSidebarNavLink")).to_have_count(0)
+
+
 def test_stop_keeps_the_points(app, open_page) -> None:
     page = open_page(LONG)
     press(page, "Run")
