@@ -63,7 +63,10 @@ def _through_app() -> None:
     """
     if PagesManager.uses_pages_directory:
         PagesManager.uses_pages_directory = False
-        st.rerun()
+        # Once is enough, and a later run may carry a click that must not get lost.
+        if "through_app" not in st.session_state:
+            st.session_state.through_app = True
+            st.rerun()
 
 
 def answers() -> Answers:

@@ -135,7 +135,7 @@ def test_from_preset_takes_the_budget_and_the_changes() -> None:
     config = RunConfig.from_preset("fashion", "quick", lr=0.5, auxiliaries=("fashion2",))
     assert (config.setting, config.target, config.run) == ("fashion", "fashion1", "fashion2")
     assert (config.epochs, config.batch_size, config.width) == (10, 64, 8)
-    assert (config.samples, config.held_out, config.lr) == (2_500, 2_000, 0.5)
+    assert (config.samples, config.held_out, config.lr) == (2_500, 1_000, 0.5)
 
 
 def test_config_is_frozen() -> None:
