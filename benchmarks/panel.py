@@ -4,13 +4,15 @@
 
 A panel is single-task, + helpful, + noisy, three seeds each, at the quick preset. Both sides train
 on the same data for the same steps and evaluate training loss, validation and test accuracy of
-every task at the same checkpoints; both have the data in memory before the clock starts, and ours
-has a warm pool, as the app's worker does. Ours uses a process per core, the plain loop PyTorch's
-default threads. Prints the ratio of times; the absolute seconds are for orientation only.
+every task at the same checkpoints, without factors (those are benchmarks/factors.py); both have the
+data in memory before the clock starts, and ours has a warm pool, as the app's worker does. Ours
+uses a process per core, the plain loop PyTorch's default threads. Prints the ratio of times; the
+absolute seconds are for orientation only.
 """
 
 import argparse
 import time
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -24,9 +26,9 @@ from mtl_core.training.pool import ReplicaPool
 
 def panel(setting: str) -> list[RunConfig]:
     """STL and each other task as the only auxiliary."""
-    base = RunConfig.from_preset(setting, "quick")
+    base = RunConfig.from_preset(setting, "quick", factors=())
     others = [t.name for t in settings.get(setting).tasks if t.name != base.target]
-    return [base, *(RunConfig.from_preset(setting, "quick", auxiliaries=(o,)) for o in others)]
+    return [base, *(replace(base, auxiliaries=(other,)) for other in others)]
 
 
 def ours(configs: list[RunConfig], pool: ReplicaPool) -> float:

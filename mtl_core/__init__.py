@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtl_core import optimizers, settings
 from mtl_core.config import RunConfig
-from mtl_core.errors import DataMissing, InputError, StoreError, TrainingDiverged
+from mtl_core.errors import DataMissing, FactorUndefined, InputError, StoreError, TrainingDiverged
 
 if TYPE_CHECKING:
     from mtl_core import analysis, factors, pareto
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Checkpoint",
     "DataMissing",
+    "FactorUndefined",
     "InputError",
     "RunConfig",
     "StoreError",

@@ -10,10 +10,10 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mtl_core import factors, optimizers, settings
+from mtl_core import optimizers, settings
 from mtl_core.config import BASE_OPTIMIZERS, RunConfig
 from mtl_core.errors import InputError, TrainingDiverged, quoted, unknown
-from mtl_core.trajectory import Row
+from mtl_core.trajectory import FACTORS, Cosine, Row
 
 __all__ = ["command_line", "main", "parse_config"]
 
@@ -64,6 +64,10 @@ def command_line(config: RunConfig, preset: str = "quick", out: str = "out") -> 
         value = getattr(config, name)
         if value != getattr(plain, name):
             words += [flag, "all" if value is None else format(value)]
+    if config.factors != FACTORS:
+        words += ["--factors", *config.factors]
+    if config.auxiliary_factors:
+        words.append("--auxiliary-factors")
     words += ["--seeds", *map(str, config.seeds), "--out", out]
     return f"python -m mtl_core run {shlex.join(words)}"
 
@@ -77,6 +81,11 @@ _BUDGET = {
     "held_out": "--held-out",
     "width": "--width",
     "early_checkpoints": "--early-checkpoints",
+    "factor_points": "--factor-points",
+    "factor_examples": "--factor-examples",
+    "apgd_steps": "--apgd-steps",
+    "fisher_draws": "--fisher-draws",
+    "similarity_batches": "--similarity-batches",
 }
 """Fields of RunConfig that a preset sets, and the flags that override them."""
 
@@ -122,7 +131,15 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--option", action="append", default=[], metavar="NAME=VALUE")
     run.add_argument("--preset", default="standard", help=", ".join(PRESETS))
     run.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
-    run.add_argument("--factors", nargs="*", default=[], help="factors to measure")
+    run.add_argument("--factors", nargs="*", default=FACTORS, help="default: all of them")
+    run.add_argument("--factor-points", type=_count, help="checkpoints at which, or all")
+    run.add_argument("--factor-examples", type=int, help="training examples to measure on")
+    run.add_argument("--apgd-steps", type=int, help="of sharpness; the paper's are 20")
+    run.add_argument("--fisher-draws", type=int, help="labels sampled for each example")
+    run.add_argument("--similarity-batches", type=int, help="random batches averaged over")
+    run.add_argument(
+        "--auxiliary-factors", action="store_true", help="measure the auxiliary tasks too"
+    )
     run.add_argument("--base-optimizer", help=", ".join(BASE_OPTIMIZERS))
     run.add_argument("--lr", type=float)
     run.add_argument("--batch-size", type=int)
@@ -165,18 +182,17 @@ def _config(options: argparse.Namespace) -> RunConfig:
         optimizer=options.optimizer,
         options=tuple(map(_option, options.option)),
         seeds=tuple(options.seeds),
+        factors=tuple(options.factors),
+        auxiliary_factors=options.auxiliary_factors,
         **changes,
     )
 
 
 def _run(options: argparse.Namespace) -> int:
-    for name in options.factors:
-        if name not in factors.names():
-            raise unknown("factor", name, factors.names() or ["(none yet)"])
     config = _config(options)
 
     from mtl_core.runs import artifacts, devices
-    from mtl_core.runs.frames import to_frame
+    from mtl_core.runs.frames import cosine_frame, to_frame
     from mtl_core.training import train
 
     device = devices.choose(options.device)
@@ -184,10 +200,14 @@ def _run(options: argparse.Namespace) -> int:
     artifacts.check_writable(options.out)
     started = time.monotonic()
     rows: list[Row] = []
+    cosines: list[Cosine] = []
+    notes: set[str] = set()
     steps = dict.fromkeys(config.seeds, 0)
     try:
         for checkpoint in train(config, device=device):
             rows += checkpoint.rows
+            cosines += checkpoint.cosines
+            notes |= set(checkpoint.notes)
             steps |= dict.fromkeys(checkpoint.seeds, checkpoint.step)
             _progress(sum(steps.values()), config.steps * len(steps), started)
     except BaseException as error:
@@ -197,7 +217,8 @@ def _run(options: argparse.Namespace) -> int:
         _progress_ends()
         if rows:
             info["duration_seconds"] = round(time.monotonic() - started, 1)
-            artifacts.write(options.out, config, to_frame(rows), info)
+            info["notes"] = sorted(notes)
+            artifacts.write(options.out, config, to_frame(rows), info, cosine_frame(cosines))
             print(options.out)
     return 0
 

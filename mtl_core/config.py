@@ -9,14 +9,25 @@ from typing import Any, Self
 
 from mtl_core import optimizers, settings
 from mtl_core.errors import InputError, unknown
+from mtl_core.trajectory import FACTORS
 
-__all__ = ["BASE_OPTIMIZERS", "CONFIG_VERSION", "STL", "RunConfig"]
+__all__ = ["BASE_OPTIMIZERS", "CONFIG_VERSION", "FACTOR_FIELDS", "STL", "RunConfig"]
 
-CONFIG_VERSION = 1
+CONFIG_VERSION = 2
 """Part of every run's identity: raised when equal configs would give other numbers than before."""
 
 STL = "stl"
 BASE_OPTIMIZERS = ("adam", "sgd", "momentum")
+
+FACTOR_FIELDS = (
+    "factor_points",
+    "factor_examples",
+    "apgd_steps",
+    "fisher_draws",
+    "similarity_batches",
+    "auxiliary_factors",
+)
+"""How factors are measured; of no consequence without any."""
 
 Option = bool | int | float | str
 
@@ -43,6 +54,15 @@ class RunConfig:
         width: channels of the encoder's first layer.
         seeds: one replica each; a seed varies initialisation and batch order, never the split.
         early_checkpoints: how many log-spaced checkpoints the first epoch gets.
+        factors: which factors are measured along the way, of ``trajectory.FACTORS``.
+        factor_points: at how many of the checkpoints after step 0, evenly chosen among them and
+            the last always; None takes all.
+        factor_examples: training examples that factors are measured on; at most all there are.
+        apgd_steps: gradients that sharpness takes to maximise the loss of a batch.
+        fisher_draws: labels that are sampled for each example.
+        similarity_batches: random batches that gradient similarity is averaged over.
+        auxiliary_factors: whether sharpness, Fisher and covariance are measured on the auxiliary
+            tasks too; gradient similarity is known of all tasks.
 
     Raises:
         InputError: on any value that cannot be trained.
@@ -62,6 +82,13 @@ class RunConfig:
     width: int = 16
     seeds: tuple[int, ...] = (0, 1, 2)
     early_checkpoints: int = 6
+    factors: tuple[str, ...] = FACTORS
+    factor_points: int | None = None
+    factor_examples: int = 2048
+    apgd_steps: int = 20
+    fisher_draws: int = 10
+    similarity_batches: int = 200
+    auxiliary_factors: bool = False
 
     def __post_init__(self) -> None:
         setting = settings.get(self.setting)
@@ -89,6 +116,7 @@ class RunConfig:
         self._set("width", _whole("width", self.width, 1, 512))
         self._set("early_checkpoints", _whole("early checkpoints", self.early_checkpoints, 0, 64))
         self._set("seeds", _seeds(self.seeds))
+        self._check_factors()
         tasks = [setting.task(name) for name in self.tasks]
         smallest = min(task.train_size for task in tasks)
         if self.samples is not None:
@@ -106,6 +134,8 @@ class RunConfig:
                 f"batch size {self.batch_size} is larger than the {train_size} training examples "
                 f"of a task; choose at most {train_size}, or more samples"
             )
+        if self.factors:
+            self._set("factor_examples", min(self.factor_examples, train_size))
 
     @classmethod
     def from_preset(cls, setting: str, preset: str, **changes: Any) -> Self:
@@ -128,7 +158,7 @@ class RunConfig:
             raise unknown("config field", extra[0], sorted(known))
         if missing := {"setting", "target"} - set(values):
             raise InputError(f"a run's config lacks {sorted(missing)[0]!r}")
-        for name in ("auxiliaries", "seeds"):
+        for name in ("auxiliaries", "seeds", "factors"):
             if not isinstance(values.get(name, []), (list, tuple)):
                 raise InputError(f"config field {name!r} must be a list, not {values[name]!r}")
             values[name] = tuple(values.get(name, getattr(cls, name)))
@@ -144,6 +174,7 @@ class RunConfig:
             "auxiliaries": list(self.auxiliaries),
             "options": dict(self.options),
             "seeds": list(self.seeds),
+            "factors": list(self.factors),
         }
 
     @property
@@ -181,6 +212,27 @@ class RunConfig:
     def steps(self) -> int:
         """Steps of each replica."""
         return self.epochs * self.steps_per_epoch
+
+    def _check_factors(self) -> None:
+        chosen = _sequence("factors", self.factors)
+        for name in chosen:
+            if name not in FACTORS:
+                raise unknown("factor", name, FACTORS)
+        self._set("factors", tuple(name for name in FACTORS if name in chosen))
+        if self.factor_points is not None:
+            _whole("factor points", self.factor_points, 1, 1_000_000)
+        _whole("factor examples", self.factor_examples, 1, 1_000_000)
+        _whole("APGD steps", self.apgd_steps, 1, 1_000)
+        _whole("Fisher draws", self.fisher_draws, 1, 1_000)
+        _whole("similarity batches", self.similarity_batches, 1, 10_000)
+        if not isinstance(self.auxiliary_factors, bool):
+            raise InputError(f"auxiliary factors {self.auxiliary_factors!r} is not true or false")
+        if not self.auxiliaries:
+            self._set("auxiliary_factors", False)
+        if not self.factors:
+            # What is not measured is not measured in any particular way.
+            for name in FACTOR_FIELDS:
+                self._set(name, getattr(type(self), name))
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)

@@ -4,9 +4,19 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from mtl_core.training.checkpoint import Checkpoint
 
-__all__ = ["DataMissing", "InputError", "StoreError", "TrainingDiverged", "quoted", "unknown"]
+__all__ = [
+    "DataMissing",
+    "FactorUndefined",
+    "InputError",
+    "StoreError",
+    "TrainingDiverged",
+    "quoted",
+    "unknown",
+]
 
 
 class InputError(ValueError):
@@ -19,6 +29,19 @@ class DataMissing(InputError):
 
 class StoreError(InputError):
     """The run store cannot be read or written; the message says which file and why."""
+
+
+class FactorUndefined(InputError):
+    """A factor has no finite value at a point.
+
+    Args:
+        message: which factor, and why.
+        values: one per replica, not finite where there is none.
+    """
+
+    def __init__(self, message: str, values: "Tensor") -> None:
+        super().__init__(message)
+        self.values = values
 
 
 class TrainingDiverged(RuntimeError):

@@ -6,7 +6,7 @@ Every producer (training, the store, artifacts) writes these columns and every c
 
 from typing import TypedDict
 
-__all__ = ["COLUMNS", "FACTORS", "METRICS", "Row"]
+__all__ = ["COLUMNS", "COSINES", "FACTORS", "METRICS", "Cosine", "Row"]
 
 
 class Row(TypedDict):
@@ -30,7 +30,19 @@ class Row(TypedDict):
     seconds: float  # training time of this replica so far, measuring excluded
 
 
+class Cosine(TypedDict):
+    """How the gradients of two tasks lay to each other in one replica at one checkpoint."""
+
+    seed: int
+    step: int
+    epoch: float
+    task: str
+    other: str  # later in the setting's order, the target being first
+    cosine: float  # mean over random batches, of the shared parameters' gradients
+
+
 COLUMNS: tuple[str, ...] = tuple(Row.__annotations__)
+COSINES: tuple[str, ...] = tuple(Cosine.__annotations__)
 FACTORS = ("sharpness", "fisher_trace", "gradient_covariance", "gradient_similarity")
 METRICS = ("train_loss", "val_metric", "test_metric", *FACTORS)
 """The columns that a config decides: equal for equal configs on one device."""

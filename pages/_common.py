@@ -6,6 +6,7 @@ from typing import ParamSpec
 
 import altair as alt
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.pages_manager import PagesManager
 
 from mtl_core.analysis import Comparison
@@ -14,6 +15,10 @@ from mtl_core.charts import (
     CurveKey,
     generalization_alt,
     generalization_chart,
+    over_epochs_alt,
+    over_epochs_chart,
+    over_loss_alt,
+    over_loss_chart,
     style_curves,
 )
 from mtl_core.errors import InputError, StoreError
@@ -25,6 +30,19 @@ from mtl_core.runs.question import kind
 
 P = ParamSpec("P")
 METRIC = "test accuracy E"
+FACTOR_TITLES = {
+    "sharpness": "sharpness",
+    "fisher_trace": "Fisher trace",
+    "gradient_covariance": "gradient covariance",
+    "gradient_similarity": "gradient similarity",
+}
+
+BADGES = {
+    "can explain": ("green", ":material/check:"),
+    "cannot explain": ("red", ":material/close:"),
+    "nothing to explain": ("gray", ":material/remove:"),
+    "not measured": ("gray", ":material/pending:"),
+}
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
@@ -80,9 +98,10 @@ def answers() -> Answers:
     return Answers(store, shipped)
 
 
-def curves(panel: Panel) -> list[Curve]:
-    """How each shown run is drawn, the same on every page."""
-    return style_curves([CurveKey(one.label, kind(one.config), one.pinned) for one in panel.shown])
+def curves(panel: Panel, others: Sequence[CurveKey] = ()) -> list[Curve]:
+    """How each shown run is drawn, the same on every page; ``others`` get what is left."""
+    own = [CurveKey(one.label, kind(one.config), one.pinned) for one in panel.shown]
+    return style_curves([*own, *others])
 
 
 def hero(panel: Panel, styled: Sequence[Curve], *, per_seed: bool, key: str) -> None:
@@ -117,6 +136,85 @@ def verdict(comparison: Comparison | None) -> dict[str, object]:
     arrow = {"better": "up", "worse": "down"}.get(comparison.verdict, "off")
     return {"delta": comparison.verdict, "delta_color": colour, "delta_arrow": arrow}
 
+
+def factor_chart(
+    panel: Panel, styled: Sequence[Curve], factor: str, *, x: str, key: str, place: DeltaGenerator
+) -> None:
+    """A factor of the target against its training loss or against epochs."""
+    target = panel.baseline.config.target
+    title, log_y = FACTOR_TITLES[factor], factor != "gradient_similarity"
+    if x == "loss":
+        chart = over_loss_chart(
+            panel.trajectories, styled, column=factor, task=target, title=title, log_y=log_y,
+            name=key,
+        )  # fmt: skip
+        alt = over_loss_alt(styled, task=target, title=title)
+    else:
+        chart = over_epochs_chart(
+            panel.trajectories, styled, column=factor, task=target, title=title, log_y=log_y,
+            height=220, name=key,
+        )  # fmt: skip
+        alt = over_epochs_alt(styled, task=target, title=title)
+    # The axis is part of the key: another one is another chart, not the same with other data.
+    place.altair_chart(chart, key=f"{key}_{x}", on_select="rerun", alt=alt)
+
+
+def verdicts(panel: Panel) -> None:
+    """What the paper's rule says about each factor, with what refutes it."""
+    st.markdown("**Can a factor explain the transfers on this page?**")
+    nothing = _nothing(panel)
+    for found in panel.verdicts():
+        colour, icon = BADGES[found.outcome]
+        title = FACTOR_TITLES[found.factor]
+        words = {
+            "can explain": "changes with every significant transfer as it should",
+            "cannot explain": "; ".join(found.reasons),
+            "nothing to explain": nothing,
+            "not measured": "not known at comparable loss for every significant transfer, or on "
+            "too few seeds",
+        }[found.outcome]
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.badge(f"{title} {found.outcome}", icon=icon, color=colour)  # type: ignore[arg-type]
+            st.caption(words)
+    st.caption(
+        "The paper's rule: positive transfer must come with a significant decrease of the factor, "
+        "negative transfer with an increase, for every run whose transfer is significant."
+    )
+
+
+def _nothing(panel: Panel) -> str:
+    """Why there is nothing to explain: a finding, or not one yet."""
+    cases = [panel.transfer(one) for one in panel.shown if panel.comparable(one)]
+    if any(case is not None and case.verdict != "too few seeds" for case in cases):
+        return "no transfer on this page is significant"
+    return "no transfer here can be called significant yet; that takes two runs of two seeds"
+
+
+FACTORS_GLOSSARY = r"""
+All are measured on the target's training data with respect to the shared encoder's parameters
+$\theta$. For the first three, the paper takes lower for better.
+
+**Sharpness.** How much the loss of a batch can rise when every parameter may move by a thousandth
+of itself: $\mathbb{E}_B \max_{|\varepsilon_i| \le \rho|\theta_i|} L_B(\theta+\varepsilon) -
+L_B(\theta)$, $\rho = 10^{-3}$.
+
+**Fisher trace.** The squared gradient norm of labels that the model draws itself,
+$\mathbb{E}\,\|\nabla_\theta\, \ell_B(f(x), \hat y)\|^2$ of mini-batches $B$ of 16 (a 16th of the
+trace itself): how much its own predictions would still move it. An early peak ("explosion") goes
+with worse generalization in single-task learning.
+
+**Gradient covariance.** The trace of the covariance of single examples' gradients: how little
+they agree ("coherence" is its opposite).
+
+**Gradient similarity.** The cosine of the target's gradient and the sum of all tasks' gradients;
+1 for a single task. Low means conflict.
+
+**Comparable loss.** Factors shrink with the loss, so runs are compared inside one range of training
+loss: early (bins 2–5 of 20) for Fisher, at the end (bins 18–20 of the run that ends higher) for
+sharpness and covariance.
+
+Source: Mueller, Dredze & Andrews 2024, §4, §5, App. C.
+"""
 
 GLOSSARY = r"""
 **Generalization gap.** The difference in test metric $E_k$ between two trajectories *at the same

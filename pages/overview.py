@@ -6,6 +6,7 @@ from mtl_core import RunConfig, settings
 from mtl_core.runs.answers import Answers, other_data
 from mtl_core.runs.panel import Panel, build
 from mtl_core.runs.question import Question
+from mtl_core.trajectory import FACTORS
 from pages import _common
 
 
@@ -37,8 +38,10 @@ def main() -> None:
         f"{len(panel.baseline.config.seeds)} seeds. {setting.description}"
     )
     _next(panel, preset)
+    _factors(panel)
     with st.expander("What the words mean", icon=":material/menu_book:"):
         st.markdown(_common.GLOSSARY)
+        st.markdown(_common.FACTORS_GLOSSARY)
     with st.expander("How this was computed", icon=":material/precision_manufacturing:"):
         _computed(panel)
 
@@ -82,6 +85,22 @@ def _cards(panel: Panel) -> None:
         )
 
 
+def _factors(panel: Panel) -> None:
+    """Fig. 3: the factors along the same trajectories."""
+    st.subheader("Do sharpness, Fisher information or gradient covariance say why?")
+    styled = _common.curves(panel)
+    setting = panel.baseline.config.setting
+    for place, factor in zip(st.columns(3), FACTORS[:3], strict=True):
+        _common.factor_chart(
+            panel, styled, factor, x="loss", key=f"overview_{setting}_{factor}", place=place
+        )
+    st.caption(
+        "**Which curve is lowest at equal training loss?** If a factor explained transfer, the "
+        "helpful auxiliary's would run below the single task's and the harmful one's above."
+    )
+    _common.verdicts(panel)
+
+
 def _next(panel: Panel, preset: str) -> None:
     config = panel.baseline.config
     question = Question(config.setting, config.target, preset=preset).to_query()
@@ -104,6 +123,8 @@ def _computed(panel: Panel) -> None:
         f"{' '.join(map(str, config.seeds))}. Multi-task runs follow the sum of task gradients "
         "(UMTG) for as many steps as the single task."
     )
+    for factor, how in panel.baseline.answer.manifest.get("factors", {}).items():
+        st.markdown(f"- **{_common.FACTOR_TITLES.get(factor, factor)}**: {how}")
     for one in panel.shown:
         manifest = one.answer.manifest
         st.markdown(

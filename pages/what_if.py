@@ -15,10 +15,16 @@ from mtl_core.runs import downloads, panel
 from mtl_core.runs.answers import Answer, Answers, other_data
 from mtl_core.runs.launch import tend
 from mtl_core.runs.panel import Panel, Shown
-from mtl_core.runs.question import MOST_PINS, Question, label, parse_seeds
-from pages import _common
+from mtl_core.runs.question import LOOKS, MOST_PINS, Question, label, parse_seeds
+from pages import _common, _factors
 
-TICK_SECONDS = 1.0
+TICK_SECONDS = 2.0  # drawing takes its part of the cores that train
+LOOK_TITLES = {
+    "factors": "Factors",
+    "gradients": "Gradients",
+    "correlation": "Correlation",
+    "epochs": "Over epochs",
+}
 
 
 @_common.errors_in_words
@@ -42,7 +48,7 @@ def main() -> None:
     _actions(question, shown, answers)
     active = any(one.answer.active for one in shown.shown)
     st.session_state.built = shown  # for the fragment's first run; later ones look again
-    st.fragment(_answer, run_every=TICK_SECONDS if active else None)(question, answers, active)
+    st.fragment(_answer, run_every=TICK_SECONDS if active else None)(answers, active)
 
 
 # The question: kept in the session, written to the URL, changed by callbacks only.
@@ -156,6 +162,7 @@ def _hyperparameters(question: Question, setting: settings.Setting) -> None:
             ("samples", preset.samples, "Training examples per task", {"step": 50}),
             ("held_out", preset.held_out, "Held-out examples", {"step": 50}),
             ("width", preset.width, "Encoder width", {"step": 1}),
+            ("factor_points", preset.factor_points, "Factor measurements", {"step": 1}),
         ):
             _field(name, question, usual, st.number_input, title, None, None, None, **more)
 
@@ -182,7 +189,9 @@ def _widget(name: str, value: object) -> None:
 
 
 def _ask_setting(name: str) -> None:
-    st.session_state.question = replace(Question.default(name), pins=st.session_state.question.pins)
+    before: Question = st.session_state.question
+    kept = {view: getattr(before, view) for view in ("pins", "per_seed", "look", "x", "against")}
+    st.session_state.question = replace(Question.default(name), **kept)
     _to_url(st.session_state.question)
 
 
@@ -362,7 +371,9 @@ def _download(source: str) -> None:
 
 
 @_common.errors_in_words
-def _answer(question: Question, answers: Answers, was_active: bool) -> None:
+def _answer(answers: Answers, was_active: bool) -> None:
+    # Not as an argument: a click in here runs this part alone again, with the arguments of before.
+    question: Question = st.session_state.question
     if answers.store is not None and was_active and (problem := tend(answers.store)):
         st.warning(problem, icon=":material/engineering:")
     shown: Panel | None = st.session_state.pop("built", None)
@@ -375,14 +386,11 @@ def _answer(question: Question, answers: Answers, was_active: bool) -> None:
     _progress(shown)
     _cards(shown)
     _common.hero(shown, styled, per_seed=question.per_seed, key="wi_hero")
-    _over_epochs(shown, styled)
-    _widget("per_seed", question.per_seed)
-    st.toggle(
-        "Show every seed",
-        key="wi_per_seed",
-        on_change=lambda: _ask(per_seed=st.session_state.wi_per_seed),
-    )
+    _look(shown, styled, question, answers)
     _table(shown)
+    for one in shown.shown:
+        for note in answers.notes(one.answer):
+            st.caption(f"{one.label}: {note}")
     with st.expander("What the words mean", icon=":material/menu_book:"):
         st.markdown(_common.GLOSSARY)
 
@@ -435,6 +443,23 @@ def _cards(shown: Panel) -> None:
         "have reached.",
         **_common.verdict(gap.comparison if gap else None),
     )
+    opened = shown.onset(one) if one is not shown.baseline else None
+    if opened is not None:
+        since = f"{opened.verdict} since epoch {opened.epoch:.2g}"
+    elif gap is None or gap.comparison.verdict == "too few seeds":
+        since = "not yet" if gap is None else "too few seeds"
+    else:
+        since = "nowhere so far"
+    cards.metric(
+        "Gap opens at",
+        "–" if opened is None else f"L = {opened.train_loss:.2g}",
+        delta=since,
+        delta_color="gray",
+        delta_arrow="off",
+        border=True,
+        help="The first training loss from which on the gap at equal loss stays significant, down "
+        "to the lowest loss that all seeds of both runs have reached.",
+    )
     latest = _latest(shown, one)
     cards.metric(
         "Test accuracy E",
@@ -464,6 +489,35 @@ def _latest(shown: Panel, one: Shown) -> pd.Series | None:
     return rows[rows["step"] == step][["epoch", "train_loss", "test_metric"]].mean()
 
 
+def _look(shown: Panel, styled: Sequence[Curve], question: Question, answers: Answers) -> None:
+    """One view at a time: each costs its part of every live update."""
+    _widget("look", question.look)
+    _widget("per_seed", question.per_seed)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.segmented_control(
+            "Look at",
+            list(LOOKS),
+            key="wi_look",
+            required=True,
+            format_func=LOOK_TITLES.get,
+            on_change=lambda: _ask(look=st.session_state.wi_look),
+            label_visibility="collapsed",
+        )
+        st.toggle(
+            "Show every seed",
+            key="wi_per_seed",
+            on_change=lambda: _ask(per_seed=st.session_state.wi_per_seed),
+        )
+    if question.look == "epochs":
+        _over_epochs(shown, styled)
+    elif question.look == "gradients":
+        _factors.gradients(shown, styled, answers)
+    elif question.look == "correlation":
+        _factors.correlation(shown, question, answers, _ask)
+    else:
+        _factors.factors(shown, styled, question, _ask)
+
+
 def _over_epochs(shown: Panel, styled: Sequence[Curve]) -> None:
     target = shown.baseline.config.target
     titles = {"train_loss": "training loss L", "test_metric": _common.METRIC}
@@ -489,7 +543,7 @@ def _over_epochs(shown: Panel, styled: Sequence[Curve]) -> None:
 def _table(shown: Panel) -> None:
     rows = []
     for one in shown.shown:
-        comparable = one.config.baseline == shown.baseline.config and one is not shown.baseline
+        comparable = shown.comparable(one)
         transfer = shown.transfer(one) if comparable else None
         gap = shown.gap(one) if comparable else None
         rows.append(

@@ -18,7 +18,7 @@ from mtl_core.cli import command_line, main, parse_config
 from mtl_core.config import BASE_OPTIMIZERS, RunConfig
 from mtl_core.runs import artifacts
 from mtl_core.runs.store import Store
-from mtl_core.trajectory import METRICS
+from mtl_core.trajectory import FACTORS, METRICS
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = shlex.split(
@@ -69,7 +69,8 @@ def test_run_writes_the_trajectory_and_its_manifest(
     assert main([*SMALL, "--out", str(out)]) == 0
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == (f"{out}\n", "")
-    assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "trajectory.parquet"]
+    files = ["cosines.parquet", "manifest.json", "trajectory.parquet"]
+    assert sorted(path.name for path in out.iterdir()) == files
 
     config = parse_config([*SMALL[1:], "--out", "x"])
     table = pd.read_parquet(out / "trajectory.parquet")
@@ -86,6 +87,17 @@ def test_run_writes_the_trajectory_and_its_manifest(
     assert RunConfig.from_dict(manifest["config"]) == config
     assert manifest["id"] == config.id
     assert manifest["device"] == "cpu"
+    assert set(manifest["factors"]) == set(FACTORS)
+    assert "2 draw" in manifest["factors"]["fisher_trace"]
+    (note,) = manifest["notes"]
+    assert note.startswith("sharpness of digits1: 64 training examples are fewer than the 128")
+    assert table["sharpness"].isna().all()
+    for factor in set(FACTORS) - {"sharpness"}:
+        assert table[(table["role"] == "target") & (table["step"] > 0)][factor].notna().all()
+    cosines = artifacts.read(out).cosines()
+    assert list(cosines["step"]) == sorted(set(table["step"]) - {0})
+    assert set(cosines["task"]) == {"digits1"}
+    assert set(cosines["other"]) == {"digits2"}
     assert artifacts.read(out).unfinished is None
     assert not (tmp_path / "runs.db").exists(), "the store is the app's"
 
@@ -361,7 +373,7 @@ def test_doctor_reports_on_everything(tmp_path: Path, capsys: pytest.CaptureFixt
     out = capsys.readouterr().out
     heads = [line.split()[0] for line in out.splitlines() if not line.startswith(" ")]
     assert list(dict.fromkeys(heads)) == ["device", "data", "artifacts", "store", "worker"]
-    assert f"store      ok, schema 1, 0 runs, {tmp_path / 'runs.db'}" in out
+    assert f"store      ok, schema 2, 0 runs, {tmp_path / 'runs.db'}" in out
     assert "worker     none; the app starts one" in out
 
 

@@ -85,9 +85,9 @@ def test_configs_with_other_numbers_differ(change: dict[str, Any]) -> None:
 
 def test_id_is_pinned() -> None:
     """Other ids for equal configs would orphan every artifact and every stored run."""
-    assert CONFIG_VERSION == 1
-    assert digits().id == "c0addcdaca6e292d"
-    assert MTL.id == "c8ff7dd4e1ad079a"
+    assert CONFIG_VERSION == 2
+    assert digits().id == "a75755fa30c22d3a"
+    assert MTL.id == "cdf61f62a61a0a9c"
 
 
 def test_id_is_the_same_in_another_process() -> None:
@@ -260,15 +260,16 @@ def test_wrong_values_in_a_dict_cost_one_line(change: dict[str, Any]) -> None:
         ({}, "a run's config lacks 'setting'"),
         ({"setting": "digits"}, "a run's config lacks 'target'"),
         ({"target": "digits1"}, "a run's config lacks 'setting'"),
-        ({**MTL.to_dict(), "gpu": 1}, "unknown config field 'gpu'; one of: auxiliaries, "),
+        ({**MTL.to_dict(), "gpu": 1}, "unknown config field 'gpu'; one of: apgd_steps, "),
         ({**MTL.to_dict(), 5: 1, "x": 2}, "unknown config field '5'"),
         ({**MTL.to_dict(), "auxiliaries": "digits2"}, "'auxiliaries' must be a list"),
         ({**MTL.to_dict(), "auxiliaries": None}, "'auxiliaries' must be a list, not None"),
+        ({**MTL.to_dict(), "factors": "sharpness"}, "config field 'factors' must be a list"),
         ({**MTL.to_dict(), "seeds": 0}, "config field 'seeds' must be a list, not 0"),
         ({**MTL.to_dict(), "seeds": {"0": 1}}, "config field 'seeds' must be a list"),
-        ({**MTL.to_dict(), "version": CONFIG_VERSION + 1}, "config version 2 is not 1; train it"),
-        ({**MTL.to_dict(), "version": "1"}, "config version '1' is not 1"),
-        ({**MTL.to_dict(), "version": None}, "config version None is not 1"),
+        ({**MTL.to_dict(), "version": CONFIG_VERSION + 1}, "config version 3 is not 2; train it"),
+        ({**MTL.to_dict(), "version": "1"}, "config version '1' is not 2"),
+        ({**MTL.to_dict(), "version": None}, "config version None is not 2"),
     ],
 )
 def test_foreign_dicts_cost_one_line(values: Mapping[str, Any], message: str) -> None:
@@ -281,3 +282,49 @@ def test_foreign_dicts_cost_one_line(values: Mapping[str, Any], message: str) ->
 def test_unknown_preset() -> None:
     with pytest.raises(InputError, match=r"^unknown preset of digits 'huge'; one of: quick, "):
         RunConfig.from_preset("digits", "huge")
+
+
+def test_every_run_can_be_read_again_however_few_its_examples() -> None:
+    few = RunConfig("digits", "digits1", samples=8, batch_size=8)
+    assert few.factor_examples == 8
+    assert RunConfig.from_dict(few.to_dict()) == few
+
+
+def test_without_factors_it_does_not_matter_how_they_would_be_measured() -> None:
+    plain = RunConfig("digits", "digits1", factors=())
+    other = RunConfig(
+        "digits", "digits1", factors=(), apgd_steps=3, factor_points=5, factor_examples=17
+    )
+    assert other == plain
+    assert other.id == plain.id
+    assert RunConfig("digits", "digits1", factors=("fisher_trace", "sharpness")).factors == (
+        "sharpness",
+        "fisher_trace",
+    )
+
+
+def test_a_single_task_has_no_auxiliary_factors() -> None:
+    assert RunConfig("digits", "digits1", auxiliary_factors=True).auxiliary_factors is False
+    both = RunConfig("digits", "digits1", ("digits2",), auxiliary_factors=True)
+    assert both.auxiliary_factors is True
+    assert both.baseline == RunConfig("digits", "digits1")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"factors": ("flatness",)}, "unknown factor 'flatness'; one of: sharpness, fisher_trace"),
+        ({"factors": "sharpness"}, "factors 'sharpness' must be a list"),
+        ({"factor_points": 0}, "factor points 0 must be between 1 and"),
+        ({"factor_examples": 0}, "factor examples 0 must be between 1 and"),
+        ({"apgd_steps": 2.5}, "APGD steps 2.5 is not a whole number"),
+        ({"fisher_draws": -1}, "Fisher draws -1 must be between 1 and"),
+        ({"similarity_batches": 0}, "similarity batches 0 must be between 1 and"),
+        ({"auxiliary_factors": 1}, "auxiliary factors 1 is not true or false"),
+    ],
+)
+def test_factors_that_cannot_be_measured_so_are_named(
+    change: Mapping[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        RunConfig("digits", "digits1", ("digits2",), **change)

@@ -1,10 +1,15 @@
-"""What the numbers mean: bands over seeds, loss matching, significance, transfer.
+"""What the numbers mean: bands over seeds, loss matching, significance, transfer, its factors.
 
 Every function takes *trajectories*: the columns of ``mtl_core.trajectory`` plus ``curve``, the
 label that tells one run from another on a page. Frames may be empty or partial, as they are while
 a run is alive.
 """
 
+from mtl_core.analysis.aggregates import aggregate, aggregate_checkpoints, aggregate_comparison
+from mtl_core.analysis.correlation import Correlation, correlate, similarity_points
+from mtl_core.analysis.cosines import cosine_matrix, cosine_steps
+from mtl_core.analysis.direction import FACTOR_HIGHER_IS_BETTER
+from mtl_core.analysis.loss_bins import PHASES, BinnedComparison, Phase, comparable, loss_bins
 from mtl_core.analysis.loss_matching import (
     LOSS_FLOOR,
     LossMatchedGap,
@@ -12,20 +17,43 @@ from mtl_core.analysis.loss_matching import (
     loss_matched,
     metric_at_loss,
 )
+from mtl_core.analysis.onset import Onset, onset
 from mtl_core.analysis.significance import Comparison, Verdict, compare
 from mtl_core.analysis.summary import mean_band
 from mtl_core.analysis.transfer import transfer, transfer_table
+from mtl_core.analysis.verdict import Case, FactorVerdict, Outcome, panel_verdicts, verdict
 
 __all__ = [
+    "FACTOR_HIGHER_IS_BETTER",
     "LOSS_FLOOR",
+    "PHASES",
+    "BinnedComparison",
+    "Case",
     "Comparison",
+    "Correlation",
+    "FactorVerdict",
     "LossMatchedGap",
+    "Onset",
+    "Outcome",
+    "Phase",
     "Verdict",
+    "aggregate",
+    "aggregate_checkpoints",
+    "aggregate_comparison",
+    "comparable",
     "compare",
+    "correlate",
+    "cosine_matrix",
+    "cosine_steps",
     "gap",
+    "loss_bins",
     "loss_matched",
     "mean_band",
     "metric_at_loss",
+    "onset",
+    "panel_verdicts",
+    "similarity_points",
     "transfer",
     "transfer_table",
+    "verdict",
 ]

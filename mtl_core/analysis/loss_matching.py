@@ -13,7 +13,15 @@ import pandas as pd
 from mtl_core.analysis.replicas import replicas
 from mtl_core.analysis.significance import Comparison, compare
 
-__all__ = ["LOSS_FLOOR", "LossMatchedGap", "gap", "loss_matched", "metric_at_loss"]
+__all__ = [
+    "LOSS_FLOOR",
+    "LossMatchedGap",
+    "common_reach",
+    "gap",
+    "loss_levels",
+    "loss_matched",
+    "metric_at_loss",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -39,9 +47,14 @@ class LossMatchedGap:
 
 
 def loss_matched(
-    trajectories: pd.DataFrame, task: str, *, points_per_decade: int = 20
+    trajectories: pd.DataFrame,
+    task: str,
+    *,
+    column: str = "test_metric",
+    geometric: bool = False,
+    points_per_decade: int = 20,
 ) -> pd.DataFrame:
-    """Test metric as a function of training loss: mean and ± 2 SD over each curve's seeds.
+    """A measure or factor as a function of training loss: mean and ± 2 SD over a curve's seeds.
 
     Levels lie on one geometric grid for all curves, anchored at loss 1 so that what is drawn
     already stays in place while a run goes on; each curve also has the levels where it begins and
@@ -50,6 +63,9 @@ def loss_matched(
     Args:
         trajectories: tidy rows with a ``curve`` column.
         task: the task whose rows are read.
+        column: what is read; checkpoints at which it was not measured are passed over.
+        geometric: whether values between checkpoints are read along their logarithm, as a factor
+            that falls by decades is drawn; checkpoints at 0 or below are then passed over too.
         points_per_decade: levels for each factor of ten in loss.
 
     Returns:
@@ -57,8 +73,8 @@ def loss_matched(
         within a curve; one seed has a band of no width.
     """
     bands = [
-        _band(curve, seeds, points_per_decade)
-        for curve, seeds in replicas(trajectories, task).items()
+        _band(curve, seeds, column, geometric, points_per_decade)
+        for curve, seeds in replicas(_positive(trajectories, column, geometric), task).items()
     ]
     bands = [band for band in bands if not band.empty]
     if not bands:
@@ -82,7 +98,7 @@ def gap(
     curves = replicas(trajectories, task)
     ours = curves.get(curve, [])
     theirs = curves.get(baseline, [])
-    reach = _common_reach(ours + theirs)
+    reach = common_reach(ours + theirs)
     if not ours or not theirs or reach is None:
         return None
     _, lowest = reach
@@ -118,17 +134,52 @@ def metric_at_loss(
     return read
 
 
-def _band(curve: str, seeds: list[pd.DataFrame], points_per_decade: int) -> pd.DataFrame:
-    reach = _common_reach(seeds)
+def common_reach(
+    seeds: list[pd.DataFrame], column: str = "test_metric"
+) -> tuple[float, float] | None:
+    """Highest and lowest loss that each of these replicas passed through with ``column`` known."""
+    passed = [
+        _records(
+            replica["train_loss"].to_numpy(dtype=float),
+            replica[column].to_numpy(dtype=float),
+        )[0]
+        for replica in seeds
+    ]
+    if not passed or any(losses.size == 0 for losses in passed):
+        return None
+    highest = float(min(losses[0] for losses in passed))
+    lowest = float(max(losses[-1] for losses in passed))
+    return (highest, lowest) if lowest <= highest else None
+
+
+def loss_levels(highest: float, lowest: float, points_per_decade: int = 20) -> Array:
+    """Falling losses from ``highest`` to ``lowest``: both, and the levels of the grid between."""
+    if lowest >= highest:
+        return np.array([lowest])
+    first = np.floor(np.log10(highest) * points_per_decade)
+    last = np.ceil(np.log10(lowest) * points_per_decade)
+    grid: Array = 10 ** (np.arange(first, last - 1, -1) / points_per_decade)
+    return np.array([highest, *grid[(grid < highest) & (grid > lowest)], lowest])
+
+
+def _positive(trajectories: pd.DataFrame, column: str, geometric: bool) -> pd.DataFrame:
+    if not geometric or trajectories.empty:
+        return trajectories
+    values = trajectories[column].astype(float)
+    return trajectories.assign(**{column: values.where(values > 0)})
+
+
+def _band(
+    curve: str, seeds: list[pd.DataFrame], column: str, geometric: bool, points_per_decade: int
+) -> pd.DataFrame:
+    reach = common_reach(seeds, column)
     if reach is None:
         return pd.DataFrame()
     highest, lowest = reach
-    first = np.floor(np.log10(highest) * points_per_decade)
-    last = np.ceil(np.log10(lowest) * points_per_decade)
-    grid = 10 ** (np.arange(first, last - 1, -1) / points_per_decade)
-    inside = grid[(grid < highest) & (grid > lowest)]
-    levels = np.array([highest, *inside, lowest] if lowest < highest else [lowest])
-    metrics = np.stack([_read(seed, levels) for seed in seeds])  # (seeds, levels)
+    levels = loss_levels(highest, lowest, points_per_decade)
+    metrics = np.stack(
+        [_read(seed, levels, column, geometric=geometric) for seed in seeds]
+    )  # (seeds, levels)
     mean = metrics.mean(axis=0)
     spread = 2 * metrics.std(axis=0, ddof=1) if len(seeds) > 1 else np.zeros_like(mean)
     return pd.DataFrame(
@@ -143,24 +194,14 @@ def _band(curve: str, seeds: list[pd.DataFrame], points_per_decade: int) -> pd.D
     )
 
 
-def _read(replica: pd.DataFrame, levels: Array) -> Array:
-    return metric_at_loss(replica["train_loss"], replica["test_metric"], levels)
-
-
-def _common_reach(seeds: list[pd.DataFrame]) -> tuple[float, float] | None:
-    """Highest and lowest loss that every one of these replicas passed through."""
-    passed = [
-        _records(
-            replica["train_loss"].to_numpy(dtype=float),
-            replica["test_metric"].to_numpy(dtype=float),
-        )[0]
-        for replica in seeds
-    ]
-    if not passed or any(losses.size == 0 for losses in passed):
-        return None
-    highest = float(min(losses[0] for losses in passed))
-    lowest = float(max(losses[-1] for losses in passed))
-    return (highest, lowest) if lowest <= highest else None
+def _read(
+    replica: pd.DataFrame, levels: Array, column: str = "test_metric", *, geometric: bool = False
+) -> Array:
+    values = replica[column].astype(float)
+    if not geometric:
+        return metric_at_loss(replica["train_loss"], values, levels)
+    read: Array = np.exp(metric_at_loss(replica["train_loss"], np.log(values), levels))
+    return read
 
 
 def _records(train_loss: Array, metric: Array) -> tuple[Array, Array]:

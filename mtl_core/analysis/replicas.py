@@ -1,8 +1,12 @@
 """Replicas: the trajectories of one curve, one per seed."""
 
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["replicas"]
+__all__ = ["numbers", "replicas", "shared_epoch"]
 
 
 def replicas(trajectories: pd.DataFrame, task: str) -> dict[str, list[pd.DataFrame]]:
@@ -15,9 +19,24 @@ def replicas(trajectories: pd.DataFrame, task: str) -> dict[str, list[pd.DataFra
     if trajectories.empty:
         return {}
     rows = trajectories[trajectories["task"] == task].sort_values("step", kind="stable")
-    curves = trajectories["curve"].unique()
-    return {
-        str(curve): [replica for _, replica in of_curve.groupby("seed")]
-        for curve in curves
-        if not (of_curve := rows[rows["curve"] == curve]).empty
-    }
+    curves: dict[str, list[pd.DataFrame]]
+    curves = {str(curve): [] for curve in trajectories["curve"].unique()}
+    for (curve, _), replica in rows.groupby(["curve", "seed"], observed=True):
+        curves[str(curve)].append(replica)
+    return {curve: seeds for curve, seeds in curves.items() if seeds}
+
+
+def numbers(replica: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
+    """A column as floats, (checkpoints,): NaN where it was not measured or is absent."""
+    if column not in replica:
+        return np.full(len(replica), np.nan)
+    return replica[column].to_numpy(dtype=float)
+
+
+def shared_epoch(seeds: Sequence[pd.DataFrame]) -> float:
+    """The epoch that each of these replicas, at least one, has reached.
+
+    Of a live run, like is compared with like up to there. (Epochs, not steps, so that curves with
+    other batch sizes are read to their ends too; otherwise they agree.)
+    """
+    return min(float(replica["epoch"].max()) for replica in seeds)

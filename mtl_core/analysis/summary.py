@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 __all__ = ["MEASURES", "mean_band"]
@@ -31,22 +32,36 @@ def mean_band(
     if trajectories.empty:
         return pd.DataFrame(columns=band)
     rows = trajectories[trajectories["task"] == task]
-    # A factor that was never due arrives as a column of None.
-    rows = rows.astype(dict.fromkeys(columns, float))
-
-    checkpoints = rows.groupby(["curve", "step"], sort=False)
-    summary = checkpoints.agg(epoch=("epoch", "first"), seeds=("seed", "nunique")).reset_index()
-    expected = summary["curve"].map(rows.groupby("curve")["seed"].nunique())
+    # Plain sums over codes: the same groupings in pandas take most of a live chart's time.
+    curve, curves = pd.factorize(rows["curve"])
+    step, steps = pd.factorize(rows["step"], sort=True)
+    seed, _ = pd.factorize(rows["seed"])
+    expected = [len(np.unique(seed[curve == one])) for one in range(len(curves))]
+    at = curve * len(steps) + step
+    seeds = np.bincount(at, minlength=len(curves) * len(steps))
+    order = {name: place for place, name in enumerate(trajectories["curve"].unique())}
+    reached = [
+        one * len(steps) + place
+        for one in sorted(range(len(curves)), key=lambda one: order[curves[one]])
+        for place in range(len(steps))
+        if 0 < seeds[one * len(steps) + place] == expected[one]
+    ]
+    epoch = np.zeros(len(seeds))
+    epoch[at] = rows["epoch"].to_numpy(dtype=float)
+    summary = {
+        "curve": np.asarray(curves)[[place // len(steps) for place in reached]],
+        "step": np.asarray(steps)[[place % len(steps) for place in reached]],
+        "epoch": epoch[reached],
+        "seeds": seeds[reached],
+    }
     for column in columns:
-        measured = checkpoints[column].count().to_numpy() == summary["seeds"].to_numpy()
-        mean = checkpoints[column].mean().where(measured).to_numpy()
-        spread = 2 * checkpoints[column].std().fillna(0).to_numpy()
-        summary[column] = mean
-        summary[f"{column}_low"] = mean - spread
-        summary[f"{column}_high"] = mean + spread
-
-    reached = summary[summary["seeds"] == expected]
-    order = {curve: place for place, curve in enumerate(trajectories["curve"].unique())}
-    return reached.sort_values(
-        ["curve", "step"], key=lambda key: key.map(order) if key.name == "curve" else key
-    )[band].reset_index(drop=True)
+        # A factor that was never due arrives as a column of None; a missing value makes a NaN.
+        values = rows[column].to_numpy(dtype=float)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = np.bincount(at, values, minlength=len(seeds)) / seeds
+            squares = np.bincount(at, (values - mean[at]) ** 2, minlength=len(seeds))
+            spread = 2 * np.sqrt(squares / np.maximum(seeds - 1, 1))
+        summary[column] = mean[reached]
+        summary[f"{column}_low"] = (mean - spread)[reached]
+        summary[f"{column}_high"] = (mean + spread)[reached]
+    return pd.DataFrame(summary, columns=band)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mtl_core.analysis.loss_matching import gap
-from mtl_core.analysis.replicas import replicas
+from mtl_core.analysis.replicas import replicas, shared_epoch
 from mtl_core.analysis.significance import Comparison, compare
 
 __all__ = ["transfer", "transfer_table"]
@@ -35,7 +35,7 @@ def transfer(
     theirs = curves.get(baseline, [])
     if not ours or not theirs:
         return None
-    horizon = min(float(replica["epoch"].max()) for replica in ours + theirs)
+    horizon = shared_epoch(ours + theirs)
     results = [_selected(replica, horizon, higher_is_better) for replica in ours]
     baseline_results = [_selected(replica, horizon, higher_is_better) for replica in theirs]
     if any(math.isnan(result) for result in results + baseline_results):

@@ -4,17 +4,26 @@ A chart's specification depends on which curves and columns it shows and never o
 page can redraw it while a run is alive and the reader keeps zoom, hover and legend choice.
 """
 
+from mtl_core.charts.correlation import correlation_alt, correlation_chart
+from mtl_core.charts.cosines import cosine_alt, cosine_heatmap
 from mtl_core.charts.generalization import generalization_alt, generalization_chart
 from mtl_core.charts.over_epochs import over_epochs_alt, over_epochs_chart
+from mtl_core.charts.over_loss import over_loss_alt, over_loss_chart
 from mtl_core.charts.palette import Curve, CurveKey, Kind, style_curves
 
 __all__ = [
     "Curve",
     "CurveKey",
     "Kind",
+    "correlation_alt",
+    "correlation_chart",
+    "cosine_alt",
+    "cosine_heatmap",
     "generalization_alt",
     "generalization_chart",
     "over_epochs_alt",
     "over_epochs_chart",
+    "over_loss_alt",
+    "over_loss_chart",
     "style_curves",
 ]

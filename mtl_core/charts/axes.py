@@ -1,22 +1,52 @@
 """Scales and axes that stay readable from a factor of 1.1 to ten decades, at any width."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import altair as alt
 import pandas as pd
 
-__all__ = ["as_error", "axis", "error_axis", "log_axis", "log_scale"]
+__all__ = ["Vertical", "axis", "log_axis", "log_scale", "vertical"]
 
 ERROR_FLOOR = 1e-3
 """Errors are drawn as at least this much: a perfect score has no logarithm."""
 
 
-def axis(title: str, *, grid: bool) -> alt.Axis:
+@dataclass(frozen=True)
+class Vertical:
+    """How values lie on the y axis.
+
+    Attributes:
+        scale: from values to pixels.
+        axis: its ticks, labels and title.
+        digits: d3 format of a value as it was measured, for hovering.
+        place: a frame's ``value`` and, where it has a band, ``low, high``, as drawn on the scale.
+    """
+
+    scale: alt.Scale
+    axis: alt.Axis
+    digits: str
+    place: Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def vertical(title: str, *, log: bool, value_format: str) -> Vertical:
+    """Shares (``%``) by their error on a logarithmic scale; anything else as ``log`` says."""
+    if value_format == "%":
+        return Vertical(log_scale(reverse=True), error_axis(title, grid=True), ".1%", as_error)
+    if log:
+        return Vertical(log_scale(), log_axis("y", title, grid=True), value_format, above_zero)
+    scale = alt.Scale(zero=False, nice=True, padding=6)
+    linear = axis(title, grid=True, percent=value_format.endswith("%"))
+    return Vertical(scale, linear, value_format, lambda frame: frame)
+
+
+def axis(title: str, *, grid: bool, percent: bool = False) -> alt.Axis:
     """A linear or square-root axis."""
     return alt.Axis(
         title=title,
         grid=grid,
+        format="~%" if percent else alt.Undefined,
         tickCount=6,
         labelOverlap="greedy",
     )
@@ -27,14 +57,31 @@ def log_scale(*, reverse: bool = False) -> alt.Scale:
     return alt.Scale(type="log", reverse=reverse, nice=False, padding=12)
 
 
-def as_error(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+def as_error(frame: pd.DataFrame) -> pd.DataFrame:
     """Shares as errors, 1 − share, to lie on a logarithmic scale.
 
     Between 80 and 95 % correct, where trained networks differ, a linear axis from 10 % on shows
     one line; equal factors of the error get equal room instead.
     """
-    errors = {name: (1 - frame[name].astype(float)).clip(lower=ERROR_FLOOR) for name in columns}
+    shares = [name for name in ("value", "low", "high") if name in frame]
+    errors = {name: (1 - frame[name].astype(float)).clip(lower=ERROR_FLOOR) for name in shares}
     return frame.assign(**errors)
+
+
+def above_zero(frame: pd.DataFrame) -> pd.DataFrame:
+    """Values as they are, to lie on a logarithmic scale, where those of 0 or below have no place.
+
+    These become NaN, so that points are left out and lines break. A band does not reach below a
+    tenth of its mean.
+    """
+    value = frame["value"].astype(float)
+    value = value.where(value > 0)
+    if "low" not in frame:
+        return frame.assign(value=value)
+    # Clipping at NaN clips nothing.
+    low = frame["low"].astype(float).clip(lower=value / 10).where(value.notna())
+    high = frame["high"].astype(float).clip(lower=value).where(value.notna())
+    return frame.assign(value=value, low=low, high=high)
 
 
 def error_axis(title: str, *, grid: bool) -> alt.Axis:

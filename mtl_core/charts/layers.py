@@ -11,7 +11,7 @@ from altair.utils.schemapi import debug_mode
 from mtl_core.charts.legend import MARKERS, curve_legend
 from mtl_core.charts.palette import Curve
 
-__all__ = ["Figure", "banded_curves", "dimmed", "stroke", "unchecked"]
+__all__ = ["Figure", "banded_curves", "colour_scale", "dimmed", "stroke", "unchecked"]
 
 P = ParamSpec("P")
 
@@ -62,7 +62,7 @@ def banded_curves(
     one, and rebuilds the chart when they part, as two empty ones would.
 
     Args:
-        lines: ``curve``, the field of x, and ``value, low, high``.
+        lines: ``curve``, the field of x, and ``value, low, high``; lines break at NaN.
         points: ``curve``, the field of x, ``value``, and what the tooltip names.
         curves: what is drawn, in legend order; also those without rows.
         x: the horizontal encoding, with its scale and axis.
@@ -73,6 +73,7 @@ def banded_curves(
         height: of the plot in pixels; axis and legend come on top of it.
         background: layers below everything else, which have data of their own.
     """
+    points = points.dropna(subset=["value"], ignore_index=True)
     points = points.assign(shape=points["curve"].map({c.label: c.shape for c in curves}))
     y = alt.Y("value:Q", scale=y_scale, axis=y_axis)
     band = (
@@ -115,7 +116,12 @@ def banded_curves(
 
 def stroke(curves: Sequence[Curve]) -> alt.Stroke:
     """Curve to line colour."""
-    return alt.Stroke("curve:N", scale=_colours(curves), legend=curve_legend(curves))
+    return alt.Stroke("curve:N", scale=colour_scale(curves), legend=curve_legend(curves))
+
+
+def colour_scale(curves: Sequence[Curve]) -> alt.Scale:
+    """Curve to colour, of curves without rows too."""
+    return alt.Scale(domain=_labels(curves), range=[curve.colour for curve in curves])
 
 
 def dimmed(chosen: float, others: float) -> alt.OpacityValue:
@@ -161,12 +167,8 @@ def _hover(
     return chart
 
 
-def _colours(curves: Sequence[Curve]) -> alt.Scale:
-    return alt.Scale(domain=_labels(curves), range=[curve.colour for curve in curves])
-
-
 def _fill(curves: Sequence[Curve]) -> alt.Fill:
-    return alt.Fill("curve:N", scale=_colours(curves), legend=curve_legend(curves))
+    return alt.Fill("curve:N", scale=colour_scale(curves), legend=curve_legend(curves))
 
 
 def _dash(curves: Sequence[Curve]) -> alt.StrokeDash:

@@ -6,7 +6,7 @@ import altair as alt
 
 from mtl_core.charts.palette import Curve
 
-__all__ = ["MARKERS", "curve_legend"]
+__all__ = ["MARKERS", "POINTS", "curve_legend"]
 
 RADIUS = 3.5  # pixels, of a point in the legend
 LINE = 4.5  # radii, half the length of the line through it
@@ -27,15 +27,21 @@ POINTS = {
     "triangle-right": "M1.2,0L-0.9,1.2L-0.9,-1.2Z",
     "triangle-left": "M-1.2,0L0.9,1.2L0.9,-1.2Z",
 }
+"""Point shape to its path."""
 MARKERS = {shape: f"M-{LINE},0L{LINE},0{point}" for shape, point in POINTS.items()}
 """Point shape to a legend symbol: the point on a piece of line."""
 
 
-def curve_legend(curves: Sequence[Curve]) -> alt.Legend:
-    """One row where that fits, else as many columns as the longest label leaves room for."""
+def curve_legend(curves: Sequence[Curve], *, line: bool = True) -> alt.Legend:
+    """One row where that fits, else as many columns as the longest label leaves room for.
+
+    Args:
+        curves: the entries, in order.
+        line: whether its symbols are points on a line, ``MARKERS``, or ``POINTS`` alone.
+    """
     # Vega reserves room for the symbol's nominal size only; the line sticks out on both sides.
-    overhang = (LINE - 1) * RADIUS
-    sample = 2 * LINE * RADIUS + LINE_TO_LABEL + ENTRY_GAP
+    overhang = (LINE - 1) * RADIUS if line else 0
+    sample = 2 * (overhang + RADIUS) + LINE_TO_LABEL + ENTRY_GAP
     entries = [sample + CHARACTER * min(len(curve.label), LONGEST_LABEL) for curve in curves]
     row, widest, count = sum(entries), max(entries, default=sample), max(len(entries), 1)
     columns = f"width > {row:.0f} ? {count} : clamp(floor(width / {widest:.0f}), 1, {count})"

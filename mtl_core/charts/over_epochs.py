@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from mtl_core.analysis import LOSS_FLOOR, mean_band
-from mtl_core.charts.axes import as_error, axis, error_axis, log_axis, log_scale
+from mtl_core.charts.axes import axis, vertical
 from mtl_core.charts.layers import Figure, banded_curves, unchecked
 from mtl_core.charts.palette import Curve
 
@@ -37,23 +37,15 @@ def over_epochs_chart(
         column: a measure or factor; checkpoints at which it was not due are left out.
         task: whose values are shown.
         title: of the y axis.
-        log_y: whether y is logarithmic; a band that would reach 0 or below then stops at a tenth
-            of its mean.
+        log_y: whether y is logarithmic. Means of 0 or below are then not drawn, and a band that
+            would reach there stops at a tenth of its mean.
         value_format: ``%`` for a share such as accuracy, whose error then lies on a logarithmic
             scale; else a d3 format for hovering.
         height: of the plot in pixels, without axis and legend.
         name: of the chart, unique on its page.
     """
-    band = _band(trajectories, curves, column, task, log_y)
-    digits = value_format
-    if value_format == "%":
-        band = as_error(band, ["value", "low", "high"])
-        y_scale, y_axis, digits = log_scale(reverse=True), error_axis(title, grid=True), ".1%"
-    elif log_y:
-        y_scale, y_axis = log_scale(), log_axis("y", title, grid=True)
-    else:
-        y_scale = alt.Scale(zero=False, nice=True, padding=6)
-        y_axis = axis(title, grid=True)
+    y = vertical(title, log=log_y, value_format=value_format)
+    band = y.place(_band(trajectories, curves, column, task, log_y))
     return banded_curves(
         band[["curve", "epoch", "value", "low", "high"]],
         band[["curve", "step", "epoch", "value", "measured", "spread", "seeds"]],
@@ -63,14 +55,14 @@ def over_epochs_chart(
             scale=alt.Scale(type="sqrt", nice=False, padding=10),
             axis=axis("epoch (√ scale)", grid=False),
         ),
-        y_scale=y_scale,
-        y_axis=y_axis,
+        y_scale=y.scale,
+        y_axis=y.axis,
         tooltip=[
             alt.Tooltip("curve:N", title="curve"),
             alt.Tooltip("epoch:Q", title="epoch", format=".3~g"),
             alt.Tooltip("step:Q", title="step", format=",d"),
-            alt.Tooltip("measured:Q", title=title, format=digits),
-            alt.Tooltip("spread:Q", title="± 2 SD", format=digits),
+            alt.Tooltip("measured:Q", title=title, format=y.digits),
+            alt.Tooltip("spread:Q", title="± 2 SD", format=y.digits),
             alt.Tooltip("seeds:Q", title="seeds", format="d"),
         ],
         name=name,
@@ -95,8 +87,7 @@ def _band(
     band = band.rename(columns=names).reset_index(drop=True)
     band["spread"] = band["high"] - band["value"]
     band["measured"] = band["value"]
-    if log_y:
+    # A factor may be far smaller than any loss that counts, and keeps its size.
+    if log_y and column == "train_loss":
         band["value"] = band["value"].clip(lower=LOSS_FLOOR)
-        band["low"] = band["low"].clip(lower=band["value"] / 10)
-        band["high"] = band["high"].clip(lower=band["value"])
     return band

@@ -90,10 +90,45 @@ class Answers:
 
         return to_frame([])
 
+    def cosines(self, answer: Answer) -> "pd.DataFrame":
+        """Cosines of its task gradients so far, with the columns of ``trajectory.COSINES``."""
+        from mtl_core.runs.frames import cosine_frame
+
+        if answer.artifact is not None:
+            return answer.artifact.cosines()
+        if answer.record is not None and self.store is not None:
+            return cosine_frame(self.store.cosines(answer.config.id))
+        return cosine_frame([])
+
+    def notes(self, answer: Answer) -> list[str]:
+        """Why some of its factors are missing, or measured another way."""
+        if answer.artifact is not None:
+            return [str(note) for note in answer.artifact.manifest.get("notes", [])]
+        if answer.record is not None and self.store is not None:
+            return self.store.notes(answer.config.id)
+        return []
+
+    def alike(self, config: RunConfig) -> "list[Answer]":
+        """All finished runs that share a config's target and budget, whatever is learned along.
+
+        Their optimizers may differ too; everything else is equal.
+        """
+        budget = _budget(config)
+        found = {
+            artifact.config.id: Answer(artifact.config, "artifact", artifact=artifact)
+            for artifact in self.shipped.values()
+            if _budget(artifact.config) == budget
+        }
+        for record in self.store.runs("done") if self.store else []:
+            if _budget(record.config) == budget:
+                found.setdefault(record.id, Answer(record.config, "store", record=record))
+        return list(found.values())
+
     def estimate_seconds(self, config: RunConfig) -> float | None:
         """How long a run may take here, from the last finished run of its setting; None if unknown.
 
-        Scaled by the work: examples trained on, plus a third of the examples evaluated.
+        Scaled by the work: examples trained on, a third of the examples evaluated, and the passes
+        that factors take.
         """
         done = self.store.runs("done") if self.store else []
         alike = [
@@ -127,9 +162,14 @@ def _finished(store: Store, run: str, _finished_at: float | None) -> "pd.DataFra
     return store.trajectory(run)
 
 
+def _budget(config: RunConfig) -> RunConfig:
+    """What two runs must share for their factors to be compared: the baseline's own config."""
+    return config.baseline
+
+
 def _work(config: RunConfig) -> float:
     from mtl_core import settings
-    from mtl_core.training.schedule import checkpoint_steps
+    from mtl_core.training.schedule import checkpoint_steps, factor_steps
 
     setting = settings.get(config.setting)
     evaluated = 0
@@ -138,4 +178,8 @@ def _work(config: RunConfig) -> float:
         evaluated += (config.held_out or task.val_size) + (config.held_out or task.test_size)
     trained = config.steps * config.batch_size * len(config.tasks)
     measured = len(checkpoint_steps(config)) * evaluated
-    return (trained + measured / 3) * len(config.seeds) * config.width
+    passes = len(config.tasks)
+    if "sharpness" in config.factors:
+        passes += config.apgd_steps * (len(config.tasks) if config.auxiliary_factors else 1)
+    factors = len(factor_steps(config)) * config.factor_examples * passes
+    return (trained + measured / 3 + factors) * len(config.seeds) * config.width

@@ -1,6 +1,7 @@
 """Artifacts: finished runs as files, a Parquet table beside a JSON manifest.
 
-An artifact is a folder with ``trajectory.parquet`` and ``manifest.json``. Nothing in it is ever
+An artifact is a folder with ``trajectory.parquet`` and ``manifest.json``, and ``cosines.parquet``
+where task gradients were compared. Nothing in it is ever
 unpickled, and everything is checked before it is shown.
 """
 
@@ -10,7 +11,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -21,7 +22,7 @@ from mtl_core import settings
 from mtl_core.config import RunConfig
 from mtl_core.errors import DataMissing, InputError, quoted
 from mtl_core.runs import devices
-from mtl_core.trajectory import COLUMNS, FACTORS
+from mtl_core.trajectory import COLUMNS, COSINES, FACTORS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,8 +39,9 @@ __all__ = [
     "write",
 ]
 
-ARTIFACT_VERSION = 1
+ARTIFACT_VERSION = 2
 _TABLE, _MANIFEST = "trajectory.parquet", "manifest.json"
+_COSINES = "cosines.parquet"
 _SCRATCH = ".part-"
 _KINDS = ("measured", "published")
 _WORDS = ("setting", "run", "optimizer", "task", "role")
@@ -63,6 +65,13 @@ class Artifact:
         """The table, with the columns of ``trajectory.COLUMNS``."""
         return _table(self.folder / _TABLE, self.manifest["table_blake2b"]).copy()
 
+    def cosines(self) -> "pd.DataFrame":
+        """Cosines of task gradients, with the columns of ``trajectory.COSINES``; maybe none."""
+        from mtl_core.runs.frames import cosine_frame
+
+        digest = self.manifest.get("cosines_blake2b")
+        return _cosines(self.folder / _COSINES, digest).copy() if digest else cosine_frame([])
+
 
 def cache_dir() -> Path:
     """The artifacts that ship with the app: ``cache/`` beside ``mtl_core/``."""
@@ -70,11 +79,16 @@ def cache_dir() -> Path:
 
 
 def write(
-    folder: Path, config: RunConfig, trajectory: "pd.DataFrame", info: Mapping[str, Any]
+    folder: Path,
+    config: RunConfig,
+    trajectory: "pd.DataFrame",
+    info: Mapping[str, Any],
+    cosines: "pd.DataFrame | None" = None,
 ) -> Path:
     """Write a run into ``folder``: afterwards it holds all of it, or is no artifact of it.
 
     Args:
+        cosines: of task gradients, if any were compared.
         info: ``provenance``, the run's ``duration_seconds``, and ``error`` if it is unfinished.
 
     Raises:
@@ -95,12 +109,19 @@ def write(
                 "columns": list(trajectory.columns),
                 "table_blake2b": _digest(table),
             }
+            if cosines is not None and len(cosines):
+                pairs = Path(scratch) / _COSINES
+                cosines.to_parquet(pairs, index=False, compression="zstd")
+                manifest["cosines_blake2b"] = _digest(pairs)
             text = Path(scratch) / _MANIFEST
             content = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
             text.write_text(content, encoding="utf-8")
             # The manifest goes first and comes last: it is what makes the folder an artifact.
             (folder / _MANIFEST).unlink(missing_ok=True)
+            (folder / _COSINES).unlink(missing_ok=True)
             os.replace(table, folder / _TABLE)
+            if "cosines_blake2b" in manifest:
+                os.replace(pairs, folder / _COSINES)
             os.replace(text, folder / _MANIFEST)
     except OSError as error:
         raise InputError(f"cannot write {folder} ({error}); choose another folder") from error
@@ -132,6 +153,7 @@ def read(folder: Path) -> Artifact:
             raise InputError(f"{_TABLE} is not the file that the manifest describes")
         artifact = Artifact(folder, config, manifest)
         _check_table(artifact)
+        _check_cosines(artifact)
     except KeyError as error:
         raise InputError(f"artifact {folder.name}: {_MANIFEST} lacks {error}") from error
     except InputError as error:
@@ -163,7 +185,9 @@ def scan(root: Path | None = None) -> tuple[dict[str, Artifact], list[str]]:
 
 
 def provenance(config: RunConfig, device: str) -> dict[str, Any]:
-    """What decided a run's numbers beside its config."""
+    """What decided a run's numbers beside its config, and how its factors were measured."""
+    from mtl_core.training.meter import protocol
+
     return {
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "device": "cpu" if device == "cpu" else devices.title(device),
@@ -172,6 +196,7 @@ def provenance(config: RunConfig, device: str) -> dict[str, Any]:
             **{name: _version(name) for name in ("torch", "numpy")},
         },
         "data_fingerprint": data_fingerprint(config),
+        "factors": protocol(config),
     }
 
 
@@ -198,20 +223,47 @@ def _fingerprint(setting: str, tasks: tuple[str, ...], _modified: int) -> str:
 
 @lru_cache(maxsize=64)
 def _table(path: Path, _digest: str) -> "pd.DataFrame":
+    from mtl_core.runs.frames import as_tidy
+
+    return _parquet(path, COLUMNS, as_tidy)
+
+
+@lru_cache(maxsize=64)
+def _cosines(path: Path, _digest: str) -> "pd.DataFrame":
+    from mtl_core.runs.frames import as_cosines
+
+    return _parquet(path, COSINES, as_cosines)
+
+
+def _parquet(
+    path: Path, columns: tuple[str, ...], tidied: "Callable[[pd.DataFrame], pd.DataFrame]"
+) -> "pd.DataFrame":
+    """A table with these columns and no others. Raises InputError for anything else."""
     import pyarrow
     import pyarrow.parquet
 
-    from mtl_core.runs.frames import as_tidy
-
     try:
         table = pyarrow.parquet.read_table(path)
-        if table.column_names != list(COLUMNS):
-            raise InputError(f"its columns are not {', '.join(COLUMNS)}")
-        return as_tidy(table.to_pandas(ignore_metadata=True))
+        if table.column_names != list(columns):
+            raise InputError(f"the columns of {path.name} are not {', '.join(columns)}")
+        return tidied(table.to_pandas(ignore_metadata=True))
     except (pyarrow.ArrowException, ValueError, TypeError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{_TABLE} cannot be read ({_first_line(error)})") from error
+        raise InputError(f"{path.name} cannot be read ({_first_line(error)})") from error
+
+
+def _check_cosines(artifact: Artifact) -> None:
+    digest = artifact.manifest.get("cosines_blake2b")
+    if digest is None:
+        return
+    if digest != _digest(artifact.folder / _COSINES):
+        raise InputError(f"{_COSINES} is not the file that the manifest describes")
+    config, pairs = artifact.config, artifact.cosines()
+    if not set(pairs["task"]) | set(pairs["other"]) <= set(config.tasks):
+        raise InputError(f"the tasks of {_COSINES} are not those of its config")
+    if not set(pairs["seed"]) <= set(config.seeds) or not pairs["cosine"].between(-1, 1).all():
+        raise InputError(f"{_COSINES} has impossible values")
 
 
 def _manifest(path: Path) -> dict[str, Any]:
@@ -224,6 +276,10 @@ def _manifest(path: Path) -> dict[str, Any]:
     found = manifest["schema_version"]
     if found != ARTIFACT_VERSION:
         raise InputError(f"schema {quoted(found)} is not {ARTIFACT_VERSION}; export it anew")
+    if not isinstance(manifest.get("notes", []), list):
+        raise InputError(f"notes {quoted(manifest['notes'])} are not a list")
+    if not isinstance(manifest.get("factors", {}), dict):
+        raise InputError(f"factors {quoted(manifest['factors'])} are not an object")
     if manifest["kind"] not in _KINDS:
         raise InputError(f"kind {quoted(manifest['kind'])} is none of: {', '.join(_KINDS)}")
     return manifest
@@ -257,6 +313,10 @@ def _check_table(artifact: Artifact) -> None:
         raise InputError("it has impossible values")
     if (table[["val_metric", "test_metric"]] > 1).any(axis=None):
         raise InputError("it has accuracies outside 0 and 1")
+    if (table[["sharpness", "fisher_trace"]] < 0).any(axis=None):
+        raise InputError("it has a sharpness or a Fisher trace below 0")
+    if (table["gradient_similarity"].abs() > 1).any():
+        raise InputError("it has a gradient similarity outside -1 and 1")
 
 
 def _first_line(error: BaseException) -> str:

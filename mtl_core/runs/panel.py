@@ -11,7 +11,7 @@ from mtl_core.runs.question import label
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mtl_core.analysis import Comparison, LossMatchedGap
+    from mtl_core.analysis import Comparison, FactorVerdict, LossMatchedGap, Onset
 
 __all__ = ["Panel", "Shown", "build"]
 
@@ -66,6 +66,25 @@ class Panel:
         from mtl_core import analysis
 
         return analysis.gap(self.trajectories, one.config.target, one.label, self.baseline.label)
+
+    def onset(self, one: Shown) -> "Onset | None":
+        """Where that gap opens for good, so far."""
+        from mtl_core import analysis
+
+        return analysis.onset(self.trajectories, one.config.target, one.label, self.baseline.label)
+
+    def comparable(self, one: Shown) -> bool:
+        """Whether the panel's baseline is this run's, so that they differ by auxiliaries alone."""
+        return one is not self.baseline and one.config.baseline == self.baseline.config
+
+    def verdicts(self) -> "list[FactorVerdict]":
+        """Whether each factor can explain the transfers of the comparable runs, so far."""
+        from mtl_core import analysis
+
+        curves = [one.label for one in self.shown if self.comparable(one)]
+        return analysis.panel_verdicts(
+            self.trajectories, self.baseline.config.target, self.baseline.label, curves
+        )
 
 
 def build(config: RunConfig, pins: Sequence[Answer], answers: Answers) -> Panel:

@@ -6,15 +6,18 @@ import time
 import tomllib
 from collections.abc import Iterable, Mapping
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtl_core.config import RunConfig
 from mtl_core.errors import InputError, TrainingDiverged, quoted, unknown
 from mtl_core.runs import artifacts
-from mtl_core.runs.frames import to_frame
-from mtl_core.trajectory import Row
+from mtl_core.runs.frames import cosine_frame, to_frame
+from mtl_core.trajectory import Cosine, Row
+
+if TYPE_CHECKING:
+    from mtl_core.training.checkpoint import Checkpoint
 
 __all__ = ["artifact_name", "precompute", "read_plan"]
 
@@ -23,7 +26,8 @@ def read_plan(path: Path) -> list[RunConfig]:
     """The configs of a TOML plan, each once.
 
     A plan has tables ``[[grid]]`` with a setting, a preset and any other fields of RunConfig.
-    ``auxiliaries`` is a list of sets; any other field that is given a list is swept over.
+    ``auxiliaries`` is a list of sets, ``seeds`` and ``factors`` are lists themselves; any other
+    field that is given a list is swept over.
 
     Raises:
         InputError: for a plan that cannot be read or holds a config that cannot be trained.
@@ -81,6 +85,8 @@ class _Job:
 
     config: RunConfig
     rows: list[Row] = field(default_factory=list)
+    cosines: list[Cosine] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     replicas: int = 0
     seconds: float = 0.0
     error: str | None = None
@@ -96,12 +102,15 @@ def _train_all(jobs: Mapping[str, _Job], out: Path, processes: int | None) -> No
     results = Parallel(
         n_jobs=processes or cores(), backend="loky", batch_size=1, return_as="generator_unordered"
     )(delayed(_train_replica)(config.to_dict(), seed) for config, seed in replicas)
-    for count, (run, rows, seconds, error) in enumerate(results, start=1):
-        job = jobs[run]
-        job.rows += rows
+    for count, replica in enumerate(results, start=1):
+        job = jobs[replica.run]
+        for checkpoint in replica.checkpoints:
+            job.rows += checkpoint.rows
+            job.cosines += checkpoint.cosines
+            job.notes += checkpoint.notes
         job.replicas += 1
-        job.seconds += seconds
-        job.error = job.error or error
+        job.seconds += replica.seconds
+        job.error = job.error or replica.error
         if job.replicas == len(job.config.seeds) and not job.error:
             _write(job, out)
         left = (time.monotonic() - started) / count * (len(replicas) - count)
@@ -111,25 +120,44 @@ def _train_all(jobs: Mapping[str, _Job], out: Path, processes: int | None) -> No
 def _write(job: _Job, out: Path) -> None:
     info = artifacts.provenance(job.config, "cpu")
     info["duration_seconds"] = round(job.seconds, 1)
-    artifacts.write(out / artifact_name(job.config), job.config, to_frame(job.rows), info)
+    info["notes"] = sorted(set(job.notes))
+    artifacts.write(
+        out / artifact_name(job.config),
+        job.config,
+        to_frame(job.rows),
+        info,
+        cosine_frame(job.cosines),
+    )
     job.rows.clear()
+    job.cosines.clear()
 
 
-def _train_replica(config: dict[str, Any], seed: int) -> tuple[str, list[Row], float, str | None]:
+@dataclass
+class _Replica:
+    """What one process brings back."""
+
+    run: str
+    checkpoints: list["Checkpoint"]
+    seconds: float
+    error: str | None
+
+
+def _train_replica(config: dict[str, Any], seed: int) -> _Replica:
     """Runs in a process of its own. An error comes back as text: it ends one config, not all."""
     from mtl_core.training.replicas import advance
 
     whole = RunConfig.from_dict(config)
     started = time.monotonic()
-    error, checkpoints = None, []
+    error: str | None = None
+    checkpoints: list[Checkpoint] = []
     try:
         checkpoints = advance(whole, (seed,), None, slice_seconds=float("inf"))
     except (TrainingDiverged, InputError) as caught:
         error = str(caught)
     except Exception as caught:
         error = f"{type(caught).__name__}: {caught}".splitlines()[0]
-    rows = [row for checkpoint in checkpoints for row in checkpoint.rows]
-    return whole.id, rows, time.monotonic() - started, error
+    measured = [replace(checkpoint, state=None) for checkpoint in checkpoints if checkpoint.rows]
+    return _Replica(whole.id, measured, time.monotonic() - started, error)
 
 
 def _expand(grid: object) -> list[RunConfig]:
@@ -165,6 +193,10 @@ def _values(name: str, given: object) -> list[Any]:
                 f"auxiliaries {quoted(given)} are not a list of lists, such as [[], ['NAME']]"
             )
         return [tuple(one) for one in given]
+    if name == "factors":
+        if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+            raise InputError(f"factors {quoted(given)} are not a list of names, such as []")
+        return [tuple(given)]
     if given == []:
         raise InputError(f"field {name!r} is an empty list; give it a value, or leave it out")
     return given if isinstance(given, list) else [given]

@@ -11,12 +11,28 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 from mtl_core import optimizers, settings
-from mtl_core.config import BASE_OPTIMIZERS, RunConfig
+from mtl_core.config import BASE_OPTIMIZERS, FACTOR_FIELDS, RunConfig
 from mtl_core.errors import InputError, quoted, unknown
+from mtl_core.trajectory import FACTORS
 
-__all__ = ["MOST_PINS", "Question", "differences", "kind", "label", "parse_seeds"]
+__all__ = [
+    "AGAINST",
+    "LOOKS",
+    "MOST_PINS",
+    "X_AXES",
+    "Question",
+    "differences",
+    "kind",
+    "label",
+    "parse_seeds",
+]
 
 MOST_PINS = 12
+LOOKS = ("factors", "gradients", "correlation", "epochs")
+"""What the page shows below the generalization chart, one at a time."""
+X_AXES = ("loss", "epoch")
+AGAINST = (*FACTORS[:3], "test_metric")
+"""What early gradient similarity is correlated with."""
 _MOST_PROBLEMS = 8
 Value = TypeVar("Value")
 _Parser = Callable[[settings.Setting, str], Any]
@@ -30,8 +46,13 @@ _NUMBERS: dict[str, type] = {
     "batch_size": int,  # after the samples, which bound it
     "width": int,
     "early_checkpoints": int,
+    "factor_points": int,
+    "factor_examples": int,
+    "apgd_steps": int,
+    "fisher_draws": int,
+    "similarity_batches": int,
 }
-_MAY_BE_ALL = ("samples", "held_out")
+_MAY_BE_ALL = ("samples", "held_out", "factor_points")
 _TITLES = {
     "optimizer": "",
     "base_optimizer": "",
@@ -42,6 +63,13 @@ _TITLES = {
     "held_out": "held out ",
     "width": "width ",
     "early_checkpoints": "early ",
+    "factors": "factors ",
+    "factor_points": "factor points ",
+    "factor_examples": "factor examples ",
+    "apgd_steps": "APGD steps ",
+    "fisher_draws": "Fisher draws ",
+    "similarity_batches": "similarity batches ",
+    "auxiliary_factors": "auxiliaries' factors ",
     "seeds": "seeds ",
     "options": "",
 }
@@ -56,6 +84,9 @@ class Question:
         preset: the budget to start from; ``overrides`` holds the fields of RunConfig that differ.
         pins: ids of earlier runs that stay on the chart.
         per_seed: whether the chart shows every seed's own line.
+        look: one of ``LOOKS``.
+        x: what factors are drawn against, of ``X_AXES``.
+        against: one of ``AGAINST``.
     """
 
     setting: str
@@ -67,6 +98,9 @@ class Question:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     pins: tuple[str, ...] = ()
     per_seed: bool = False
+    look: str = "factors"
+    x: str = "loss"
+    against: str = "sharpness"
 
     @classmethod
     def default(cls, setting: str = "digits") -> "Question":
@@ -99,11 +133,14 @@ class Question:
             "seeds": " ".join(map(str, self.seeds)),
         }
         for name, value in self.overrides.items():
-            query[name] = "all" if value is None else format(value)
+            query[name] = "all" if value is None else _show(value)
         if self.pins:
             query["pins"] = " ".join(self.pins)
         if self.per_seed:
             query["per_seed"] = "true"
+        for name in ("look", "x", "against"):
+            if getattr(self, name) != getattr(type(self), name):
+                query[name] = getattr(self, name)
         return query
 
     @classmethod
@@ -187,6 +224,12 @@ def differences(config: RunConfig, reference: RunConfig) -> list[str]:
         mine, theirs = getattr(config, name), getattr(reference, name)
         if name in ("optimizer", "options") and not config.auxiliaries:
             continue  # a single task has nothing to combine
+        if name == "factor_examples" and mine == config.train_size != reference.train_size:
+            continue  # all there are; their number is said already
+        if name in FACTOR_FIELDS and not config.factors:
+            continue  # said by "factors none"
+        if name == "auxiliary_factors" and not config.auxiliaries:
+            continue
         if mine != theirs:
             words.append(f"{title}{_show(mine)}")
     return words
@@ -287,6 +330,12 @@ def _flag(setting: settings.Setting, text: str) -> bool:
     return text == "true"
 
 
+def _one_of(kind: str, choices: tuple[str, ...], setting: settings.Setting, text: str) -> str:
+    if text not in choices:
+        raise unknown(kind, text, choices)
+    return text
+
+
 _FIELDS: dict[str, tuple[str, _Parser]] = {
     "aux": ("auxiliaries", _tasks),
     "preset": ("preset", _preset),
@@ -294,10 +343,14 @@ _FIELDS: dict[str, tuple[str, _Parser]] = {
     "seeds": ("seeds", _seeds),
     "pins": ("pins", _pins),
     "per_seed": ("per_seed", _flag),
+    "look": ("look", partial(_one_of, "look", LOOKS)),
+    "x": ("x", partial(_one_of, "x axis", X_AXES)),
+    "against": ("against", partial(_one_of, "quantity", AGAINST)),
 }
 """Parameters of the URL beside setting and target: the field of Question and what reads it."""
 
 _OVERRIDES: dict[str, _Parser] = {
     "base_optimizer": _base_optimizer,
+    "auxiliary_factors": _flag,
     **{name: partial(_number, name) for name in _NUMBERS},
 }

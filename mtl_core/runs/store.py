@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from mtl_core.config import RunConfig
 from mtl_core.errors import InputError, StoreError
-from mtl_core.trajectory import COLUMNS, FACTORS, Row
+from mtl_core.trajectory import COLUMNS, COSINES, FACTORS, Cosine, Row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA_VERSION", "RunRecord", "Store", "default_path"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 RunState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 _SCHEMA = """
@@ -82,7 +82,26 @@ CREATE TABLE checkpoints (
     PRIMARY KEY (run, seed, step, task)
 ) WITHOUT ROWID;
 """
-_TABLES = {"runs", "workers", "replicas", "checkpoints"}
+_SINCE_2 = """
+CREATE TABLE cosines (
+    run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    seed INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    epoch REAL NOT NULL,
+    task TEXT NOT NULL,
+    other TEXT NOT NULL,
+    cosine REAL NOT NULL,
+    PRIMARY KEY (run, seed, step, task, other)
+) WITHOUT ROWID;
+CREATE TABLE notes (
+    run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    note TEXT NOT NULL,
+    PRIMARY KEY (run, note)
+) WITHOUT ROWID;
+"""
+_TABLES = {1: {"runs", "workers", "replicas", "checkpoints"}}
+_TABLES[2] = _TABLES[1] | {"cosines", "notes"}
+_OLDER = "an older schema"
 _MEASURED = ("epoch", "train_loss", "val_metric", "test_metric", *FACTORS, "seconds")
 
 
@@ -269,6 +288,32 @@ class Store:
 
         return to_frame(self.rows(run))
 
+    def cosines(self, run: str) -> list[Cosine]:
+        """Cosines of the pairs of task gradients so far, by seed and step."""
+        with self._read() as db:
+            found = db.execute(
+                "SELECT seed, step, epoch, task, other, cosine FROM cosines WHERE run = ? "
+                "ORDER BY seed, step, task, other",
+                (run,),
+            ).fetchall()
+        return [
+            Cosine(
+                seed=row["seed"],
+                step=row["step"],
+                epoch=row["epoch"],
+                task=row["task"],
+                other=row["other"],
+                cosine=row["cosine"],
+            )
+            for row in found
+        ]
+
+    def notes(self, run: str) -> list[str]:
+        """Why factors of a run are missing, or measured another way."""
+        with self._read() as db:
+            found = db.execute("SELECT note FROM notes WHERE run = ? ORDER BY note", (run,))
+            return [str(row["note"]) for row in found]
+
     # What workers do.
 
     def enlist(self, worker: str, device: str, title: str) -> None:
@@ -347,6 +392,15 @@ class Store:
                         (run, row["seed"], row["step"], row["task"], *_measured(row))
                         for row in checkpoint.rows
                     ],
+                )
+                db.executemany(
+                    "INSERT OR REPLACE INTO cosines (run, seed, step, epoch, task, other, cosine) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    [(run, *(c[name] for name in COSINES)) for c in checkpoint.cosines],  # type: ignore[literal-required]
+                )
+                db.executemany(
+                    "INSERT OR IGNORE INTO notes (run, note) VALUES (?, ?)",
+                    [(run, note) for note in checkpoint.notes],
                 )
                 db.executemany(
                     "UPDATE replicas SET step = ? WHERE run = ? AND seed = ?",
@@ -466,6 +520,9 @@ class Store:
             # One process at a time; another may have been first.
             with FileLock(self.path.with_name(f"{self.path.name}.lock"), timeout=30):
                 problem = self._examine()
+                if problem == _OLDER:
+                    self._bring_up_to_date()
+                    return
                 if problem:
                     self._set_aside(problem)
                 if problem is not None:
@@ -474,11 +531,15 @@ class Store:
             raise self._unusable(error) from error
 
     def _examine(self) -> str | None:
-        """What is wrong with the file: None, ``""`` for an empty or missing one, or its damage."""
+        """What is wrong with the file: None, ``""`` for an empty or missing one, or its damage.
+
+        A sound file of an older schema is ``_OLDER``.
+        """
         if not os.path.exists(self.path):
             return ""
         try:
             with self._connection() as db:
+                db.execute("BEGIN")  # what is read belongs together
                 version = db.execute("PRAGMA user_version").fetchone()[0]
                 found = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
                 tables = {row["name"] for row in found}
@@ -489,12 +550,14 @@ class Store:
                     )
                 if not tables and version == 0:
                     return ""
-                if version != SCHEMA_VERSION or not tables >= _TABLES:
+                if not tables >= _TABLES.get(version, {"no such version"}):
                     raise StoreError(
                         f"{self.path} is an SQLite file of something else (tables "
                         f"{', '.join(sorted(tables)[:3]) or 'none'}); set MTL_STORE to another file"
                     )
                 verdict = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+                if verdict == "ok" and version < SCHEMA_VERSION:
+                    return _OLDER
         except sqlite3.Error as error:
             if not _is_damage(error):
                 raise
@@ -523,10 +586,21 @@ class Store:
             with suppress(sqlite3.OperationalError):
                 db.execute("PRAGMA journal_mode = WAL")
             db.execute("BEGIN IMMEDIATE")
-            for statement in _SCHEMA.split(";"):
+            for statement in (_SCHEMA + _SINCE_2).split(";"):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             db.execute("COMMIT")
+
+    def _bring_up_to_date(self) -> None:
+        """Add what a file of schema 1 lacks; nothing in it is touched."""
+        with self._connection() as db:
+            db.execute("BEGIN IMMEDIATE")
+            for statement in _SINCE_2.split(";"):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            db.execute("COMMIT")
+        # A worker of the version before does not know today's configs; without its lock it leaves.
+        self.path.with_name(f"{self.path.name}.worker.lock").unlink(missing_ok=True)
 
     @contextmanager
     def _connection(self, mode: Literal["rw", "rwc"] = "rw") -> Iterator[sqlite3.Connection]:

@@ -22,7 +22,8 @@ class Task:
     """One task of a setting, known without its data.
 
     ``expected`` is what the construction of the task promises as an auxiliary: ``helpful`` (more
-    data of the target's distribution), ``harmful`` (noise), or nothing.
+    data of the target's distribution), ``harmful`` (noise), or nothing. ``samples_labels``: whether
+    the output is a distribution that labels can be drawn from; else Fisher is the empirical one.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Task:
     metric: Metric = "accuracy"
     higher_is_better: bool = True
     expected: Literal["helpful", "harmful"] | None = None
+    samples_labels: bool = True
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,11 @@ class Preset:
     samples: int | None = None
     held_out: int | None = None
     early_checkpoints: int = 6
+    factor_points: int | None = None
+    factor_examples: int = 2048
+    apgd_steps: int = 20
+    fisher_draws: int = 10
+    similarity_batches: int = 200
 
 
 @dataclass(frozen=True)

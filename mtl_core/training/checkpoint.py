@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl_core.trajectory import Row
+from mtl_core.trajectory import Cosine, Row
 
 __all__ = ["Checkpoint", "State", "split", "stack"]
 
@@ -25,12 +25,16 @@ class Checkpoint:
         step: steps that they have taken.
         rows: one per seed and task, if this step is measured; empty for a mere sign of progress.
         state: what ``train`` can be resumed from; None when a later checkpoint has it.
+        cosines: of the pairs of task gradients, where gradient similarity was due.
+        notes: why a factor that was due could not be measured, or was measured another way.
     """
 
     seeds: tuple[int, ...]
     step: int
     rows: tuple[Row, ...]
     state: State | None = None
+    cosines: tuple[Cosine, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def split(state: State, replicas: int) -> list[State]:

@@ -1,6 +1,6 @@
 """Stacked multi-task networks: a shared encoder and a linear head per task, R replicas at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar, cast
 
@@ -65,7 +65,13 @@ class Network:
         Returns:
             (R, N, F).
         """
-        shared = {name.removeprefix("encoder."): p for name, p in self.shared.items()}
+        return self.encode(self.shared, inputs, per_replica=per_replica)
+
+    def encode(
+        self, parameters: Mapping[str, Tensor], inputs: Tensor, *, per_replica: bool
+    ) -> Tensor:
+        """``features`` of other encoder parameters than the network's own: a function of them."""
+        shared = {name.removeprefix("encoder."): p for name, p in parameters.items()}
         if len(next(iter(shared.values()))) == 1:
             # One replica, the case of every process on a CPU: vmap would only cost.
             single = {name: _image_layout(p.squeeze(0)) for name, p in shared.items()}
@@ -79,6 +85,18 @@ class Network:
 
         stacked: Tensor = vmap(encode, in_dims=(0, 0 if per_replica else None))(shared, inputs)
         return stacked
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The architecture; its own parameters are of no consequence."""
+        return self._encoder
+
+    def single(self, replica: int) -> dict[str, Tensor]:
+        """θ of one replica, by the encoder's own names, in the layout that it is quickest in."""
+        return {
+            name.removeprefix("encoder."): _image_layout(p[replica].detach())
+            for name, p in self.shared.items()
+        }
 
     def logits(self, task: str, features: Tensor) -> Tensor:
         """(R, N, F) features -> (R, N, classes) of ``task``'s head."""

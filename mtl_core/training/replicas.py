@@ -17,8 +17,9 @@ from mtl_core.errors import TrainingDiverged
 from mtl_core.settings.base import Split
 from mtl_core.training.batches import BatchStream
 from mtl_core.training.checkpoint import Checkpoint, State
+from mtl_core.training.meter import Measurement, Meter
 from mtl_core.training.network import Network
-from mtl_core.training.schedule import checkpoint_steps
+from mtl_core.training.schedule import checkpoint_steps, factor_steps
 from mtl_core.trajectory import Row
 
 __all__ = ["Replicas", "advance"]
@@ -91,6 +92,9 @@ class Replicas:
         self._data = _resident(
             config.setting, config.tasks, config.samples, config.held_out, str(device)
         )
+        training = {task: data.train for task, data in self._data.items()}
+        self._meter = Meter(config, seeds, self._network, training)
+        self._factor_steps = frozenset(factor_steps(config))
         self._streams = [
             [
                 BatchStream(seed, task, len(self._data[task].train[1]), config.batch_size)
@@ -145,15 +149,15 @@ class Replicas:
         epoch = self.step / config.steps_per_epoch
         measures = self._evaluate()
         rows: list[Row] = []
+        self._check_finite(measures)
+        found = Measurement({task: {} for task in config.tasks})
+        if self.step in self._factor_steps:
+            found = self._meter.measure(self.step)
         for replica, seed in enumerate(self.seeds):
             for task in config.tasks:
                 train_loss, val_metric, test_metric = measures[task][replica]
-                if not np.isfinite(train_loss):
-                    raise TrainingDiverged(
-                        f"training diverged: loss of {task!r} is {train_loss} at step {self.step} "
-                        f"(epoch {epoch:.3g}) of seed {seed} with {config.base_optimizer}, "
-                        f"lr {config.lr:g}; choose a smaller learning rate"
-                    )
+                value = found.values[task].get
+                missing = [None] * len(self.seeds)
                 rows.append(
                     Row(
                         setting=config.setting,
@@ -167,14 +171,20 @@ class Replicas:
                         train_loss=train_loss,
                         val_metric=val_metric,
                         test_metric=test_metric,
-                        sharpness=None,
-                        fisher_trace=None,
-                        gradient_covariance=None,
-                        gradient_similarity=None,
+                        sharpness=value("sharpness", missing)[replica],
+                        fisher_trace=value("fisher_trace", missing)[replica],
+                        gradient_covariance=value("gradient_covariance", missing)[replica],
+                        gradient_similarity=value("gradient_similarity", missing)[replica],
                         seconds=self.seconds,
                     )
                 )
-        return Checkpoint(self.seeds, self.step, tuple(rows))
+        return Checkpoint(
+            self.seeds,
+            self.step,
+            tuple(rows),
+            cosines=tuple(found.cosines),
+            notes=tuple(dict.fromkeys(found.notes)),
+        )
 
     def state(self) -> State:
         """A copy of everything that changes while training."""
@@ -201,6 +211,18 @@ class Replicas:
                 if f"{key}/{name}" in state:
                     saved = torch.from_numpy(np.array(state[f"{key}/{name}"]))
                     self._optimizer.state[parameter][key] = saved.to(self._device)
+
+    def _check_finite(self, measures: dict[str, list[tuple[float, float, float]]]) -> None:
+        config = self.config
+        for replica, seed in enumerate(self.seeds):
+            for task in config.tasks:
+                train_loss, _, _ = measures[task][replica]
+                if not np.isfinite(train_loss):
+                    raise TrainingDiverged(
+                        f"training diverged: loss of {task!r} is {train_loss} at step {self.step} "
+                        f"(epoch {self.step / config.steps_per_epoch:.3g}) of seed {seed} with "
+                        f"{config.base_optimizer}, lr {config.lr:g}; choose a smaller learning rate"
+                    )
 
     def _settle(self) -> None:
         """Wait for the steps that a GPU was given and count their time, as a CPU's is counted."""

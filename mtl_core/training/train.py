@@ -13,7 +13,8 @@ from mtl_core.training.pool import ReplicaPool, cores
 __all__ = ["best_device", "train"]
 
 SLICE_SECONDS = 0.5
-"""How long a replica trains between two signs of life: the time that a stop takes."""
+"""How long a replica trains between two signs of life. A stop takes as long, and a checkpoint's
+evaluation and factors where one is due."""
 
 
 def train(

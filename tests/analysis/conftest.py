@@ -10,7 +10,10 @@ Frame = Callable[..., pd.DataFrame]
 
 @pytest.fixture
 def replica() -> Frame:
-    """One seed of one curve: a checkpoint per loss, ten steps and one epoch apart."""
+    """One seed of one curve: a checkpoint per loss, ten steps and one epoch apart.
+
+    Further columns, such as factors, are given by name.
+    """
 
     def make(
         curve: str,
@@ -19,6 +22,7 @@ def replica() -> Frame:
         test: Sequence[float],
         val: Sequence[float] | None = None,
         task: str = "target",
+        **columns: object,
     ) -> pd.DataFrame:
         count = len(losses)
         return pd.DataFrame(
@@ -33,6 +37,6 @@ def replica() -> Frame:
                 "test_metric": test,
                 "sharpness": None,
             }
-        )
+        ).assign(**columns)
 
     return make

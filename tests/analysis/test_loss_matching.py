@@ -84,6 +84,31 @@ def test_a_band_needs_a_loss_that_all_seeds_reached(replica: Frame) -> None:
     assert loss_matched(pd.DataFrame(), "target").empty
 
 
+def test_a_factor_measured_at_few_checkpoints_is_read_between_them(replica: Frame) -> None:
+    # Sharpness 1, 3, 5 at losses 1, 0.1, 0.01: 1 − 2 log10 loss wherever it is measured.
+    losses = [2.0, 1.0, 0.5, 0.1, 0.05, 0.01, 0.005]
+    sharpness = [None, 1.0, None, 3.0, None, 5.0, None]
+    frame = pd.concat(
+        [
+            replica("c", 0, losses, [0.5] * 7, sharpness=sharpness),
+            replica("never measured", 0, losses, [0.5] * 7),
+        ]
+    )
+    band = loss_matched(frame, "target", column="sharpness")
+    assert set(band["curve"]) == {"c"}
+    assert band["train_loss"].iloc[[0, -1]].tolist() == [1.0, 0.01]
+    assert len(band) == 41  # 20 levels a decade and the start
+    np.testing.assert_allclose(band["metric_mean"], 1 - 2 * np.log10(band["train_loss"]))
+
+
+def test_a_factor_that_was_never_measured_gives_an_empty_band(replica: Frame) -> None:
+    frame = replica("c", 0, [2.0, 1.0], [0.1, 0.2])
+    assert frame["sharpness"].isna().all()
+    band = loss_matched(frame, "target", column="sharpness")
+    assert band.empty
+    assert band.columns.tolist() == loss_matched(frame, "target").columns.tolist()
+
+
 def test_the_gap_is_read_at_the_lowest_loss_that_all_have_reached(replica: Frame) -> None:
     frame = pd.concat(
         [
@@ -125,3 +150,13 @@ def test_a_gap_in_error_has_the_other_direction(replica: Frame) -> None:
     assert found is not None
     assert found.comparison.verdict == "better"
     assert found.comparison.delta == pytest.approx(-0.4)
+
+
+def test_geometric_reading_goes_straight_on_logarithmic_axes(replica: Frame) -> None:
+    """From 1 at loss 1 to 1e-4 at loss 1e-2, by way of nothing: 1e-2 at loss 0.1."""
+    rows = replica("a", 0, [1.0, 0.3, 1e-2], [0.5, 0.5, 0.5], sharpness=[1.0, 0.0, 1e-4])
+    straight = loss_matched(rows, "target", column="sharpness", geometric=True)
+    levels = straight["train_loss"].to_numpy()
+    np.testing.assert_allclose(straight["metric_mean"], levels**2, rtol=1e-9)
+    linear = loss_matched(rows, "target", column="sharpness")
+    assert linear["metric_mean"].min() < 1e-5, "a checkpoint at 0 is read as it is"

@@ -11,9 +11,15 @@ HERO = "[data-testid=stVegaLiteChart] svg.marks"
 @pytest.mark.parametrize("dark", [False, True])
 def test_first_paint_shows_curves(look_at, dark: bool) -> None:
     page = look_at(dark=dark)
-    lines = page.locator(f"{HERO} g.mark-line path")
-    expect(lines.first).to_be_visible()
-    assert lines.count() == 3
+    # The hero and, below it, sharpness, Fisher and covariance of the same three runs.
+    expect(page.locator(HERO)).to_have_count(4)
+    for chart in page.locator(HERO).all():
+        lines = chart.locator("g.mark-line path")
+        expect(lines.first).to_be_visible()
+        assert lines.count() == 3
+    for factor in ("sharpness", "Fisher trace", "gradient covariance"):
+        explain = re.compile(f"{factor} (can explain|cannot explain|nothing to explain)")
+        expect(page.get_by_text(explain)).to_be_visible()
     expect(page.get_by_text("Transfer from", exact=False)).to_have_count(2)
     expect(page.get_by_test_id("stException")).to_have_count(0)
 

@@ -15,9 +15,16 @@ from mtl_core.trajectory import METRICS
 
 HERO = "[data-testid=stVegaLiteChart] svg.marks"
 # Two networks that train for some twenty seconds here, and one that trains for a few.
-LONG = "/what_if?setting=digits&target=digits1&aux=digits2&preset=quick&epochs=400&seeds=0"
+LONG = (
+    "/what_if?setting=digits&target=digits1&aux=digits2&preset=quick&epochs=400&seeds=0&look=epochs"
+)
 KILLED = LONG.replace("epochs=400", "epochs=100")
-SHORT = "/what_if?setting=digits&target=digits1&aux=noisy_digits&preset=quick&epochs=12&seeds=0+1"
+# One whose factors are measured all along.
+FACTORS = LONG.replace("epochs=400", "epochs=120").replace("look=epochs", "factor_points=60")
+SHORT = (
+    "/what_if?setting=digits&target=digits1&aux=noisy_digits&preset=quick&epochs=12&seeds=0+1"
+    "&look=epochs"
+)
 
 
 def config_of(path: str) -> RunConfig:
@@ -38,7 +45,7 @@ def press(page: Page, name: str) -> None:
 
 
 def wait_for_rows(app, config: RunConfig, least: int = 1) -> int:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         if (rows := len(app.store.rows(config.id))) >= least:
             return rows
@@ -56,7 +63,8 @@ def test_toggle_and_run_grow_a_curve(app, open_page) -> None:
     expect(page.get_by_text("3 networks to train")).to_be_visible()
     press(page, "Run")
     expect(page.get_by_text(re.compile(r"trains, \d+%"))).to_be_visible()
-    expect(page.get_by_text("these runs are in the store")).to_be_visible()
+    # Three networks with all their factors: half a minute on two free cores.
+    expect(page.get_by_text("these runs are in the store")).to_be_visible(timeout=240_000)
     labels = page.locator(HERO).first.locator("g.role-legend-label text")
     assert labels.all_text_contents() == ["single task", "+ digits2 + noisy_digits"]
     main = page.get_by_test_id("stMain")
@@ -120,6 +128,45 @@ def test_reload_second_browser_and_live_chart(app, open_page) -> None:
     assert other.url == page.url
     press(other, "Stop")
     expect(page.get_by_text("was stopped").first).to_be_visible()
+
+
+def test_factors_grow_live_in_charts_that_stay(app, open_page) -> None:
+    page = open_page(FACTORS)
+    press(page, "Run")
+    expect(page.get_by_text(re.compile(r"trains, \d+%"))).to_be_visible()
+    charts = page.locator(HERO)
+    expect(charts).to_have_count(5)  # the hero and four factors
+    for chart in range(5):
+        charts.nth(chart).evaluate("node => { node.untouched = true }")
+    path = charts.nth(1).locator("g.mark-line path").first
+    expect(path).to_have_attribute("d", re.compile("L"))  # two points make a line
+    before = path.get_attribute("d")
+    expect(page.get_by_text(re.compile(r"trains, \d+%"))).to_be_visible()
+    expect(path).not_to_have_attribute("d", before)
+    for chart in range(5):
+        assert charts.nth(chart).evaluate("node => node.untouched === true")
+    press(page, "Stop")
+    expect(page.get_by_text("was stopped").first).to_be_visible()
+
+
+def test_the_correlation_panel_grows_live_and_a_click_pins(app, open_page) -> None:
+    page = open_page(FACTORS)
+    expect(page.locator(HERO).first).to_be_visible()
+    # A click on a control of the live part shows another view, and the address says so.
+    page.get_by_role("radio", name="Correlation").click()
+    expect(page.get_by_text("0 finished runs are fewer than 8")).to_be_visible()
+    expect(page).to_have_url(re.compile("look=correlation"))
+    press(page, "Run")
+    # The run's point is there while it still trains; only finished runs count.
+    points = page.locator(HERO).nth(1).locator("g.mark-symbol path[aria-roledescription=point]")
+    expect(points.first).to_be_attached(timeout=120_000)
+    expect(page.get_by_text(re.compile(r"trains, \d+%"))).to_be_visible()
+    before = points.first.get_attribute("aria-label")
+    expect(points.first).not_to_have_attribute("aria-label", before)
+    press(page, "Stop")
+    expect(page.get_by_text("was stopped").first).to_be_visible()
+    points.first.click(force=True)
+    expect(page).to_have_url(re.compile(f"pins={config_of(FACTORS).id}"))
 
 
 def test_two_tabs_that_ask_the_same_train_once(app, open_page) -> None:

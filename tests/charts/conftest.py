@@ -3,7 +3,8 @@
 import io
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -42,6 +43,9 @@ def trajectories() -> Callable[..., pd.DataFrame]:
                 "val_metric": 0.9 - 0.8 * 0.8**step,
                 "test_metric": 0.9 - 0.8 * 0.8**step + 0.01 * seed - 0.02 * place,
                 "sharpness": 0.1 * math.sqrt(step) if step % 2 else None,
+                "fisher_trace": None,  # never due
+                "gradient_covariance": (8 - step) * (1 + place) if step % 4 == 0 else None,
+                "gradient_similarity": 0.6 - 0.4 * place - 0.02 * step if step % 2 else None,
             }
             for place, name in enumerate(names)
             for seed in range(seeds)
@@ -50,6 +54,59 @@ def trajectories() -> Callable[..., pd.DataFrame]:
         return pd.DataFrame(rows)
 
     return make
+
+
+@pytest.fixture
+def rows() -> Callable[..., pd.DataFrame]:
+    """The data of a chart's nth layer with a mark, as its browser gets them."""
+
+    def data(chart: alt.LayerChart, mark: str, place: int = 0) -> pd.DataFrame:
+        spec = chart.to_dict()
+        layers = [layer for layer in spec["layer"] if layer["mark"]["type"] == mark]
+        return pd.DataFrame(spec["datasets"][layers[place]["data"]["name"]])
+
+    return data
+
+
+@pytest.fixture
+def scene() -> Callable[..., list[dict[str, Any]]]:
+    """The items that Vega draws of a kind of mark and a role, such as ``axis-label``."""
+
+    def items(
+        chart: alt.LayerChart, mark: str, *, role: str = "mark", width: int = 600
+    ) -> list[dict[str, Any]]:
+        spec = chart.to_dict() | {"width": width}
+        graph = vl_convert.vegalite_to_scenegraph(json.dumps(spec))
+        assert isinstance(graph, dict)
+        return list(_items(graph["scenegraph"], mark, role))
+
+    return items
+
+
+def _items(group: dict[str, Any], mark: str, role: str) -> Iterator[dict[str, Any]]:
+    for item in group.get("items", []):
+        if (group.get("marktype"), group.get("role")) == (mark, role):
+            yield item
+        yield from _items(item, mark, role)
+
+
+@pytest.fixture
+def contrast() -> Callable[[tuple[float, ...], tuple[float, ...]], float]:
+    """WCAG 2 contrast ratio of two colours, as red, green and blue from 0 to 255."""
+
+    def luminance(rgb: tuple[float, ...]) -> float:
+        shares = [value / 255 for value in rgb]
+        red, green, blue = [
+            share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4
+            for share in shares
+        ]
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    def ratio(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+        low, high = sorted([luminance(one), luminance(other)])
+        return (high + 0.05) / (low + 0.05)
+
+    return ratio
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from mtl_core.charts import (
     generalization_chart,
     over_epochs_alt,
     over_epochs_chart,
+    over_loss_alt,
+    over_loss_chart,
     style_curves,
 )
 
@@ -25,12 +27,20 @@ Chart = Callable[[pd.DataFrame, list[Curve]], alt.LayerChart]
 
 HERO = partial(generalization_chart, task="digits1", metric_title="test accuracy E")
 EPOCHS = partial(over_epochs_chart, task="digits1", title="value")
+LOSS = partial(over_loss_chart, task="digits1", title="value")
 CHARTS = [
     pytest.param(HERO, id="generalization"),
     pytest.param(partial(HERO, per_seed=True), id="generalization per seed"),
     pytest.param(partial(EPOCHS, column="test_metric", value_format="%"), id="metric"),
     pytest.param(partial(EPOCHS, column="train_loss", log_y=True), id="log loss"),
     pytest.param(partial(EPOCHS, column="sharpness"), id="factor"),
+    pytest.param(partial(EPOCHS, column="gradient_covariance", log_y=True), id="log factor"),
+    pytest.param(partial(LOSS, column="gradient_similarity"), id="over loss"),
+    pytest.param(partial(LOSS, column="sharpness", log_y=True), id="log over loss"),
+    pytest.param(
+        partial(LOSS, column="gradient_covariance", log_y=True, per_seed=True),
+        id="log over loss per seed",
+    ),
 ]
 
 
@@ -160,6 +170,8 @@ def test_descriptions_name_the_curves_and_no_numbers(curves: list[Curve]) -> Non
     assert "test accuracy E of digits one" in hero
     assert epochs.endswith("for single task.")
     assert not any(sign.isdigit() for sign in epochs)
+    loss = over_loss_alt(curves, task="digits one", title="sharpness")
+    assert "sharpness of digits one against its training loss" in loss
 
 
 def _colours(image: Image.Image) -> set[str]:

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,43 @@ def test_a_log_band_stays_above_zero(trajectories: Trajectories, curves: list[Cu
     assert rows["low"].tolist() == pytest.approx([0.1] * len(rows))
     linear = _rows(_chart(frame, curves, column="train_loss"), 0)
     assert linear["low"].tolist() == pytest.approx([1 - 2 * 3**0.5] * len(linear))
+
+
+def test_a_log_line_breaks_where_a_factor_is_zero_or_below(
+    trajectories: Trajectories, curves: list[Curve]
+) -> None:
+    frame = trajectories(14)
+    # 8, 4, 0 and −4.
+    chart = _chart(frame, curves[:1], column="gradient_covariance", log_y=True)
+    line = _rows(chart, 0)
+    assert line["epoch"].tolist() == [0, 2, 4, 6]
+    assert line["value"].tolist() == pytest.approx([8, 4, math.nan, math.nan], nan_ok=True)
+    assert line["low"].isna().tolist() == line["high"].isna().tolist() == [False] * 2 + [True] * 2
+    assert _rows(chart, -1)["value"].tolist() == [8, 4]
+    linear = _chart(frame, curves[:1], column="gradient_covariance")
+    assert (
+        _rows(linear, 0)["value"].tolist() == _rows(linear, -1)["value"].tolist() == [8, 4, 0, -4]
+    )
+
+
+def test_only_a_loss_is_drawn_as_at_least_its_floor(
+    trajectories: Trajectories, curves: list[Curve]
+) -> None:
+    frame = trajectories(4).assign(train_loss=0.0, fisher_trace=1e-9)
+    assert set(_rows(_chart(frame, curves, column="train_loss", log_y=True), 0)["value"]) == {1e-6}
+    fisher = _rows(_chart(frame, curves, column="fisher_trace", log_y=True), 0)
+    assert set(fisher["value"]) == {1e-9}
+
+
+def test_a_factor_that_was_never_due_draws_nothing(
+    trajectories: Trajectories, curves: list[Curve], skeleton: Callable[[alt.LayerChart], str]
+) -> None:
+    frame = trajectories(9)
+    chart = _chart(frame, curves, column="fisher_trace", log_y=True)
+    assert _rows(chart, 0).empty
+    assert _rows(chart, -1).empty
+    due = frame.assign(fisher_trace=frame["sharpness"])
+    assert skeleton(chart) == skeleton(_chart(due, curves, column="fisher_trace", log_y=True))
 
 
 def test_scales(trajectories: Trajectories, curves: list[Curve]) -> None:

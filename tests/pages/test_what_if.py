@@ -1,6 +1,7 @@
 from mtl_core import RunConfig
 from mtl_core.runs import Store
 from mtl_core.runs.question import Question
+from mtl_core.training.schedule import factor_steps
 
 
 def labels(app) -> dict[str, str]:
@@ -107,3 +108,56 @@ def test_a_single_task_has_no_transfer(open_page) -> None:
     app = open_page("what_if", aux="")
     assert labels(app)["Transfer ΔE"] == "–"
     assert app.title[0].value == "What does digits1 reach alone?"
+
+
+def words(app) -> str:
+    return "\n".join(part.value for part in (*app.caption, *app.markdown, *app.warning, *app.info))
+
+
+def test_factors_say_what_they_can_explain(open_page) -> None:
+    app = open_page("what_if")
+    assert app.segmented_control(key="wi_look").value == "factors"
+    text = words(app)
+    assert "Can a factor explain the transfers on this page?" in text
+    for factor in ("sharpness", "Fisher trace", "gradient covariance"):
+        assert f"{factor} nothing to explain" in text, "digits2's transfer is not significant"
+    assert not any("phase" in frame.value for frame in app.dataframe), "nobody looks at it yet"
+    app.session_state["wi_differences_open"] = True
+    app.run()
+    table = next(frame.value for frame in app.dataframe if "phase" in frame.value)
+    assert list(table["phase"]) == ["end", "early", "end"]
+    assert set(table["is"]) <= {"better", "worse", "not significant"}
+    assert "worst-case adaptive ℓ∞ sharpness (M24 Eq. 3)" in text, "how it was measured here"
+
+
+def test_views_are_part_of_the_url(open_page) -> None:
+    app = open_page("what_if")
+    app.segmented_control(key="wi_x").set_value("epoch").run()
+    assert sent(app)["x"] == "epoch"
+    app.segmented_control(key="wi_look").set_value("correlation").run()
+    assert sent(app)["look"] == "correlation"
+    app.segmented_control(key="wi_against").set_value("test_metric").run()
+    assert sent(app)["against"] == "test_metric"
+    assert not app.exception
+
+
+def test_a_correlation_over_few_runs_is_called_one(open_page) -> None:
+    app = open_page("what_if", look="correlation")
+    # digits2 and noisy_digits ship at this budget; a line through two points says nothing.
+    assert labels(app)["Runs"] == "2"
+    assert labels(app)["Pearson r"] == "–"
+    assert "2 finished runs are fewer than 8" in words(app)
+
+
+def test_gradients_show_every_pair_at_a_step(open_page) -> None:
+    app = open_page("what_if", look="gradients")
+    (slider,) = app.select_slider
+    steps = factor_steps(Question.default().config)
+    assert len(slider.options) == len(steps) == 8
+    assert slider.value == steps[-1]
+    slider.set_value(steps[0])
+    app.run()
+    assert not app.exception
+    assert app.select_slider[0].value == steps[0]
+    alone = open_page("what_if", look="gradients", aux="")
+    assert "Toggle an auxiliary task to see how its gradients lie" in words(alone)

@@ -46,6 +46,7 @@ def make_config() -> MakeConfig:
             "width": 4,
             "early_checkpoints": 2,
             "seeds": (0,),
+            "factors": (),
         }
         return RunConfig.from_preset("digits", "quick", **(small | changes))
 

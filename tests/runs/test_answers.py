@@ -1,6 +1,7 @@
 """Answers and panels: what is known of a run, from where, and under which name it is drawn."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from mtl_core.runs.answers import Answers, other_data
 from mtl_core.runs.frames import to_frame
 from mtl_core.runs.panel import build
 from mtl_core.runs.store import Store
-from mtl_core.trajectory import COLUMNS
+from mtl_core.trajectory import COLUMNS, COSINES, Cosine
 
 Make = Callable[..., Any]
 ALICE = "1-alice"
@@ -83,6 +84,42 @@ def test_an_artifact_comes_before_the_store(
     pd.testing.assert_frame_equal(answers.trajectory(answer), artifact.trajectory())
 
 
+def test_alike_are_finished_runs_of_the_same_target_and_budget(
+    store: Store, make_config: Make, make_checkpoint: Make, ship: Make
+) -> None:
+    config = make_config()
+    noisy = make_config(auxiliaries=("noisy_digits",))
+    mean = make_config(auxiliaries=("noisy_digits",), optimizer="mean")
+    for other in (noisy, mean, make_config(epochs=3), make_config(lr=0.5)):
+        train(store, other, make_checkpoint)
+    train(store, make_config(seeds=(1,)), make_checkpoint)
+    train(store, make_config(auxiliaries=("digits2", "noisy_digits")), make_checkpoint, end=None)
+    shipped = {one.id: ship(one) for one in (config, config.baseline, make_config(width=5))}
+    found = Answers(store, shipped).alike(config)
+    assert {answer.config for answer in found} == {config, config.baseline, noisy, mean}
+    assert {answer.config for answer in found if answer.source == "store"} == {noisy, mean}
+
+
+def test_cosines_and_notes_come_from_where_the_run_is(
+    store: Store, make_config: Make, make_checkpoint: Make, ship: Make
+) -> None:
+    config, other = make_config(), make_config(epochs=3)
+    pair = Cosine(seed=0, step=4, epoch=1.0, task="digits1", other="digits2", cosine=0.25)
+    store.submit(other)
+    store.claim(ALICE)
+    measured = replace(make_checkpoint(other, (0,), 4), cosines=(pair,), notes=("why",))
+    store.save(other.id, ALICE, [measured])
+    answers = Answers(store, {config.id: ship(config, notes=["shipped so"])})
+    live, done = answers.find(other), answers.find(config)
+    assert answers.cosines(live).to_dict("records") == [dict(pair)]
+    assert (answers.notes(live), answers.notes(done)) == (["why"], ["shipped so"])
+    nobody = answers.find(make_config(epochs=9))
+    for answer in (done, nobody):
+        assert list(answers.cosines(answer).columns) == list(COSINES)
+        assert len(answers.cosines(answer)) == 0
+    assert answers.notes(nobody) == []
+
+
 def test_without_a_store_artifacts_still_answer(make_config: Make, ship: Make) -> None:
     config, other = make_config(), make_config(epochs=1)
     answers = Answers(None, {config.id: ship(config)})
@@ -111,6 +148,9 @@ def test_estimates_scale_with_the_work_of_the_last_finished_run(
     assert 10 * 1.6 < longer < 20
     alone = answers.estimate_seconds(make_config(epochs=8, auxiliaries=()))
     assert alone == pytest.approx(5.0)
+    measured = make_config(epochs=8, factors=("sharpness",))
+    cheaper = make_config(epochs=8, factors=("fisher_trace",))
+    assert answers.estimate_seconds(measured) > answers.estimate_seconds(cheaper) > 10
     fashion = RunConfig.from_preset("fashion", "quick")
     assert answers.estimate_seconds(fashion) is None, "nothing of its kind was trained here"
 

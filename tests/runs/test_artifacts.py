@@ -13,8 +13,8 @@ import pytest
 from mtl_core.config import RunConfig
 from mtl_core.errors import DataMissing, InputError
 from mtl_core.runs import artifacts
-from mtl_core.runs.frames import to_frame
-from mtl_core.trajectory import COLUMNS
+from mtl_core.runs.frames import cosine_frame, to_frame
+from mtl_core.trajectory import COLUMNS, Cosine
 
 Make = Callable[..., Any]
 Table = Callable[[pd.DataFrame], pd.DataFrame]
@@ -50,6 +50,63 @@ def change_table(folder: Path, change: Table) -> None:
     path = folder / "trajectory.parquet"
     change(pd.read_parquet(path)).to_parquet(path, index=False)
     change_manifest(folder, table_blake2b=artifacts._digest(path))
+
+
+@pytest.fixture
+def pairs(config: RunConfig) -> pd.DataFrame:
+    """Cosines of both seeds at two steps."""
+    found = [
+        Cosine(seed=s, step=t, epoch=t / 4, task="digits1", other="digits2", cosine=s / 3 - t / 9)
+        for s in config.seeds
+        for t in (1, 4)
+    ]
+    return cosine_frame(found)
+
+
+def test_cosines_are_read_as_they_were_written(
+    tmp_path: Path, config: RunConfig, table: pd.DataFrame, pairs: pd.DataFrame
+) -> None:
+    folder = artifacts.write(tmp_path / "a", config, table, {}, pairs)
+    pd.testing.assert_frame_equal(artifacts.read(folder).cosines(), pairs)
+    # Written anew without, the file that is left is not taken for this run's.
+    artifacts.write(folder, config, table, {})
+    assert len(artifacts.read(folder).cosines()) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"cosine": 1.5}, "cosines.parquet has impossible values"),
+        ({"seed": 7}, "cosines.parquet has impossible values"),
+        ({"other": "fashion1"}, "the tasks of cosines.parquet are not those of its config"),
+    ],
+)
+def test_wrong_cosines_are_named(
+    tmp_path: Path,
+    config: RunConfig,
+    table: pd.DataFrame,
+    pairs: pd.DataFrame,
+    change: dict[str, Any],
+    reason: str,
+) -> None:
+    folder = artifacts.write(tmp_path / "a", config, table, {}, pairs.assign(**change))
+    with pytest.raises(InputError, match=reason):
+        artifacts.read(folder)
+
+
+def test_damaged_cosines_are_named(
+    tmp_path: Path, config: RunConfig, table: pd.DataFrame, pairs: pd.DataFrame
+) -> None:
+    folder = artifacts.write(tmp_path / "a", config, table, {}, pairs)
+    (folder / "cosines.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(InputError, match=r"cosines.parquet is not the file that the manifest"):
+        artifacts.read(folder)
+    change_manifest(folder, cosines_blake2b=artifacts._digest(folder / "cosines.parquet"))
+    with pytest.raises(InputError, match=r"cosines.parquet cannot be read"):
+        artifacts.read(folder)
+    (folder / "cosines.parquet").unlink()
+    with pytest.raises(InputError, match="cannot be read"):
+        artifacts.read(folder)
 
 
 def test_what_is_written_is_read(folder: Path, config: RunConfig, table: pd.DataFrame) -> None:
@@ -143,7 +200,7 @@ DAMAGES: Mapping[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: (folder / "manifest.json").write_text("[1]"),
         r"not a JSON object but \[1\]",
     ),
-    "newer schema": (lambda f: change_manifest(f, schema_version=2), "schema 2 is not 1"),
+    "newer schema": (lambda f: change_manifest(f, schema_version=3), "schema 3 is not 2"),
     "missing key": (lambda f: change_manifest(f, table_blake2b=...), "lacks 'table_blake2b'"),
     "missing config": (lambda f: change_manifest(f, config=...), "lacks 'config'"),
     "strange kind": (lambda f: change_manifest(f, kind="invented"), "kind 'invented' is none of"),
@@ -164,9 +221,12 @@ DAMAGES: Mapping[str, tuple[Callable[[Path], object], str]] = {
     ),
     "foreign columns": (
         lambda f: change_table(f, lambda t: t.rename(columns={"seconds": "minutes"})),
-        "its columns are not setting, run,",
+        "the columns of trajectory.parquet are not setting, run,",
     ),
-    "column too many": (lambda f: change_table(f, lambda t: t.assign(x=1)), "its columns are not"),
+    "column too many": (
+        lambda f: change_table(f, lambda t: t.assign(x=1)),
+        "the columns of trajectory.parquet are not",
+    ),
     "words for numbers": (
         lambda f: change_table(f, lambda t: t.assign(train_loss="low")),
         r"trajectory\.parquet cannot be read \(",

@@ -8,9 +8,19 @@ from typing import Any
 import pytest
 
 from mtl_core import optimizers, settings
-from mtl_core.config import BASE_OPTIMIZERS, RunConfig
+from mtl_core.config import BASE_OPTIMIZERS, FACTOR_FIELDS, RunConfig
 from mtl_core.errors import InputError
-from mtl_core.runs.question import MOST_PINS, Question, differences, kind, label, parse_seeds
+from mtl_core.runs.question import (
+    AGAINST,
+    LOOKS,
+    MOST_PINS,
+    X_AXES,
+    Question,
+    differences,
+    kind,
+    label,
+    parse_seeds,
+)
 
 Make = Callable[..., Any]
 
@@ -30,6 +40,9 @@ def sampled(random: Random) -> Question:
         seeds=tuple(random.sample(range(2**31), random.randint(1, 8))),
         pins=tuple(f"{random.getrandbits(64):016x}" for _ in range(random.randint(0, MOST_PINS))),
         per_seed=random.random() < 0.5,
+        look=random.choice(LOOKS),
+        x=random.choice(X_AXES),
+        against=random.choice(AGAINST),
     )
     values = {
         "base_optimizer": random.choice(BASE_OPTIMIZERS),
@@ -40,6 +53,12 @@ def sampled(random: Random) -> Question:
         "batch_size": random.randint(1, 64),
         "width": random.randint(1, 512),
         "early_checkpoints": random.randint(0, 64),
+        "factor_points": random.choice([None, random.randint(1, 99)]),
+        "factor_examples": random.randint(16, 50),
+        "apgd_steps": random.randint(1, 30),
+        "fisher_draws": random.randint(1, 30),
+        "similarity_batches": random.randint(1, 300),
+        "auxiliary_factors": bool(question.auxiliaries),
     }
     usual = question.config
     chosen = random.sample(sorted(values), random.randint(0, len(values)))
@@ -94,6 +113,15 @@ NONSENSE = {
         " ".join(f"{i:016x}" for i in range(MOST_PINS + 1)),
     ],
     "per_seed": ["", "True", "1"],
+    "look": ["", "everything"],
+    "x": ["", "step"],
+    "against": ["", "val_metric", "gradient_similarity"],
+    "factor_points": ["", "0", "1.5"],
+    "factor_examples": ["", "0", "all"],
+    "apgd_steps": ["", "0", "1001"],
+    "fisher_draws": ["", "0", "all"],
+    "similarity_batches": ["", "0", "10001"],
+    "auxiliary_factors": ["", "1", "yes"],
 }
 
 
@@ -115,7 +143,8 @@ def test_every_parameter_is_tried() -> None:
     known = set(Question.default().to_query()) | {
         *sampled(Random(3)).to_query(),
         *("base_optimizer", "lr", "epochs", "samples", "held_out", "batch_size", "width"),
-        *("early_checkpoints", "pins", "per_seed"),
+        *("early_checkpoints", "pins", "per_seed", "look", "x", "against"),
+        *FACTOR_FIELDS,
     }
     assert known == set(NONSENSE)
 
@@ -123,7 +152,7 @@ def test_every_parameter_is_tried() -> None:
 def test_unknown_parameters_are_named_and_ignored() -> None:
     question, (problem,) = Question.from_query({"learning_rate": "1"})
     assert question == Question.default()
-    assert problem.startswith("in the URL, unknown parameter 'learning_rate'; one of: aux, ")
+    assert problem.startswith("in the URL, unknown parameter 'learning_rate'; one of: against, ")
 
 
 def test_all_nonsense_at_once_is_the_default_with_a_short_list() -> None:
@@ -191,6 +220,15 @@ def test_labels_name_the_auxiliaries_and_what_differs(make_config: Make) -> None
     assert label(other, config) == (
         "+ digits2 · mean · lr 0.01 · epochs 5 · held out all · seeds 0 1"
     )
+
+
+def test_examples_for_factors_are_named_unless_they_are_all_there_are(make_config: Make) -> None:
+    config = make_config(factors=("sharpness",), samples=100, batch_size=32)
+    fewer = make_config(factors=("sharpness",), samples=50, batch_size=32)
+    assert (config.factor_examples, fewer.factor_examples) == (100, 50)
+    assert differences(fewer, config) == ["samples 50"]
+    part = make_config(factors=("sharpness",), samples=100, batch_size=32, factor_examples=40)
+    assert differences(part, config) == ["factor examples 40"]
 
 
 def test_an_optimizer_is_named_beside_a_single_task_too(make_config: Make) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from mtl_core.config import RunConfig
 from mtl_core.errors import InputError, StoreError
 from mtl_core.runs.store import SCHEMA_VERSION, Store, default_path
-from mtl_core.trajectory import COLUMNS
+from mtl_core.trajectory import COLUMNS, Cosine
 
 Make = Callable[..., Any]
 ALICE, BOB = "1-alice", "2-bob"
@@ -380,6 +381,45 @@ def test_a_newer_schema_is_left_alone(store: Store) -> None:
         Store(store.path)
     one_line(caught.value, str(store.path), f"schema {SCHEMA_VERSION + 1}", "update the app")
     assert store.path.read_bytes() == before
+
+
+def test_a_file_of_the_first_schema_is_brought_up_to_date_with_all_that_it_has(
+    store: Store, make_config: Make, make_checkpoint: Make
+) -> None:
+    config = make_config()
+    store.submit(config)
+    store.claim("1-a")
+    store.save(config.id, "1-a", [make_checkpoint(config, config.seeds, 1)])
+    before = store.rows(config.id)
+    sql(store, "DROP TABLE cosines")
+    sql(store, "DROP TABLE notes")
+    sql(store, "PRAGMA user_version = 1")
+    again = Store(store.path)
+    assert again.notice is None
+    assert again.rows(config.id) == before
+    assert (again.cosines(config.id), again.notes(config.id)) == ([], [])
+    assert sql(again, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
+    assert Store(store.path).health().startswith("ok, schema 2, 1 runs")
+
+
+def test_cosines_and_notes_come_back_and_go_with_their_run(
+    store: Store, make_config: Make, make_checkpoint: Make
+) -> None:
+    config = make_config()
+    store.submit(config)
+    store.claim("1-a")
+    pair = Cosine(seed=0, step=4, epoch=1.0, task="digits1", other="digits2", cosine=0.1 + 0.2)
+    checkpoint = replace(
+        make_checkpoint(config, config.seeds, 4), cosines=(pair,), notes=("sharpness: none", "b")
+    )
+    for _ in range(2):  # a resumed run measures some steps again
+        assert store.save(config.id, "1-a", [checkpoint])
+    assert store.cosines(config.id) == [pair]
+    assert store.notes(config.id) == ["b", "sharpness: none"]
+    store.finish(config.id, "1-a", "done")
+    store.remove(config.id)
+    assert (store.cosines(config.id), store.notes(config.id)) == ([], [])
+    assert sql(store, "SELECT count(*) FROM cosines") == [(0,)]
 
 
 def test_an_sqlite_file_of_something_else_is_left_alone(tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
 """When a run is measured."""
 
+from itertools import pairwise
+from typing import Any
+
 import pytest
 
 from mtl_core import RunConfig
 from mtl_core.training import checkpoint_steps
+from mtl_core.training.schedule import factor_steps
 
 
-def config(per_epoch: int, epochs: int, early: int) -> RunConfig:
+def config(per_epoch: int, epochs: int, early: int, **changes: Any) -> RunConfig:
     """Digits in as many steps an epoch as wanted, of one example each."""
     return RunConfig(
         "digits",
@@ -15,6 +19,7 @@ def config(per_epoch: int, epochs: int, early: int) -> RunConfig:
         batch_size=1,
         epochs=epochs,
         early_checkpoints=early,
+        **changes,
     )
 
 
@@ -55,3 +60,51 @@ def test_seeds_and_auxiliaries_do_not_move_it() -> None:
     one = RunConfig("digits", "digits1", seeds=(0,))
     two = RunConfig("digits", "digits1", ("digits2", "noisy_digits"), seeds=(4, 5), lr=0.5)
     assert checkpoint_steps(one) == checkpoint_steps(two)
+
+
+# --- factors ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("points", "steps"),
+    [
+        (None, (1, 2, 4, 8, 16, 32, 64, 128, 192)),
+        (100, (1, 2, 4, 8, 16, 32, 64, 128, 192)),
+        (9, (1, 2, 4, 8, 16, 32, 64, 128, 192)),
+        (5, (1, 4, 16, 64, 192)),
+        (3, (1, 16, 192)),
+        (2, (1, 192)),
+        (1, (192,)),
+    ],
+)
+def test_known_factor_schedules(points: int | None, steps: tuple[int, ...]) -> None:
+    """Of nine checkpoints after step 0."""
+    assert factor_steps(config(64, 3, 6, factor_points=points)) == steps
+
+
+@pytest.mark.parametrize("per_epoch", [1, 2, 7, 97])
+@pytest.mark.parametrize("epochs", [1, 2, 9])
+def test_every_factor_schedule(per_epoch: int, epochs: int) -> None:
+    after_start = checkpoint_steps(config(per_epoch, epochs, 6))[1:]
+    for points in range(1, 20):
+        steps = factor_steps(config(per_epoch, epochs, 6, factor_points=points))
+        assert len(steps) == min(points, len(after_start))
+        assert list(steps) == sorted(set(steps))
+        assert steps[-1] == per_epoch * epochs
+        index = [after_start.index(step) for step in steps]  # none is step 0
+        if len(steps) > 1:
+            assert index[0] == 0
+            # Evenly: no gap is more than one checkpoint wider than another.
+            gaps = [two - one for one, two in pairwise(index)]
+            assert max(gaps) - min(gaps) <= 1
+
+
+def test_without_factors_none_are_due() -> None:
+    assert factor_steps(config(64, 3, 6, factors=())) == ()
+    assert factor_steps(config(64, 3, 6, factors=("sharpness",), factor_points=1)) == (192,)
+
+
+def test_factors_do_not_move_checkpoints() -> None:
+    plain = checkpoint_steps(config(64, 3, 6))
+    for points in (1, 4, None):
+        assert checkpoint_steps(config(64, 3, 6, factor_points=points)) == plain

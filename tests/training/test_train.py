@@ -33,7 +33,7 @@ def alone(config: RunConfig) -> list[Checkpoint]:
 
 
 def test_rows_have_exactly_the_columns(digits: Digits) -> None:
-    config = digits("digits2", optimizer="mean", seeds=(5,))
+    config = digits("digits2", optimizer="mean", seeds=(5,), factors=())
     checkpoints = list(mtl_core.train(config, device="cpu"))
     assert all(isinstance(checkpoint, mtl_core.Checkpoint) for checkpoint in checkpoints)
     rows = [row for checkpoint in checkpoints for row in checkpoint.rows]
@@ -124,7 +124,7 @@ def test_seeds_grow_together(
     """The one that is behind goes first: no curve is more than a slice or two ahead."""
     monkeypatch.setattr(MODULE, "cores", lambda: 1)
     monkeypatch.setattr(MODULE, "SLICE_SECONDS", 1e-9)
-    config = digits(seeds=(0, 1, 2))
+    config = digits(seeds=(0, 1, 2), factors=())
     at = dict.fromkeys(config.seeds, 0)
     for checkpoint in mtl_core.train(config, device="cpu", pool=pool if pooled else None):
         at |= dict.fromkeys(checkpoint.seeds, checkpoint.step)

@@ -1,0 +1,137 @@
+"""One number per trajectory: the aggregates of M24's footnote 7, which Table 1 is made of.
+
+Unlike ``comparable``, they do not look at the training loss.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mtl_core.analysis.direction import FACTOR_HIGHER_IS_BETTER
+from mtl_core.analysis.replicas import numbers, replicas, shared_epoch
+from mtl_core.analysis.significance import Comparison, compare
+
+__all__ = ["aggregate", "aggregate_checkpoints", "aggregate_comparison", "aggregate_each"]
+
+Array = npt.NDArray[np.float64]
+
+BEST = 10
+"""Validation checkpoints over which the test metric is averaged."""
+
+MOST = 20
+"""Last, or largest, values over which a factor is averaged."""
+
+
+def aggregate(
+    trajectories: pd.DataFrame,
+    task: str,
+    curve: str,
+    column: str,
+    *,
+    higher_is_better: bool = True,
+) -> tuple[float, ...]:
+    """A curve's value of a column, one per seed in numerical order (M24 footnote 7).
+
+    - ``test_metric``: its mean at the 10 best validation checkpoints, the earlier ones on ties;
+    - ``sharpness``, ``gradient_covariance``: the mean of the last 20 measured values;
+    - ``fisher_trace``: the mean of the 20 largest;
+    - ``gradient_similarity``: the mean of all (ours; the footnote is silent).
+
+    Fewer checkpoints than that are averaged all, the untrained network's among them: see
+    ``aggregate_checkpoints``. Of a live run, only checkpoints up to the epoch that every seed of
+    the curve has reached count.
+
+    Args:
+        trajectories: tidy rows with a ``curve`` column.
+        task: the task whose rows are read.
+        curve: the curve.
+        column: ``test_metric`` or a factor.
+        higher_is_better: which validation metrics are best; says nothing about factors.
+
+    Returns:
+        NaN for a seed without a value, nothing for a curve without rows.
+
+    Raises:
+        ValueError: another column.
+    """
+    seeds = replicas(trajectories, task).get(curve, [])
+    return aggregate_each(seeds, column, higher_is_better=higher_is_better)
+
+
+def aggregate_each(
+    seeds: list[pd.DataFrame], column: str, *, higher_is_better: bool = True
+) -> tuple[float, ...]:
+    """``aggregate`` of replicas, each read up to the epoch that all of them have reached."""
+    averaged = _averaged(seeds, column, higher_is_better)
+    return tuple(float(chosen.mean()) if chosen.size else float("nan") for chosen in averaged)
+
+
+def aggregate_checkpoints(
+    trajectories: pd.DataFrame, task: str, curve: str, column: str
+) -> tuple[int, ...]:
+    """Over how many checkpoints ``aggregate`` averages, for each seed."""
+    seeds = replicas(trajectories, task).get(curve, [])
+    return tuple(chosen.size for chosen in _averaged(seeds, column, higher_is_better=True))
+
+
+def aggregate_comparison(
+    trajectories: pd.DataFrame,
+    task: str,
+    curve: str,
+    baseline: str,
+    column: str,
+    *,
+    higher_is_better: bool = True,
+) -> Comparison | None:
+    """The aggregates of two curves: a cell of M24's Table 1.
+
+    ``higher_is_better`` is about the metric; of a factor, "better" is the paper's improvement. Of
+    a live run, only checkpoints up to the epoch that every seed of both curves has reached count.
+
+    Returns:
+        None while a seed of either has no value.
+
+    Raises:
+        ValueError: a column that has no aggregate.
+    """
+    curves = replicas(trajectories, task)
+    ours, theirs = curves.get(curve, []), curves.get(baseline, [])
+    values = aggregate_each(ours + theirs, column, higher_is_better=higher_is_better)
+    if not ours or not theirs or not np.isfinite(values).all():
+        return None
+    return compare(
+        values[: len(ours)],
+        values[len(ours) :],
+        higher_is_better=FACTOR_HIGHER_IS_BETTER.get(column, higher_is_better),
+    )
+
+
+def _averaged(seeds: list[pd.DataFrame], column: str, higher_is_better: bool) -> list[Array]:
+    """The values that each replica's aggregate is the mean of."""
+    columns = ("test_metric", *FACTOR_HIGHER_IS_BETTER)
+    if column not in columns:
+        raise ValueError(f"no aggregate of {column!r}; one of: {', '.join(columns)}")
+    if not seeds:
+        return []
+    horizon = shared_epoch(seeds)
+    seen = [replica[replica["epoch"] <= horizon] for replica in seeds]
+    if column == "test_metric":
+        return [_at_best_validation(replica, higher_is_better) for replica in seen]
+    return [_chosen(numbers(replica, column), column) for replica in seen]
+
+
+def _at_best_validation(replica: pd.DataFrame, higher_is_better: bool) -> Array:
+    test = numbers(replica, "test_metric")
+    validation = numbers(replica, "val_metric")
+    known = np.isfinite(test) & np.isfinite(validation)
+    rank = -validation[known] if higher_is_better else validation[known]
+    return test[known][np.argsort(rank, kind="stable")[:BEST]]
+
+
+def _chosen(values: Array, factor: str) -> Array:
+    measured = values[np.isfinite(values)]
+    if factor == "gradient_similarity":
+        return measured
+    if factor == "fisher_trace":
+        measured = np.sort(measured)
+    return measured[-MOST:]

@@ -1,0 +1,189 @@
+"""Factors at similar training loss: the bins of M24 App. C.4.
+
+A factor depends on how low the loss is, so two curves are compared where their losses fall into
+one range: early in training, where the Fisher trace explodes, or at the end, near convergence.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mtl_core.analysis.direction import FACTOR_HIGHER_IS_BETTER
+from mtl_core.analysis.loss_matching import LOSS_FLOOR, metric_at_loss
+from mtl_core.analysis.replicas import numbers, replicas
+from mtl_core.analysis.significance import Comparison, compare
+
+__all__ = ["PHASES", "BinnedComparison", "Phase", "comparable", "comparable_replicas", "loss_bins"]
+
+Array = npt.NDArray[np.float64]
+
+Phase = Literal["early", "end"]
+
+PHASES: Mapping[Phase, tuple[int, int]] = {"early": (2, 5), "end": (18, 20)}
+"""First and last of 20 bins, counted from 1, the highest loss (M24 App. C.4)."""
+
+DEFAULT_PHASES: Mapping[str, Phase] = {
+    "sharpness": "end",
+    "fisher_trace": "early",
+    "gradient_covariance": "end",
+    "gradient_similarity": "early",  # ours: the paper bins the other three only
+}
+
+
+@dataclass(frozen=True)
+class BinnedComparison:
+    """A factor of two curves within one range of training loss.
+
+    Attributes:
+        phase: the phase of training that the range stands for.
+        loss_high: where the range begins, included.
+        loss_low: where it ends, included.
+        values: the curve's factor, one per seed in numerical order; None where it is not measured
+            down to the range.
+        baseline_values: the baseline's.
+        interpolated: how many of the values on both sides were read between two checkpoints.
+        comparison: the values that there are; "better" is the paper's improvement.
+    """
+
+    phase: Phase
+    loss_high: float
+    loss_low: float
+    values: tuple[float | None, ...]
+    baseline_values: tuple[float | None, ...]
+    interpolated: int
+    comparison: Comparison
+
+
+def loss_bins(train_loss: npt.ArrayLike, bins: int = 20) -> Array:
+    """Edges of geometric bins from a trajectory's highest loss to its lowest (M24 App. C.4).
+
+    Bin b, counted from 1, lies between ``edges[b - 1]`` and ``edges[b]``.
+
+    Args:
+        train_loss: (T,), in any order; values that are not finite are passed over.
+        bins: how many.
+
+    Returns:
+        (bins + 1,), falling, at least ``LOSS_FLOOR``; NaN without a loss.
+
+    Raises:
+        ValueError: fewer than one bin.
+    """
+    if bins < 1:
+        raise ValueError(f"bins must be at least 1, not {bins}")
+    losses = np.asarray(train_loss, dtype=float)
+    losses = np.maximum(losses[np.isfinite(losses)], LOSS_FLOOR)
+    if not losses.size:
+        return np.full(bins + 1, np.nan)
+    edges: Array = np.geomspace(losses.max(), losses.min(), bins + 1)
+    return edges
+
+
+def comparable(
+    trajectories: pd.DataFrame,
+    task: str,
+    curve: str,
+    baseline: str,
+    column: str,
+    phase: Phase | None = None,
+) -> BinnedComparison | None:
+    """A factor of two curves at similar loss (M24 App. C.4).
+
+    The range is the phase's bins on the curve with the higher minimum loss. The paper says so of
+    the end phase; that the early phase follows the same rule is our choice, and so is the curve's
+    one trajectory: its highest and its lowest loss are means over its seeds.
+
+    A seed's value is the factor's mean over the checkpoints inside the range at which it was
+    measured. With none inside it is read at the range's geometric centre, linearly in log loss.
+
+    Args:
+        trajectories: tidy rows with a ``curve`` column.
+        task: the task whose rows are read.
+        curve: what is compared.
+        baseline: what it is compared with.
+        column: one of the factors.
+        phase: by default early for ``fisher_trace`` and ``gradient_similarity``, else end.
+
+    Returns:
+        None while a side has no value, or no loss has fallen yet. Of a live run the range still
+        moves.
+
+    Raises:
+        ValueError: a column that is no factor, or an unknown phase.
+    """
+    curves = replicas(trajectories, task)
+    return comparable_replicas(curves.get(curve, []), curves.get(baseline, []), column, phase)
+
+
+def comparable_replicas(
+    ours: Sequence[pd.DataFrame],
+    theirs: Sequence[pd.DataFrame],
+    column: str,
+    phase: Phase | None = None,
+) -> BinnedComparison | None:
+    """``comparable`` of the replicas of two curves, each of them in step order."""
+    if column not in DEFAULT_PHASES:
+        raise ValueError(f"unknown factor {column!r}; one of: {', '.join(DEFAULT_PHASES)}")
+    phase = phase or DEFAULT_PHASES[column]
+    span = _phase_range(ours, theirs, phase)
+    if span is None:
+        return None
+    readings = [_reading(replica, column, *span) for replica in ours]
+    baseline_readings = [_reading(replica, column, *span) for replica in theirs]
+    values = tuple(value for value, _ in readings)
+    baseline_values = tuple(value for value, _ in baseline_readings)
+    comparison = compare(
+        [value for value in values if value is not None],
+        [value for value in baseline_values if value is not None],
+        higher_is_better=FACTOR_HIGHER_IS_BETTER[column],
+    )
+    if not comparison.seeds or not comparison.baseline_seeds:
+        return None
+    interpolated = sum(between for _, between in readings + baseline_readings)
+    return BinnedComparison(phase, *span, values, baseline_values, interpolated, comparison)
+
+
+def _phase_range(
+    ours: Sequence[pd.DataFrame], theirs: Sequence[pd.DataFrame], phase: Phase
+) -> tuple[float, float] | None:
+    """Highest and lowest loss of a phase, on the curve with the higher minimum."""
+    if phase not in PHASES:
+        raise ValueError(f"unknown phase {phase!r}; one of: {', '.join(PHASES)}")
+    extents = [extent for seeds in (ours, theirs) if (extent := _extent(seeds)) is not None]
+    if len(extents) < 2:
+        return None
+    lowest, highest = max(extents)
+    if lowest >= highest:
+        return None
+    edges = loss_bins([highest, lowest])
+    first, last = PHASES[phase]
+    return float(edges[first - 1]), float(edges[last])
+
+
+def _extent(seeds: Sequence[pd.DataFrame]) -> tuple[float, float] | None:
+    """Lowest and highest loss of a curve, means over its seeds; None without any loss."""
+    ends = [loss_bins(numbers(replica, "train_loss"), bins=1) for replica in seeds]
+    known = [end for end in ends if np.isfinite(end).all()]
+    if not known:
+        return None
+    highest, lowest = np.mean(known, axis=0)
+    return float(lowest), float(highest)
+
+
+def _reading(
+    replica: pd.DataFrame, column: str, high: float, low: float
+) -> tuple[float | None, bool]:
+    """A seed's value in a range of loss, and whether it was read between two checkpoints."""
+    losses = np.maximum(numbers(replica, "train_loss"), LOSS_FLOOR)
+    values = numbers(replica, column)
+    # A mean over seeds of equal losses may be off by its rounding; the range has its ends in it.
+    slack = 1e-9
+    inside = (losses <= high * (1 + slack)) & (losses >= low * (1 - slack)) & np.isfinite(values)
+    if inside.any():
+        return float(values[inside].mean()), False
+    centre = metric_at_loss(losses, values, np.sqrt(high * low)).item()
+    return (centre, True) if np.isfinite(centre) else (None, False)

@@ -1,0 +1,178 @@
+"""Does early gradient similarity foretell what a run ends up with (M24, Fig. 5)?"""
+
+from collections.abc import Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from mtl_core.charts.axes import Vertical, axis, vertical
+from mtl_core.charts.layers import Figure, colour_scale, unchecked
+from mtl_core.charts.legend import POINTS, curve_legend
+from mtl_core.charts.palette import Curve
+
+__all__ = ["correlation_alt", "correlation_chart"]
+
+CHOSEN = "point"
+LONGEST_LEGEND = 12  # curves; with more, hovering names them
+FEWEST_FITTED = 3  # points; a line through two of them always fits
+GREY = "#858585"  # shows on white and on near-black alike
+
+
+@unchecked
+def correlation_chart(
+    points: pd.DataFrame,
+    curves: Sequence[Curve],
+    *,
+    x_title: str,
+    y_title: str,
+    log_y: bool = False,
+    value_format: str = ".3~g",
+    height: int = 300,
+    name: str = "correlation",
+) -> Figure:
+    """A point per run with ±2 SD whiskers both ways, and the least-squares line through them.
+
+    A click on a point chooses it: the selection parameter ``point`` then has its ``run``.
+
+    Args:
+        points: ``curve, run, similarity, value, seeds`` and the ends of the whiskers,
+            ``similarity_low, similarity_high, value_low, value_high``; may be empty.
+        curves: how each point's curve is drawn, in legend order.
+        x_title: of the similarity.
+        y_title: of the value.
+        log_y: whether y, and with it the fit, is logarithmic. Values of 0 or below are then
+            neither drawn nor fitted, and a whisker does not reach below a tenth of its value.
+        value_format: d3 format of a value for hovering; ``%`` for a share, which here lies on a
+            linear axis, as the correlation that goes with the chart is that of the shares.
+        height: of the plot in pixels, without axis and legend.
+        name: of the chart, unique on its page.
+    """
+    digits = ".1%" if value_format == "%" else value_format
+    y = vertical(y_title, log=log_y, value_format=digits)
+    drawn = _drawn(points, y)
+    at = alt.Chart(drawn).encode(x=_x("similarity", x_title), y=_y("value", y))
+    tooltip = [
+        alt.Tooltip("curve:N", title="curve"),
+        alt.Tooltip("similarity:Q", title=x_title, format=".3f"),
+        alt.Tooltip("value:Q", title=y_title, format=digits),
+        alt.Tooltip("seeds:Q", title="seeds", format="d"),
+        alt.Tooltip("run:N", title="run"),
+    ]
+    return Figure(
+        layer=[
+            _fitted(_least_squares(drawn, log=log_y), x_title, y),
+            *_whiskers(drawn, curves, x_title, y),
+            _ring(at, curves),
+            _marks(at, curves, tooltip).properties(name=f"{name}_points"),
+        ],
+        width="container",
+        height=height,
+        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+    )
+
+
+def correlation_alt(curves: Sequence[Curve], *, x_title: str, y_title: str) -> str:
+    """One sentence for those who do not see the chart; the same while a run goes on."""
+    return (
+        f"Scatter plot of {y_title} against {x_title} with whiskers of two standard deviations "
+        f"over seeds and a least-squares line, for {', '.join(curve.label for curve in curves)}."
+    )
+
+
+def _drawn(points: pd.DataFrame, y: Vertical) -> pd.DataFrame:
+    columns = ["curve", "run", "seeds", "similarity", "similarity_low", "similarity_high"]
+    values = {"value": "value", "value_low": "low", "value_high": "high"}
+    placed = y.place(points.reindex(columns=[*columns, *values]).rename(columns=values))
+    return placed.dropna(subset=["similarity", "value"], ignore_index=True)
+
+
+def _least_squares(drawn: pd.DataFrame, *, log: bool) -> pd.DataFrame:
+    """The ends of the line, as ``similarity, fitted``; no rows where nothing can be fitted."""
+    x = drawn["similarity"].to_numpy(dtype=float)
+    y = drawn["value"].to_numpy(dtype=float)
+    if x.size < FEWEST_FITTED or np.ptp(x) == 0:
+        return pd.DataFrame(columns=["similarity", "fitted"])
+    y = np.log10(y) if log else y
+    deviation = x - x.mean()
+    slope = deviation @ y / (deviation @ deviation)
+    ends = np.array([x.min(), x.max()])
+    fitted = y.mean() + slope * (ends - x.mean())
+    return pd.DataFrame({"similarity": ends, "fitted": 10**fitted if log else fitted})
+
+
+def _x(field: str, title: str) -> alt.X:
+    scale = alt.Scale(zero=False, nice=True, padding=10)
+    return alt.X(f"{field}:Q", scale=scale, axis=axis(title, grid=False))
+
+
+def _y(field: str, y: Vertical) -> alt.Y:
+    return alt.Y(f"{field}:Q", scale=y.scale, axis=y.axis)
+
+
+def _fitted(ends: pd.DataFrame, x_title: str, y: Vertical) -> alt.Chart:
+    chart: alt.Chart = (
+        alt.Chart(ends)
+        .mark_line(clip=True, stroke=GREY, strokeWidth=1.5, strokeDash=[6, 4])
+        .encode(x=_x("similarity", x_title), y=_y("fitted", y))
+    )
+    return chart
+
+
+def _whiskers(
+    drawn: pd.DataFrame, curves: Sequence[Curve], x_title: str, y: Vertical
+) -> list[alt.Chart]:
+    rule = (
+        alt.Chart(drawn)
+        .mark_rule(clip=True, strokeWidth=1.2, opacity=0.65)
+        .encode(stroke=_stroke(curves))
+    )
+    across = rule.encode(
+        x=_x("similarity_low", x_title),
+        x2=alt.X2(field="similarity_high"),
+        y=_y("value", y),
+    )
+    along = rule.encode(
+        x=_x("similarity", x_title),
+        y=_y("low", y),
+        y2=alt.Y2(field="high"),
+    )
+    return [across, along]
+
+
+def _ring(at: alt.Chart, curves: Sequence[Curve]) -> alt.Chart:
+    """Around the chosen point; below the points, whose clicks it must not take."""
+    chart: alt.Chart = at.mark_point(
+        clip=True, filled=False, shape="circle", size=280, strokeWidth=2
+    ).encode(
+        stroke=_stroke(curves),
+        opacity=alt.OpacityValue(0, condition={"param": CHOSEN, "empty": False, "value": 1}),
+    )
+    return chart
+
+
+def _marks(at: alt.Chart, curves: Sequence[Curve], tooltip: Sequence[alt.Tooltip]) -> alt.Chart:
+    legend = _legend(curves)
+    shapes = alt.Scale(
+        domain=[curve.label for curve in curves],
+        range=[POINTS[curve.shape] for curve in curves],
+    )
+    chart: alt.Chart = (
+        at.mark_point(clip=True, filled=True, size=80, opacity=1, cursor="pointer")
+        .encode(
+            fill=alt.Fill("curve:N", scale=colour_scale(curves), legend=legend),
+            shape=alt.Shape("curve:N", scale=shapes, legend=legend),
+            tooltip=list(tooltip),
+        )
+        .add_params(alt.selection_point(name=CHOSEN, fields=["run"], on="click", toggle=False))
+    )
+    return chart
+
+
+def _stroke(curves: Sequence[Curve]) -> alt.Stroke:
+    # Without a legend here the others of the same curves would have none either.
+    return alt.Stroke("curve:N", scale=colour_scale(curves), legend=_legend(curves))
+
+
+def _legend(curves: Sequence[Curve]) -> alt.Legend | None:
+    return curve_legend(curves, line=False) if len(curves) <= LONGEST_LEGEND else None

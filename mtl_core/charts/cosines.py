@@ -1,0 +1,146 @@
+"""Which task gradients agree and which conflict: their pairwise cosines as a heat map."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from mtl_core.charts.layers import Figure, unchecked
+
+__all__ = ["cosine_alt", "cosine_heatmap"]
+
+CONFLICT, NEUTRAL, AGREEMENT = "#D55E00", "#D3D7DC", "#0072B2"
+WHITE_FROM = 0.9
+"""Cosines above this have cells so dark that white reads better on them than black."""
+
+MOST_WRITTEN = 12
+"""Tasks beyond which cells are too small for their numbers."""
+
+LONGEST_CELL = 1.6  # times its height
+CHARACTER = 6.4  # pixels, a generous mean over proportional fonts of 12 px
+
+
+@unchecked
+def cosine_heatmap(
+    cosines: pd.DataFrame,
+    tasks: Sequence[str],
+    *,
+    height: int = 260,
+    name: str = "cosines",
+) -> Figure:
+    """A cell for each pair of tasks, from orange (−1, conflict) over grey to blue (1, agreement).
+
+    However wide the page, cells stay about as wide as they are high; those too narrow for their
+    number go without it, and hovering tells.
+
+    Args:
+        cosines: ``task, other, cosine`` of every ordered pair, means over seeds; may be empty.
+            A pair of NaN, where a gradient was 0, is left blank.
+        tasks: order of rows and columns, the target first.
+        height: of the matrix in pixels, without labels and legend.
+        name: of the chart, unique on its page.
+    """
+    cells = cosines.reindex(columns=["task", "other", "cosine"])
+    known = cells["task"].isin(tasks) & cells["other"].isin(tasks) & cells["cosine"].notna()
+    base = alt.Chart(cells[known].reset_index(drop=True)).encode(
+        x=alt.X("other:N", scale=_across(tasks), axis=_columns_axis(tasks)),
+        y=alt.Y("task:N", scale=_down(tasks), axis=_axis()),
+        tooltip=[
+            alt.Tooltip("task:N", title="task"),
+            alt.Tooltip("other:N", title="and"),
+            alt.Tooltip("cosine:Q", title="cosine", format=".3f"),
+        ],
+    )
+    # Named is the layer: the name of a whole chart becomes part of its scales' names, which the
+    # expressions here could then not call "x".
+    layers = [base.mark_rect().encode(fill=_fill()).properties(name=f"{name}_cells")]
+    if len(tasks) <= MOST_WRITTEN:
+        layers.append(_numbers(base))
+    return Figure(
+        layer=layers,
+        width="container",
+        height=height,
+        view=alt.ViewBackground(strokeOpacity=0),
+        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+    )
+
+
+def cosine_alt(tasks: Sequence[str]) -> str:
+    """One sentence for those who do not see the chart; the same while a run goes on."""
+    return (
+        "Heat map of the cosine between the gradients of each pair of tasks, from conflict at −1 "
+        f"to agreement at 1, for {', '.join(tasks)}."
+    )
+
+
+def _numbers(base: alt.Chart) -> alt.Chart:
+    """Two decimals in each cell, black or white by the cell's darkness, on any page."""
+    room = "bandwidth('x')"
+    numbers: alt.Chart = base.mark_text(
+        fontSize=alt.ExprRef(f"clamp({room} / 2.9, 9, 13)"),
+        opacity=alt.ExprRef(f"{room} < 25 ? 0 : 1"),
+    ).encode(
+        text=alt.Text("cosine:Q", format=".2f"),
+        fill=alt.condition(
+            f"datum.cosine > {WHITE_FROM}", alt.value("#ffffff"), alt.value("#000000")
+        ),
+    )
+    return numbers
+
+
+def _across(tasks: Sequence[str]) -> alt.Scale:
+    edge = alt.ExprRef(f"min(width, {LONGEST_CELL} * height)")
+    return alt.Scale(domain=list(tasks), range=[0, edge], padding=0.04)
+
+
+def _down(tasks: Sequence[str]) -> alt.Scale:
+    return alt.Scale(domain=list(tasks), padding=0.04)
+
+
+def _columns_axis(tasks: Sequence[str]) -> alt.Axis:
+    """Labels lie flat where the longest of them fits its column, else they slant, all of them."""
+    longest = CHARACTER * max((len(task) for task in tasks), default=0)
+    flat = f"bandwidth('x') > {longest:.0f}"
+    return _axis(
+        labelAngle=alt.ExprRef(f"({flat} ? 0 : -40)"),
+        labelAlign=alt.ExprRef(f"({flat} ? 'center' : 'right')"),
+        labelBaseline="top",
+    )
+
+
+def _axis(**options: Any) -> alt.Axis:
+    return alt.Axis(
+        title=None,
+        domain=False,
+        ticks=False,
+        grid=False,
+        labelLimit=0,
+        labelOverlap=False,
+        labelPadding=5,
+        **options,
+    )
+
+
+def _fill() -> alt.Fill:
+    ends = "datum.value < 0 ? '−1 conflict' : datum.value > 0 ? '1 agreement' : '0'"
+    return alt.Fill(
+        "cosine:Q",
+        scale=alt.Scale(
+            domain=[-1, 0, 1],
+            range=[CONFLICT, NEUTRAL, AGREEMENT],
+            interpolate="rgb",
+            clamp=True,
+        ),
+        legend=alt.Legend(
+            title=None,
+            orient="bottom",
+            direction="horizontal",
+            gradientLength=220,
+            gradientThickness=10,
+            values=[-1, 0, 1],
+            labelExpr=ends,
+            labelOffset=4,
+            offset=14,
+        ),
+    )

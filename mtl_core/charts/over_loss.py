@@ -1,0 +1,149 @@
+"""Any measure or factor as the training loss falls.
+
+Trajectories at one height of the x axis fit their training data equally well; what then differs
+on the y axis is not a matter of how far training has come.
+"""
+
+from collections.abc import Sequence
+
+import altair as alt
+import pandas as pd
+
+from mtl_core.analysis import LOSS_FLOOR, loss_matched, mean_band
+from mtl_core.charts.axes import Vertical, log_axis, log_scale, vertical
+from mtl_core.charts.layers import Figure, banded_curves, dimmed, stroke, unchecked
+from mtl_core.charts.palette import Curve
+
+__all__ = ["over_loss_alt", "over_loss_chart"]
+
+X_TITLE = "training loss L (log) — training moves right →"
+
+
+@unchecked
+def over_loss_chart(
+    trajectories: pd.DataFrame,
+    curves: Sequence[Curve],
+    *,
+    column: str,
+    task: str,
+    title: str,
+    log_y: bool = False,
+    value_format: str = ".3~g",
+    per_seed: bool = False,
+    height: int = 220,
+    name: str = "over_loss",
+) -> Figure:
+    """Mean over seeds with its ±2 SD band, against full training loss; a point per checkpoint.
+
+    Lines and bands are read at equal loss; a point is the mean loss and value of its checkpoint.
+
+    Args:
+        trajectories: tidy rows with a ``curve`` column; may be empty.
+        curves: which curves are drawn and how, also those without rows yet.
+        column: a measure or factor; checkpoints at which it was not due are left out.
+        task: whose loss and values are shown.
+        title: of the y axis.
+        log_y: whether y is logarithmic. Means of 0 or below are then not drawn, and a band that
+            would reach there stops at a tenth of its mean.
+        value_format: ``%`` for a share such as accuracy, whose error then lies on a logarithmic
+            scale; else a d3 format for hovering.
+        per_seed: whether each seed gets a faint line of its own.
+        height: of the plot in pixels, without axis and legend.
+        name: of the chart, unique on its page.
+    """
+    shown = _shown(trajectories, curves, task, column)
+    x = alt.X(
+        "train_loss:Q",
+        scale=log_scale(reverse=True),
+        axis=log_axis("x", X_TITLE, grid=False),
+    )
+    y = vertical(title, log=log_y, value_format=value_format)
+    background = []
+    if per_seed:
+        background.append(_seed_lines(y.place(_seed_rows(shown, column)), curves, x, y))
+    return banded_curves(
+        y.place(_lines(shown, task, column, log_y)),
+        y.place(_points(shown, task, column)),
+        curves,
+        x=x,
+        y_scale=y.scale,
+        y_axis=y.axis,
+        tooltip=[
+            alt.Tooltip("curve:N", title="curve"),
+            alt.Tooltip("epoch:Q", title="epoch", format=".3~g"),
+            alt.Tooltip("step:Q", title="step", format=",d"),
+            alt.Tooltip("train_loss:Q", title="training loss L", format=".3~g"),
+            alt.Tooltip("metric:Q", title=title, format=y.digits),
+            alt.Tooltip("spread:Q", title="± 2 SD", format=y.digits),
+            alt.Tooltip("seeds:Q", title="seeds", format="d"),
+        ],
+        name=name,
+        height=height,
+        background=background,
+    )
+
+
+def over_loss_alt(curves: Sequence[Curve], *, task: str, title: str) -> str:
+    """One sentence for those who do not see the chart; the same while a run goes on."""
+    return (
+        f"Line chart of {title} of {task} against its training loss on a logarithmic axis "
+        f"that falls to the right, with bands of two standard deviations over seeds, for "
+        f"{', '.join(curve.label for curve in curves)}."
+    )
+
+
+def _shown(
+    trajectories: pd.DataFrame, curves: Sequence[Curve], task: str, column: str
+) -> pd.DataFrame:
+    """The rows that a chart needs: of a factor, those of its few checkpoints, and the first."""
+    if trajectories.empty:
+        return trajectories
+    labels = [curve.label for curve in curves]
+    rows = trajectories["curve"].isin(labels) & (trajectories["task"] == task)
+    shown = trajectories[rows]
+    missing = shown[column].isna()
+    if not missing.any():
+        return shown
+    # The first, since a seed that is not measured yet must still be waited for.
+    measured = shown.loc[~missing, "step"].unique()
+    return shown[shown["step"].isin(measured) | (shown["step"] == 0)]
+
+
+def _lines(shown: pd.DataFrame, task: str, column: str, log_y: bool) -> pd.DataFrame:
+    names = {"metric_mean": "value", "metric_low": "low", "metric_high": "high"}
+    read = loss_matched(shown, task, column=column, geometric=log_y)
+    return read.rename(columns=names).drop(columns="seeds")
+
+
+def _points(shown: pd.DataFrame, task: str, column: str) -> pd.DataFrame:
+    band = mean_band(shown, task, columns=["train_loss", column])
+    band["train_loss"] = band["train_loss"].clip(lower=LOSS_FLOOR)
+    band["spread"] = band[f"{column}_high"] - band[column]
+    band = band.rename(columns={column: "metric"})
+    band["value"] = band["metric"]
+    return band[["curve", "step", "epoch", "train_loss", "value", "metric", "spread", "seeds"]]
+
+
+def _seed_rows(shown: pd.DataFrame, column: str) -> pd.DataFrame:
+    columns = ["curve", "seed", "step", "train_loss", column]
+    rows = shown.reindex(columns=columns).rename(columns={column: "value"})
+    rows = rows.dropna(subset=["value"])
+    rows["train_loss"] = rows["train_loss"].clip(lower=LOSS_FLOOR)
+    return rows
+
+
+def _seed_lines(rows: pd.DataFrame, curves: Sequence[Curve], x: alt.X, y: Vertical) -> alt.Chart:
+    chart: alt.Chart = (
+        alt.Chart(rows)
+        .mark_line(clip=True, strokeWidth=0.8, strokeJoin="round")
+        .encode(
+            x=x,
+            y=alt.Y("value:Q", scale=y.scale, axis=y.axis),
+            stroke=stroke(curves),
+            detail="seed:N",
+            # The loss may rise for a while: the line follows the steps, not the loss.
+            order="step:Q",
+            opacity=dimmed(0.45, 0.05),
+        )
+    )
+    return chart

@@ -1,0 +1,88 @@
+"""Gradient covariance: how much gradients differ from example to example."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from mtl_core.errors import InputError
+from mtl_core.factors.vectors import Loss, Point, finite, groups
+
+__all__ = ["batch_gradients", "covariance_trace", "gradient_covariance_trace"]
+
+
+def gradient_covariance_trace(
+    loss: Loss,
+    params: Mapping[str, Tensor],
+    batches: Sequence[tuple[Tensor, Tensor]],
+    *,
+    dataset_size: int,
+) -> Tensor:
+    """Trace of the covariance of per-example gradients ("coherence", M24 Eq. 4 and 9–13).
+
+    ``tr Σ = (G_B − G_L) / (A_B/|B| − A_L/|L|)``: G_B is the mean squared norm of the batches'
+    gradients, G_L that of their mean, and A_Z = (N − |Z|) / (N − 1) corrects for a data set of N
+    from which the batches are drawn without replacement. The mean over draws is the exact trace of
+    the covariance over the N examples; a single draw is, but for rounding, never negative.
+
+    Args:
+        loss: loss(params, batch) -> (*L,) mean losses.
+        params: what is differentiated by, name -> (*L, ...).
+        batches: n >= 2 of one size |B|, disjoint; |L| = n|B|.
+        dataset_size: N, of the set that the batches were drawn from.
+
+    Returns:
+        (*L,), in squared units of the gradient.
+
+    Raises:
+        InputError: for fewer than two batches, unequal ones, or more examples than there are.
+        FactorUndefined: where a gradient is not finite.
+    """
+    sizes = {len(targets) for _, targets in batches}
+    if len(batches) < 2 or len(sizes) != 1:
+        raise InputError(
+            f"gradient covariance needs two or more batches of one size, not {len(batches)} of "
+            f"the sizes {sorted(sizes)}; give more batches, or drop the last"
+        )
+    small = sizes.pop()
+    large = len(batches) * small
+    if not 1 <= small < large <= dataset_size:
+        raise InputError(
+            f"{len(batches)} batches of {small} examples cannot be drawn from {dataset_size} "
+            "without replacement; give fewer, or the size of the set that they come from"
+        )
+    squares, total = batch_gradients(loss, params, batches)
+    trace = covariance_trace(
+        squares.mean(dim=0),
+        total / len(batches),
+        batches=len(batches),
+        batch_size=small,
+        dataset_size=dataset_size,
+    )
+    return finite("gradient covariance", trace.to(total.dtype))
+
+
+def covariance_trace(
+    mean_square: Tensor, mean: Tensor, *, batches: int, batch_size: int, dataset_size: int
+) -> Tensor:
+    """Eq. 13 from G_B (*L) and the mean gradient (*L, P) of ``batches`` batches; (*L), double."""
+    square_of_mean = mean.square().sum(dim=-1, dtype=torch.float64)
+    small, large = (
+        (dataset_size - size) / (dataset_size - 1) / size
+        for size in (batch_size, batches * batch_size)
+    )
+    return (mean_square - square_of_mean) / (small - large)
+
+
+def batch_gradients(
+    loss: Loss, params: Mapping[str, Tensor], batches: Sequence[tuple[Tensor, Tensor]]
+) -> tuple[Tensor, Tensor]:
+    """Squared norms of n batches' gradients, (n, *L) in double precision, and their sum (*L, P)."""
+    point = Point(loss, params, batches[0])
+    squares = []
+    total = torch.zeros_like(point.vector)
+    for group in groups(batches, point.vector):
+        gradient = point.gradients(group)
+        squares.append(gradient.square().sum(dim=-1, dtype=torch.float64))
+        total += gradient.sum(dim=0)
+    return torch.cat(squares), total

@@ -1,0 +1,125 @@
+"""Sharpness: how much the loss can rise nearby."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from mtl_core.errors import InputError, quoted
+from mtl_core.factors.vectors import Loss, Point, finite, groups
+
+__all__ = ["checkpoints", "sharpness"]
+
+
+def sharpness(
+    loss: Loss,
+    params: Mapping[str, Tensor],
+    batches: Sequence[tuple[Tensor, Tensor]],
+    *,
+    rho: float = 1e-3,
+    steps: int = 20,
+) -> Tensor:
+    """Worst-case adaptive ℓ∞ sharpness (M24 Eq. 3 and 7).
+
+    ``E_B max_{|ε_i| <= ρ|θ_i|} L_B(θ + ε) − L_B(θ)``, each batch maximised on its own by Auto-PGD
+    (Croce & Hein 2020, Alg. 1) as Andriushchenko et al. 2023 use it: from ε = 0, along the
+    gradient's signs scaled by |θ|, first step 2ρ, momentum .75. The gradient is that of the batch's
+    mean loss; a parameter that is 0 stays 0.
+
+    Args:
+        loss: loss(params, batch) -> (*L,) mean losses, in evaluation mode, without augmentation.
+        params: the perturbed parameters (ours: the shared encoder's θ), name -> (*L, ...).
+        batches: (inputs, targets) each; the paper takes 16 of 128 examples.
+        rho: ρ, size of the box relative to each parameter.
+        steps: of APGD, one gradient each.
+
+    Returns:
+        (*L,), in units of the loss; never negative.
+
+    Raises:
+        InputError: for rho <= 0, no steps, no batches, or no parameters.
+        FactorUndefined: where the loss or its gradient is not finite at a point that was tried.
+    """
+    if not (isinstance(rho, (int, float)) and math.isfinite(rho) and rho > 0):
+        raise InputError(f"rho {quoted(rho)} must be a finite number above 0, such as 1e-3")
+    if steps < 1:
+        raise InputError(f"steps {quoted(steps)} must be at least 1; the paper's are 20")
+    if not batches:
+        raise InputError("no batches to measure sharpness on; give at least one")
+    point = Point(loss, params, batches[0])
+    radius = rho * point.vector.abs()
+    rises = []
+    for group in groups(batches, point.vector):
+
+        def value(moved: Tensor, group: Sequence[tuple[Tensor, ...]] = group) -> Tensor:
+            return point.values(point.vector + moved, group)
+
+        rises.append(_largest_rise(value, radius.expand(len(group), *radius.shape), steps))
+    return finite("sharpness", torch.cat(rises).mean(dim=0))
+
+
+def checkpoints(steps: int) -> list[int]:
+    """After how many of ``steps`` APGD reconsiders its step (Croce & Hein 2020, §3.2).
+
+    20 steps have 5, 9, 12, 15, 16, 18, 19: ⌈p_j · steps⌉ with p_1 = .22 and
+    p_{j+1} = p_j + max(p_j − p_{j−1} − .03, .06), in floating point, as the published code has it.
+    """
+    before, now = 0.0, 0.22
+    found = []
+    while now < 1:
+        found.append(math.ceil(now * steps))
+        before, now = now, now + max(now - before - 0.03, 0.06)
+    return sorted({step for step in found if step < steps})
+
+
+def _largest_rise(value: Callable[[Tensor], Tensor], radius: Tensor, steps: int) -> Tensor:
+    """APGD: max value(ε) − value(0) over |ε| <= radius; (..., P) -> (...)."""
+    here = torch.zeros_like(radius)
+    now, uphill = _with_gradient(value, here, radius)
+    start = best = now
+    best_at, best_uphill, previous = here, uphill, here
+    size = torch.full_like(now, 2.0, dtype=radius.dtype)  # of a step, in radii
+    risen = torch.zeros_like(now)  # steps that rose since the last check
+    halved = torch.zeros_like(now, dtype=torch.bool)
+    best_before, checked, checks = best, 0, set(checkpoints(steps))
+    for step in range(1, steps + 1):
+        inertia = 0.25 if step > 1 else 0.0
+        ahead = _clamped(here + size.unsqueeze(-1) * radius * uphill.sign(), radius)
+        moved = here + (1 - inertia) * (ahead - here) + inertia * (here - previous)
+        previous, here = here, _clamped(moved, radius)
+        before = now
+        if step == steps:
+            with torch.no_grad():
+                return torch.maximum(best, value(here)) - start
+        now, uphill = _with_gradient(value, here, radius)
+        risen = risen + (now > before)
+        better = now > best
+        # A NaN is handed on: what was found beside it is no maximum.
+        best = torch.maximum(best, now)
+        best_at = torch.where(better.unsqueeze(-1), here, best_at)
+        best_uphill = torch.where(better.unsqueeze(-1), uphill, best_uphill)
+        if step in checks:
+            stuck = (risen < 0.75 * (step - checked)) | (~halved & (best == best_before))
+            size = torch.where(stuck, size / 2, size)
+            now = torch.where(stuck, best, now)
+            here = torch.where(stuck.unsqueeze(-1), best_at, here)
+            uphill = torch.where(stuck.unsqueeze(-1), best_uphill, uphill)
+            halved, best_before, checked, risen = stuck, best, step, torch.zeros_like(risen)
+    return best - start
+
+
+def _with_gradient(
+    value: Callable[[Tensor], Tensor], at: Tensor, radius: Tensor
+) -> tuple[Tensor, Tensor]:
+    """(..., P) -> values (...) and their gradients (..., P)."""
+    leaf = at.detach().requires_grad_()
+    values = value(leaf)
+    (gradient,) = torch.autograd.grad(values.sum(), leaf)
+    # The sign of NaN is 0 in PyTorch: without this, an unknown direction would pass for a flat one.
+    unknown = (gradient.isnan() & (radius > 0)).any(dim=-1)
+    return values.detach().masked_fill(unknown, torch.nan), gradient
+
+
+def _clamped(moved: Tensor, radius: Tensor) -> Tensor:
+    return torch.maximum(torch.minimum(moved, radius), -radius)

@@ -1,0 +1,29 @@
+from collections.abc import Callable
+
+import pandas as pd
+
+from mtl_core.analysis.replicas import replicas, shared_epoch
+
+Frame = Callable[..., pd.DataFrame]
+
+
+def test_curves_come_as_they_appear_and_seeds_and_steps_in_order(replica: Frame) -> None:
+    frame = pd.concat(
+        [
+            replica("z", 10, [3.0, 2.0], [0, 0]).iloc[::-1],
+            replica("a", 1, [1.0], [0]),
+            replica("z", 2, [5.0, 4.0], [0, 0]),
+            replica("other task", 0, [9.0], [0], task="aux"),
+        ]
+    )
+    found = replicas(frame, "target")
+    assert list(found) == ["z", "a"]
+    assert [seed["seed"].iloc[0] for seed in found["z"]] == [2, 10]
+    assert [seed["train_loss"].tolist() for seed in found["z"]] == [[5.0, 4.0], [3.0, 2.0]]
+    assert replicas(pd.DataFrame(), "target") == replicas(frame.iloc[:0], "target") == {}
+
+
+def test_the_slowest_replica_sets_the_shared_epoch(replica: Frame) -> None:
+    fast = replica("a", 0, [3, 2, 1], [0, 0, 0])
+    assert shared_epoch([fast, replica("b", 0, [3, 2], [0, 0])]) == 1.0
+    assert shared_epoch([fast]) == 2.0
