@@ -88,7 +88,7 @@ def test_run_writes_the_trajectory_and_its_manifest(
     assert manifest["id"] == config.id
     assert manifest["device"] == "cpu"
     assert set(manifest["factors"]) == set(FACTORS)
-    assert "2 draw" in manifest["factors"]["fisher_trace"]
+    assert "1 draw" in manifest["factors"]["fisher_trace"]
     (note,) = manifest["notes"]
     assert note.startswith("sharpness of digits1: 64 training examples are fewer than the 128")
     assert table["sharpness"].isna().all()

@@ -134,7 +134,7 @@ def test_from_dict_leaves_its_argument_alone() -> None:
 def test_from_preset_takes_the_budget_and_the_changes() -> None:
     config = RunConfig.from_preset("fashion", "quick", lr=0.5, auxiliaries=("fashion2",))
     assert (config.setting, config.target, config.run) == ("fashion", "fashion1", "fashion2")
-    assert (config.epochs, config.batch_size, config.width) == (10, 64, 8)
+    assert (config.epochs, config.batch_size, config.width) == (8, 64, 8)
     assert (config.samples, config.held_out, config.lr) == (2_500, 1_000, 0.5)
 
 
