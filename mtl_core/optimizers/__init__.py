@@ -1,28 +1,51 @@
 """Multi-task optimizers: how task gradients are combined. One file per method, listed here.
 
-Every method is a weighting: the shared parameters move along Σ_k weights[k] · grad_k, while each
-task's own head gets its own unweighted gradient.
+Nearly every method is a weighting: the shared parameters move along Σ_k weights[k] · grad_k, while
+each task's own head gets its own unweighted gradient.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from mtl_core.errors import InputError, unknown
-from mtl_core.optimizers.base import Method
-from mtl_core.optimizers.mean import Mean
-from mtl_core.optimizers.umtg import UMTG
+from mtl_core.errors import unknown
+from mtl_core.optimizers import mean, umtg
+from mtl_core.optimizers.base import SCALE, Draws, Method, Option, OptionValue, Rule, Step
 
-__all__ = ["Method", "create", "names"]
+__all__ = [
+    "SCALE",
+    "Draws",
+    "Method",
+    "Option",
+    "OptionValue",
+    "Rule",
+    "Step",
+    "changed",
+    "create",
+    "names",
+    "rule",
+]
 
-_METHODS: Mapping[str, Callable[..., Method]] = {
-    "umtg": UMTG,
-    "mean": Mean,
+_RULES: Mapping[str, Rule] = {
+    "umtg": umtg.RULE,
+    "mean": mean.RULE,
 }
 
 
 def names() -> list[str]:
     """All methods, the paper's baseline first."""
-    return list(_METHODS)
+    return list(_RULES)
+
+
+def rule(name: str) -> Rule:
+    """What a method is: title, source, options.
+
+    Raises:
+        InputError: for an unknown name.
+    """
+    try:
+        return _RULES[name]
+    except (KeyError, TypeError):
+        raise unknown("optimizer", name, _RULES) from None
 
 
 def create(name: str, /, *, num_tasks: int, **options: Any) -> Method:
@@ -31,14 +54,10 @@ def create(name: str, /, *, num_tasks: int, **options: Any) -> Method:
     Raises:
         InputError: for an unknown name or option, or an option out of its range.
     """
-    try:
-        method = _METHODS[name]
-    except (KeyError, TypeError):
-        raise unknown("optimizer", name, _METHODS) from None
-    try:
-        return method(num_tasks, **options)
-    except TypeError:
-        raise InputError(
-            f"optimizer {name!r} does not take the options {', '.join(sorted(options))}; leave "
-            "them out"
-        ) from None
+    return Method(name, rule(name), num_tasks, options)
+
+
+def changed(method: Method) -> dict[str, OptionValue]:
+    """The options of a method that are not at their defaults."""
+    usual = {option.name: option.default for option in (*method.rule.options, SCALE)}
+    return {name: value for name, value in method.options.items() if value != usual[name]}

@@ -2,25 +2,22 @@
 
 from typing import TYPE_CHECKING
 
+from mtl_core.optimizers.base import Rule, Step
+
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
+    from torch import Tensor
 
-__all__ = ["Mean"]
+__all__ = ["RULE"]
 
 
-class Mean:
-    """The mean of task gradients: w_k = 1, C = K (M24, Eq. 1 and footnote 2)."""
+def weights(step: Step) -> "Tensor":
+    """1/K each."""
+    return step.losses.new_full(step.losses.shape, 1 / step.losses.shape[-1])
 
-    needs_gramian = False
 
-    def __init__(self, num_tasks: int) -> None:
-        self.num_tasks = num_tasks
-
-    def weights(
-        self,
-        gramian: "Tensor | None",
-        losses: "Tensor",
-        generator: "Generator | None" = None,
-    ) -> "Tensor":
-        """(..., K) losses -> (..., K) entries 1/K."""
-        return losses.new_full(losses.shape, 1 / losses.shape[-1])
+RULE = Rule(
+    title="Mean",
+    about="The mean of task gradients: the sum with a learning rate divided by their number.",
+    source="M24, Eq. 1 and footnote 2: w_k = 1, C = K",
+    weights=weights,
+)

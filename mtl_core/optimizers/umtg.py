@@ -2,25 +2,22 @@
 
 from typing import TYPE_CHECKING
 
+from mtl_core.optimizers.base import Rule, Step
+
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
+    from torch import Tensor
 
-__all__ = ["UMTG"]
+__all__ = ["RULE"]
 
 
-class UMTG:
-    """The sum of task gradients: w_k = 1, C = 1 (M24, Eq. 1 and 2)."""
+def weights(step: Step) -> "Tensor":
+    """Ones: the sum of task gradients."""
+    return step.losses.new_ones(step.losses.shape)
 
-    needs_gramian = False
 
-    def __init__(self, num_tasks: int) -> None:
-        self.num_tasks = num_tasks
-
-    def weights(
-        self,
-        gramian: "Tensor | None",
-        losses: "Tensor",
-        generator: "Generator | None" = None,
-    ) -> "Tensor":
-        """(..., K) losses -> (..., K) ones."""
-        return losses.new_ones(losses.shape)
+RULE = Rule(
+    title="UMTG (sum)",
+    about="The sum of task gradients: the paper's baseline.",
+    source="M24, Eq. 1 and 2: w_k = 1, C = 1",
+    weights=weights,
+)
