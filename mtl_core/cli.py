@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from mtl_core import optimizers, settings
 from mtl_core.config import BASE_OPTIMIZERS, RunConfig
 from mtl_core.errors import InputError, TrainingDiverged, quoted, unknown
-from mtl_core.trajectory import FACTORS, Cosine, Row
+from mtl_core.trajectory import FACTORS
 
 __all__ = ["command_line", "main", "parse_config"]
 
@@ -192,22 +192,18 @@ def _run(options: argparse.Namespace) -> int:
     config = _config(options)
 
     from mtl_core.runs import artifacts, devices
-    from mtl_core.runs.frames import cosine_frame, to_frame
+    from mtl_core.runs.collected import Collected
     from mtl_core.training import train
 
     device = devices.choose(options.device)
     info = artifacts.provenance(config, device)
     artifacts.check_writable(options.out)
     started = time.monotonic()
-    rows: list[Row] = []
-    cosines: list[Cosine] = []
-    notes: set[str] = set()
+    found = Collected()
     steps = dict.fromkeys(config.seeds, 0)
     try:
         for checkpoint in train(config, device=device):
-            rows += checkpoint.rows
-            cosines += checkpoint.cosines
-            notes |= set(checkpoint.notes)
+            found.add(checkpoint)
             steps |= dict.fromkeys(checkpoint.seeds, checkpoint.step)
             _progress(sum(steps.values()), config.steps * len(steps), started)
     except BaseException as error:
@@ -215,10 +211,9 @@ def _run(options: argparse.Namespace) -> int:
         raise
     finally:
         _progress_ends()
-        if rows:
-            info["duration_seconds"] = round(time.monotonic() - started, 1)
-            info["notes"] = sorted(notes)
-            artifacts.write(options.out, config, to_frame(rows), info, cosine_frame(cosines))
+        if found.rows:
+            info["duration_seconds"] = round(time.monotonic() - started, 3)
+            found.write(options.out, config, info)
             print(options.out)
     return 0
 

@@ -43,7 +43,8 @@ class RunConfig:
         setting: name of a setting (``settings.names()``).
         target: the task whose transfer is studied.
         auxiliaries: tasks trained along with it; none is single-task learning (STL).
-        optimizer: multi-task optimizer (``optimizers.names()``), with its ``options``.
+        optimizer: multi-task optimizer (``optimizers.names()``), with those of its ``options``
+            that are not at their defaults.
         base_optimizer: what turns the combined gradient into a step: ``adam`` (Adam,
             betas .9/.999), ``sgd`` (no momentum) or ``momentum`` (SGD, momentum .9).
         lr: constant learning rate, > 0.
@@ -102,8 +103,8 @@ class RunConfig:
         self._set("auxiliaries", canonical)
 
         options = _options(self.options)
-        optimizers.create(self.optimizer, num_tasks=1 + len(canonical), **options)
-        self._set("options", tuple(sorted(options.items())))
+        method = optimizers.create(self.optimizer, num_tasks=1 + len(canonical), **options)
+        self._set("options", tuple(sorted(optimizers.changed(method).items())))
         if not canonical:
             self._set("optimizer", "umtg")
             self._set("options", ())

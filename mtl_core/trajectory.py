@@ -4,9 +4,20 @@ Every producer (training, the store, artifacts) writes these columns and every c
 (analysis, charts, pages) reads nothing else.
 """
 
+from collections.abc import Mapping
 from typing import TypedDict
 
-__all__ = ["COLUMNS", "COSINES", "FACTORS", "METRICS", "Cosine", "Row"]
+__all__ = [
+    "COLUMNS",
+    "COSINES",
+    "FACTORS",
+    "METRICS",
+    "SIDE_TABLES",
+    "UPDATES",
+    "Cosine",
+    "Row",
+    "Update",
+]
 
 
 class Row(TypedDict):
@@ -41,8 +52,25 @@ class Cosine(TypedDict):
     cosine: float  # mean over random batches, of the shared parameters' gradients
 
 
+class Update(TypedDict):
+    """What a multi-task optimizer did in one replica between a checkpoint and the one before."""
+
+    seed: int
+    step: int
+    epoch: float
+    task: str
+    weight: float  # of the task's gradient in the shared update, mean over the steps
+    cosine_to_sum: float | None  # of the shared update and the sum of task gradients
+    norm_ratio: float | None  # of the same two
+    # Both are the same for all tasks: means over the steps whose task gradients were known, which
+    # are all of them for a method that reads gradients and the last one for others.
+
+
 COLUMNS: tuple[str, ...] = tuple(Row.__annotations__)
 COSINES: tuple[str, ...] = tuple(Cosine.__annotations__)
+UPDATES: tuple[str, ...] = tuple(Update.__annotations__)
+SIDE_TABLES: Mapping[str, tuple[str, ...]] = {"cosines": COSINES, "updates": UPDATES}
+"""What a run may have beside its trajectory, by the name of the table, and its columns."""
 FACTORS = ("sharpness", "fisher_trace", "gradient_covariance", "gradient_similarity")
 METRICS = ("train_loss", "val_metric", "test_metric", *FACTORS)
 """The columns that a config decides: equal for equal configs on one device."""

@@ -177,7 +177,7 @@ def _differences(panel: Panel) -> None:
 
 
 def _pairs(one: Shown, answers: Answers) -> None:
-    cosines = answers.cosines(one.answer)
+    cosines = answers.side("cosines", one.answer)
     tasks = one.config.tasks
     if len(tasks) == 1:
         st.caption("Toggle an auxiliary task to see how its gradients lie to the target's.")

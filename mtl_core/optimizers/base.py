@@ -54,7 +54,7 @@ class Option:
             math.isfinite(value) and self.least <= value <= self.most and value < self.below
         ):
             raise InputError(f"{name} is {quoted(value)}, but must be {self._range()}")
-        return value  # type: ignore[return-value]
+        return value
 
     def _range(self) -> str:
         words = []
@@ -152,6 +152,7 @@ class Rule:
         needs_gramian: whether ``weights`` reads the Gramian.
         last_layer: whether that Gramian is the last shared layer's alone.
         random: whether it draws.
+        constant: whether its weights are the same in every step of every run.
         observe: for a rule that learns from a step's outcome: called with the losses of the same
             batches after the step.
         end_epoch: for a rule that works by epochs: called with the state at the end of each.
@@ -166,6 +167,7 @@ class Rule:
     needs_gramian: bool = False
     last_layer: bool = False
     random: bool = False
+    constant: bool = False
     observe: Callable[[Step], None] | None = None
     end_epoch: "Callable[[State], None] | None" = None
 
@@ -228,6 +230,11 @@ class Method:
     def needs_losses_after(self) -> bool:
         """Whether ``observe`` is to be called after each step."""
         return self.rule.observe is not None
+
+    @property
+    def constant(self) -> bool:
+        """Whether its weights never change."""
+        return self.rule.constant
 
     @property
     def random(self) -> bool:

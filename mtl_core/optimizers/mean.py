@@ -20,4 +20,5 @@ RULE = Rule(
     about="The mean of task gradients: the sum with a learning rate divided by their number.",
     source="M24, Eq. 1 and footnote 2: w_k = 1, C = K",
     weights=weights,
+    constant=True,
 )

@@ -20,4 +20,5 @@ RULE = Rule(
     about="The sum of task gradients: the paper's baseline.",
     source="M24, Eq. 1 and 2: w_k = 1, C = 1",
     weights=weights,
+    constant=True,
 )

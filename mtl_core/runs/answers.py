@@ -90,15 +90,15 @@ class Answers:
 
         return to_frame([])
 
-    def cosines(self, answer: Answer) -> "pd.DataFrame":
-        """Cosines of its task gradients so far, with the columns of ``trajectory.COSINES``."""
-        from mtl_core.runs.frames import cosine_frame
+    def side(self, name: str, answer: Answer) -> "pd.DataFrame":
+        """Its rows so far in a table of ``trajectory.SIDE_TABLES``."""
+        from mtl_core.runs.frames import side_frame
 
         if answer.artifact is not None:
-            return answer.artifact.cosines()
+            return answer.artifact.side(name)
         if answer.record is not None and self.store is not None:
-            return cosine_frame(self.store.cosines(answer.config.id))
-        return cosine_frame([])
+            return side_frame(name, self.store.side(name, answer.config.id))
+        return side_frame(name, [])
 
     def notes(self, answer: Answer) -> list[str]:
         """Why some of its factors are missing, or measured another way."""

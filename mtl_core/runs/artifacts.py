@@ -1,8 +1,8 @@
 """Artifacts: finished runs as files, a Parquet table beside a JSON manifest.
 
-An artifact is a folder with ``trajectory.parquet`` and ``manifest.json``, and ``cosines.parquet``
-where task gradients were compared. Nothing in it is ever
-unpickled, and everything is checked before it is shown.
+An artifact is a folder with ``trajectory.parquet`` and ``manifest.json``, and a file for each of
+``trajectory.SIDE_TABLES`` that has rows. Nothing in it is ever unpickled, and everything is checked
+before it is shown.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from mtl_core import settings
 from mtl_core.config import RunConfig
 from mtl_core.errors import DataMissing, InputError, quoted
 from mtl_core.runs import devices
-from mtl_core.trajectory import COLUMNS, COSINES, FACTORS
+from mtl_core.trajectory import COLUMNS, FACTORS, SIDE_TABLES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,6 @@ __all__ = [
 
 ARTIFACT_VERSION = 2
 _TABLE, _MANIFEST = "trajectory.parquet", "manifest.json"
-_COSINES = "cosines.parquet"
 _SCRATCH = ".part-"
 _KINDS = ("measured", "published")
 _WORDS = ("setting", "run", "optimizer", "task", "role")
@@ -65,12 +64,12 @@ class Artifact:
         """The table, with the columns of ``trajectory.COLUMNS``."""
         return _table(self.folder / _TABLE, self.manifest["table_blake2b"]).copy()
 
-    def cosines(self) -> "pd.DataFrame":
-        """Cosines of task gradients, with the columns of ``trajectory.COSINES``; maybe none."""
-        from mtl_core.runs.frames import cosine_frame
+    def side(self, name: str) -> "pd.DataFrame":
+        """A table of ``trajectory.SIDE_TABLES``; maybe without rows."""
+        from mtl_core.runs.frames import side_frame
 
-        digest = self.manifest.get("cosines_blake2b")
-        return _cosines(self.folder / _COSINES, digest).copy() if digest else cosine_frame([])
+        digest = self.manifest.get(_side_digest(name))
+        return _side(self.folder, name, digest).copy() if digest else side_frame(name, [])
 
 
 def cache_dir() -> Path:
@@ -83,13 +82,13 @@ def write(
     config: RunConfig,
     trajectory: "pd.DataFrame",
     info: Mapping[str, Any],
-    cosines: "pd.DataFrame | None" = None,
+    side: "Mapping[str, pd.DataFrame] | None" = None,
 ) -> Path:
     """Write a run into ``folder``: afterwards it holds all of it, or is no artifact of it.
 
     Args:
-        cosines: of task gradients, if any were compared.
         info: ``provenance``, the run's ``duration_seconds``, and ``error`` if it is unfinished.
+        side: tables of ``trajectory.SIDE_TABLES`` by name.
 
     Raises:
         InputError: when the folder cannot be written.
@@ -109,19 +108,20 @@ def write(
                 "columns": list(trajectory.columns),
                 "table_blake2b": _digest(table),
             }
-            if cosines is not None and len(cosines):
-                pairs = Path(scratch) / _COSINES
-                cosines.to_parquet(pairs, index=False, compression="zstd")
-                manifest["cosines_blake2b"] = _digest(pairs)
+            filled = {name: rows for name, rows in (side or {}).items() if len(rows)}
+            for name, rows in filled.items():
+                rows.to_parquet(_file(scratch, name), index=False, compression="zstd")
+                manifest[_side_digest(name)] = _digest(_file(scratch, name))
             text = Path(scratch) / _MANIFEST
             content = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
             text.write_text(content, encoding="utf-8")
             # The manifest goes first and comes last: it is what makes the folder an artifact.
             (folder / _MANIFEST).unlink(missing_ok=True)
-            (folder / _COSINES).unlink(missing_ok=True)
             os.replace(table, folder / _TABLE)
-            if "cosines_blake2b" in manifest:
-                os.replace(pairs, folder / _COSINES)
+            for name in SIDE_TABLES:
+                _file(folder, name).unlink(missing_ok=True)
+                if name in filled:
+                    os.replace(_file(scratch, name), _file(folder, name))
             os.replace(text, folder / _MANIFEST)
     except OSError as error:
         raise InputError(f"cannot write {folder} ({error}); choose another folder") from error
@@ -153,7 +153,8 @@ def read(folder: Path) -> Artifact:
             raise InputError(f"{_TABLE} is not the file that the manifest describes")
         artifact = Artifact(folder, config, manifest)
         _check_table(artifact)
-        _check_cosines(artifact)
+        for name in SIDE_TABLES:
+            _check_side(artifact, name)
     except KeyError as error:
         raise InputError(f"artifact {folder.name}: {_MANIFEST} lacks {error}") from error
     except InputError as error:
@@ -229,10 +230,18 @@ def _table(path: Path, _digest: str) -> "pd.DataFrame":
 
 
 @lru_cache(maxsize=64)
-def _cosines(path: Path, _digest: str) -> "pd.DataFrame":
-    from mtl_core.runs.frames import as_cosines
+def _side(folder: Path, name: str, _digest: str) -> "pd.DataFrame":
+    from mtl_core.runs.frames import as_side
 
-    return _parquet(path, COSINES, as_cosines)
+    return _parquet(_file(folder, name), SIDE_TABLES[name], partial(as_side, name))
+
+
+def _file(folder: Path | str, name: str) -> Path:
+    return Path(folder) / f"{name}.parquet"
+
+
+def _side_digest(name: str) -> str:
+    return f"{name}_blake2b"
 
 
 def _parquet(
@@ -253,17 +262,22 @@ def _parquet(
         raise InputError(f"{path.name} cannot be read ({_first_line(error)})") from error
 
 
-def _check_cosines(artifact: Artifact) -> None:
-    digest = artifact.manifest.get("cosines_blake2b")
+def _check_side(artifact: Artifact, name: str) -> None:
+    digest, file = artifact.manifest.get(_side_digest(name)), _file(artifact.folder, name)
     if digest is None:
         return
-    if digest != _digest(artifact.folder / _COSINES):
-        raise InputError(f"{_COSINES} is not the file that the manifest describes")
-    config, pairs = artifact.config, artifact.cosines()
-    if not set(pairs["task"]) | set(pairs["other"]) <= set(config.tasks):
-        raise InputError(f"the tasks of {_COSINES} are not those of its config")
-    if not set(pairs["seed"]) <= set(config.seeds) or not pairs["cosine"].between(-1, 1).all():
-        raise InputError(f"{_COSINES} has impossible values")
+    if digest != _digest(file):
+        raise InputError(f"{file.name} is not the file that the manifest describes")
+    config, rows = artifact.config, artifact.side(name)
+    tasks = set(rows["task"]) | set(rows.get("other", ()))
+    if not tasks <= set(config.tasks):
+        raise InputError(f"the tasks of {file.name} are not those of its config")
+    cosines = rows["cosine" if name == "cosines" else "cosine_to_sum"].dropna()
+    sound = [set(rows["seed"]) <= set(config.seeds), cosines.between(-1, 1).all()]
+    if name == "updates":
+        sound += [rows["weight"].notna().all(), not (rows["norm_ratio"] < 0).any()]
+    if not all(sound):
+        raise InputError(f"{file.name} has impossible values")
 
 
 def _manifest(path: Path) -> dict[str, Any]:

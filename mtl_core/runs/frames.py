@@ -1,17 +1,16 @@
 """Rows as a DataFrame."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
-from mtl_core.trajectory import COLUMNS, COSINES, Cosine, Row
+from mtl_core.trajectory import COLUMNS, SIDE_TABLES, Row
 
-__all__ = ["as_cosines", "as_tidy", "cosine_frame", "to_frame"]
+__all__ = ["as_side", "as_tidy", "side_frame", "to_frame"]
 
-_TYPES = {"setting": "str", "run": "str", "optimizer": "str", "task": "str", "role": "str"} | {
-    "seed": "int64",
-    "step": "int64",
-}
+_WORDS = ("setting", "run", "optimizer", "task", "role", "other")
+_TYPES = dict.fromkeys(_WORDS, "str") | {"seed": "int64", "step": "int64"}
 
 
 def to_frame(rows: Iterable[Row]) -> pd.DataFrame:
@@ -22,16 +21,21 @@ def to_frame(rows: Iterable[Row]) -> pd.DataFrame:
     return as_tidy(pd.DataFrame(list(rows), columns=list(COLUMNS)))
 
 
-def cosine_frame(cosines: Iterable[Cosine]) -> pd.DataFrame:
-    """A table with the columns of ``trajectory.COSINES``, also for none at all."""
-    return as_cosines(pd.DataFrame(list(cosines), columns=list(COSINES)))
+def side_frame(name: str, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """A table of ``trajectory.SIDE_TABLES`` with its columns, also for no rows at all."""
+    return as_side(name, pd.DataFrame(list(rows), columns=list(SIDE_TABLES[name])))
 
 
-def as_cosines(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same rows with the types and in the order of ``cosine_frame``."""
-    types = {"seed": "int64", "step": "int64", "task": "str", "other": "str"}
-    typed = frame.astype({name: types.get(name, "float64") for name in COSINES})
-    return typed.sort_values(["seed", "step", "task", "other"]).reset_index(drop=True)
+def as_side(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """The same rows with the types and in the order of ``side_frame``.
+
+    Raises:
+        ValueError, TypeError: when a column is of another kind.
+    """
+    columns = SIDE_TABLES[name]
+    typed = frame.astype({column: _TYPES.get(column, "float64") for column in columns})
+    order = [column for column in ("seed", "step", "task", "other") if column in columns]
+    return typed.sort_values(order).reset_index(drop=True)
 
 
 def as_tidy(frame: pd.DataFrame) -> pd.DataFrame:

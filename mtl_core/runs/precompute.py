@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mtl_core.config import RunConfig
 from mtl_core.errors import InputError, TrainingDiverged, quoted, unknown
 from mtl_core.runs import artifacts
-from mtl_core.runs.frames import cosine_frame, to_frame
-from mtl_core.trajectory import Cosine, Row
+from mtl_core.runs.collected import Collected
 
 if TYPE_CHECKING:
     from mtl_core.training.checkpoint import Checkpoint
@@ -84,9 +83,7 @@ class _Job:
     """A config on its way to an artifact."""
 
     config: RunConfig
-    rows: list[Row] = field(default_factory=list)
-    cosines: list[Cosine] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    found: Collected = field(default_factory=Collected)
     replicas: int = 0
     seconds: float = 0.0
     error: str | None = None
@@ -105,9 +102,7 @@ def _train_all(jobs: Mapping[str, _Job], out: Path, processes: int | None) -> No
     for count, replica in enumerate(results, start=1):
         job = jobs[replica.run]
         for checkpoint in replica.checkpoints:
-            job.rows += checkpoint.rows
-            job.cosines += checkpoint.cosines
-            job.notes += checkpoint.notes
+            job.found.add(checkpoint)
         job.replicas += 1
         job.seconds += replica.seconds
         job.error = job.error or replica.error
@@ -119,17 +114,9 @@ def _train_all(jobs: Mapping[str, _Job], out: Path, processes: int | None) -> No
 
 def _write(job: _Job, out: Path) -> None:
     info = artifacts.provenance(job.config, "cpu")
-    info["duration_seconds"] = round(job.seconds, 1)
-    info["notes"] = sorted(set(job.notes))
-    artifacts.write(
-        out / artifact_name(job.config),
-        job.config,
-        to_frame(job.rows),
-        info,
-        cosine_frame(job.cosines),
-    )
-    job.rows.clear()
-    job.cosines.clear()
+    info["duration_seconds"] = round(job.seconds, 3)
+    job.found.write(out / artifact_name(job.config), job.config, info)
+    job.found = Collected()
 
 
 @dataclass

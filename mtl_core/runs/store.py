@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from mtl_core.config import RunConfig
 from mtl_core.errors import InputError, StoreError
-from mtl_core.trajectory import COLUMNS, COSINES, FACTORS, Cosine, Row
+from mtl_core.trajectory import COLUMNS, FACTORS, SIDE_TABLES, Row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA_VERSION", "RunRecord", "Store", "default_path"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 RunState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 _SCHEMA = """
@@ -82,7 +82,9 @@ CREATE TABLE checkpoints (
     PRIMARY KEY (run, seed, step, task)
 ) WITHOUT ROWID;
 """
-_SINCE_2 = """
+_SINCE = {}
+"""What each later schema added to the one before."""
+_SINCE[2] = """
 CREATE TABLE cosines (
     run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     seed INTEGER NOT NULL,
@@ -99,8 +101,22 @@ CREATE TABLE notes (
     PRIMARY KEY (run, note)
 ) WITHOUT ROWID;
 """
+_SINCE[3] = """
+CREATE TABLE updates (
+    run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    seed INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    epoch REAL NOT NULL,
+    task TEXT NOT NULL,
+    weight REAL NOT NULL,
+    cosine_to_sum REAL,
+    norm_ratio REAL,
+    PRIMARY KEY (run, seed, step, task)
+) WITHOUT ROWID;
+"""
 _TABLES = {1: {"runs", "workers", "replicas", "checkpoints"}}
 _TABLES[2] = _TABLES[1] | {"cosines", "notes"}
+_TABLES[3] = _TABLES[2] | {"updates"}
 _OLDER = "an older schema"
 _MEASURED = ("epoch", "train_loss", "val_metric", "test_metric", *FACTORS, "seconds")
 
@@ -288,25 +304,15 @@ class Store:
 
         return to_frame(self.rows(run))
 
-    def cosines(self, run: str) -> list[Cosine]:
-        """Cosines of the pairs of task gradients so far, by seed and step."""
+    def side(self, name: str, run: str) -> list[dict[str, Any]]:
+        """Rows of a run so far in a table of ``trajectory.SIDE_TABLES``, by seed and step."""
         with self._read() as db:
             found = db.execute(
-                "SELECT seed, step, epoch, task, other, cosine FROM cosines WHERE run = ? "
-                "ORDER BY seed, step, task, other",
+                f"SELECT {', '.join(SIDE_TABLES[name])} FROM {name} WHERE run = ? "
+                "ORDER BY seed, step, task",
                 (run,),
             ).fetchall()
-        return [
-            Cosine(
-                seed=row["seed"],
-                step=row["step"],
-                epoch=row["epoch"],
-                task=row["task"],
-                other=row["other"],
-                cosine=row["cosine"],
-            )
-            for row in found
-        ]
+        return [dict(row) for row in found]
 
     def notes(self, run: str) -> list[str]:
         """Why factors of a run are missing, or measured another way."""
@@ -393,11 +399,13 @@ class Store:
                         for row in checkpoint.rows
                     ],
                 )
-                db.executemany(
-                    "INSERT OR REPLACE INTO cosines (run, seed, step, epoch, task, other, cosine) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    [(run, *(c[name] for name in COSINES)) for c in checkpoint.cosines],  # type: ignore[literal-required]
-                )
+                for name, columns in SIDE_TABLES.items():
+                    rows: Sequence[Mapping[str, Any]] = getattr(checkpoint, name)
+                    db.executemany(
+                        f"INSERT OR REPLACE INTO {name} (run, {', '.join(columns)}) "
+                        f"VALUES (?{', ?' * len(columns)})",
+                        [(run, *(row[column] for column in columns)) for row in rows],
+                    )
                 db.executemany(
                     "INSERT OR IGNORE INTO notes (run, note) VALUES (?, ?)",
                     [(run, note) for note in checkpoint.notes],
@@ -586,16 +594,18 @@ class Store:
             with suppress(sqlite3.OperationalError):
                 db.execute("PRAGMA journal_mode = WAL")
             db.execute("BEGIN IMMEDIATE")
-            for statement in (_SCHEMA + _SINCE_2).split(";"):
+            for statement in "".join([_SCHEMA, *_SINCE.values()]).split(";"):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             db.execute("COMMIT")
 
     def _bring_up_to_date(self) -> None:
-        """Add what a file of schema 1 lacks; nothing in it is touched."""
+        """Add what a file of an older schema lacks; nothing in it is touched."""
         with self._connection() as db:
             db.execute("BEGIN IMMEDIATE")
-            for statement in _SINCE_2.split(";"):
+            older = db.execute("PRAGMA user_version").fetchone()[0]
+            missing = [text for version, text in _SINCE.items() if version > older]
+            for statement in "".join(missing).split(";"):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             db.execute("COMMIT")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl_core.trajectory import Cosine, Row
+from mtl_core.trajectory import Cosine, Row, Update
 
 __all__ = ["Checkpoint", "State", "split", "stack"]
 
@@ -26,6 +26,8 @@ class Checkpoint:
         rows: one per seed and task, if this step is measured; empty for a mere sign of progress.
         state: what ``train`` can be resumed from; None when a later checkpoint has it.
         cosines: of the pairs of task gradients, where gradient similarity was due.
+        updates: what the multi-task optimizer did since the checkpoint before; none for a single
+            task and for a method whose weights never change.
         notes: why a factor that was due could not be measured, or was measured another way.
     """
 
@@ -34,6 +36,7 @@ class Checkpoint:
     rows: tuple[Row, ...]
     state: State | None = None
     cosines: tuple[Cosine, ...] = ()
+    updates: tuple[Update, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -9,18 +9,19 @@ from functools import lru_cache
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from mtl_core import optimizers, settings
 from mtl_core.config import RunConfig
 from mtl_core.errors import TrainingDiverged
 from mtl_core.settings.base import Split
-from mtl_core.training.batches import BatchStream
+from mtl_core.training.batches import BatchStream, derived_seed
 from mtl_core.training.checkpoint import Checkpoint, State
+from mtl_core.training.gradients import batch_losses, combine, per_example
 from mtl_core.training.meter import Measurement, Meter
 from mtl_core.training.network import Network
 from mtl_core.training.schedule import checkpoint_steps, factor_steps
-from mtl_core.trajectory import Row
+from mtl_core.training.tally import Tally
+from mtl_core.trajectory import Row, Update
 
 __all__ = ["Replicas", "advance"]
 
@@ -94,6 +95,10 @@ class Replicas:
         )
         training = {task: data.train for task, data in self._data.items()}
         self._meter = Meter(config, seeds, self._network, training)
+        # Nothing to tell of a single task, nor of weights that never change.
+        plain = len(config.tasks) == 1 or self._method.constant
+        self._tally = None if plain else Tally()
+        self._due = frozenset(checkpoint_steps(config))
         self._factor_steps = frozenset(factor_steps(config))
         self._streams = [
             [
@@ -107,35 +112,30 @@ class Replicas:
         """One step of every replica along the method's combination of its task gradients."""
         started = time.perf_counter()
         inputs, targets = self._batches()
-        features = self._network.features(inputs, per_replica=True)
-
-        # The heads first: they take their own gradients as they are. What they pass down is
-        # weighted per task before it goes through the encoder, so K tasks cost one backward pass.
-        cut = features.detach().requires_grad_()
-        losses = torch.stack(
-            [
-                _per_example(self._network.logits(task, part), target).mean(dim=1)
-                for task, part, target in zip(
-                    self.config.tasks, cut.chunk(len(targets), dim=1), targets, strict=True
-                )
-            ],
-            dim=1,
+        combined = combine(
+            self._network,
+            self._method,
+            self.config.tasks,
+            inputs,
+            targets,
+            self._generators(),
+            compare=self._tally is not None and self.step + 1 in self._due,
         )
-        heads = list(self._network.heads.values())
-        passed_down, *head_gradients = torch.autograd.grad(losses.sum(), [cut, *heads])
-        weights = self._method.weights(None, losses.detach())
-        passed_down *= weights.repeat_interleave(self.config.batch_size, dim=1).unsqueeze(2)
-        shared = list(self._network.shared.values())
-        gradients = torch.autograd.grad(features, shared, passed_down)
-
+        parameters = [*self._network.shared.values(), *self._network.heads.values()]
         for parameter, gradient in zip(
-            [*shared, *heads], [*gradients, *head_gradients], strict=True
+            parameters, [*combined.shared, *combined.heads], strict=True
         ):
             # The fused optimizer walks both in storage order: a channels-last gradient of a
             # contiguous parameter would be applied to the wrong weights.
             parameter.grad = gradient.contiguous()
         self._optimizer.step()
+        if self._method.needs_losses_after:
+            self._method.observe(batch_losses(self._network, self.config.tasks, inputs, targets))
+        if self._tally is not None:
+            self._tally.add(combined)
         self.step += 1
+        if self.step % self.config.steps_per_epoch == 0:
+            self._method.end_epoch()
         self.seconds += time.perf_counter() - started
 
     def checkpoint(self) -> Checkpoint:
@@ -178,11 +178,17 @@ class Replicas:
                         seconds=self.seconds,
                     )
                 )
+        updates = self._tally.take() if self._tally is not None else []
         return Checkpoint(
             self.seeds,
             self.step,
             tuple(rows),
             cosines=tuple(found.cosines),
+            updates=tuple(
+                Update(seed=seed, step=self.step, epoch=epoch, task=task, **values)
+                for seed, of_tasks in zip(self.seeds, updates, strict=False)
+                for task, values in zip(config.tasks, of_tasks, strict=True)
+            ),
             notes=tuple(dict.fromkeys(found.notes)),
         )
 
@@ -198,6 +204,11 @@ class Replicas:
             for key, value in self._optimizer.state[parameter].items():
                 if isinstance(value, Tensor):
                     state[f"{key}/{name}"] = value.detach().cpu().numpy().copy()
+        for name, value in self._method.state.items():
+            state[f"method/{name}"] = value.detach().cpu().numpy().copy()
+        if self._tally is not None:
+            for name, value in self._tally.state.items():
+                state[f"tally/{name}"] = value.detach().cpu().numpy().copy()
         return state
 
     def restore(self, state: State) -> None:
@@ -211,6 +222,23 @@ class Replicas:
                 if f"{key}/{name}" in state:
                     saved = torch.from_numpy(np.array(state[f"{key}/{name}"]))
                     self._optimizer.state[parameter][key] = saved.to(self._device)
+        self._method.state = self._saved(state, "method/")
+        if self._tally is not None:
+            self._tally.state = self._saved(state, "tally/")
+
+    def _saved(self, state: State, prefix: str) -> dict[str, Tensor]:
+        return {
+            name.removeprefix(prefix): torch.from_numpy(np.array(value)).to(self._device)
+            for name, value in state.items()
+            if name.startswith(prefix)
+        }
+
+    def _generators(self) -> list[torch.Generator] | None:
+        """One for each replica and step, so that a run does not depend on where it was resumed."""
+        if not self._method.random:
+            return None
+        keys = [derived_seed(f"{seed}/method/{self.step}") for seed in self.seeds]
+        return [torch.Generator().manual_seed(key) for key in keys]
 
     def _check_finite(self, measures: dict[str, list[tuple[float, float, float]]]) -> None:
         config = self.config
@@ -231,8 +259,8 @@ class Replicas:
             torch.cuda.synchronize(self._device)
             self.seconds += time.perf_counter() - started
 
-    def _batches(self) -> tuple[Tensor, list[Tensor]]:
-        """(R, K·B, ...) inputs, tasks side by side, and (R, B) targets per task."""
+    def _batches(self) -> tuple[list[Tensor], list[Tensor]]:
+        """(R, B, ...) inputs and (R, B) targets of each task."""
         inputs, targets = [], []
         for k, task in enumerate(self.config.tasks):
             order = np.stack([streams[k].batch(self.step) for streams in self._streams])
@@ -240,7 +268,7 @@ class Replicas:
             images, labels = self._data[task].train
             inputs.append(images[index])
             targets.append(labels[index])
-        return (inputs[0] if len(inputs) == 1 else torch.cat(inputs, dim=1)), targets
+        return inputs, targets
 
     @torch.inference_mode()
     def _evaluate(self) -> dict[str, list[tuple[float, float, float]]]:
@@ -281,7 +309,7 @@ class Replicas:
                 _, labels = getattr(self._data[task], split)
                 target = labels[part].expand(len(self.seeds), -1)
                 logits = self._network.logits(task, features)
-                loss[task] += _per_example(logits, target).sum(dim=1)
+                loss[task] += per_example(logits, target).sum(dim=1)
                 correct[task] += (logits.argmax(dim=2) == target).sum(dim=1)
         return {task: (loss[task] / len(images), correct[task] / len(images)) for task in tasks}
 
@@ -321,13 +349,6 @@ def _resident(
             place(data.test.first(held_out)),
         )
     return resident
-
-
-def _per_example(logits: Tensor, targets: Tensor) -> Tensor:
-    """(R, N, C), (R, N) -> (R, N) cross-entropy in nats."""
-    return cross_entropy(logits.flatten(0, 1), targets.reshape(-1), reduction="none").view(
-        targets.shape
-    )
 
 
 def _base_optimizer(config: RunConfig, parameters: list[Tensor]) -> torch.optim.Optimizer:

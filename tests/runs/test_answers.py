@@ -111,12 +111,12 @@ def test_cosines_and_notes_come_from_where_the_run_is(
     store.save(other.id, ALICE, [measured])
     answers = Answers(store, {config.id: ship(config, notes=["shipped so"])})
     live, done = answers.find(other), answers.find(config)
-    assert answers.cosines(live).to_dict("records") == [dict(pair)]
+    assert answers.side("cosines", live).to_dict("records") == [dict(pair)]
     assert (answers.notes(live), answers.notes(done)) == (["why"], ["shipped so"])
     nobody = answers.find(make_config(epochs=9))
     for answer in (done, nobody):
-        assert list(answers.cosines(answer).columns) == list(COSINES)
-        assert len(answers.cosines(answer)) == 0
+        assert list(answers.side("cosines", answer).columns) == list(COSINES)
+        assert len(answers.side("cosines", answer)) == 0
     assert answers.notes(nobody) == []
 
 

@@ -13,7 +13,7 @@ import pytest
 from mtl_core.config import RunConfig
 from mtl_core.errors import DataMissing, InputError
 from mtl_core.runs import artifacts
-from mtl_core.runs.frames import cosine_frame, to_frame
+from mtl_core.runs.frames import side_frame, to_frame
 from mtl_core.trajectory import COLUMNS, Cosine
 
 Make = Callable[..., Any]
@@ -60,17 +60,17 @@ def pairs(config: RunConfig) -> pd.DataFrame:
         for s in config.seeds
         for t in (1, 4)
     ]
-    return cosine_frame(found)
+    return side_frame("cosines", found)
 
 
 def test_cosines_are_read_as_they_were_written(
     tmp_path: Path, config: RunConfig, table: pd.DataFrame, pairs: pd.DataFrame
 ) -> None:
-    folder = artifacts.write(tmp_path / "a", config, table, {}, pairs)
-    pd.testing.assert_frame_equal(artifacts.read(folder).cosines(), pairs)
+    folder = artifacts.write(tmp_path / "a", config, table, {}, {"cosines": pairs})
+    pd.testing.assert_frame_equal(artifacts.read(folder).side("cosines"), pairs)
     # Written anew without, the file that is left is not taken for this run's.
     artifacts.write(folder, config, table, {})
-    assert len(artifacts.read(folder).cosines()) == 0
+    assert len(artifacts.read(folder).side("cosines")) == 0
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_wrong_cosines_are_named(
     change: dict[str, Any],
     reason: str,
 ) -> None:
-    folder = artifacts.write(tmp_path / "a", config, table, {}, pairs.assign(**change))
+    folder = artifacts.write(tmp_path / "a", config, table, {}, {"cosines": pairs.assign(**change)})
     with pytest.raises(InputError, match=reason):
         artifacts.read(folder)
 
@@ -97,7 +97,7 @@ def test_wrong_cosines_are_named(
 def test_damaged_cosines_are_named(
     tmp_path: Path, config: RunConfig, table: pd.DataFrame, pairs: pd.DataFrame
 ) -> None:
-    folder = artifacts.write(tmp_path / "a", config, table, {}, pairs)
+    folder = artifacts.write(tmp_path / "a", config, table, {}, {"cosines": pairs})
     (folder / "cosines.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(InputError, match=r"cosines.parquet is not the file that the manifest"):
         artifacts.read(folder)

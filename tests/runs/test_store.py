@@ -383,23 +383,25 @@ def test_a_newer_schema_is_left_alone(store: Store) -> None:
     assert store.path.read_bytes() == before
 
 
-def test_a_file_of_the_first_schema_is_brought_up_to_date_with_all_that_it_has(
-    store: Store, make_config: Make, make_checkpoint: Make
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_file_of_an_older_schema_is_brought_up_to_date_with_all_that_it_has(
+    store: Store, make_config: Make, make_checkpoint: Make, version: int
 ) -> None:
     config = make_config()
     store.submit(config)
     store.claim("1-a")
     store.save(config.id, "1-a", [make_checkpoint(config, config.seeds, 1)])
     before = store.rows(config.id)
-    sql(store, "DROP TABLE cosines")
-    sql(store, "DROP TABLE notes")
-    sql(store, "PRAGMA user_version = 1")
+    for table in {1: ("updates", "cosines", "notes"), 2: ("updates",)}[version]:
+        sql(store, f"DROP TABLE {table}")
+    sql(store, f"PRAGMA user_version = {version}")
     again = Store(store.path)
     assert again.notice is None
     assert again.rows(config.id) == before
-    assert (again.cosines(config.id), again.notes(config.id)) == ([], [])
+    assert (again.side("cosines", config.id), again.notes(config.id)) == ([], [])
+    assert again.side("updates", config.id) == []
     assert sql(again, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
-    assert Store(store.path).health().startswith("ok, schema 2, 1 runs")
+    assert Store(store.path).health().startswith("ok, schema 3, 1 runs")
 
 
 def test_cosines_and_notes_come_back_and_go_with_their_run(
@@ -414,11 +416,11 @@ def test_cosines_and_notes_come_back_and_go_with_their_run(
     )
     for _ in range(2):  # a resumed run measures some steps again
         assert store.save(config.id, "1-a", [checkpoint])
-    assert store.cosines(config.id) == [pair]
+    assert store.side("cosines", config.id) == [pair]
     assert store.notes(config.id) == ["b", "sharpness: none"]
     store.finish(config.id, "1-a", "done")
     store.remove(config.id)
-    assert (store.cosines(config.id), store.notes(config.id)) == ([], [])
+    assert (store.side("cosines", config.id), store.notes(config.id)) == ([], [])
     assert sql(store, "SELECT count(*) FROM cosines") == [(0,)]
 
 

@@ -1,0 +1,281 @@
+"""Task gradients of one step, for all replicas at once, and what a method makes of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import cross_entropy
+
+from mtl_core.optimizers import Method
+from mtl_core.training.network import Network
+
+__all__ = ["Combined", "batch_losses", "combine", "per_example"]
+
+
+@dataclass(frozen=True)
+class Combined:
+    """The gradients that a step moves along.
+
+    Attributes:
+        shared: the combined gradient of each shared parameter, (R, ...).
+        heads: the unweighted gradient of each parameter of a head, (R, ...).
+        losses: (R, K), of the step's batches.
+        weights: (R, K); of a method that is no weighting, how much of ‖g_k‖² lies in coordinates
+            where the combined gradient has the sign of g_k, from 0 to 1.
+        cosine_to_sum, norm_ratio: (R,), of the combined gradient and the sum of task gradients;
+            None where the task gradients were not formed. NaN where one of them is zero.
+    """
+
+    shared: list[Tensor]
+    heads: list[Tensor]
+    losses: Tensor
+    weights: Tensor
+    cosine_to_sum: Tensor | None = None
+    norm_ratio: Tensor | None = None
+
+
+def combine(
+    network: Network,
+    method: Method,
+    tasks: Sequence[str],
+    inputs: Sequence[Tensor] | Tensor,
+    targets: Sequence[Tensor],
+    generators: Sequence[Generator] | None = None,
+    *,
+    compare: bool = False,
+) -> Combined:
+    """One step's gradients of every replica.
+
+    A method that reads losses alone costs one backward pass through the encoder: what the heads
+    pass down is weighted before it goes there. One that reads gradients costs one pass for each
+    task over that task's own examples, which is the same arithmetic; only tasks on one input need
+    as many full passes as there are tasks, after a single one forward.
+
+    Args:
+        inputs: (R, B, ...) for each task; a single tensor where all tasks are on one input.
+        targets: (R, B) labels for each task.
+        generators: the method's source of random numbers, one for each replica.
+        compare: form the task gradients even if the method does without.
+    """
+    if not (compare or method.needs_gramian or method.needs_jacobian):
+        return _weighted(network, method, tasks, inputs, targets, generators)
+    shared = list(network.shared.values())
+    jacobian, losses, heads = _task_gradients(network, tasks, inputs, targets)
+    if method.needs_jacobian:
+        update = method.update(jacobian, losses, generators)
+        weights = _followed(jacobian, update)
+    else:
+        gramian = jacobian @ jacobian.mT
+        last_gramian = None
+        if method.needs_last_layer:
+            parts = zip(_split(jacobian, shared), _last_layer(network), strict=True)
+            own = torch.cat([part for part, keep in parts if keep], dim=2)
+            last_gramian = own @ own.mT
+        weights = method.weights(gramian, losses, generators, last_layer=last_gramian)
+        update = (weights.unsqueeze(1) @ jacobian).squeeze(1)
+    total = jacobian.sum(dim=1)
+    inner = (update * total).sum(dim=1)
+    ours, theirs = update.norm(dim=1), total.norm(dim=1)
+    return Combined(
+        [p.view_as(s) for p, s in zip(_split(update, shared), shared, strict=True)],
+        heads,
+        losses,
+        weights,
+        cosine_to_sum=(inner / (ours * theirs)).clamp(-1, 1),
+        norm_ratio=ours / theirs,
+    )
+
+
+def per_example(logits: Tensor, targets: Tensor) -> Tensor:
+    """(R, N, C), (R, N) -> (R, N) cross-entropy in nats."""
+    return cross_entropy(logits.flatten(0, 1), targets.reshape(-1), reduction="none").view(
+        targets.shape
+    )
+
+
+@torch.no_grad()
+def batch_losses(
+    network: Network,
+    tasks: Sequence[str],
+    inputs: Sequence[Tensor] | Tensor,
+    targets: Sequence[Tensor],
+) -> Tensor:
+    """(R, K) losses of a step's batches where the network stands now."""
+    if isinstance(inputs, Tensor):
+        features = [network.features(inputs, per_replica=True)] * len(tasks)
+    else:
+        together = network.features(torch.cat(list(inputs), dim=1), per_replica=True)
+        features = list(together.chunk(len(tasks), dim=1))
+    return torch.stack(
+        [
+            per_example(network.logits(task, part), target).mean(dim=1)
+            for task, part, target in zip(tasks, features, targets, strict=True)
+        ],
+        dim=1,
+    )
+
+
+def _weighted(
+    network: Network,
+    method: Method,
+    tasks: Sequence[str],
+    inputs: Sequence[Tensor] | Tensor,
+    targets: Sequence[Tensor],
+    generators: Sequence[Generator] | None,
+) -> Combined:
+    """Without task gradients, but for those of the last layer where the method reads them."""
+    one_input = isinstance(inputs, Tensor)
+    if isinstance(inputs, Tensor):
+        together = inputs
+    else:
+        together = inputs[0] if len(inputs) == 1 else torch.cat(list(inputs), dim=1)
+    features = network.features(together, per_replica=True)
+    if one_input:
+        features_cut = features.detach().unsqueeze(1).expand(-1, len(tasks), -1, -1).contiguous()
+        cuts = list(features_cut.requires_grad_().unbind(dim=1))
+    else:
+        features_cut = features.detach().requires_grad_()
+        cuts = list(features_cut.chunk(len(tasks), dim=1))
+    losses, passed_down, heads = _through_heads(network, tasks, features_cut, cuts, targets)
+    last_gramian = None
+    if method.needs_last_layer:
+        if one_input:
+            alone = list(passed_down.unbind(dim=1))
+        else:
+            alone = _each_alone(passed_down, len(tasks))
+        last_gramian = _last_gramian(network, features, alone)
+    weights = method.weights(None, losses, generators, last_layer=last_gramian)
+    if one_input:
+        passed_down = (passed_down * weights[:, :, None, None]).sum(dim=1)
+    else:
+        batch = passed_down.shape[1] // len(tasks)
+        passed_down = passed_down * weights.repeat_interleave(batch, dim=1).unsqueeze(2)
+    shared = torch.autograd.grad(features, list(network.shared.values()), passed_down)
+    return Combined(list(shared), heads, losses, weights)
+
+
+def _through_heads(
+    network: Network,
+    tasks: Sequence[str],
+    cut: Tensor,
+    parts: Sequence[Tensor],
+    targets: Sequence[Tensor],
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Losses (R, K), what they pass down to ``cut``, and the heads' own gradients."""
+    losses = torch.stack(
+        [
+            per_example(network.logits(task, part), target).mean(dim=1)
+            for task, part, target in zip(tasks, parts, targets, strict=True)
+        ],
+        dim=1,
+    )
+    heads = list(network.heads.values())
+    passed_down, *gradients = torch.autograd.grad(losses.sum(), [cut, *heads])
+    return losses.detach(), passed_down, gradients
+
+
+def _task_gradients(
+    network: Network,
+    tasks: Sequence[str],
+    inputs: Sequence[Tensor] | Tensor,
+    targets: Sequence[Tensor],
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Jacobian (R, K, P), losses (R, K), and the heads' gradients."""
+    if isinstance(inputs, Tensor):
+        return _on_one_input(network, tasks, inputs, targets)
+    if inputs[0].device.type == "cuda":
+        return _on_own_inputs_at_once(network, tasks, inputs, targets)
+    parameters = list(network.shared.values())
+    features = [network.features(own, per_replica=True) for own in inputs]
+    cut = torch.stack([part.detach() for part in features], dim=1).requires_grad_()
+    losses, passed_down, heads = _through_heads(network, tasks, cut, cut.unbind(dim=1), targets)
+    rows = [
+        _flat(torch.autograd.grad(part, parameters, passed_down[:, k]))
+        for k, part in enumerate(features)
+    ]
+    return torch.stack(rows, dim=1), losses, heads
+
+
+def _on_own_inputs_at_once(
+    network: Network, tasks: Sequence[str], inputs: Sequence[Tensor], targets: Sequence[Tensor]
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """As if each task of each replica had an encoder of its own: a single pass on a GPU."""
+    count = len(tasks)
+    copies = {
+        name: parameter.detach().repeat_interleave(count, dim=0).requires_grad_()
+        for name, parameter in network.shared.items()
+    }
+    stacked = torch.stack(list(inputs), dim=1)  # (R, K, B, ...)
+    replicas = len(stacked)
+    features = network.encode(copies, stacked.flatten(0, 1), per_replica=True)
+    cut = features.detach().view(replicas, count, *features.shape[1:]).requires_grad_()
+    losses, passed_down, heads = _through_heads(network, tasks, cut, cut.unbind(dim=1), targets)
+    gradients = torch.autograd.grad(features, list(copies.values()), passed_down.flatten(0, 1))
+    return _flat(gradients).view(replicas, count, -1), losses, heads
+
+
+def _on_one_input(
+    network: Network, tasks: Sequence[str], inputs: Tensor, targets: Sequence[Tensor]
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """The encoder goes forward once; each task's part comes back through it by itself."""
+    features = network.features(inputs, per_replica=True)
+    cut = features.detach().unsqueeze(1).expand(-1, len(tasks), -1, -1).contiguous()
+    cut.requires_grad_()
+    losses, passed_down, heads = _through_heads(network, tasks, cut, cut.unbind(dim=1), targets)
+    parameters = list(network.shared.values())
+    if inputs.device.type == "cuda":
+        stacked = torch.autograd.grad(
+            features, parameters, passed_down.transpose(0, 1), is_grads_batched=True
+        )
+        return _flat([part.transpose(0, 1) for part in stacked], 2), losses, heads
+    rows = [
+        _flat(torch.autograd.grad(features, parameters, passed_down[:, k], retain_graph=True))
+        for k in range(len(tasks))
+    ]
+    return torch.stack(rows, dim=1), losses, heads
+
+
+def _each_alone(passed_down: Tensor, tasks: int) -> list[Tensor]:
+    """What each task passes down to the features of all tasks' examples: zero to the others'."""
+    parts = []
+    for k, own in enumerate(passed_down.chunk(tasks, dim=1)):
+        alone = torch.zeros_like(passed_down)
+        alone[:, k * own.shape[1] : (k + 1) * own.shape[1]] = own
+        parts.append(alone)
+    return parts
+
+
+def _last_gramian(network: Network, features: Tensor, passed_down: Sequence[Tensor]) -> Tensor:
+    """(R, K, K) of the last shared layer's parameters; only that layer is gone back through."""
+    last = _last_layer(network)
+    layer = [p for p, keep in zip(network.shared.values(), last, strict=True) if keep]
+    rows = [
+        _flat(torch.autograd.grad(features, layer, part, retain_graph=True)) for part in passed_down
+    ]
+    jacobian = torch.stack(rows, dim=1)
+    return jacobian @ jacobian.mT
+
+
+def _followed(jacobian: Tensor, update: Tensor) -> Tensor:
+    """(R, K, P), (R, P) -> (R, K)"""
+    squares = jacobian.square()
+    agreeing = squares * (jacobian.sign() == update.sign().unsqueeze(1))
+    length = squares.sum(dim=2)
+    return (agreeing.sum(dim=2) / length).where(length > 0, 0.0)
+
+
+def _last_layer(network: Network) -> list[bool]:
+    """Which of the shared parameters belong to the module that comes last."""
+    modules = [name.rpartition(".")[0] for name in network.shared]
+    return [module == modules[-1] for module in modules]
+
+
+def _flat(gradients: Sequence[Tensor], leading: int = 1) -> Tensor:
+    """Parameters side by side: (..., P)."""
+    return torch.cat([gradient.flatten(leading) for gradient in gradients], dim=leading)
+
+
+def _split(vectors: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+    """Inverse of ``_flat`` up to the parameters' own shapes."""
+    return list(torch.split(vectors, [p[0].numel() for p in parameters], dim=-1))
