@@ -56,7 +56,7 @@ def _panel(setting: settings.Setting, answers: Answers) -> tuple[Panel | None, s
         ]
         found = [answers.find(config) for config in (base, *configs)]
         if all(answer.artifact is not None for answer in found):
-            return build(base, found[1:], answers), preset
+            return build([base], found[1:], answers), preset
     return None, "quick"
 
 

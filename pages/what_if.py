@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from mtl_core import InputError, optimizers, settings
+from mtl_core import InputError, settings
 from mtl_core.charts import Curve, over_epochs_alt, over_epochs_chart
 from mtl_core.cli import command_line
 from mtl_core.config import BASE_OPTIMIZERS
@@ -16,12 +16,13 @@ from mtl_core.runs.answers import Answer, Answers, other_data
 from mtl_core.runs.launch import tend
 from mtl_core.runs.panel import Panel, Shown
 from mtl_core.runs.question import LOOKS, MOST_PINS, Question, label, parse_seeds
-from pages import _common, _factors
+from pages import _common, _factors, _optimizers
 
 TICK_SECONDS = 2.0  # drawing takes its part of the cores that train
 LOOK_TITLES = {
     "factors": "Factors",
     "gradients": "Gradients",
+    "optimizers": "Optimizers",
     "correlation": "Correlation",
     "epochs": "Over epochs",
 }
@@ -40,11 +41,11 @@ def main() -> None:
     for problem in st.session_state.pop("problems", []):
         st.warning(problem, icon=":material/link_off:")
     try:
-        config = question.config
+        configs = question.configs
     except InputError as error:
         st.error(f"{error}", icon=":material/error:")
         return
-    shown = panel.build(config, _pins(question, answers), answers)
+    shown = panel.build(configs, _pins(question, answers), answers)
     _actions(question, shown, answers)
     active = any(one.answer.active for one in shown.shown)
     st.session_state.built = shown  # for the fragment's first run; later ones look again
@@ -116,6 +117,7 @@ def _controls(question: Question, answers: Answers) -> None:
                 args=(task.name,),
                 help=task.title,
             )
+    _optimizers.controls(question, _ask)
     _widget("preset", question.preset)
     st.segmented_control(
         "Budget",
@@ -143,17 +145,9 @@ def _controls(question: Question, answers: Answers) -> None:
 
 def _hyperparameters(question: Question, setting: settings.Setting) -> None:
     preset = setting.preset(question.preset)
-    changed = len(question.overrides) + (question.optimizer != "umtg")
+    changed = len(question.overrides)
     title = f"Hyperparameters ({changed} changed)" if changed else "Hyperparameters"
     with st.expander(title):
-        _widget("optimizer", question.optimizer)
-        st.selectbox(
-            "Multi-task optimizer",
-            optimizers.names(),
-            key="wi_optimizer",
-            on_change=lambda: _ask(optimizer=st.session_state.wi_optimizer),
-            help="How task gradients are combined. UMTG, the paper's baseline, is their sum.",
-        )
         _field("base_optimizer", question, "adam", st.selectbox, "Optimizer", list(BASE_OPTIMIZERS))
         for name, usual, title, more in (
             ("lr", preset.lr, "Learning rate", {"format": "%.5g", "step": 1e-3}),
@@ -188,9 +182,13 @@ def _widget(name: str, value: object) -> None:
     st.session_state[f"wi_{name}"] = value
 
 
+_KEPT = ("pins", "per_seed", "look", "x", "against", "optimizers", "options")
+"""What another setting does not make another question of."""
+
+
 def _ask_setting(name: str) -> None:
     before: Question = st.session_state.question
-    kept = {view: getattr(before, view) for view in ("pins", "per_seed", "look", "x", "against")}
+    kept = {view: getattr(before, view) for view in _KEPT}
     st.session_state.question = replace(Question.default(name), **kept)
     _to_url(st.session_state.question)
 
@@ -379,7 +377,7 @@ def _answer(answers: Answers, was_active: bool) -> None:
     shown: Panel | None = st.session_state.pop("built", None)
     if shown is None:
         pins = [answer for run in question.pins if (answer := answers.find_id(run))]
-        shown = panel.build(question.config, pins, answers)
+        shown = panel.build(question.configs, pins, answers)
     if was_active and not any(one.answer.active for one in shown.shown):
         st.rerun()
     styled = _common.curves(shown)
@@ -512,6 +510,8 @@ def _look(shown: Panel, styled: Sequence[Curve], question: Question, answers: An
         _over_epochs(shown, styled)
     elif question.look == "gradients":
         _factors.gradients(shown, styled, answers)
+    elif question.look == "optimizers":
+        _optimizers.view(shown, styled, answers)
     elif question.look == "correlation":
         _factors.correlation(shown, question, answers, _ask)
     else:

@@ -21,6 +21,7 @@ from mtl_core.analysis.onset import Onset, onset
 from mtl_core.analysis.significance import Comparison, Verdict, compare
 from mtl_core.analysis.summary import mean_band
 from mtl_core.analysis.transfer import transfer, transfer_table
+from mtl_core.analysis.updates import weights_agree
 from mtl_core.analysis.verdict import Case, FactorVerdict, Outcome, panel_verdicts, verdict
 
 __all__ = [
@@ -56,4 +57,5 @@ __all__ = [
     "transfer",
     "transfer_table",
     "verdict",
+    "weights_agree",
 ]

@@ -22,6 +22,7 @@ __all__ = [
     "changed",
     "create",
     "names",
+    "options",
     "rule",
 ]
 
@@ -48,6 +49,15 @@ def rule(name: str) -> Rule:
         raise unknown("optimizer", name, _RULES) from None
 
 
+def options(name: str) -> tuple[Option, ...]:
+    """What a method lets its user choose, ``scale`` last.
+
+    Raises:
+        InputError: for an unknown name.
+    """
+    return (*rule(name).options, SCALE)
+
+
 def create(name: str, /, *, num_tasks: int, **options: Any) -> Method:
     """A fresh method for one run.
 
@@ -59,5 +69,5 @@ def create(name: str, /, *, num_tasks: int, **options: Any) -> Method:
 
 def changed(method: Method) -> dict[str, OptionValue]:
     """The options of a method that are not at their defaults."""
-    usual = {option.name: option.default for option in (*method.rule.options, SCALE)}
+    usual = {option.name: option.default for option in options(method.name)}
     return {name: value for name, value in method.options.items() if value != usual[name]}

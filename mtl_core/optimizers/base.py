@@ -56,6 +56,25 @@ class Option:
             raise InputError(f"{name} is {quoted(value)}, but must be {self._range()}")
         return value
 
+    def parse(self, method: str, text: str) -> OptionValue:
+        """The value that a text means. Raises InputError."""
+        kind = type(self.default)
+        if kind is bool:
+            return self.check(method, {"true": True, "false": False}.get(text, text))
+        if kind is str or len(text) > 30:
+            return self.check(method, text)
+        try:
+            return self.check(method, kind(text))
+        except ValueError as error:
+            raise (
+                error
+                if isinstance(error, InputError)
+                else InputError(
+                    f"option {self.name!r} of optimizer {method!r} is {quoted(text)}, not a "
+                    f"{'whole ' if kind is int else ''}number"
+                )
+            ) from None
+
     def _range(self) -> str:
         words = []
         if self.least > -math.inf:
@@ -155,6 +174,7 @@ class Rule:
         constant: whether its weights are the same in every step of every run.
         observe: for a rule that learns from a step's outcome: called with the losses of the same
             batches after the step.
+        same_as_sum: why it may be no other than the sum, as a sentence for the page.
         end_epoch: for a rule that works by epochs: called with the state at the end of each.
     """
 
@@ -170,6 +190,7 @@ class Rule:
     constant: bool = False
     observe: Callable[[Step], None] | None = None
     end_epoch: "Callable[[State], None] | None" = None
+    same_as_sum: str = ""
 
 
 class Method:

@@ -21,7 +21,7 @@ def to_frame(rows: Iterable[Row]) -> pd.DataFrame:
     return as_tidy(pd.DataFrame(list(rows), columns=list(COLUMNS)))
 
 
-def side_frame(name: str, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def side_frame(name: str, rows: Iterable[Mapping[Any, Any]]) -> pd.DataFrame:
     """A table of ``trajectory.SIDE_TABLES`` with its columns, also for no rows at all."""
     return as_side(name, pd.DataFrame(list(rows), columns=list(SIDE_TABLES[name])))
 

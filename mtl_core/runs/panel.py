@@ -4,16 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mtl_core import optimizers
 from mtl_core.config import RunConfig
 from mtl_core.runs.answers import Answer, Answers
-from mtl_core.runs.question import label
+from mtl_core.runs.question import BASELINE, label
+from mtl_core.trajectory import UPDATES
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mtl_core.analysis import Comparison, FactorVerdict, LossMatchedGap, Onset
 
-__all__ = ["Panel", "Shown", "build"]
+__all__ = ["Panel", "Shown", "build", "updates"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Panel:
     """Runs on one setting and target, the single-task baseline first.
 
     Attributes:
-        shown: the baseline, the current run if it has auxiliaries, then the pins.
+        shown: the baseline, the runs that were asked for if they have auxiliaries, then the pins.
         elsewhere: pinned runs on another setting or target, which are not drawn.
         trajectories: tidy rows of all shown runs with the column ``curve``.
     """
@@ -50,8 +52,8 @@ class Panel:
 
     @property
     def current(self) -> Shown:
-        """What the question asks for; the baseline itself when there are no auxiliaries."""
-        return next((one for one in self.shown[1:] if not one.pinned), self.baseline)
+        """The run that the question asks for last; the baseline itself without auxiliaries."""
+        return [one for one in self.shown if not one.pinned][-1]
 
     def transfer(self, one: Shown) -> "Comparison | None":
         """ΔE of a shown run over the panel's baseline, so far."""
@@ -87,12 +89,18 @@ class Panel:
         )
 
 
-def build(config: RunConfig, pins: Sequence[Answer], answers: Answers) -> Panel:
-    """The panel of a question and the runs pinned beside it."""
+def build(asked: Sequence[RunConfig], pins: Sequence[Answer], answers: Answers) -> Panel:
+    """The panel of a question and the runs pinned beside it.
+
+    Args:
+        asked: runs that differ by their optimizer alone, the first of which names the others: what
+            differs from it is part of their labels.
+    """
     import pandas as pd
 
-    current = list(dict.fromkeys([config.baseline, config]))
-    shown = [Shown(label(each), answers.find(each), pinned=False) for each in current]
+    config = asked[0]
+    current = list(dict.fromkeys([config.baseline, *asked]))
+    shown = [Shown(label(each, config), answers.find(each), pinned=False) for each in current]
     elsewhere = []
     for pin in {pin.config: pin for pin in pins}.values():
         if (pin.config.setting, pin.config.target) != (config.setting, config.target):
@@ -102,3 +110,41 @@ def build(config: RunConfig, pins: Sequence[Answer], answers: Answers) -> Panel:
     tables = [answers.trajectory(one.answer).assign(curve=one.label) for one in shown]
     filled = [table for table in tables if len(table)] or tables[:1]
     return Panel(tuple(shown), tuple(elsewhere), pd.concat(filled, ignore_index=True))
+
+
+def updates(panel: Panel, answers: Answers) -> "pd.DataFrame":
+    """What the optimizers of the shown runs did so far: ``trajectory.UPDATES`` and ``curve``.
+
+    Methods whose weights never change record nothing; theirs are filled in by definition. So are
+    those of the sum and the mean in runs from before updates were recorded.
+    """
+    import pandas as pd
+
+    tables = [
+        _updates(panel, one, answers).assign(curve=one.label)
+        for one in panel.shown
+        if one.config.auxiliaries
+    ]
+    filled = [table for table in tables if len(table)] or tables[:1]
+    if not filled:
+        return pd.DataFrame(columns=[*UPDATES, "curve"])
+    return pd.concat(filled, ignore_index=True)
+
+
+def _updates(panel: Panel, one: Shown, answers: Answers) -> "pd.DataFrame":
+    from mtl_core.runs.frames import side_frame
+
+    method = optimizers.create(one.config.optimizer, num_tasks=len(one.config.tasks))
+    if not method.constant:
+        return answers.side("updates", one.answer)
+    # A constant is the same for every task, and the update that many times the sum.
+    sum_of_all = one.config.optimizer == BASELINE or dict(one.config.options).get("scale")
+    weight = 1.0 if sum_of_all else 1 / len(one.config.tasks)
+    rows = panel.trajectories
+    rows = rows[(rows["curve"] == one.label) & (rows["step"] > 0)]
+    return side_frame(
+        "updates",
+        rows[["seed", "step", "epoch", "task"]]
+        .assign(weight=weight, cosine_to_sum=1.0, norm_ratio=weight)
+        .to_dict("records"),
+    )

@@ -13,10 +13,12 @@ from typing import Any, Literal, TypeVar
 from mtl_core import optimizers, settings
 from mtl_core.config import BASE_OPTIMIZERS, FACTOR_FIELDS, RunConfig
 from mtl_core.errors import InputError, quoted, unknown
+from mtl_core.optimizers import Option, OptionValue
 from mtl_core.trajectory import FACTORS
 
 __all__ = [
     "AGAINST",
+    "BASELINE",
     "LOOKS",
     "MOST_PINS",
     "X_AXES",
@@ -27,8 +29,10 @@ __all__ = [
     "parse_seeds",
 ]
 
+BASELINE = "umtg"
+"""The optimizer that every question has an answer for, beside those that were chosen."""
 MOST_PINS = 12
-LOOKS = ("factors", "gradients", "correlation", "epochs")
+LOOKS = ("factors", "gradients", "optimizers", "correlation", "epochs")
 """What the page shows below the generalization chart, one at a time."""
 X_AXES = ("loss", "epoch")
 AGAINST = (*FACTORS[:3], "test_metric")
@@ -82,6 +86,8 @@ class Question:
 
     Args:
         preset: the budget to start from; ``overrides`` holds the fields of RunConfig that differ.
+        optimizers: multi-task optimizers beside UMTG, in the order in which they were chosen.
+        options: optimizer -> its options that are not at their defaults.
         pins: ids of earlier runs that stay on the chart.
         per_seed: whether the chart shows every seed's own line.
         look: one of ``LOOKS``.
@@ -93,9 +99,10 @@ class Question:
     target: str
     auxiliaries: tuple[str, ...] = ()
     preset: str = "quick"
-    optimizer: str = "umtg"
+    optimizers: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0, 1, 2)
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, OptionValue]] = field(default_factory=dict)
     pins: tuple[str, ...] = ()
     per_seed: bool = False
     look: str = "factors"
@@ -110,17 +117,40 @@ class Question:
         return cls(setting, found.default_target, tuple(others[:1]))
 
     @property
+    def configs(self) -> tuple[RunConfig, ...]:
+        """The runs that answer it: UMTG's, then each other optimizer's.
+
+        A single task has nothing to combine, and is one run.
+
+        Raises:
+            InputError: when one of them cannot be trained.
+        """
+        chosen = [self._config(name) for name in (BASELINE, *self.optimizers)]
+        return tuple(dict.fromkeys(chosen))
+
+    @property
     def config(self) -> RunConfig:
-        """The run that answers it. Raises InputError when it cannot be trained."""
+        """The run that the page speaks of: that of the optimizer which was chosen last."""
+        return self._config(self.optimizers[-1] if self.optimizers else BASELINE)
+
+    def _config(self, optimizer: str) -> RunConfig:
         return RunConfig.from_preset(
             self.setting,
             self.preset,
             target=self.target,
             auxiliaries=self.auxiliaries,
-            optimizer=self.optimizer,
+            optimizer=optimizer,
+            options=tuple(self.options.get(optimizer, {}).items()),
             seeds=self.seeds,
             **self.overrides,
         )
+
+    def with_options(self, optimizer: str, values: Mapping[str, OptionValue]) -> "Question":
+        """The same with these options of an optimizer; those at their defaults are left out."""
+        usual = {option.name: option.default for option in optimizers.options(optimizer)}
+        changed = {name: value for name, value in values.items() if value != usual[name]}
+        others = {name: kept for name, kept in self.options.items() if name != optimizer}
+        return replace(self, options={**others, optimizer: changed} if changed else others)
 
     def to_query(self) -> dict[str, str]:
         """Query parameters that say everything; fields at their preset's value are left out."""
@@ -129,11 +159,14 @@ class Question:
             "target": self.target,
             "aux": " ".join(self.auxiliaries),
             "preset": self.preset,
-            "optimizer": self.optimizer,
+            "optimizer": " ".join((BASELINE, *self.optimizers)),
             "seeds": " ".join(map(str, self.seeds)),
         }
         for name, value in self.overrides.items():
             query[name] = "all" if value is None else _show(value)
+        for optimizer, changed in self.options.items():
+            for name, value in changed.items():
+                query[f"{optimizer}.{name}"] = _show(value)
         if self.pins:
             query["pins"] = " ".join(self.pins)
         if self.per_seed:
@@ -168,7 +201,8 @@ class Question:
         question = replace(usual, target=target, auxiliaries=others)
         for name, (field_name, parse) in _FIELDS.items():
             change = partial(_changed, question, field_name, parse)
-            question = read(name, change, question, _show(getattr(question, field_name)))
+            shown = _show(getattr(question, field_name))
+            question = read(name, change, question, BASELINE if name == "optimizer" else shown)
 
         overrides = {}
         for name, parse in _OVERRIDES.items():
@@ -177,7 +211,12 @@ class Question:
             if value != preset_value:
                 overrides[name] = value
         question, wrong = _overridden(question, overrides)
-        known = sorted({"setting", "target", *_FIELDS, *_OVERRIDES})
+        for optimizer, option in _all_options(question):
+            name = f"{optimizer}.{option.name}"
+            change = partial(_with_option, question, optimizer, option)
+            question = read(name, change, question, _show(option.default))
+        of_options = [f"{name}.{option.name}" for name, option in _all_options(question)]
+        known = sorted({"setting", "target", *_FIELDS, *_OVERRIDES, *of_options})
         foreign = [
             f"in the URL, {unknown('parameter', name, known)}; ignored"
             for name in query
@@ -219,7 +258,7 @@ def label(config: RunConfig, reference: RunConfig | None = None) -> str:
 
 def differences(config: RunConfig, reference: RunConfig) -> list[str]:
     """The fields in which two runs differ, apart from their tasks, as words of ``config``."""
-    words = []
+    words: list[str] = []
     for name, title in _TITLES.items():
         mine, theirs = getattr(config, name), getattr(reference, name)
         if name in ("optimizer", "options") and not config.auxiliaries:
@@ -230,7 +269,9 @@ def differences(config: RunConfig, reference: RunConfig) -> list[str]:
             continue  # said by "factors none"
         if name == "auxiliary_factors" and not config.auxiliaries:
             continue
-        if mine != theirs:
+        if name == "optimizer" and mine != theirs:
+            words.append(optimizers.rule(config.optimizer).title)
+        elif mine != theirs:
             words.append(f"{title}{_show(mine)}")
     return words
 
@@ -240,8 +281,18 @@ def _changed(question: Question, name: str, parse: _Parser, text: str) -> Questi
 
 
 def _trainable(question: Question) -> Question:
-    _ = question.config
+    _ = question.configs
     return question
+
+
+def _all_options(question: Question) -> list[tuple[str, Option]]:
+    return [(name, option) for name in question.optimizers for option in optimizers.options(name)]
+
+
+def _with_option(question: Question, optimizer: str, option: Option, text: str) -> Question:
+    value = option.parse(optimizer, text)
+    others = {k: v for k, v in question.options.get(optimizer, {}).items() if k != option.name}
+    return _trainable(question.with_options(optimizer, {**others, option.name: value}))
 
 
 def _overridden(question: Question, overrides: dict[str, Any]) -> tuple[Question, list[str]]:
@@ -298,10 +349,12 @@ def _preset(setting: settings.Setting, text: str) -> str:
     return text
 
 
-def _optimizer(setting: settings.Setting, text: str) -> str:
-    if text not in optimizers.names():
-        raise unknown("optimizer", text, optimizers.names())
-    return text
+def _optimizers(setting: settings.Setting, text: str) -> tuple[str, ...]:
+    names = text.split() or [text]
+    for name in names:
+        if name not in optimizers.names():
+            raise unknown("optimizer", name, optimizers.names())
+    return tuple(dict.fromkeys(name for name in names if name != BASELINE))
 
 
 def _base_optimizer(setting: settings.Setting, text: str) -> str:
@@ -339,7 +392,7 @@ def _one_of(kind: str, choices: tuple[str, ...], setting: settings.Setting, text
 _FIELDS: dict[str, tuple[str, _Parser]] = {
     "aux": ("auxiliaries", _tasks),
     "preset": ("preset", _preset),
-    "optimizer": ("optimizer", _optimizer),
+    "optimizer": ("optimizers", _optimizers),
     "seeds": ("seeds", _seeds),
     "pins": ("pins", _pins),
     "per_seed": ("per_seed", _flag),

@@ -1,5 +1,8 @@
-from mtl_core import RunConfig
+import numpy as np
+
+from mtl_core import RunConfig, train
 from mtl_core.runs import Store
+from mtl_core.runs.answers import Answers
 from mtl_core.runs.question import Question
 from mtl_core.training.schedule import factor_steps
 
@@ -84,14 +87,16 @@ def test_the_url_opens_the_same_question(open_page) -> None:
         "digits2",
         ("digits1", "noisy_digits"),
         preset="standard",
-        optimizer="mean",
+        optimizers=("mean",),
         seeds=(5,),
         overrides={"lr": 0.01, "samples": 100, "base_optimizer": "sgd"},
+        options={"mean": {"scale": "match_sum"}},
         per_seed=True,
     )
     app = open_page("what_if", **question.to_query())
     assert app.title[0].value.startswith("What if digits2 is trained together with digits1 and")
-    assert app.selectbox(key="wi_optimizer").value == "mean"
+    assert app.multiselect(key="wi_optimizers").value == ["mean"]
+    assert app.segmented_control(key="wi_option_mean_scale").value == "match_sum"
     assert app.selectbox(key="wi_base_optimizer").value == "sgd"
     assert app.number_input(key="wi_lr").value == 0.01
     assert app.number_input(key="wi_samples").value == 100
@@ -161,3 +166,58 @@ def test_gradients_show_every_pair_at_a_step(open_page) -> None:
     assert app.select_slider[0].value == steps[0]
     alone = open_page("what_if", look="gradients", aux="")
     assert "Toggle an auxiliary task to see how its gradients lie" in words(alone)
+
+
+def carried_out(store: Store, question: Question) -> None:
+    """All runs of a question, really trained."""
+    for config in {question.config.baseline, *question.configs}:
+        store.submit(config)
+        assert store.claim("1-a") is not None
+        for checkpoint in train(config, device="cpu"):
+            store.save(config.id, "1-a", [checkpoint])
+        store.finish(config.id, "1-a", "done")
+
+
+TINY = {"epochs": 1, "samples": 64, "held_out": 50, "batch_size": 16, "width": 2}
+
+
+def test_optimizers_are_shown_beside_umtg_and_told_when_they_coincide(
+    open_page, store: Store
+) -> None:
+    question = Question(
+        "digits", "digits1", ("digits2",), optimizers=("mean",), seeds=(0, 1), look="optimizers",
+        overrides=TINY,
+    )  # fmt: skip
+    carried_out(store, question)
+    app = open_page("what_if", **question.to_query())
+    table = app.dataframe[-1].value
+    assert list(table["curve"]) == ["single task", "+ digits2", "+ digits2 · Mean"]
+    assert set(table["state"]) == {"done"}
+    assert app.selectbox(key="wi_weights_of").value == "+ digits2 · Mean"
+    (line,) = [info.value for info in app.info]
+    assert line.startswith("**UMTG (sum)** and **Mean** nearly coincide: their weights differ by")
+    # Adam makes a constant factor of the update fall out of the trajectory, as the page says.
+    answers = Answers(store, {})
+    losses = [
+        answers.trajectory(answers.find(config))["train_loss"].to_numpy()
+        for config in question.configs
+    ]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+    app.multiselect(key="wi_optimizers").set_value([]).run()
+    assert sent(app)["optimizer"] == "umtg"
+    assert not app.info
+
+
+def test_options_of_an_optimizer_are_part_of_the_question(open_page) -> None:
+    app = open_page("what_if", optimizer="umtg mean", look="optimizers")
+    app.segmented_control(key="wi_option_mean_scale").set_value("match_sum").run()
+    assert sent(app)["mean.scale"] == "match_sum"
+    assert "Their options (1 changed)" in [expander.label for expander in app.expander]
+    app.segmented_control(key="wi_option_mean_scale").set_value("raw").run()
+    assert "mean.scale" not in sent(app)
+
+
+def test_a_single_task_has_nothing_to_combine(open_page) -> None:
+    app = open_page("what_if", aux="", look="optimizers")
+    assert app.multiselect(key="wi_optimizers").disabled
+    assert "A single task has nothing to combine: toggle an auxiliary task." in words(app)

@@ -193,7 +193,7 @@ def test_a_panel_shows_the_baseline_the_question_and_the_pins(
     for each in (config, config.baseline, pinned):
         train(store, each, make_checkpoint)
     answers = Answers(store, {})
-    panel = build(config, [answers.find(pinned)], answers)
+    panel = build([config], [answers.find(pinned)], answers)
     assert [one.label for one in panel.shown] == ["single task", "+ digits2", "+ noisy_digits"]
     assert [one.pinned for one in panel.shown] == [False, False, True]
     assert panel.baseline.config == config.baseline
@@ -207,7 +207,7 @@ def test_a_panel_shows_the_baseline_the_question_and_the_pins(
 
 def test_a_single_task_is_its_own_baseline(store: Store, make_config: Make) -> None:
     config = make_config(auxiliaries=())
-    panel = build(config, [], Answers(store, {}))
+    panel = build([config], [], Answers(store, {}))
     assert [one.label for one in panel.shown] == ["single task"]
     assert panel.current is panel.baseline
     assert list(panel.trajectories.columns) == [*COLUMNS, "curve"]
@@ -220,7 +220,7 @@ def test_pins_of_other_questions_are_listed_not_drawn(store: Store, make_config:
         answers.find(make_config(target="digits2", auxiliaries=())),
         answers.find(RunConfig.from_preset("fashion", "quick")),
     ]
-    panel = build(make_config(), elsewhere, answers)
+    panel = build([make_config()], elsewhere, answers)
     assert list(panel.elsewhere) == elsewhere
     assert len(panel.shown) == 2
 
@@ -251,7 +251,7 @@ def test_no_two_curves_have_one_name(
         {"auxiliaries": (), "lr": 1e-3},
     ]
     pins = [answers.find(make_config(**change)) for change in changes]
-    panel = build(question, [*pins, *pins], answers)
+    panel = build([question], [*pins, *pins], answers)
     labels = [one.label for one in panel.shown]
     assert len(set(labels)) == len(labels)
     assert len({one.config for one in panel.shown}) == len(labels), "and none is drawn twice"

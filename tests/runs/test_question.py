@@ -36,7 +36,7 @@ def sampled(random: Random) -> Question:
         target,
         tuple(random.sample(others, random.randint(0, len(others)))),
         preset=random.choice(list(setting.presets)),
-        optimizer=random.choice(optimizers.names()),
+        optimizers=tuple(random.sample(optimizers.names()[1:], random.randint(0, 1))),
         seeds=tuple(random.sample(range(2**31), random.randint(1, 8))),
         pins=tuple(f"{random.getrandbits(64):016x}" for _ in range(random.randint(0, MOST_PINS))),
         per_seed=random.random() < 0.5,
@@ -44,6 +44,13 @@ def sampled(random: Random) -> Question:
         x=random.choice(X_AXES),
         against=random.choice(AGAINST),
     )
+    for name in question.optimizers:
+        chosen_options = {
+            option.name: random.choice(option.choices)
+            for option in optimizers.options(name)
+            if option.choices and random.random() < 0.5
+        }
+        question = question.with_options(name, chosen_options)
     values = {
         "base_optimizer": random.choice(BASE_OPTIMIZERS),
         "lr": 10 ** random.uniform(-9, 3),
@@ -218,7 +225,7 @@ def test_labels_name_the_auxiliaries_and_what_differs(make_config: Make) -> None
     assert label(config.baseline) == "single task"
     other = make_config(optimizer="mean", lr=0.01, epochs=5, held_out=None, seeds=(0, 1))
     assert label(other, config) == (
-        "+ digits2 · mean · lr 0.01 · epochs 5 · held out all · seeds 0 1"
+        "+ digits2 · Mean · lr 0.01 · epochs 5 · held out all · seeds 0 1"
     )
 
 
@@ -234,7 +241,7 @@ def test_examples_for_factors_are_named_unless_they_are_all_there_are(make_confi
 def test_an_optimizer_is_named_beside_a_single_task_too(make_config: Make) -> None:
     single = make_config(auxiliaries=())
     assert differences(make_config(), single) == []
-    assert differences(make_config(optimizer="mean"), single) == ["mean"]
+    assert differences(make_config(optimizer="mean"), single) == ["Mean"]
     assert differences(single, make_config(optimizer="mean")) == []
 
 
