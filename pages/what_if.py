@@ -182,8 +182,8 @@ def _widget(name: str, value: object) -> None:
     st.session_state[f"wi_{name}"] = value
 
 
+# What another setting does not make another question of.
 _KEPT = ("pins", "per_seed", "look", "x", "against", "optimizers", "options")
-"""What another setting does not make another question of."""
 
 
 def _ask_setting(name: str) -> None:

@@ -303,33 +303,38 @@ def _check_table(artifact: Artifact) -> None:
     """Whether a table can be the trajectory of its config."""
     import numpy as np
 
+    # Plain arrays: dozens of artifacts ship, and all are checked before the first page shows.
     config, table = artifact.config, artifact.trajectory()
-    if set(table["seed"]) != set(config.seeds) or set(table["task"]) != set(config.tasks):
+    column = {name: table[name].to_numpy() for name in COLUMNS}
+    seeds, steps, tasks = column["seed"], column["step"], column["task"]
+    if set(seeds) != set(config.seeds) or set(tasks) != set(config.tasks):
         raise InputError("its seeds or tasks are not those of its config")
-    said = {name: set(table[name]) for name in ("setting", "run", "optimizer")}
-    if said != {name: {getattr(config, name)} for name in said}:
-        raise InputError("its setting, run or optimizer is not that of its config")
-    if ((table["task"] == config.target) != (table["role"] == "target")).any():
+    for name in ("setting", "run", "optimizer"):
+        if set(column[name]) != {getattr(config, name)}:
+            raise InputError("its setting, run or optimizer is not that of its config")
+    if ((tasks == config.target) != (column["role"] == "target")).any():
         raise InputError("its roles are not those of its config")
-    if table.duplicated(["seed", "step", "task"]).any():
+    ends: dict[tuple[int, str], int] = {}
+    places = list(zip(seeds.tolist(), tasks.tolist(), steps.tolist(), strict=True))
+    for seed, task, step in places:
+        ends[seed, task] = max(step, ends.get((seed, task), 0))
+    if len(set(places)) < len(places):
         raise InputError("it has two rows for one seed, step and task")
-    if not table["step"].between(0, config.steps).all():
+    if not ((steps >= 0) & (steps <= config.steps)).all():
         raise InputError(f"it has steps outside 0 and {config.steps}")
-    ends = table.groupby(["seed", "task"])["step"].max()
-    if artifact.unfinished is None and (ends != config.steps).any():
+    if artifact.unfinished is None and set(ends.values()) != {config.steps}:
         raise InputError(f"it ends before step {config.steps} without saying why")
-    numbers = table.drop(columns=list(_WORDS))
-    if numbers.drop(columns=list(FACTORS)).isna().to_numpy().any():
+    known = np.stack([column[n] for n in COLUMNS if n not in (*_WORDS, *FACTORS)]).astype(float)
+    factors = np.stack([column[name] for name in FACTORS]).astype(float)
+    if np.isnan(known).any():
         raise InputError("it has missing values")
-    if np.isinf(numbers.to_numpy()).any() or (numbers.drop(columns=list(FACTORS)) < 0).any(
-        axis=None
-    ):
+    if np.isinf(known).any() or np.isinf(factors).any() or (known < 0).any():
         raise InputError("it has impossible values")
-    if (table[["val_metric", "test_metric"]] > 1).any(axis=None):
+    if max(column["val_metric"].max(), column["test_metric"].max()) > 1:
         raise InputError("it has accuracies outside 0 and 1")
-    if (table[["sharpness", "fisher_trace"]] < 0).any(axis=None):
+    if (column["sharpness"] < 0).any() or (column["fisher_trace"] < 0).any():
         raise InputError("it has a sharpness or a Fisher trace below 0")
-    if (table["gradient_similarity"].abs() > 1).any():
+    if (np.abs(column["gradient_similarity"]) > 1).any():
         raise InputError("it has a gradient similarity outside -1 and 1")
 
 

@@ -29,14 +29,42 @@ class Network:
 
     def __init__(self, config: RunConfig, seeds: Sequence[int], device: torch.device) -> None:
         setting = settings.get(config.setting)
+        classes = {name: setting.task(name).classes for name in config.tasks}
+        self._build(partial(setting.encoder, config.width), classes, seeds, device)
+
+    @classmethod
+    def built(
+        cls,
+        encoder: Callable[[], nn.Module],
+        classes: Mapping[str, int],
+        seeds: Sequence[int],
+        device: torch.device,
+    ) -> "Network":
+        """A network of no setting.
+
+        Args:
+            encoder: makes the shared module, which has the attribute ``features``.
+            classes: task -> outputs of its head.
+        """
+        network = cls.__new__(cls)
+        network._build(encoder, classes, seeds, device)
+        return network
+
+    def _build(
+        self,
+        build_encoder: Callable[[], nn.Module],
+        classes: Mapping[str, int],
+        seeds: Sequence[int],
+        device: torch.device,
+    ) -> None:
         replicas = []
         for seed in seeds:
-            encoder = _seeded(f"{seed}/encoder", partial(setting.encoder, config.width))
+            encoder = _seeded(f"{seed}/encoder", build_encoder)
             width = cast(int, encoder.features)
             parameters = {f"encoder.{name}": p for name, p in encoder.named_parameters()}
-            for task in map(setting.task, config.tasks):
-                head = _seeded(f"{seed}/head/{task.name}", partial(nn.Linear, width, task.classes))
-                parameters |= {f"heads.{task.name}.{n}": p for n, p in head.named_parameters()}
+            for task, outputs in classes.items():
+                head = _seeded(f"{seed}/head/{task}", partial(nn.Linear, width, outputs))
+                parameters |= {f"heads.{task}.{n}": p for n, p in head.named_parameters()}
             replicas.append(parameters)
         self._encoder = encoder
         self.parameters: dict[str, Tensor] = {

@@ -1,12 +1,13 @@
 """Task gradients, and what a step makes of them, against one backward pass per task and seed."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from mtl_core import RunConfig, optimizers
+from mtl_core import RunConfig, optimizers, settings
 from mtl_core.training import gradients
 from mtl_core.training.gradients import combine
 from mtl_core.training.network import Network
@@ -100,17 +101,9 @@ def test_the_stacked_way_of_a_gpu_gives_the_same(digits: Digits, seeds: tuple[in
 
 def forty_heads(seeds: tuple[int, ...]) -> tuple[Network, list[str]]:
     """A digits encoder with forty heads, as CelebA's attributes have."""
-    config = RunConfig("digits", "digits1", seeds=seeds, samples=50, batch_size=10, width=3)
-    network = Network(config, seeds, CPU)
-    source = torch.Generator().manual_seed(1)
-    weight = network.parameters.pop("heads.digits1.weight")
-    bias = network.parameters.pop("heads.digits1.bias")
     tasks = [f"t{k}" for k in range(40)]
-    for task in tasks:
-        noise = torch.randn(weight.shape, generator=source)
-        network.parameters[f"heads.{task}.weight"] = (weight + noise).detach().requires_grad_()
-        network.parameters[f"heads.{task}.bias"] = bias.detach().clone().requires_grad_()
-    return network, tasks
+    encoder = partial(settings.get("digits").encoder, 3)
+    return Network.built(encoder, dict.fromkeys(tasks, 10), seeds, CPU), tasks
 
 
 def test_forty_tasks_on_one_input() -> None:
