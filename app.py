@@ -8,6 +8,12 @@ st.navigation(
     [
         st.Page("pages/overview.py", title="Overview", icon=":material/show_chart:", default=True),
         st.Page("pages/what_if.py", title="What if", icon=":material/experiment:"),
+        st.Page(
+            "pages/gradient_playground.py",
+            title="Gradient playground",
+            icon=":material/explore:",
+        ),
+        st.Page("pages/smtos.py", title="SMTOs", icon=":material/scatter_plot:"),
     ],
     position="top",
 ).run()

@@ -19,6 +19,15 @@ from mtl_core.analysis.loss_matching import (
 )
 from mtl_core.analysis.onset import Onset, onset
 from mtl_core.analysis.significance import Comparison, Verdict, compare
+from mtl_core.analysis.smto import (
+    SMTO_FACTORS,
+    OptimizerVerdict,
+    QuadrantVerdict,
+    optimizer_verdicts,
+    percent_change,
+    quadrant_verdicts,
+    smto_points,
+)
 from mtl_core.analysis.summary import mean_band
 from mtl_core.analysis.transfer import transfer, transfer_table
 from mtl_core.analysis.updates import weights_agree
@@ -28,6 +37,7 @@ __all__ = [
     "FACTOR_HIGHER_IS_BETTER",
     "LOSS_FLOOR",
     "PHASES",
+    "SMTO_FACTORS",
     "BinnedComparison",
     "Case",
     "Comparison",
@@ -35,8 +45,10 @@ __all__ = [
     "FactorVerdict",
     "LossMatchedGap",
     "Onset",
+    "OptimizerVerdict",
     "Outcome",
     "Phase",
+    "QuadrantVerdict",
     "Verdict",
     "aggregate",
     "aggregate_checkpoints",
@@ -52,8 +64,12 @@ __all__ = [
     "mean_band",
     "metric_at_loss",
     "onset",
+    "optimizer_verdicts",
     "panel_verdicts",
+    "percent_change",
+    "quadrant_verdicts",
     "similarity_points",
+    "smto_points",
     "transfer",
     "transfer_table",
     "verdict",

@@ -10,6 +10,13 @@ from mtl_core.charts.generalization import generalization_alt, generalization_ch
 from mtl_core.charts.over_epochs import over_epochs_alt, over_epochs_chart
 from mtl_core.charts.over_loss import over_loss_alt, over_loss_chart
 from mtl_core.charts.palette import Curve, CurveKey, Kind, style_curves
+from mtl_core.charts.quadrants import (
+    quadrant_alt,
+    quadrant_chart,
+    quadrant_legend,
+    quadrant_legend_alt,
+    style_optimizers,
+)
 
 __all__ = [
     "Curve",
@@ -25,5 +32,10 @@ __all__ = [
     "over_epochs_chart",
     "over_loss_alt",
     "over_loss_chart",
+    "quadrant_alt",
+    "quadrant_chart",
+    "quadrant_legend",
+    "quadrant_legend_alt",
     "style_curves",
+    "style_optimizers",
 ]

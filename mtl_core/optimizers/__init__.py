@@ -8,7 +8,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from mtl_core.errors import unknown
-from mtl_core.optimizers import mean, umtg
+from mtl_core.optimizers import (
+    aligned_mtl,
+    dwa,
+    famo,
+    graddrop,
+    gradnorm,
+    gradvac,
+    imtl_g,
+    imtl_l,
+    mean,
+    pcgrad,
+    rlw,
+    umtg,
+    uncertainty,
+)
 from mtl_core.optimizers.base import SCALE, Draws, Method, Option, OptionValue, Rule, Step
 
 __all__ = [
@@ -29,6 +43,17 @@ __all__ = [
 _RULES: Mapping[str, Rule] = {
     "umtg": umtg.RULE,
     "mean": mean.RULE,
+    "pcgrad": pcgrad.RULE,
+    "gradnorm": gradnorm.RULE,
+    "imtl_g": imtl_g.RULE,
+    "imtl_l": imtl_l.RULE,
+    "aligned_mtl": aligned_mtl.RULE,
+    "gradvac": gradvac.RULE,
+    "uncertainty": uncertainty.RULE,
+    "dwa": dwa.RULE,
+    "rlw": rlw.RULE,
+    "famo": famo.RULE,
+    "graddrop": graddrop.RULE,
 }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from mtl_core.errors import InputError, quoted, unknown
+from mtl_core.errors import InputError, quoted
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -42,7 +42,9 @@ class Option:
         name = f"option {self.name!r} of optimizer {method!r}"
         if self.choices:
             if value not in self.choices:
-                raise unknown(f"value of {name}", value, self.choices)
+                raise InputError(
+                    f"{name} is {quoted(value)}, not one of: {', '.join(self.choices)}"
+                )
             return str(value)
         wanted = type(self.default)
         if wanted is float and isinstance(value, int) and not isinstance(value, bool):
@@ -142,6 +144,7 @@ class Step:
         options: checked values of all of the rule's options.
         state: name -> (N, ...) tensors that live as long as the run; empty in its first step.
         draws: every random number comes from here.
+        epsilon: that of the type in which the Gramian was computed.
     """
 
     gramian: "Tensor | None"
@@ -149,12 +152,21 @@ class Step:
     options: Mapping[str, Any]
     state: State
     draws: Draws
+    epsilon: float = 2.0**-52
 
     @property
     def gram(self) -> "Tensor":
         """The Gramian of a rule that needs it."""
         assert self.gramian is not None
         return self.gramian
+
+    @property
+    def rounding(self) -> float:
+        """Eigenvalues of the Gramian up to this share of the largest may be zeros.
+
+        K epsilon is usual; 10 times that is what sums over 300 000 float32 parameters need.
+        """
+        return 10 * self.losses.shape[-1] * self.epsilon
 
 
 @dataclass(frozen=True)
@@ -218,7 +230,10 @@ class Method:
         known = {option.name: option for option in (*rule.options, SCALE)}
         for given in options:
             if given not in known:
-                raise unknown(f"option of optimizer {name!r}", given, known)
+                raise InputError(
+                    f"unknown option {quoted(given)} of optimizer {name!r}; "
+                    f"one of: {', '.join(known)}"
+                )
         chosen = {
             key: option.check(name, options.get(key, option.default))
             for key, option in known.items()
@@ -301,14 +316,20 @@ class Method:
         self._check(losses, gramian, last_layer)
         if losses.numel() == 0:
             return losses.new_zeros(losses.shape)
-        step, sound = self._step(own if self.rule.needs_gramian else None, losses, generator)
+        step, spoiled = self._step(own if self.rule.needs_gramian else None, losses, generator)
         found = self.rule.weights(step)
         if self._matches_sum:
+            import torch
+
             assert gramian is not None
             full = gramian.detach().double().reshape(-1, self.num_tasks, self.num_tasks)
             ours = (found.unsqueeze(-2) @ full @ found.unsqueeze(-1)).flatten()
+            # What is left of gradients that cancel is rounding, and no direction to go in.
+            size = (found.abs() * full.diagonal(dim1=1, dim2=2).clamp_min(0).sqrt()).sum(dim=1)
+            least = self.num_tasks * torch.finfo(gramian.dtype).eps * size.square()
+            ours = ours.where(ours > least, 0.0)
             found = found * _ratio(full.sum(dim=(1, 2)), ours).unsqueeze(-1)
-        found = found.where(sound.unsqueeze(-1), math.nan)
+        found = found + spoiled
         return found.to(losses.dtype).view(losses.shape)
 
     def update(
@@ -344,7 +365,7 @@ class Method:
             wanted = rows.sum(dim=1).double().square().sum(dim=-1)
             ours = found.double().square().sum(dim=-1)
             found = found * _ratio(wanted, ours).to(found.dtype).unsqueeze(-1)
-        return found.view(*jacobian.shape[:-2], -1)
+        return found.view(*jacobian.shape[:-2], jacobian.shape[-1])
 
     def observe(self, losses: "Tensor") -> None:
         """Learn from (..., K) losses of a step's batches after the step; a no-op for most."""
@@ -373,24 +394,30 @@ class Method:
         losses: "Tensor",
         generator: "Generator | Sequence[Generator] | None",
     ) -> "tuple[Step, Tensor]":
-        """The rule's view of a step, and (N,) which replicas' input is finite.
+        """The rule's view of a step, and (N, 1): 0, or NaN where a replica's input is not finite.
 
-        The others' is replaced, so that no solver stumbles over it; their weights become NaN.
+        What is not finite is replaced, so that no solver stumbles over it; weights become NaN.
         """
         import torch
 
         tasks = self.num_tasks
         rows = losses.detach().double().reshape(-1, tasks)
-        sound = rows.isfinite().all(dim=-1)
+        spoiled = (rows - rows).sum(dim=1, keepdim=True)
+        epsilon = 2.0**-52
         if gramian is not None:
+            epsilon = torch.finfo(gramian.dtype).eps
             gramian = gramian.detach().double().reshape(-1, tasks, tasks)
-            sound = sound & gramian.isfinite().flatten(1).all(dim=-1)
-            eye = torch.eye(tasks, dtype=gramian.dtype, device=gramian.device)
-            gramian = gramian.where(sound.view(-1, 1, 1), eye)
-            gramian = (gramian + gramian.mT) / 2
-        rows = rows.where(sound.unsqueeze(-1), 1.0)
+            gramian = (gramian + gramian.mT).mul_(0.5)
+            spoiled = spoiled + (gramian - gramian).flatten(1).sum(dim=1, keepdim=True)
+        # To ask costs a GPU more than to replace, and a CPU less. NaN is not 0.
+        if rows.is_cuda or spoiled.any():
+            sound = spoiled == 0
+            rows = rows.where(sound, 1.0)
+            if gramian is not None:
+                eye = torch.eye(tasks, dtype=gramian.dtype, device=gramian.device)
+                gramian = gramian.where(sound.unsqueeze(2), eye)
         draws = Draws(self._generators(generator, len(rows)), rows)
-        return Step(gramian, rows, self.options, self.state, draws), sound
+        return Step(gramian, rows, self.options, self.state, draws, epsilon), spoiled
 
     def _generators(
         self, generator: "Generator | Sequence[Generator] | None", replicas: int

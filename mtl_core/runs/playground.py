@@ -45,8 +45,8 @@ class Playground:
         InputError: for a value out of its range.
     """
 
-    angles: tuple[int, ...] = (15, 140, -100)
-    lengths: tuple[float, ...] = (1.0, 1.5, 1.0)
+    angles: tuple[int, ...] = (15, 150, -100)
+    lengths: tuple[float, ...] = (1.0, 2.0, 1.0)
     losses: tuple[float, ...] = (1.0, 1.0, 1.0)
     third: bool = False
     methods: tuple[str, ...] = ()
@@ -126,7 +126,7 @@ class Playground:
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "aligned": {"angles": (20, 75), "lengths": (1.0, 1.5), "view": "linear"},
-        "conflict": {"angles": (15, 140), "lengths": (1.0, 1.5), "view": "linear"},
+        "conflict": {"angles": (15, 150), "lengths": (1.0, 2.0), "view": "linear"},
         "opposite": {"angles": (0, 180), "lengths": (1.0, 1.0), "view": "linear"},
         "1 against 100": {"angles": (0, 120), "lengths": (1.0, 100.0), "view": "log"},
         "three in conflict": {

@@ -24,8 +24,10 @@ __all__ = [
     "budget_name",
     "budgets",
     "groups",
+    "nearest_preset",
     "points",
     "question",
+    "rank",
 ]
 
 Value = TypeVar("Value")
@@ -244,7 +246,7 @@ def groups(answers: Answers) -> tuple[Group, ...]:
         if held is None or (config.auxiliary_factors and not held.config.auxiliary_factors):
             runs[entry] = answer
     made = [
-        Group(budget, auxiliaries, {entry: runs[entry] for entry in sorted(runs, key=_rank)})
+        Group(budget, auxiliaries, {entry: runs[entry] for entry in sorted(runs, key=rank)})
         for (budget, auxiliaries), runs in found.items()
     ]
     return tuple(sorted(made, key=lambda group: _set_order(group.budget.setting, group)))
@@ -272,6 +274,16 @@ def budget_label(budget: RunConfig) -> str:
     """How a page calls it: the preset that it is closest to, and what differs."""
     nearest, words = _nearest(budget)
     return " · ".join([nearest, *words])
+
+
+def nearest_preset(budget: RunConfig) -> str:
+    """The preset that differs from a budget in the fewest fields."""
+    return _nearest(budget)[0]
+
+
+def rank(entry: Entry) -> tuple[int, str]:
+    """A sorting key: the order of ``optimizers.names()``, without options first."""
+    return optimizers.names().index(entry.optimizer), entry.token
 
 
 def points(group: Group, entries: Iterable[Entry], answers: Answers) -> "pd.DataFrame":
@@ -311,7 +323,7 @@ def question(group: Group, entries: Sequence[Entry]) -> Question | None:
     wanted = [group.config(entry) for entry in (REFERENCE, *others)]
     if REFERENCE.optimizer in firsts and firsts[BASELINE].options:
         return None  # the page's own UMTG has no options
-    preset, _ = _nearest(group.budget)
+    preset = nearest_preset(group.budget)
     asked = Question(
         group.budget.setting,
         group.budget.target,
@@ -351,10 +363,6 @@ def _nearest(budget: RunConfig) -> tuple[str, list[str]]:
         for name in settings.get(budget.setting).presets
     }
     return min(presets.items(), key=lambda item: len(item[1]))
-
-
-def _rank(entry: Entry) -> tuple[int, str]:
-    return optimizers.names().index(entry.optimizer), entry.token
 
 
 def _order(place: Selection) -> tuple[int, bool, int, int, str]:

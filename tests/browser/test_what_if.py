@@ -60,24 +60,32 @@ def test_toggle_and_run_grow_a_curve(app, open_page) -> None:
     expect(page.get_by_text("Answered already")).to_be_visible()
     page.get_by_text("noisy_digits", exact=True).click()
     expect(page).to_have_url(re.compile(r"aux=digits2\+noisy_digits"))
-    expect(page.get_by_text("3 networks to train")).to_be_visible()
+    # What ships answers at once; other seeds do not.
+    expect(page.get_by_text("Answered already")).to_be_visible()
+    seeds = page.get_by_role("textbox", name="Seeds")
+    seeds.fill("7")
+    seeds.press("Enter")
+    expect(page.get_by_text("2 networks to train")).to_be_visible()
     press(page, "Run")
     expect(page.get_by_text(re.compile(r"trains, \d+%"))).to_be_visible()
-    # Three networks with all their factors: half a minute on two free cores.
+    # Two networks with all their factors: a quarter of a minute on two free cores.
     expect(page.get_by_text("these runs are in the store")).to_be_visible(timeout=240_000)
     labels = page.locator(HERO).first.locator("g.role-legend-label text")
     assert labels.all_text_contents() == ["single task", "+ digits2 + noisy_digits"]
     main = page.get_by_test_id("stMain")
     expect(main.get_by_role("button", name="Stop", exact=True)).to_have_count(0)
-    # The shipped baseline was not trained again.
-    assert [record.config.run for record in app.store.runs()] == ["digits2+noisy_digits"]
+    runs = {record.config.run: record.config.seeds for record in app.store.runs()}
+    assert runs == {"stl": (7,), "digits2+noisy_digits": (7,)}, "and nothing that ships"
 
 
 def test_a_deep_link_to_a_fresh_server_has_the_navigation(open_page) -> None:
     page = open_page("/what_if?setting=digits&aux=noisy_digits")
     expect(page.get_by_role("heading", level=1)).to_contain_text("noisy_digits")
     # Their text begins with the name of an icon.
-    links = [re.compile("Overview$"), re.compile("What if$")]
+    links = [
+        re.compile(f"{title}$")
+        for title in ("Overview", "What if", "Gradient playground", "SMTOs")
+    ]
     expect(page.get_by_test_id("stTopNavLink")).to_have_text(links)
     expect(page.get_by_test_id("stSidebarNavLink")).to_have_count(0)
 
@@ -167,6 +175,37 @@ def test_the_correlation_panel_grows_live_and_a_click_pins(app, open_page) -> No
     expect(page.get_by_text("was stopped").first).to_be_visible()
     points.first.click(force=True)
     expect(page).to_have_url(re.compile(f"pins={config_of(FACTORS).id}"))
+
+
+def test_optimizers_are_chosen_run_and_looked_into(app, open_page) -> None:
+    page = open_page(SHORT.replace("seeds=0+1", "seeds=0"))
+    page.get_by_role("combobox", name="Multi-task optimizers beside UMTG").fill("MGDA")
+    page.get_by_role("option", name="MGDA").click()
+    expect(page).to_have_url(re.compile(r"optimizer=umtg\+mgda"))
+    page.get_by_text("Their options").click()
+    page.get_by_role("radio", name="l2").click()
+    expect(page).to_have_url(re.compile(r"mgda\.normalization=l2"))
+    expect(page.get_by_text("3 networks to train")).to_be_visible()
+    press(page, "Run")
+    expect(page.get_by_text("these runs are in the store")).to_be_visible(timeout=240_000)
+    labels = page.locator(HERO).first.locator("g.role-legend-label text")
+    assert labels.all_text_contents() == [
+        "single task",
+        "+ noisy_digits",
+        "+ noisy_digits · MGDA · normalization l2",
+    ]
+    page.get_by_role("radio", name="Optimizers", exact=True).click()
+    expect(page).to_have_url(re.compile("look=optimizers"))
+    # The weights of both tasks, the cosine they met, and both optimizers' updates.
+    for chart, lines in ((1, 2), (2, 1), (3, 2), (4, 2)):
+        expect(page.locator(HERO).nth(chart).locator("g.mark-line path")).to_have_count(lines)
+    (told,) = {
+        record.id
+        for record in app.store.runs()
+        if record.config.optimizer == "mgda" and app.store.side("updates", record.id)
+    }
+    rows = pd.DataFrame(app.store.side("updates", told))
+    assert rows.groupby("step")["weight"].sum().round(5).eq(1).all(), "a convex combination"
 
 
 def test_two_tabs_that_ask_the_same_train_once(app, open_page) -> None:

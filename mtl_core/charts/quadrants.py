@@ -1,0 +1,299 @@
+"""Do optimizers that change generalization change a factor with it (M24, Fig. 4)?"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from mtl_core.charts.layers import Figure, colour_scale, unchecked
+from mtl_core.charts.legend import POINTS, curve_legend
+from mtl_core.charts.palette import DASHES, FURTHER, SHAPES, Curve
+from mtl_core.errors import InputError
+
+__all__ = [
+    "quadrant_alt",
+    "quadrant_chart",
+    "quadrant_legend",
+    "quadrant_legend_alt",
+    "style_optimizers",
+]
+
+GREY = "#7A7A7A"  # shows on white and on near-black alike
+LEAST = 1.0  # %; axes reach at least so far to either side
+OTHER_SIDE = 0.4  # of the further reach: how far an axis goes beyond 0 where there are no points
+LINEAR = {"x": 10.0, "y": 1.0}
+"""%; up to about this an axis is linear, beyond it logarithmic. Generalization changes by less."""
+ROOM = {"x": 42, "y": 20}
+"""Pixels from one label to the next."""
+TICKS = [0.0] + [
+    sign * digit * 10.0**power for power in range(-1, 7) for digit in (1, 3) for sign in (1, -1)
+]
+
+
+def style_optimizers(labels: Sequence[str]) -> list[Curve]:
+    """How each optimizer is drawn: no two share colour and shape, and neighbours share neither.
+
+    The colours are those without a meaning of their own on other pages. An optimizer's style
+    depends on its place alone, so that it keeps it when others are left out.
+
+    Args:
+        labels: all optimizers, in an order that does not change.
+
+    Raises:
+        InputError: two have one label, or there are more than 40 of them.
+    """
+    if repeated := sorted({label for label in labels if list(labels).count(label) > 1}):
+        raise InputError(f"two optimizers are labelled {repeated[0]!r}; give each its own label")
+    # The two greys are close, so the second comes last.
+    colours = FURTHER[:-1]
+    slots = [
+        (colour, SHAPES[(place + turn) % len(SHAPES)])
+        for turn in range(len(SHAPES))
+        for place, colour in enumerate(colours)
+    ]
+    slots += [(FURTHER[-1], shape) for shape in SHAPES]
+    if len(labels) > len(slots):
+        raise InputError(f"{len(labels)} optimizers cannot be told apart; show at most 40")
+    return [
+        Curve(label, colour, DASHES[0], shape)
+        for label, (colour, shape) in zip(labels, slots, strict=False)
+    ]
+
+
+@unchecked
+def quadrant_chart(
+    points: pd.DataFrame,
+    optimizers: Sequence[Curve],
+    *,
+    x_title: str,
+    y_title: str,
+    value_format: str = ".3~g",
+    metric_format: str = ".1%",
+    height: int = 260,
+    name: str = "quadrants",
+) -> Figure:
+    """A point per optimizer and task by its %Δ; (−x, +y) and (+x, −y) are shaded.
+
+    Points that count are filled; the others are hollow and faint. Axes are linear near 0 and
+    logarithmic further out, and have room on both sides of 0. The legend is ``quadrant_legend``,
+    one for all panels.
+
+    Args:
+        points: one panel's rows of ``analysis.smto_points``, with ``auxiliaries`` and ``run``; may
+            be empty. Those without a place are not drawn.
+        optimizers: how each curve is drawn.
+        x_title: the factor.
+        y_title: the metric.
+        value_format: d3 format of the factor's values for hovering.
+        metric_format: d3 format of the metric's.
+        height: of the plot in pixels, without axis.
+        name: of the chart, unique on its page.
+    """
+    drawn = _drawn(points, optimizers)
+    extent = alt.Chart(_extent(drawn))
+    x_axis, y_axis = _axis("x", f"%Δ {x_title}"), _axis("y", f"%Δ {y_title}")
+    x = alt.X("x:Q", scale=_scale("x"), axis=x_axis)
+    y = alt.Y("y:Q", scale=_scale("y"), axis=y_axis)
+    tooltip = [
+        alt.Tooltip("curve:N", title="optimizer"),
+        alt.Tooltip("task:N", title="task"),
+        alt.Tooltip("auxiliaries:N", title="auxiliaries"),
+        alt.Tooltip("y:Q", title=f"%Δ {y_title}", format="+.3~g"),
+        alt.Tooltip("x:Q", title=f"%Δ {x_title}", format="+.3~g"),
+        alt.Tooltip("metric:Q", title=y_title, format=metric_format),
+        alt.Tooltip("reference_metric:Q", title=f"{y_title}, UMTG", format=metric_format),
+        alt.Tooltip("value:Q", title=x_title, format=value_format),
+        alt.Tooltip("reference_value:Q", title=f"{x_title}, UMTG", format=value_format),
+        alt.Tooltip("change:N", title=f"{y_title} is"),
+        alt.Tooltip("factor_change:N", title=f"{x_title} is"),
+        alt.Tooltip("seeds:Q", title="seeds", format="d"),
+        alt.Tooltip("run:N", title="run"),
+    ]
+    marks = (
+        alt.Chart(drawn)
+        .mark_point(clip=True, size=90, strokeWidth=1.6)
+        .encode(
+            x=x,
+            y=y,
+            fill=alt.Fill("curve:N", scale=colour_scale(optimizers), legend=None),
+            stroke=alt.Stroke("curve:N", scale=colour_scale(optimizers), legend=None),
+            shape=alt.Shape("curve:N", scale=_shapes(optimizers), legend=None),
+            fillOpacity=alt.FillOpacityValue(0, condition={"test": "datum.counted", "value": 0.9}),
+            strokeOpacity=alt.StrokeOpacityValue(
+                0.55, condition={"test": "datum.counted", "value": 1}
+            ),
+            tooltip=tooltip,
+        )
+        .properties(name=f"{name}_points")
+    )
+    reach = (
+        extent.mark_rule(opacity=0)
+        .encode(
+            x=alt.X("left:Q", scale=_scale("x"), axis=x_axis),
+            x2=alt.X2(field="right"),
+            y=alt.Y("bottom:Q", scale=_scale("y"), axis=y_axis),
+            y2=alt.Y2(field="top"),
+        )
+    )  # fmt: skip
+    return Figure(
+        layer=[
+            _shade(extent, "upper left"),
+            _shade(extent, "lower right"),
+            _zero(extent, "x"),
+            _zero(extent, "y"),
+            _words(extent, "both better", "upper left"),
+            _words(extent, "both worse", "lower right"),
+            reach,
+            marks,
+        ],
+        width="container",
+        height=height,
+        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+    )
+
+
+@unchecked
+def quadrant_legend(optimizers: Sequence[Curve], *, name: str = "quadrant_legend") -> Figure:
+    """The legend of all panels, which are comparable at a glance without one each."""
+    legend = curve_legend(optimizers, line=False)
+    labels = [curve.label for curve in optimizers]
+    marks = (
+        alt.Chart(pd.DataFrame({"curve": labels}))
+        .mark_point(filled=True, opacity=0)
+        .encode(
+            fill=alt.Fill("curve:N", scale=colour_scale(optimizers), legend=legend),
+            shape=alt.Shape("curve:N", scale=_shapes(optimizers), legend=legend),
+        )
+        .properties(name=name)
+    )
+    return Figure(
+        layer=[marks],
+        width="container",
+        height=1,
+        view=alt.ViewBackground(strokeOpacity=0),
+        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+    )
+
+
+def quadrant_alt(optimizers: Sequence[Curve], *, x_title: str, y_title: str) -> str:
+    """One sentence for those who do not see the chart."""
+    return (
+        f"Scatter plot of the percentage change of {y_title} over UMTG against that of {x_title}, "
+        "a point per optimizer and task, with the quadrants shaded in which both get better or "
+        f"both get worse, for {', '.join(curve.label for curve in optimizers)}."
+    )
+
+
+def quadrant_legend_alt(optimizers: Sequence[Curve]) -> str:
+    """One sentence for those who do not see the legend."""
+    shapes = ", ".join(f"{curve.label}: {curve.shape}" for curve in optimizers)
+    return f"Legend: colour and shape of each optimizer's points. {shapes}."
+
+
+_FIELDS = ["curve", "task", "auxiliaries", "x", "y", "metric", "reference_metric", "value"]
+_FIELDS += ["reference_value", "change", "factor_change", "counted", "seeds", "run"]
+
+
+def _drawn(points: pd.DataFrame, optimizers: Sequence[Curve]) -> pd.DataFrame:
+    """Those that count last, on top of the others."""
+    drawn = points.reindex(columns=_FIELDS).dropna(subset=["x", "y"])
+    drawn = drawn[drawn["curve"].isin([curve.label for curve in optimizers])]
+    counted = drawn["counted"].astype(bool)
+    drawn = drawn.assign(counted=counted, change=drawn["change"].fillna("–"))
+    return drawn.sort_values("counted", kind="stable", ignore_index=True)
+
+
+def _extent(drawn: pd.DataFrame) -> pd.DataFrame:
+    """How far the axes reach, as one row ``left, right, bottom, top`` in %."""
+    left, right = _reach(drawn["x"].to_numpy(dtype=float), LINEAR["x"])
+    bottom, top = _reach(drawn["y"].to_numpy(dtype=float), LINEAR["y"])
+    return pd.DataFrame({"left": [left], "right": [right], "bottom": [bottom], "top": [top]})
+
+
+def _reach(values: "np.typing.NDArray[np.float64]", linear: float) -> tuple[float, float]:
+    """Both ends on the scale; the emptier side gets its share of the room that the other takes."""
+    # A percentage beyond the floats' range has no place, but must not blow up the axis.
+    placed = np.sign(values) * np.log1p(np.abs(values) / linear)
+    low = min(0.0, float(placed.min(initial=0.0)))
+    high = max(0.0, float(placed.max(initial=0.0)))
+    least = float(np.log1p(LEAST / linear))
+    low, high = min(low, -OTHER_SIDE * high, -least), max(high, -OTHER_SIDE * low, least)
+    return -linear * float(np.expm1(-low)), linear * float(np.expm1(high))
+
+
+def _scale(channel: Literal["x", "y"]) -> alt.Scale:
+    return alt.Scale(type="symlog", constant=LINEAR[channel], nice=False, zero=True, padding=10)
+
+
+def _axis(channel: Literal["x", "y"], title: str) -> alt.Axis:
+    """Ticks at 0, ±1, ±3, ±10, … %, labelled where they have room beside those further in.
+
+    Vega's own way with labels that overlap may drop that of 0.
+    """
+    at = f"scale('{channel}', {{}})".format
+    from_zero = f"abs({at('datum.value')} - {at(0)})"
+    further_in = f"abs({at('datum.value')} - {at('datum.value / 3')})"
+    decade = "(round(10 * log(abs(datum.value)) / LN10) % 10 == 0)"
+    room = ROOM[channel]
+    shown = f"(datum.value == 0 || ({from_zero} >= {room} && ({decade} || {further_in} >= {room})))"
+    number = "(datum.value == 0 ? '0' : format(datum.value, '+,~r') + '%')"
+    seen: Any = {"condition": {"test": shown, "value": 1}, "value": 0}
+    return alt.Axis(
+        title=title,
+        values=TICKS,
+        tickCount=len(TICKS),  # by default Vega drops every other of many
+        labelExpr=f"{shown} ? {number} : ''",
+        grid=True,
+        gridOpacity=seen,
+        tickOpacity=seen,
+        labelOverlap=False,
+        labelBound=6 if channel == "x" else False,
+    )
+
+
+def _shapes(optimizers: Sequence[Curve]) -> alt.Scale:
+    return alt.Scale(
+        domain=[curve.label for curve in optimizers],
+        range=[POINTS[curve.shape] for curve in optimizers],
+    )
+
+
+def _shade(extent: alt.Chart, corner: Literal["upper left", "lower right"]) -> alt.Chart:
+    """From 0 to the edges of the plot, wherever the scales put them."""
+    upper = corner == "upper left"
+    chart: alt.Chart = extent.mark_rect(fill=GREY, fillOpacity=0.16, stroke=None).encode(
+        x=alt.XDatum(0, scale=_scale("x")),
+        x2=alt.value(0 if upper else "width"),
+        y=alt.YDatum(0, scale=_scale("y")),
+        y2=alt.value(0 if upper else "height"),
+    )
+    return chart
+
+
+def _zero(extent: alt.Chart, channel: Literal["x", "y"]) -> alt.Chart:
+    rule = extent.mark_rule(stroke=GREY, strokeWidth=1.2)
+    chart: alt.Chart = (
+        rule.encode(x=alt.XDatum(0, scale=_scale("x")))
+        if channel == "x"
+        else rule.encode(y=alt.YDatum(0, scale=_scale("y")))
+    )
+    return chart
+
+
+def _words(extent: alt.Chart, text: str, corner: Literal["upper left", "lower right"]) -> alt.Chart:
+    upper = corner == "upper left"
+    chart: alt.Chart = extent.mark_text(
+        text=text,
+        fill=GREY,
+        fontSize=11,
+        align="left" if upper else "right",
+        baseline="top" if upper else "bottom",
+        dx=6 if upper else -6,
+        dy=6 if upper else -6,
+    ).encode(
+        x=alt.value(0 if upper else "width"),
+        y=alt.value(0 if upper else "height"),
+    )
+    return chart

@@ -1,0 +1,209 @@
+"""CAGrad: near the mean gradient, the update that serves the worst-off task best."""
+
+import math
+from typing import TYPE_CHECKING
+
+from mtl_core.optimizers.base import Option, Rule, Step
+from mtl_core.optimizers.pairs import of_two
+from mtl_core.optimizers.quadratic import minimise
+from mtl_core.optimizers.upgrad import project
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["RULE"]
+
+_TOLERANCE = 1e-12
+_STATIONARY = 1e6
+_MOST_GUESSES = 40
+_MOST_SUPPORTS = 5
+
+
+def weights(step: Step) -> "Tensor":
+    """(N, K): 1/K and, on top, c·‖g_0‖ / ‖g_w‖ of the w that Algorithm 1 finds.
+
+    The worst-off task is looked for among those whose gradient is not 0; the others weigh 1/K.
+    Where no update serves all tasks and g_w is 0, the weights are those of the conflict-free
+    update next to the mean.
+    """
+    import torch
+
+    gramian, c = step.gram, step.options["c"]
+    tasks = gramian.shape[1]
+    mean = step.losses.new_full(step.losses.shape, 1 / tasks)
+    if c == 0:
+        return mean
+    if tasks == 2:
+        return of_two(gramian, lambda *entries: _of_two(*entries, c))
+    squares = gramian.diagonal(dim1=1, dim2=2)
+    there = squares > 0
+    lengths = squares.sqrt()
+    lengths = lengths.where(there, lengths.amax(dim=1, keepdim=True))
+    lengths = lengths.where(lengths > 0, 1.0)
+    unit = 1 / (1 / lengths).sum(dim=1, keepdim=True)
+    gramian = gramian / unit.square().unsqueeze(-1)
+    lengths = lengths / unit
+    along = gramian.mean(dim=2)
+    mean_length = along.mean(dim=1, keepdim=True).clamp_min(0).sqrt()
+    # Below this, the mean is rounding.
+    least = 1e-7 * lengths.amax(dim=1, keepdim=True)
+    linear = along / mean_length.maximum(least)
+    linear = linear.where(there, 2 * lengths)
+    gramian.diagonal(dim1=1, dim2=2).copy_(lengths.square())
+    w, stationary = _solve(gramian, linear, lengths, c)
+    found = mean + c * mean_length / _length(gramian, w, lengths) * w
+    if stationary.any():
+        found = torch.where(stationary, project(step.gram, mean), found)
+    return found.where(mean_length > least, mean)
+
+
+def _of_two(first: float, both: float, second: float, c: float) -> tuple[float, float]:
+    """The weights of two gradients, from where the slope of Algorithm 1's objective is 0."""
+    mean_length = math.sqrt(max(first + second + 2 * both, 0)) / 2
+    if mean_length <= 1e-7:
+        return 0.5, 0.5
+    apart = first + second - 2 * both
+    if first <= 0 or second <= 0:
+        share = float(first > 0)
+    elif apart <= 1e-15:
+        share = 0.5
+    else:
+        # With s the share of gradient 1, ‖g_w‖² = (m² + area) / (4·apart) where
+        # m = 2·apart·s + 2·(both − second); the slope is 0 where m² · steep = tilt² · area.
+        tilt, area = (first - second) / 2, 4 * max(first * second - both * both, 0)
+        steep = apart * (c * mean_length) ** 2 - tilt * tilt
+        if steep > 0:
+            middle = -tilt * math.sqrt(area / steep)
+            share = min(max(middle / (2 * apart) + (second - both) / apart, 0.0), 1.0)
+        else:
+            share = float(tilt < 0)
+    other = 1 - share
+    square = share * share * first + 2 * share * other * both + other * other * second
+    lean = c * mean_length / max(math.sqrt(max(square, 0)), 1e-8)
+    return 0.5 + lean * share, 0.5 + lean * other
+
+
+def _solve(gramian: "Tensor", linear: "Tensor", lengths: "Tensor", c: float) -> "tuple[Tensor, Tensor]":
+    """argmin of bᵀw + c·‖Jᵀw‖ over the simplex.
+
+    It is the argmin of bᵀw + ½κ·‖Jᵀw‖² for the one κ that equals c / ‖Jᵀw‖. Guesses of that κ
+    are improved until the first problem's optimality gap is closed; then the replica drops out.
+
+    Args:
+        gramian: (N, K, K).
+        linear: (N, K), b.
+        lengths: (N, K) square roots of the diagonal, above 0, with Σ 1 / lengths = 1.
+
+    Returns:
+        (N, K) w, and (N, 1) whether ‖Jᵀw‖ is as good as 0, so that w has no direction.
+    """
+    import torch
+
+    best = 1 / lengths
+    kappa = c / _length(gramian, best, lengths)
+    stationary = torch.zeros_like(kappa, dtype=torch.bool)
+    low, high = torch.zeros_like(kappa), torch.full_like(kappa, torch.inf)
+    left = torch.arange(len(best), device=best.device)
+    for _ in range(_MOST_GUESSES):
+        w = minimise(kappa.unsqueeze(-1) * gramian, linear, 1 / lengths, simplex=True)
+        wanted = c / _length(gramian, w, lengths)
+        low = torch.where(wanted >= kappa, kappa, low)
+        high = torch.where(wanted <= kappa, kappa, high)
+        guess, w, gap = _sharpen(gramian, linear, lengths, w, c)
+        size = (w * lengths).sum(dim=1, keepdim=True)
+        most = _STATIONARY * c / size
+        closed = gap <= _TOLERANCE * size
+        flat = torch.where(
+            closed, _length(gramian, w, lengths) * _STATIONARY <= size, low >= most
+        )
+        best = best.index_copy(0, left, w)
+        stationary = stationary.index_copy(0, left, flat)
+        keep = ~(closed | flat).squeeze(1)
+        if not keep.any():
+            break
+        # Where that guess is of no use, κ is too high: low is 0 or not far below.
+        middle = torch.where(low > 0, (low * high).sqrt(), high / 8)
+        kappa = torch.where((guess > low) & (guess < high), guess, middle).minimum(most)
+        left, kappa, low, high = left[keep], kappa[keep], low[keep], high[keep]
+        gramian, linear, lengths = gramian[keep], linear[keep], lengths[keep]
+    return best, stationary
+
+
+def _sharpen(
+    gramian: "Tensor", linear: "Tensor", lengths: "Tensor", w: "Tensor", c: float
+) -> "tuple[Tensor, Tensor, Tensor]":
+    """The solution if its tasks above 0 are those of (N, K) w, or nearly so.
+
+    There, κw = v·p − q with p = G⁻¹1 and q = G⁻¹b of those tasks, and the v that makes it c long.
+
+    Returns:
+        (N, 1) κ of the first try, (N, K) the best w, and its (N, 1) gap.
+    """
+    import torch
+
+    squares = (1 + 1e-9) * lengths.square()
+    least = _gap(gramian, linear, lengths, w, c)
+    guess, free = None, w > 0
+    for _ in range(_MOST_SUPPORTS):
+        matrix = gramian * (free.unsqueeze(-1) & free.unsqueeze(-2))
+        matrix.diagonal(dim1=1, dim2=2).copy_(squares)
+        factor, _ = torch.linalg.cholesky_ex(matrix)
+        sides = torch.stack([free.to(w.dtype), linear * free], dim=-1)
+        found = torch.cholesky_solve(sides, factor)
+        for _ in range(2):
+            rest = sides - (gramian @ found) * free.unsqueeze(-1)
+            found = found + torch.cholesky_solve(rest, factor)
+        p, q = found.unbind(-1)
+        first, second = p.sum(dim=1, keepdim=True), q.sum(dim=1, keepdim=True)
+        third = (linear * q).sum(dim=1, keepdim=True)
+        kappa = (second.square() - first * (third - c * c)).clamp_min(0).sqrt()
+        if guess is None:
+            guess = kappa
+        level = (second + kappa) / first
+        raw = level * p - q
+        slope = linear + (gramian @ raw.unsqueeze(-1)).squeeze(-1) - level
+        below = torch.where(free, raw * lengths, slope / lengths) < -1e-12
+        sharp = raw.clamp_min(0)
+        total = sharp.sum(dim=1, keepdim=True)
+        sharp = torch.where(total > 0, sharp / total, w)
+        gap = _gap(gramian, linear, lengths, sharp, c)
+        better = gap <= least.clamp_min(1e-13)
+        w, least = torch.where(better, sharp, w), torch.where(better, gap, least)
+        free = free ^ (below & (kappa > 0))
+        if not below.any():
+            break
+    assert guess is not None
+    return guess, w, least
+
+
+def _length(gramian: "Tensor", w: "Tensor", lengths: "Tensor") -> "Tensor":
+    """(N, 1) ‖Jᵀw‖, or what rounding leaves of it."""
+    square = (w * (gramian @ w.unsqueeze(-1)).squeeze(-1)).sum(dim=1, keepdim=True)
+    size = (w * lengths).sum(dim=1, keepdim=True)
+    return square.clamp_min(0).sqrt().maximum(1e-8 * size)
+
+
+def _gap(
+    gramian: "Tensor", linear: "Tensor", lengths: "Tensor", w: "Tensor", c: float
+) -> "Tensor":
+    """(N, 1) at most this far is bᵀw + c·‖Jᵀw‖ above its minimum."""
+    slope = linear + c * (gramian @ w.unsqueeze(-1)).squeeze(-1) / _length(gramian, w, lengths)
+    return (w * slope).sum(dim=1, keepdim=True) - slope.amin(dim=1, keepdim=True)
+
+
+RULE = Rule(
+    title="CAGrad",
+    about="The update that serves the worst-off task best within a ball around the mean gradient.",
+    source="Liu et al. 2021 (arXiv 2110.14048), Algorithm 1",
+    weights=weights,
+    options=(
+        Option(
+            "c",
+            0.5,
+            "the ball's radius as a share of the mean gradient's length; with 0 it is the mean.",
+            least=0,
+            below=1,
+        ),
+    ),
+    needs_gramian=True,
+)

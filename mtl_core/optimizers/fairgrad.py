@@ -1,0 +1,89 @@
+"""FairGrad: the update that is α-fair to the tasks' rates of progress."""
+
+from typing import TYPE_CHECKING
+
+from mtl_core.optimizers.base import Option, Rule, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["RULE", "solve"]
+
+_MOST_STEPS = 200
+_MOST_WEIGHT = 1e5
+
+
+def weights(step: Step) -> "Tensor":
+    """(N, K) above 0, but 0 for tasks with a gradient of 0, which no update can be fair to."""
+    return solve(step.gram, step.options["alpha"])
+
+
+def solve(gramian: "Tensor", alpha: float) -> "Tensor":
+    """The w > 0 with Gw = w^(−1/α), by damped Newton's method; with α = 0 it is 1.
+
+    It is the minimum of the convex ½wᵀGw − Σ φ(w) with φ' = w^(−1/α), and there is none where a
+    convex combination of gradients is 0. Weights then grow as the update goes to 0, until one is
+    100 000 times what it would be for the task alone.
+
+    Args:
+        gramian: (N, K, K).
+        alpha: at least 0.
+
+    Returns:
+        (N, K)
+    """
+    import torch
+
+    squares = gramian.diagonal(dim1=1, dim2=2)
+    there = squares > 0
+    if alpha == 0:
+        return there.to(gramian.dtype)
+    power = 1 / alpha
+    # In units of what each task alone would weigh, the equation is Sx = d·x^(-power), with the
+    # diagonal d of S.
+    alone = squares.where(there, 1.0).pow(-1 / (1 + power))
+    matrix = gramian * alone.unsqueeze(-1) * alone.unsqueeze(-2)
+    diagonal = alone.pow(1 - power)
+    matrix.diagonal(dim1=1, dim2=2).copy_(diagonal)
+    total = diagonal.sum(dim=1, keepdim=True)
+    level = total / matrix.sum(dim=(1, 2)).unsqueeze(1).maximum(1e-6 * total)
+    x = level.pow(1 / (1 + power)).expand_as(squares)
+    running = torch.ones_like(level, dtype=torch.bool)
+    for _ in range(_MOST_STEPS):
+        push = diagonal * x.pow(-power)
+        hessian = matrix.clone()
+        hessian.diagonal(dim1=1, dim2=2).add_(power * push / x)
+        factor, failed = torch.linalg.cholesky_ex(hessian)
+        slope = (matrix @ x.unsqueeze(-1)).squeeze(-1) - push
+        change = torch.cholesky_solve(-slope.unsqueeze(-1), factor).squeeze(-1) / x
+        # The second derivative grows at most by (1 - step·most)^(-1-power) on the way, so that the
+        # objective falls all along the step that is taken.
+        most = (-change).amax(dim=1, keepdim=True).clamp_min(1e-12)
+        step = (-torch.expm1(-alpha * torch.log1p(power * most)) / most).clamp_max(1)
+        size = change.abs().amax(dim=1, keepdim=True)
+        running = running & (failed == 0).unsqueeze(-1) & size.isfinite()
+        x = torch.where(running, x * (1 + step * change), x)
+        # The step is quadratic: the next one would be of the order of rounding.
+        running = running & (size > 1e-8) & (x.amax(dim=1, keepdim=True) < _MOST_WEIGHT)
+        if not running.any():
+            break
+    return x * alone.where(there, 0.0)
+
+
+RULE = Rule(
+    title="FairGrad",
+    about="The update whose rates of progress on the tasks are α-fair, as in sharing a network.",
+    source="Ban & Ji 2024 (arXiv 2402.15638), Eq. 4: Gw = w^(−1/α)",
+    weights=weights,
+    options=(
+        Option(
+            "alpha",
+            2.0,
+            "how much more it cares for slow tasks: 0 is the sum, 1 is Nash-MTL without its "
+            "clipping, and more comes near to the best for the slowest.",
+            least=0,
+            most=100,
+        ),
+    ),
+    needs_gramian=True,
+)

@@ -1,0 +1,91 @@
+"""MGDA: the shortest convex combination of the task gradients."""
+
+import math
+from typing import TYPE_CHECKING
+
+from mtl_core.optimizers.base import Option, Rule, Step
+from mtl_core.optimizers.pairs import of_two
+from mtl_core.optimizers.quadratic import minimise
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["RULE"]
+
+_TINY = 1e-300
+
+
+def weights(step: Step) -> "Tensor":
+    """(N, K) on the simplex, of the gradients as they are.
+
+    Tasks with a gradient of 0 are left out with weight 0, and so are tasks with a loss of 0 where
+    that would be divided by; where none is left, all weigh the same.
+    """
+    gramian, kind = step.gram, step.options["normalization"]
+    if kind == "none" and gramian.shape[1] == 2:
+        return of_two(gramian, _share)
+    squares = gramian.diagonal(dim1=1, dim2=2)
+    there = squares > 0
+    if kind != "none":
+        divisors = squares.sqrt() if kind == "l2" else step.losses.abs()
+        if kind == "loss+":
+            divisors = divisors * squares.sqrt()
+        there = there & (divisors > 0)
+        # Divisors only matter up to a factor; this one lets no square overflow.
+        shortest = divisors.where(there, math.inf).amin(dim=1, keepdim=True)
+        factors = (shortest / divisors).where(there, 0.0)
+        largest = squares.amax(dim=1, keepdim=True).clamp_min(_TINY)
+        gramian = gramian / largest.unsqueeze(-1)
+        gramian = gramian * factors.unsqueeze(-1) * factors.unsqueeze(-2)
+        squares = gramian.diagonal(dim1=1, dim2=2)
+        there = there & (squares > 0)
+    if gramian.shape[1] == 2:
+        return of_two(gramian, _share)
+    return _of_many(gramian, there)
+
+
+def _share(first: float, both: float, second: float) -> tuple[float, float]:
+    """The point next to 0 of the line between two gradients: Sener & Koltun 2018, Eq. 4."""
+    apart = first + second - 2 * both
+    if first <= 0 or second <= 0:
+        share = 0.5 if first <= 0 and second <= 0 else float(first > 0)
+    elif apart <= 1e-15:
+        # By rounding, the gradients are one.
+        share = 0.5
+    else:
+        share = min(max((second - both) / apart, 0.0), 1.0)
+    return share, 1 - share
+
+
+def _of_many(gramian: "Tensor", there: "Tensor") -> "Tensor":
+    """The simplex's quadratic program for (N, K, K)."""
+    squares = gramian.diagonal(dim1=1, dim2=2)
+    squares = squares.where(there, squares.amax(dim=1, keepdim=True))
+    squares = squares.where(squares > 0, 1.0)
+    # Start at what would be best of orthogonal gradients, and measure in its length.
+    unit = 1 / (1 / squares).sum(dim=1, keepdim=True)
+    squares = squares / unit
+    gramian = (gramian / unit.unsqueeze(-1)).clone()
+    gramian.diagonal(dim1=1, dim2=2).copy_(squares)
+    # A slope that nothing can outweigh keeps out the tasks without a gradient.
+    slope = (2 * squares).where(~there, 0.0)
+    return minimise(gramian, slope, 1 / squares, simplex=True)
+
+
+RULE = Rule(
+    title="MGDA",
+    about="The shortest convex combination of the task gradients, which no task objects to.",
+    source="Désidéri 2012; Sener & Koltun 2018 (arXiv 1810.04650), Eq. 3 and Algorithm 2",
+    weights=weights,
+    options=(
+        Option(
+            "normalization",
+            "none",
+            "what the task gradients are divided by to find the weights: nothing, their length "
+            "(l2), the task's loss (loss), or both (loss+); the weights are those of the gradients "
+            "as they are.",
+            choices=("none", "l2", "loss", "loss+"),
+        ),
+    ),
+    needs_gramian=True,
+)

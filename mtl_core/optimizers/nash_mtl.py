@@ -1,0 +1,59 @@
+"""Nash-MTL: the update on which the tasks would agree if they bargained."""
+
+import math
+from typing import TYPE_CHECKING
+
+from mtl_core.optimizers.base import Option, Rule, Step
+from mtl_core.optimizers.fairgrad import solve
+from mtl_core.optimizers.pairs import of_two
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["RULE"]
+
+
+def weights(step: Step) -> "Tensor":
+    """(N, K) α with α_i (Gα)_i = 1; then cut so that the update is at most ``max_norm`` long.
+
+    Before that, the update's length is √K whatever the gradients are, so that any ``max_norm``
+    below √K makes all updates that long. Tasks with a gradient of 0 have nothing to bargain for:
+    they weigh 0 and do not count in K. Where a convex combination of gradients is 0 there is no
+    agreement; the update is then next to 0.
+    """
+    gramian, longest = step.gram, step.options["max_norm"]
+    found = of_two(gramian, _of_two) if gramian.shape[1] == 2 else solve(gramian, 1)
+    if gramian.shape[1] == 2:
+        trace = gramian.diagonal(dim1=1, dim2=2).sum(dim=1, keepdim=True)
+        found = found * trace.where(trace > 0, 1.0).rsqrt()
+    if longest > 0:
+        square = (found.unsqueeze(-2) @ gramian @ found.unsqueeze(-1)).squeeze(-1)
+        length = square.clamp_min(0).sqrt()
+        found = found * (longest / length.clamp_min(longest))
+    return found
+
+
+def _of_two(first: float, both: float, second: float) -> tuple[float, float]:
+    """α_i = 1 / (|g_i| √(1 + cosine)); the root is at least 1e-5."""
+    if first <= 0 or second <= 0:
+        return (first**-0.5 if first > 0 else 0.0), (second**-0.5 if second > 0 else 0.0)
+    lengths = math.sqrt(first), math.sqrt(second)
+    share = max(1 + both / lengths[0] / lengths[1], 1e-10) ** -0.5
+    return share / lengths[0], share / lengths[1]
+
+
+RULE = Rule(
+    title="Nash-MTL",
+    about="The update that tasks bargaining over it would agree on, blind to gradients' lengths.",
+    source="Navon et al. 2022 (arXiv 2202.01017), Claim 3.1 and Algorithm 1",
+    weights=weights,
+    options=(
+        Option(
+            "max_norm",
+            1.0,
+            "the length at which the update is cut; with 0 it is not, and is √K long.",
+            least=0,
+        ),
+    ),
+    needs_gramian=True,
+)

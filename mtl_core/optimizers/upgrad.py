@@ -1,0 +1,83 @@
+"""UPGrad: each task gradient is freed of conflict with the others, then their mean."""
+
+from typing import TYPE_CHECKING
+
+from mtl_core.optimizers.base import Rule, Step
+from mtl_core.optimizers.pairs import of_two
+from mtl_core.optimizers.quadratic import minimise
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["RULE", "project"]
+
+
+def weights(step: Step) -> "Tensor":
+    """(N, K); all 1/K where no two tasks conflict.
+
+    A gradient of 0 conflicts with nothing.
+    """
+    import torch
+
+    gramian = step.gram
+    replicas, tasks, _ = gramian.shape
+    if tasks == 2:
+        return of_two(gramian, _of_two)
+    every = torch.eye(tasks, dtype=gramian.dtype, device=gramian.device)
+    each = project(
+        gramian.repeat_interleave(tasks, dim=0),
+        every.repeat(replicas, 1),
+    )
+    return each.view(replicas, tasks, tasks).mean(dim=1)
+
+
+def _of_two(first: float, both: float, second: float) -> tuple[float, float]:
+    """Each of two gradients that conflict loses its part along the other."""
+    if both >= 0:
+        return 0.5, 0.5
+    return 0.5 - 0.5 * both / first, 0.5 - 0.5 * both / second
+
+
+def project(gramian: "Tensor", combination: "Tensor") -> "Tensor":
+    """Weights of the vector closest to Σ u_k · grad_k that has no task gradient against it.
+
+    Source: Quinton & Rey 2024, Proposition 1: argmin vᵀGv subject to v ≥ u. Among the minimisers,
+    the one closest to u, up to 1e-10.
+
+    Args:
+        gramian: (N, K, K).
+        combination: (N, K), u; at least 0.
+
+    Returns:
+        (N, K)
+    """
+    import torch
+
+    squares = gramian.diagonal(dim1=1, dim2=2)
+    there = squares > 0
+    lengths = squares.sqrt().where(there, 1.0)
+    cosines = gramian / lengths.unsqueeze(-1) / lengths.unsqueeze(-2)
+    scaled = combination * lengths.where(there, 0.0)
+    size = scaled.sum(dim=1, keepdim=True)
+    size = size.where(size > 0, 1.0)
+    linear = (cosines @ (scaled / size).unsqueeze(-1)).squeeze(-1)
+    cosines = cosines.clone()
+    cosines.diagonal(dim1=1, dim2=2).copy_(torch.ones_like(lengths).add_(_PRIVATE))
+    added = minimise(
+        cosines, linear.where(there, 1.0), torch.ones_like(lengths), simplex=False, offset=1.0
+    )
+    return combination + added * size / lengths
+
+
+_PRIVATE = 1e-10
+"""Square of the part that each gradient of length 1 is given for its own, which makes the
+minimiser one."""
+
+
+RULE = Rule(
+    title="UPGrad",
+    about="The mean of the task gradients, each projected to where it conflicts with no task.",
+    source="Quinton & Rey 2024 (arXiv 2406.16232), Eq. 3 and 5, Proposition 1",
+    weights=weights,
+    needs_gramian=True,
+)

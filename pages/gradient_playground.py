@@ -1,0 +1,422 @@
+"""Gradient playground: two or three task gradients, and every optimizer's update of them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from mtl_core import InputError, optimizers
+from mtl_core.analysis import coincidence
+from mtl_core.charts.plane import plane_alt, plane_chart, style_methods
+from mtl_core.optimizers.plane import Update, Vector, updates
+from mtl_core.runs.playground import LENGTHS, MOST_SEED, PRESETS, Playground, preset
+from pages import _common
+
+GRADIENTS = ("g₁", "g₂", "g₃")
+WEIGHTS = ("w₁", "w₂", "w₃")
+LOSSES = ("L₁", "L₂", "L₃")
+VIEW_TITLES = {"linear": "to scale", "log": "logarithmic"}
+GLOSSARY = r"""
+**Gradients.** Each task's loss $L_k$ has a gradient $g_k$ with respect to the parameters that the
+tasks share. Here there are two shared parameters, so a gradient is an arrow in the plane.
+
+**Update.** A method makes one vector $d$ of them, nearly always a weighting
+$d = \sum_k w_k\, g_k$, and the parameters step *against* it: $\theta \leftarrow \theta - \eta d$.
+
+**Descends, rises, stands still.** For a small step, $L_k$ changes by
+$-\eta\,\langle d, g_k\rangle$: it descends when $d$ and $g_k$ are less than 90° apart, rises when
+they are more, and stands still at 90° (a cosine within $10^{-6}$) or when $d$ is 0.
+
+**Conflict.** Two gradients conflict when they are more than 90° apart. The shaded sector holds the
+directions at most 90° from every gradient: an update in it makes no loss rise. Three gradients that
+reach all around leave no such sector.
+
+**First step.** A method that learns or remembers is shown as it begins, with nothing learned yet.
+Methods that read the gradients of the last shared layer get these two coordinates as that layer.
+"""
+
+
+@_common.errors_in_words
+def main() -> None:
+    playground = _playground()
+    with st.sidebar:
+        _controls(playground)
+    st.title("What does each optimizer make of these gradients?")
+    for problem in st.session_state.pop("gp_problems", []):
+        st.warning(problem, icon=":material/link_off:")
+    with st.container(horizontal=True):
+        for name in PRESETS:
+            st.button(name, key=f"gp_preset_{name}", on_click=_show_preset, args=(name,))
+    # Seen only while PyTorch is loaded, once per server; later calls are quicker than its delay.
+    with st.spinner("Loading the optimizers …"):
+        found = updates(
+            playground.gradients,
+            playground.losses[: playground.tasks],
+            playground.methods,
+            playground.seed,
+            scale=playground.scale,
+        )
+    left, right = st.columns([9, 11], gap="medium")
+    with left:
+        _chart(playground, found)
+    with right:
+        if found:
+            _table(playground, found)
+        else:
+            st.info("No method is shown. Choose some on the left.", icon=":material/left_click:")
+        _words(playground, found)
+    _draws(found, playground)
+    _methods(playground)
+    with st.expander("What the words mean", icon=":material/menu_book:"):
+        st.markdown(GLOSSARY)
+
+
+# What is shown: kept in the session, written to the URL, changed by callbacks only.
+
+
+def _playground() -> Playground:
+    query = st.query_params.to_dict()
+    if "playground" not in st.session_state or (query and query != st.session_state.get("gp_url")):
+        st.session_state.playground = Playground.default()
+        if query:
+            st.session_state.playground, st.session_state.gp_problems = Playground.from_query(query)
+    playground: Playground = st.session_state.playground
+    _to_url(playground)
+    return playground
+
+
+def _to_url(playground: Playground) -> None:
+    query = playground.to_query()
+    if st.query_params.to_dict() != query:
+        st.query_params.from_dict(query)
+    st.session_state.gp_url = query
+
+
+def _show(playground: Playground) -> None:
+    st.session_state.playground = playground
+    _to_url(playground)
+
+
+def _change(**changes: Any) -> None:
+    try:
+        _show(replace(st.session_state.playground, **changes))
+    except InputError as error:  # limits of widgets are enforced in the browser alone
+        st.session_state.gp_problems = [str(error)]
+
+
+def _show_preset(name: str) -> None:
+    _show(preset(st.session_state.playground, name))
+
+
+def _controls(playground: Playground) -> None:
+    st.subheader("The gradients")
+    for place in range(playground.tasks):
+        angle, length = st.columns(2)
+        with angle:
+            _numbers("angles", place, playground, f"{GRADIENTS[place]} angle")
+        with length:
+            _numbers("lengths", place, playground, f"{GRADIENTS[place]} length")
+    _widget("third", playground.third)
+    st.toggle(
+        "Third task", key="gp_third", on_change=lambda: _change(third=st.session_state.gp_third)
+    )
+    _widget("methods", list(playground.methods))
+    st.pills(
+        "Optimizers",
+        optimizers.names(),
+        key="gp_methods",
+        selection_mode="multi",
+        format_func=lambda name: optimizers.rule(name).title,
+        on_change=lambda: _change(methods=tuple(st.session_state.gp_methods)),
+    )
+    with st.container(horizontal=True):
+        for label, names in (
+            ("All", tuple(optimizers.names())),
+            ("A few", Playground.default().methods),
+        ):
+            st.button(
+                label,
+                key=f"gp_choose_{label}",
+                type="tertiary",
+                disabled=playground.methods == names,
+                on_click=_change,
+                kwargs={"methods": names},
+            )
+    _segments("scale", playground.scale, "Scale", optimizers.SCALE.choices, None)
+    _segments("view", playground.view, "Lengths drawn", tuple(VIEW_TITLES), VIEW_TITLES)
+    usual = Playground.default().losses
+    with st.expander(f"Task losses{'' if playground.losses == usual else ' (changed)'}"):
+        st.caption("Some methods weight tasks by their losses.")
+        for place in range(playground.tasks):
+            _numbers("losses", place, playground, f"{LOSSES[place]} now")
+
+
+def _numbers(name: str, place: int, playground: Playground, label: str) -> None:
+    """One task's angle, length or loss."""
+    value = getattr(playground, name)[place]
+    key = f"gp_{name}_{place}"
+    _widget(f"{name}_{place}", value)
+
+    def change() -> None:
+        values = list(getattr(st.session_state.playground, name))
+        values[place] = st.session_state[key]
+        _change(**{name: tuple(values)})
+
+    if name == "angles":
+        st.slider(label, -180, 180, step=5 if value % 5 == 0 else 1, format="%d°", key=key,
+                  on_change=change)  # fmt: skip
+    else:
+        steps = LENGTHS if name == "lengths" else LENGTHS[1:]
+        # A URL may name a value between the slider's steps.
+        options = sorted({*steps, value})
+        st.select_slider(label, options, format_func="{:g}".format, key=key, on_change=change)
+
+
+def _segments(
+    name: str, value: str, label: str, choices: Sequence[str], titles: dict[str, str] | None
+) -> None:
+    _widget(name, value)
+    st.segmented_control(
+        label,
+        list(choices),
+        key=f"gp_{name}",
+        required=True,
+        format_func=lambda choice: titles[choice] if titles else choice,
+        on_change=lambda: _change(**{name: st.session_state[f"gp_{name}"]}),
+        help=optimizers.SCALE.about if name == "scale" else None,
+    )
+
+
+def _widget(name: str, value: object) -> None:
+    """Widgets show the playground; it is the only state there is."""
+    st.session_state[f"gp_{name}"] = value
+
+
+# What the methods make of it.
+
+
+def _chart(playground: Playground, found: Sequence[Update]) -> None:
+    names = optimizers.names()
+    titles = [optimizers.rule(name).title for name in names]
+    # A method looks the same whichever others are shown beside it.
+    every = dict(zip(names, style_methods(titles), strict=True))
+    styled = [every[one.name] for one in found]
+    arrows = [
+        {"task": task, "x": x, "y": y, "loss": loss}
+        for task, (x, y), loss in zip(
+            GRADIENTS, playground.gradients, playground.losses, strict=False
+        )
+    ]
+    moves = [
+        {
+            "method": _title(one),
+            "x": one.vector[0],
+            "y": one.vector[1],
+            "weights": ", ".join(f"{weight:.3g}" for weight in one.weights or ()) or "none",
+            "effects": ", ".join(
+                f"{loss} {done}"
+                for loss, done in zip(LOSSES, _effects(one, playground), strict=False)
+            ),
+        }
+        for one in found
+    ]
+    chart = plane_chart(
+        pd.DataFrame(arrows),
+        pd.DataFrame(moves),
+        styled,
+        log=playground.view == "log",
+        name="gp_plane",
+    )
+    st.altair_chart(
+        chart,
+        key="gp_plane",
+        on_select="rerun",  # else a new draw would undo the legend's pick
+        alt=plane_alt(GRADIENTS[: playground.tasks], styled),
+    )
+    logarithmic = " They are drawn logarithmically." if playground.view == "log" else ""
+    st.caption(
+        "**Which updates leave the shaded sector?** Grey arrows are task gradients; parameters "
+        "step against an update's arrow, and one in the shaded sector makes no task's loss rise. "
+        f"Rings tell lengths.{logarithmic} Colours tell methods apart, as dashes and markers do."
+    )
+
+
+def _table(playground: Playground, found: Sequence[Update]) -> None:
+    tasks = playground.tasks
+    total = _sum(playground.gradients)
+    rows = []
+    for one in found:
+        weights = one.weights or (math.nan,) * tasks
+        row: dict[str, Any] = {"optimizer": _title(one)}
+        row |= dict(zip(WEIGHTS, weights, strict=False))
+        row |= dict(zip(LOSSES, _effects(one, playground), strict=False))
+        row |= {"× sum": _relative(one, playground), "° to sum": _angle(one, total, playground)}
+        rows.append(row)
+    number = st.column_config.NumberColumn
+    narrow: dict[str, Any] = {name: number(format="%.3g", width=50) for name in WEIGHTS[:tasks]}
+    narrow |= {name: st.column_config.TextColumn(width=78) for name in LOSSES[:tasks]}
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        key="gp_table",
+        height="content",
+        placeholder="–",
+        column_config={
+            "optimizer": st.column_config.TextColumn(width=116, pinned=True),
+            "× sum": number(
+                format="%.3g", width=56, help="Length of the update, in lengths of the sum."
+            ),
+            "° to sum": number(
+                format="%.3g", width=66, help="Angle between the update and the sum, in degrees."
+            ),
+            **narrow,
+        },
+    )
+
+
+def _words(playground: Playground, found: Sequence[Update]) -> None:
+    """Which updates are the same now, and why where that is known."""
+    gradients = playground.gradients
+    lines = [_conflict(gradients)]
+    finite = {one.name: one.vector for one in found if all(map(math.isfinite, one.vector))}
+    still = [name for name, vector in finite.items() if coincidence.is_zero(vector, gradients)]
+    if still:
+        verb = "stand" if len(still) > 1 else "stands"
+        lines.append(f"{_equal(still)} {verb} still{_standing(gradients)}")
+    moving = {name: vector for name, vector in finite.items() if name not in still}
+    groups = coincidence.coinciding(moving, gradients)
+    lines += [f"{_equal(group)}. {_why(group, playground)}" for group in groups]
+    if len(found) > 1 and not still and not groups:
+        lines.append("No two updates are the same.")
+    if "mgda" in moving and all(map(any, gradients)):
+        place = coincidence.equal_gradient(moving["mgda"], gradients)
+        if place is not None:
+            lines.append(
+                f"{_equal(['mgda'])} is {GRADIENTS[place]} alone: nothing between the gradients is "
+                "shorter."
+            )
+    lines += [
+        f"{_equal([one.name])} has no finite update." for one in found if one.name not in finite
+    ]
+    st.markdown("\n".join(f"- {line}" for line in lines))
+
+
+def _equal(names: Sequence[str]) -> str:
+    return " = ".join(f"**{optimizers.rule(name).title}**" for name in names)
+
+
+def _conflict(gradients: Sequence[Vector]) -> str:
+    pairs = coincidence.conflicts(gradients)
+    if not pairs:
+        return "No two gradients conflict."
+    told = [
+        f"{GRADIENTS[i]} and {GRADIENTS[j]} conflict, at "
+        f"{coincidence.angle(gradients[i], gradients[j]):.0f}°"
+        for i, j in pairs
+    ]
+    return "; ".join(told) + "."
+
+
+def _why(group: Sequence[str], playground: Playground) -> str:
+    """What makes updates the same, where that is known; else nothing."""
+    gradients = playground.gradients
+    pair = len(gradients) == 2
+    known = {
+        ("umtg", "mean"): (playground.scale == "match_sum", "Only their lengths differed."),
+        ("mean", "upgrad"): (
+            not coincidence.conflicts(gradients),
+            "Nothing conflicts, so UPGrad projects nothing and takes the mean.",
+        ),
+        ("pcgrad", "upgrad"): (
+            pair,
+            "Of two gradients, both project each until it no longer conflicts with the other.",
+        ),
+        ("mean", "mgda"): (
+            pair,
+            "Of two gradients of one length, the shortest point between them is their middle.",
+        ),
+        ("pcgrad", "gradvac"): (True, "The similarities that GradVac aims at begin at 0."),
+        ("mean", "famo"): (True, "FAMO begins with weights in proportion to 1 / loss."),
+    }
+    reasons = [
+        words
+        for (one, other), (holds, words) in known.items()
+        if holds and one in group and other in group
+    ]
+    if "umtg" in group:
+        reasons += [optimizers.rule(name).same_as_sum for name in group]
+    return " ".join(dict.fromkeys(filter(None, reasons)))
+
+
+def _standing(gradients: Sequence[Vector]) -> str:
+    """Why updates of no length may be right, where it is."""
+    if coincidence.is_zero(_sum(gradients), gradients):
+        return ": the gradients cancel each other."
+    if coincidence.cancel(gradients):
+        return ": some combination of the gradients is 0, so no direction makes every loss descend."
+    return "."
+
+
+def _draws(found: Sequence[Update], playground: Playground) -> None:
+    random = [_title(one) for one in found if one.random]
+    learning = [_title(one) for one in found if one.stateful]
+    if random:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button(
+                "Draw again",
+                icon=":material/casino:",
+                on_click=_change,
+                kwargs={"seed": (playground.seed + 1) % (MOST_SEED + 1)},
+            )
+            st.caption(
+                f"{', '.join(random)}: drawn at random; this is one draw, of seed "
+                f"{playground.seed}."
+            )
+    if learning:
+        st.caption(
+            f"{', '.join(learning)}: shown at the first step of a run; what these learn from one "
+            "step changes the next."
+        )
+
+
+def _methods(playground: Playground) -> None:
+    with st.expander("What the optimizers are", icon=":material/functions:"):
+        for name in playground.methods or optimizers.names():
+            rule = optimizers.rule(name)
+            st.markdown(f"**{rule.title}.** {rule.about}")
+            st.caption(f"Source: {rule.source}.")
+
+
+def _title(one: Update) -> str:
+    return optimizers.rule(one.name).title
+
+
+def _sum(gradients: Sequence[Vector]) -> Vector:
+    return sum(x for x, _ in gradients), sum(y for _, y in gradients)
+
+
+def _effects(one: Update, playground: Playground) -> list[str]:
+    gradients = playground.gradients
+    if coincidence.is_zero(one.vector, gradients):
+        return ["stands still"] * len(gradients)
+    return [coincidence.effect(one.vector, gradient) for gradient in gradients]
+
+
+def _relative(one: Update, playground: Playground) -> float:
+    total = _sum(playground.gradients)
+    if coincidence.is_zero(total, playground.gradients):
+        return math.nan
+    return math.hypot(*one.vector) / math.hypot(*total)
+
+
+def _angle(one: Update, total: Vector, playground: Playground) -> float:
+    gradients = playground.gradients
+    if coincidence.is_zero(one.vector, gradients) or coincidence.is_zero(total, gradients):
+        return math.nan
+    return round(coincidence.angle(one.vector, total), 6)
+
+
+main()

@@ -1,0 +1,482 @@
+"""SMTOs: what multi-task optimizers change of a task's optimization, and of its generalization."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from mtl_core import analysis, optimizers, settings
+from mtl_core.analysis import SMTO_FACTORS, OptimizerVerdict, QuadrantVerdict
+from mtl_core.charts import (
+    Curve,
+    quadrant_alt,
+    quadrant_chart,
+    quadrant_legend,
+    quadrant_legend_alt,
+    style_optimizers,
+)
+from mtl_core.cli import command_line
+from mtl_core.runs import smtos
+from mtl_core.runs.answers import Answer, Answers, other_data
+from mtl_core.runs.smtos import REFERENCE, Entry, Group, Selection
+from pages import _common
+
+TITLES = {
+    "min_train_loss": "minimum training loss",
+    **{name: _common.FACTOR_TITLES[name] for name in SMTO_FACTORS[1:]},
+}
+METRIC = _common.METRIC
+MOST_LINES = 6  # commands that are written out
+
+
+@_common.errors_in_words
+def main() -> None:
+    answers = _common.answers()
+    found = smtos.groups(answers)
+    selection = _selection(found)
+    chosen = selection.groups(found)
+    with st.sidebar:
+        _controls(selection, found, chosen)
+    st.title("When an optimizer makes a task generalize better, does it also optimize it better?")
+    for problem in st.session_state.pop("smtos_problems", []):
+        st.warning(problem, icon=":material/link_off:")
+    drawn = _entries(selection, chosen)
+    points = _points(chosen, drawn, answers)
+    if points.empty:
+        _nothing(selection, chosen)
+    else:
+        _figure(points, drawn, found)
+    _missing(selection, chosen, answers, shown=points.empty)
+    if len(points):
+        _computed(points, chosen, drawn, answers)
+
+
+# The selection: kept in the session, written to the URL, changed by callbacks only.
+
+
+def _selection(found: Sequence[Group]) -> Selection:
+    query = st.query_params.to_dict()
+    if "smtos" not in st.session_state or (query and query != st.session_state.get("smtos_query")):
+        st.session_state.smtos, st.session_state.smtos_problems = Selection.from_query(query, found)
+    selection: Selection = st.session_state.smtos
+    _to_url(selection)
+    return selection
+
+
+def _to_url(selection: Selection) -> None:
+    query = selection.to_query()
+    if st.query_params.to_dict() != query:
+        st.query_params.from_dict(query)
+    st.session_state.smtos_query = query
+
+
+def _ask(selection: Selection) -> None:
+    st.session_state.smtos = selection
+    _to_url(selection)
+
+
+def _change(**changes: Any) -> None:
+    _ask(replace(st.session_state.smtos, **changes))
+
+
+def _entries(selection: Selection, chosen: Sequence[Group]) -> tuple[Entry, ...]:
+    """The optimizers that are drawn: those that were chosen, or all that can be."""
+    there = dict.fromkeys(entry for group in chosen for entry in group.compared)
+    ordered = sorted(there, key=smtos.rank)
+    return tuple(entry for entry in ordered if not selection.entries or entry in selection.entries)
+
+
+def _controls(selection: Selection, found: Sequence[Group], chosen: Sequence[Group]) -> None:
+    st.subheader("The comparison")
+    setting = settings.get(selection.setting)
+    _widget("setting", selection.setting)
+    st.selectbox(
+        "Setting",
+        settings.names(),
+        key="smtos_setting",
+        format_func=lambda name: settings.get(name).title,
+        on_change=lambda: _ask(Selection.default(found, st.session_state.smtos_setting)),
+        help=setting.description,
+    )
+    _widget("target", selection.target)
+    st.selectbox(
+        "Target task",
+        [task.name for task in setting.tasks],
+        key="smtos_target",
+        on_change=lambda: _ask(
+            Selection.default(found, selection.setting, st.session_state.smtos_target)
+        ),
+        help="All tasks of its runs are drawn; this one has all four factors measured.",
+    )
+    there = smtos.budgets(found, selection.setting, selection.target)
+    labels = {smtos.budget_name(budget): smtos.budget_label(budget) for budget in there}
+    labels.setdefault(selection.budget, selection.budget)
+    _widget("budget", selection.budget)
+    st.selectbox(
+        "Budget",
+        list(labels),
+        key="smtos_budget",
+        format_func=lambda name: labels.get(name, name),
+        on_change=lambda: _change(budget=st.session_state.smtos_budget, sets=()),
+        help="Budgets that multi-task runs of this target were finished with.",
+    )
+    everything = replace(selection, sets=()).groups(found)
+    sets = dict.fromkeys(group.auxiliaries for group in (*everything, *chosen))
+    _widget("sets", list(selection.sets))
+    st.multiselect(
+        "Auxiliary sets",
+        list(sets),
+        key="smtos_sets",
+        format_func=lambda names: " + ".join(names),
+        placeholder="all that have runs",
+        on_change=lambda: _change(sets=tuple(st.session_state.smtos_sets)),
+        help="Each set is held against UMTG on the same set; the points of all are pooled.",
+    )
+    entries = sorted({*_known(found), *selection.entries}, key=smtos.rank)
+    known = {entry.token: entry for entry in entries}
+    _widget("entries", [entry.token for entry in selection.entries])
+    st.multiselect(
+        "Optimizers",
+        list(known),
+        key="smtos_entries",
+        format_func=lambda token: known[token].label,
+        placeholder="all that have runs",
+        on_change=lambda: _change(
+            entries=tuple(known[token] for token in st.session_state.smtos_entries)
+        ),
+    )
+
+
+def _widget(name: str, value: object) -> None:
+    """Widgets show the selection; it is the only state there is."""
+    st.session_state[f"smtos_{name}"] = value
+
+
+def _known(found: Sequence[Group]) -> list[Entry]:
+    """Every optimizer, as it comes and as it was run; the registry first, so that styles stay."""
+    registered = [Entry(name) for name in optimizers.names()]
+    run = sorted({entry for group in found for entry in group.runs}, key=smtos.rank)
+    return [entry for entry in dict.fromkeys([*registered, *run]) if entry != REFERENCE]
+
+
+# The answer.
+
+
+def _points(chosen: Sequence[Group], drawn: Sequence[Entry], answers: Answers) -> pd.DataFrame:
+    tables = [
+        _group_points(tuple(answer.config.id for answer in group.runs.values()), group, answers)
+        for group in chosen
+        if group.compared
+    ]
+    if not tables:
+        return pd.DataFrame()
+    points = pd.concat(tables, ignore_index=True)
+    return points[points["curve"].isin([entry.label for entry in drawn])]
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _group_points(runs: tuple[str, ...], _group: Group, _answers: Answers) -> pd.DataFrame:
+    """Of all optimizers of a group. Its runs are finished: their ids say what is in them."""
+    return smtos.points(_group, _group.compared, _answers)
+
+
+def _figure(points: pd.DataFrame, drawn: Sequence[Entry], found: Sequence[Group]) -> None:
+    verdicts = analysis.quadrant_verdicts(points)
+    each = analysis.optimizer_verdicts(points)
+    st.markdown(_answer(points, verdicts, each))
+    labels = {entry.label for entry in drawn}
+    every = style_optimizers([entry.label for entry in _known(found)])
+    styled = [curve for curve in every if curve.label in labels]
+    st.altair_chart(quadrant_legend(styled), key="smtos_legend", alt=quadrant_legend_alt(styled))
+    places = [*st.columns(2), *st.columns(2)]
+    for place, verdict in zip(places, verdicts, strict=True):
+        with place:
+            _panel(points[points["factor"] == verdict.factor], styled, verdict)
+    st.caption(
+        "Each point is one optimizer on one task, as its change in percent over the plain sum of "
+        "task gradients (UMTG). **Filled**: generalization changed significantly; hollow ones did "
+        "not and are not counted. **Shaded**: better optimization with better generalization "
+        "(upper left), or worse with worse (lower right). If a factor were how optimizers help or "
+        "harm, all filled points of its panel would lie in the shade. Axes are linear near 0 and "
+        "logarithmic further out."
+    )
+    _each(each)
+
+
+def _answer(
+    points: pd.DataFrame,
+    verdicts: Sequence[QuadrantVerdict],
+    each: Sequence[OptimizerVerdict],
+) -> str:
+    """The paper's question, answered from the points."""
+    if not each:
+        few = set(points["change"].dropna()) <= {"too few seeds"}
+        return (
+            "**Nothing can be called significant:** that takes runs of two seeds or more."
+            if few
+            else "**Nothing to explain:** no optimizer here changed the generalization of any "
+            "task significantly over UMTG."
+        )
+    changes = sum(one.changes for one in each)
+    of = "the one significant change" if changes == 1 else f"all {changes} significant changes"
+    able = [TITLES[one.factor] for one in verdicts if one.outcome == "can explain"]
+    undecided = [TITLES[one.factor] for one in verdicts if one.outcome == "not measured"]
+    if able:
+        found = f"**{_capital(_listed(able))} can explain** {of} of generalization."
+    elif undecided:
+        found = (
+            f"**{_capital(_listed(undecided))} may explain** {of} of generalization, but "
+            f"{'is' if len(undecided) == 1 else 'are'} not known for every one."
+        )
+    else:
+        found = f"**No factor explains** {of} of generalization."
+    return f"{found} {_one_by_one(each)}"
+
+
+def _one_by_one(each: Sequence[OptimizerVerdict]) -> str:
+    explained = [one.curve for one in each if one.factors]
+    waiting = [one.curve for one in each if one.open and not one.factors]
+    refuted = [one.curve for one in each if not (one.factors or one.open)]
+    parts = [
+        f"{words} {_listed(names)}"
+        for words, names in (
+            ("some factor can explain", explained),
+            ("none does so for", refuted),
+            ("too little was measured to say for", waiting),
+        )
+        if names
+    ]
+    return f"Taken one by one, {'; '.join(parts)}."
+
+
+def _each(verdicts: Sequence[OptimizerVerdict]) -> None:
+    """The paper's rule for every optimizer, whose points may be few."""
+    if not verdicts:
+        return
+    with st.expander("Optimizer by optimizer", icon=":material/table_chart:"):
+        rows = [
+            {
+                "optimizer": one.curve,
+                "significant changes": one.changes,
+                **{
+                    TITLES[name]: f"{shaded} of {placed}" if placed else "–"
+                    for name, (shaded, placed) in one.panels.items()
+                },
+                "can be explained by": _listed([TITLES[name] for name in one.factors]) or "–",
+            }
+            for one in verdicts
+        ]
+        st.dataframe(pd.DataFrame(rows), hide_index=True, key="smtos_each")
+        st.caption(
+            "How many of an optimizer's significant changes lie in the shade of each panel, of "
+            "those that have a place in it. With one change, some panel will nearly always have it "
+            "there by chance."
+        )
+
+
+def _panel(points: pd.DataFrame, styled: Sequence[Curve], verdict: QuadrantVerdict) -> None:
+    title = TITLES[verdict.factor]
+    colour, icon = _common.BADGES[verdict.outcome]
+    st.badge(f"{title}: {verdict.outcome}", icon=icon, color=colour)  # type: ignore[arg-type]
+    st.altair_chart(
+        quadrant_chart(points, styled, x_title=title, y_title=METRIC, name=verdict.factor),
+        key=f"smtos_{verdict.factor}",
+        alt=quadrant_alt(styled, x_title=title, y_title=METRIC),
+    )
+    st.caption(_words(verdict))
+
+
+def _words(verdict: QuadrantVerdict) -> str:
+    """What was counted in a panel, and what that says."""
+    title, unknown = TITLES[verdict.factor], _count(verdict.unplaced, "significant change")
+    if not verdict.changes:
+        if verdict.unplaced:
+            return f"{unknown}, but without a percentage of {title}."
+        return "No significant change of generalization."
+    lie = "lies" if verdict.shaded == 1 else "lie"
+    found = (
+        f"{verdict.shaded} of {_count(verdict.changes, 'significant change')} {lie} in the shade"
+    )
+    if verdict.shaded < verdict.changes:
+        found += f", so {title} does not explain what optimizers do to generalization"
+    elif not verdict.unplaced:
+        found += f": nothing here speaks against {title}"
+    return f"{found}. {unknown} more have no percentage of it." if verdict.unplaced else f"{found}."
+
+
+# What is missing, and how to get it.
+
+
+def _nothing(selection: Selection, chosen: Sequence[Group]) -> None:
+    setting = settings.get(selection.setting).title
+    asked = _listed([entry.label for entry in selection.entries]) or "another optimizer"
+    there = " (it is there)" if any(REFERENCE in group.runs for group in chosen) else ""
+    st.info(
+        f"There is no comparison yet for {selection.target} of {setting} at this budget. It takes "
+        f"two finished runs on the same auxiliaries: one of UMTG{there} and one of {asked}. Train "
+        "them on What if; they show here as soon as they are done.",
+        icon=":material/scatter_plot:",
+    )
+
+
+def _missing(
+    selection: Selection, chosen: Sequence[Group], answers: Answers, *, shown: bool
+) -> None:
+    """Per auxiliary set, the runs that there are not, with the question that trains them."""
+    wanted = selection.entries or tuple(Entry(name) for name in optimizers.names())
+    groups = chosen or [Group(selection.budget_config(()), _first_set(selection))]
+    lacking = [(group, left) for group in groups if (left := group.missing(wanted))]
+    if not lacking:
+        return
+    total = sum(len(left) for _, left in lacking)
+    with st.expander(
+        f"{_count(total, 'run')} not here yet", icon=":material/playlist_add:", expanded=shown
+    ):
+        for group, left in lacking:
+            _lacking(group, left, answers)
+
+
+def _lacking(group: Group, left: tuple[Entry, ...], answers: Answers) -> None:
+    states = [answers.find(group.config(entry)).state for entry in left]
+    active = sum(state in ("queued", "running") for state in states)
+    names = _listed([entry.label for entry in left])
+    being = f" ({active} of them in the queue or training)" if active else ""
+    where = " + ".join(group.auxiliaries)
+    st.markdown(f"**{group.budget.target} with {where}**: {names}{being}.")
+    asked = smtos.question(group, left)
+    if asked is not None:
+        st.page_link(
+            "pages/what_if.py",
+            label=f"Ask for {'it' if len(left) == 1 else 'them'} on What if, with {where}",
+            icon=":material/experiment:",
+            query_params=asked.to_query(),
+        )
+        return
+    st.caption("What if has no such budget; on the command line:")
+    preset = smtos.nearest_preset(group.budget)
+    lines = [command_line(group.config(entry), preset) for entry in left]
+    st.code("\n".join(lines[:MOST_LINES]), language="bash", wrap_lines=True)
+    if len(lines) > MOST_LINES:
+        st.caption(f"… and {len(lines) - MOST_LINES} more like these.")
+
+
+def _first_set(selection: Selection) -> tuple[str, ...]:
+    tasks = [task.name for task in settings.get(selection.setting).tasks]
+    return tuple(name for name in tasks if name != selection.target)[:1]
+
+
+# How it was computed.
+
+
+METHOD = r"""
+For each optimizer, task and quantity $q$, with means over seeds:
+$\%\Delta = 100\,(q_\text{SMTO} - q_\text{UMTG}) / q_\text{UMTG}$, on the same tasks and budget. A
+UMTG mean that is not above 0 has no percentage. Each seed's value is that of the paper's
+footnote 7:
+
+- **generalization**: test accuracy, the mean at the 10 best validation checkpoints;
+- **minimum training loss**: the lowest full training loss of the whole trajectory (the footnote
+  has none for it);
+- **sharpness** and **gradient covariance**: the mean of the last 20 measurements, or of all there
+  are;
+- **Fisher trace**: the mean of the 20 largest values, or of all there are.
+
+A point counts where generalization changed **significantly**: the intervals mean ± 2 standard
+deviations over seeds of the optimizer and of UMTG do not overlap. As in the paper, the change of
+the factor need not be significant itself; hovering tells. The target has all factors; an auxiliary
+task has training loss and accuracy always, and factors only where its runs measured them.
+
+**The paper's rule.** Optimizers for multi-task learning mean to generalize better by optimizing
+better. If one does, there is a factor that improves on every task that it helps and worsens on
+every task that it harms. The paper finds no such factor for MGDA, PCGrad or GradNorm. *Can
+explain* says only that no point speaks against it: a single point lies in the shade of a panel half
+of the time by chance, and in that of at least one of four panels 15 times out of 16, were they
+independent.
+
+Source: Mueller, Dredze & Andrews 2024, §4.2, Fig. 4 and footnote 7.
+"""
+
+
+def _computed(
+    points: pd.DataFrame, chosen: Sequence[Group], drawn: Sequence[Entry], answers: Answers
+) -> None:
+    with st.expander("How this was computed", icon=":material/precision_manufacturing:"):
+        st.markdown(METHOD)
+        shown = [group for group in chosen if set(drawn) & set(group.compared)]
+        first = shown[0].runs[REFERENCE]
+        st.markdown(_counts(points, first, answers))
+        for name, how in first.manifest.get("factors", {}).items():
+            if name in TITLES:
+                st.markdown(f"- **{TITLES[name]}** here: {how}")
+        st.dataframe(_runs(shown, drawn), hide_index=True, key="smtos_runs")
+        for group in shown:
+            if line := other_data(group.runs[REFERENCE]):
+                st.warning(f"{' + '.join(group.auxiliaries)}: {line}")
+        st.download_button(
+            "Points as CSV",
+            points.to_csv(index=False),
+            file_name="smtos.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+
+
+def _counts(points: pd.DataFrame, first: Answer, answers: Answers) -> str:
+    """How many runs and points there are, and what "the last 20" are here."""
+    config = first.config
+    rows = answers.trajectory(first).assign(curve="UMTG")
+    means = [
+        f"{TITLES[name]} over {min(counts)}"
+        for name in SMTO_FACTORS[1:]
+        if (counts := analysis.aggregate_checkpoints(rows, config.target, "UMTG", name))
+    ]
+    return (
+        f"Here: {config.base_optimizer}, learning rate {config.lr:g}, batch {config.batch_size} "
+        f"per task, {config.epochs} epochs, {config.train_size:,} training examples per task, "
+        f"seeds {' '.join(map(str, config.seeds))}; {_listed(means)} measurements; "
+        f"{_count(points[['run', 'task']].drop_duplicates().shape[0], 'point')} a panel, as far "
+        "as measured."
+    )
+
+
+def _runs(shown: Sequence[Group], drawn: Sequence[Entry]) -> pd.DataFrame:
+    """The manifests of the runs behind the points."""
+    rows = []
+    for group in shown:
+        for entry in (REFERENCE, *(entry for entry in drawn if entry in group.compared)):
+            answer = group.runs[entry]
+            manifest = answer.manifest
+            rows.append(
+                {
+                    "auxiliaries": " + ".join(group.auxiliaries),
+                    "optimizer": entry.label,
+                    "seeds": len(answer.config.seeds),
+                    "run": answer.config.id,
+                    "source": "shipped" if answer.artifact else "this store",
+                    "kind": manifest.get("kind", "measured"),
+                    "device": manifest.get("device", "–"),
+                    "torch": manifest.get("versions", {}).get("torch", "–"),
+                    "created": manifest.get("created", "–")[:10],
+                    "data": manifest.get("data_fingerprint", "–"),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _listed(words: Sequence[str]) -> str:
+    """a, b and c"""
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
+
+
+main()
