@@ -166,7 +166,7 @@ def _known(found: Sequence[Group]) -> list[Entry]:
 
 def _points(chosen: Sequence[Group], drawn: Sequence[Entry], answers: Answers) -> pd.DataFrame:
     tables = [
-        _group_points(tuple(answer.config.id for answer in group.runs.values()), group, answers)
+        _group_points(tuple(map(_version, group.runs.values())), group, answers)
         for group in chosen
         if group.compared
     ]
@@ -177,9 +177,15 @@ def _points(chosen: Sequence[Group], drawn: Sequence[Entry], answers: Answers) -
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _group_points(runs: tuple[str, ...], _group: Group, _answers: Answers) -> pd.DataFrame:
-    """Of all optimizers of a group. Its runs are finished: their ids say what is in them."""
+def _group_points(runs: tuple[object, ...], _group: Group, _answers: Answers) -> pd.DataFrame:
+    """Of all optimizers of a group, whose runs are finished and do not change."""
     return smtos.points(_group, _group.compared, _answers)
+
+
+def _version(answer: Answer) -> tuple[str, object]:
+    """What tells a run's rows from those of another, or of the same run trained anew."""
+    done = answer.record.finished_at if answer.record else answer.manifest.get("table_blake2b")
+    return answer.config.id, done
 
 
 def _figure(points: pd.DataFrame, drawn: Sequence[Entry], found: Sequence[Group]) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 from mtl_core.errors import unknown
 from mtl_core.optimizers import (
     aligned_mtl,
+    cagrad,
     dwa,
+    fairgrad,
     famo,
     graddrop,
     gradnorm,
@@ -18,10 +20,13 @@ from mtl_core.optimizers import (
     imtl_g,
     imtl_l,
     mean,
+    mgda,
+    nash_mtl,
     pcgrad,
     rlw,
     umtg,
     uncertainty,
+    upgrad,
 )
 from mtl_core.optimizers.base import SCALE, Draws, Method, Option, OptionValue, Rule, Step
 
@@ -43,12 +48,17 @@ __all__ = [
 _RULES: Mapping[str, Rule] = {
     "umtg": umtg.RULE,
     "mean": mean.RULE,
+    "mgda": mgda.RULE,
     "pcgrad": pcgrad.RULE,
     "gradnorm": gradnorm.RULE,
+    "cagrad": cagrad.RULE,
+    "nash_mtl": nash_mtl.RULE,
     "imtl_g": imtl_g.RULE,
     "imtl_l": imtl_l.RULE,
     "aligned_mtl": aligned_mtl.RULE,
+    "upgrad": upgrad.RULE,
     "gradvac": gradvac.RULE,
+    "fairgrad": fairgrad.RULE,
     "uncertainty": uncertainty.RULE,
     "dwa": dwa.RULE,
     "rlw": rlw.RULE,

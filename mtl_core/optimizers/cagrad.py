@@ -1,6 +1,7 @@
 """CAGrad: near the mean gradient, the update that serves the worst-off task best."""
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mtl_core.optimizers.base import Option, Rule, Step
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 _TOLERANCE = 1e-12
-_STATIONARY = 1e6
 _MOST_GUESSES = 40
-_MOST_SUPPORTS = 5
+_MOST_SUPPORTS = 6
+_PROXIMITY = 1e-9
 
 
 def weights(step: Step) -> "Tensor":
@@ -34,7 +35,7 @@ def weights(step: Step) -> "Tensor":
     if c == 0:
         return mean
     if tasks == 2:
-        return of_two(gramian, lambda *entries: _of_two(*entries, c))
+        return of_two(gramian, partial(_of_two, c, max(1e-7, math.sqrt(step.epsilon))))
     squares = gramian.diagonal(dim1=1, dim2=2)
     there = squares > 0
     lengths = squares.sqrt()
@@ -46,26 +47,28 @@ def weights(step: Step) -> "Tensor":
     along = gramian.mean(dim=2)
     mean_length = along.mean(dim=1, keepdim=True).clamp_min(0).sqrt()
     # Below this, the mean is rounding.
-    least = 1e-7 * lengths.amax(dim=1, keepdim=True)
+    least = max(1e-7, math.sqrt(step.epsilon)) * lengths.amax(dim=1, keepdim=True)
     linear = along / mean_length.maximum(least)
     linear = linear.where(there, 2 * lengths)
     gramian.diagonal(dim1=1, dim2=2).copy_(lengths.square())
-    w, stationary = _solve(gramian, linear, lengths, c)
-    found = mean + c * mean_length / _length(gramian, w, lengths) * w
+    w, stationary = _solve(gramian, linear, lengths, c, step.epsilon)
+    found: Tensor = mean + c * mean_length / _length(gramian, w, lengths) * w
     if stationary.any():
-        found = torch.where(stationary, project(step.gram, mean), found)
+        found = torch.where(stationary, project(step.gram, mean, step.epsilon), found)
     return found.where(mean_length > least, mean)
 
 
-def _of_two(first: float, both: float, second: float, c: float) -> tuple[float, float]:
+def _of_two(
+    c: float, least: float, first: float, both: float, second: float
+) -> tuple[float, float]:
     """The weights of two gradients, from where the slope of Algorithm 1's objective is 0."""
     mean_length = math.sqrt(max(first + second + 2 * both, 0)) / 2
-    if mean_length <= 1e-7:
+    if mean_length <= least * math.sqrt(max(first, second)):
         return 0.5, 0.5
     apart = first + second - 2 * both
     if first <= 0 or second <= 0:
         share = float(first > 0)
-    elif apart <= 1e-15:
+    elif apart <= 1e-15 * (first + second):
         share = 0.5
     else:
         # With s the share of gradient 1, ‖g_w‖² = (m² + area) / (4·apart) where
@@ -79,11 +82,13 @@ def _of_two(first: float, both: float, second: float, c: float) -> tuple[float, 
             share = float(tilt < 0)
     other = 1 - share
     square = share * share * first + 2 * share * other * both + other * other * second
-    lean = c * mean_length / max(math.sqrt(max(square, 0)), 1e-8)
+    lean = c * mean_length / max(math.sqrt(max(square, 0)), least * mean_length)
     return 0.5 + lean * share, 0.5 + lean * other
 
 
-def _solve(gramian: "Tensor", linear: "Tensor", lengths: "Tensor", c: float) -> "tuple[Tensor, Tensor]":
+def _solve(
+    gramian: "Tensor", linear: "Tensor", lengths: "Tensor", c: float, epsilon: float
+) -> "tuple[Tensor, Tensor]":
     """argmin of bᵀw + c·‖Jᵀw‖ over the simplex.
 
     It is the argmin of bᵀw + ½κ·‖Jᵀw‖² for the one κ that equals c / ‖Jᵀw‖. Guesses of that κ
@@ -99,23 +104,24 @@ def _solve(gramian: "Tensor", linear: "Tensor", lengths: "Tensor", c: float) -> 
     """
     import torch
 
+    least = max(1e-6, 4 * math.sqrt(epsilon))
     best = 1 / lengths
     kappa = c / _length(gramian, best, lengths)
     stationary = torch.zeros_like(kappa, dtype=torch.bool)
     low, high = torch.zeros_like(kappa), torch.full_like(kappa, torch.inf)
     left = torch.arange(len(best), device=best.device)
     for _ in range(_MOST_GUESSES):
-        w = minimise(kappa.unsqueeze(-1) * gramian, linear, 1 / lengths, simplex=True)
+        w = minimise(
+            kappa.unsqueeze(-1) * gramian, linear, 1 / lengths, simplex=True, epsilon=epsilon
+        )
         wanted = c / _length(gramian, w, lengths)
         low = torch.where(wanted >= kappa, kappa, low)
         high = torch.where(wanted <= kappa, kappa, high)
         guess, w, gap = _sharpen(gramian, linear, lengths, w, c)
         size = (w * lengths).sum(dim=1, keepdim=True)
-        most = _STATIONARY * c / size
+        most = c / (least * size)
         closed = gap <= _TOLERANCE * size
-        flat = torch.where(
-            closed, _length(gramian, w, lengths) * _STATIONARY <= size, low >= most
-        )
+        flat = torch.where(closed, _length(gramian, w, lengths) <= least * size, low >= most)
         best = best.index_copy(0, left, w)
         stationary = stationary.index_copy(0, left, flat)
         keep = ~(closed | flat).squeeze(1)
@@ -141,39 +147,45 @@ def _sharpen(
     """
     import torch
 
-    squares = (1 + 1e-9) * lengths.square()
-    least = _gap(gramian, linear, lengths, w, c)
-    guess, free = None, w > 0
+    free = w > 0
+    error = _gap(gramian, linear, lengths, w, c)
+    found, least, guess = w, error, None
+    left = torch.arange(len(w), device=w.device)
     for _ in range(_MOST_SUPPORTS):
         matrix = gramian * (free.unsqueeze(-1) & free.unsqueeze(-2))
-        matrix.diagonal(dim1=1, dim2=2).copy_(squares)
+        matrix.diagonal(dim1=1, dim2=2).copy_((1 + _PROXIMITY) * lengths.square())
         factor, _ = torch.linalg.cholesky_ex(matrix)
         sides = torch.stack([free.to(w.dtype), linear * free], dim=-1)
-        found = torch.cholesky_solve(sides, factor)
+        both = torch.cholesky_solve(sides, factor)
         for _ in range(2):
-            rest = sides - (gramian @ found) * free.unsqueeze(-1)
-            found = found + torch.cholesky_solve(rest, factor)
-        p, q = found.unbind(-1)
+            rest = sides - (gramian @ both) * free.unsqueeze(-1)
+            both = both + torch.cholesky_solve(rest, factor)
+        p, q = both.unbind(-1)
         first, second = p.sum(dim=1, keepdim=True), q.sum(dim=1, keepdim=True)
         third = (linear * q).sum(dim=1, keepdim=True)
         kappa = (second.square() - first * (third - c * c)).clamp_min(0).sqrt()
-        if guess is None:
-            guess = kappa
+        guess = kappa if guess is None else guess
         level = (second + kappa) / first
         raw = level * p - q
         slope = linear + (gramian @ raw.unsqueeze(-1)).squeeze(-1) - level
-        below = torch.where(free, raw * lengths, slope / lengths) < -1e-12
+        wrong = torch.where(free, raw * lengths, slope / lengths) < -1e-12
         sharp = raw.clamp_min(0)
         total = sharp.sum(dim=1, keepdim=True)
         sharp = torch.where(total > 0, sharp / total, w)
-        gap = _gap(gramian, linear, lengths, sharp, c)
-        better = gap <= least.clamp_min(1e-13)
-        w, least = torch.where(better, sharp, w), torch.where(better, gap, least)
-        free = free ^ (below & (kappa > 0))
-        if not below.any():
+        now = _gap(gramian, linear, lengths, sharp, c)
+        better = now <= error.clamp_min(1e-13)
+        error = torch.where(better, now, error)
+        found = found.index_copy(0, left, torch.where(better, sharp, found[left]))
+        least = least.index_copy(0, left, error)
+        open_ = (wrong & (kappa > 0)).any(dim=1)
+        if not open_.any():
             break
+        free = free ^ wrong
+        if not open_.all():
+            left, w, free, error = left[open_], w[open_], free[open_], error[open_]
+            gramian, linear, lengths = gramian[open_], linear[open_], lengths[open_]
     assert guess is not None
-    return guess, w, least
+    return guess, found, least
 
 
 def _length(gramian: "Tensor", w: "Tensor", lengths: "Tensor") -> "Tensor":
@@ -183,9 +195,7 @@ def _length(gramian: "Tensor", w: "Tensor", lengths: "Tensor") -> "Tensor":
     return square.clamp_min(0).sqrt().maximum(1e-8 * size)
 
 
-def _gap(
-    gramian: "Tensor", linear: "Tensor", lengths: "Tensor", w: "Tensor", c: float
-) -> "Tensor":
+def _gap(gramian: "Tensor", linear: "Tensor", lengths: "Tensor", w: "Tensor", c: float) -> "Tensor":
     """(N, 1) at most this far is bᵀw + c·‖Jᵀw‖ above its minimum."""
     slope = linear + c * (gramian @ w.unsqueeze(-1)).squeeze(-1) / _length(gramian, w, lengths)
     return (w * slope).sum(dim=1, keepdim=True) - slope.amin(dim=1, keepdim=True)

@@ -7,37 +7,35 @@ from mtl_core.optimizers.base import Option, Rule, Step
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["RULE", "solve"]
+__all__ = ["RULE", "least_left", "solve"]
 
-_MOST_STEPS = 200
-_MOST_WEIGHT = 1e5
+_MOST_STEPS = 100
 
 
 def weights(step: Step) -> "Tensor":
     """(N, K) above 0, but 0 for tasks with a gradient of 0, which no update can be fair to."""
-    return solve(step.gram, step.options["alpha"])
+    return solve(step.gram, step.options["alpha"], step.epsilon)
 
 
-def solve(gramian: "Tensor", alpha: float) -> "Tensor":
-    """The w > 0 with Gw = w^(−1/α), by damped Newton's method; with α = 0 it is 1.
+def solve(gramian: "Tensor", alpha: float, epsilon: float) -> "Tensor":
+    """The w > 0 with Gw = w^(−1/α), by damped Newton's method.
 
     It is the minimum of the convex ½wᵀGw − Σ φ(w) with φ' = w^(−1/α), and there is none where a
-    convex combination of gradients is 0. Weights then grow as the update goes to 0, until one is
-    100 000 times what it would be for the task alone.
+    convex combination of gradients is 0. Weights then grow as the update goes to 0, until the
+    other gradients cancel all of a task's own but ``least_left``.
 
     Args:
         gramian: (N, K, K).
-        alpha: at least 0.
+        alpha: above 0.
+        epsilon: of the type in which the Gramian was computed.
 
     Returns:
-        (N, K)
+        (N, K) above 0, but 0 for gradients of 0.
     """
     import torch
 
     squares = gramian.diagonal(dim1=1, dim2=2)
     there = squares > 0
-    if alpha == 0:
-        return there.to(gramian.dtype)
     power = 1 / alpha
     # In units of what each task alone would weigh, the equation is Sx = d·x^(-power), with the
     # diagonal d of S.
@@ -48,6 +46,7 @@ def solve(gramian: "Tensor", alpha: float) -> "Tensor":
     total = diagonal.sum(dim=1, keepdim=True)
     level = total / matrix.sum(dim=(1, 2)).unsqueeze(1).maximum(1e-6 * total)
     x = level.pow(1 / (1 + power)).expand_as(squares)
+    most_weight = least_left(epsilon) ** (-1 / (1 + power))
     running = torch.ones_like(level, dtype=torch.bool)
     for _ in range(_MOST_STEPS):
         push = diagonal * x.pow(-power)
@@ -64,10 +63,15 @@ def solve(gramian: "Tensor", alpha: float) -> "Tensor":
         running = running & (failed == 0).unsqueeze(-1) & size.isfinite()
         x = torch.where(running, x * (1 + step * change), x)
         # The step is quadratic: the next one would be of the order of rounding.
-        running = running & (size > 1e-8) & (x.amax(dim=1, keepdim=True) < _MOST_WEIGHT)
+        running = running & (size > 1e-8) & (x.amax(dim=1, keepdim=True) < most_weight)
         if not running.any():
             break
     return x * alone.where(there, 0.0)
+
+
+def least_left(epsilon: float) -> float:
+    """The least (Gw)_i / (G_ii w_i) that is not taken for rounding of the Gramian."""
+    return max(1e-8, 16 * epsilon)
 
 
 RULE = Rule(
@@ -79,10 +83,10 @@ RULE = Rule(
         Option(
             "alpha",
             2.0,
-            "how much more it cares for slow tasks: 0 is the sum, 1 is Nash-MTL without its "
-            "clipping, and more comes near to the best for the slowest.",
-            least=0,
-            most=100,
+            "how much it cares for slow tasks: near 0 it would be the sum, 1 is Nash-MTL without "
+            "its clipping, and more comes near to the best for the slowest.",
+            least=0.5,
+            most=10,
         ),
     ),
     needs_gramian=True,

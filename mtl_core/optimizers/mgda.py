@@ -41,7 +41,7 @@ def weights(step: Step) -> "Tensor":
         there = there & (squares > 0)
     if gramian.shape[1] == 2:
         return of_two(gramian, _share)
-    return _of_many(gramian, there)
+    return _of_many(gramian, there, step.epsilon)
 
 
 def _share(first: float, both: float, second: float) -> tuple[float, float]:
@@ -49,7 +49,7 @@ def _share(first: float, both: float, second: float) -> tuple[float, float]:
     apart = first + second - 2 * both
     if first <= 0 or second <= 0:
         share = 0.5 if first <= 0 and second <= 0 else float(first > 0)
-    elif apart <= 1e-15:
+    elif apart <= 1e-15 * (first + second):
         # By rounding, the gradients are one.
         share = 0.5
     else:
@@ -57,7 +57,7 @@ def _share(first: float, both: float, second: float) -> tuple[float, float]:
     return share, 1 - share
 
 
-def _of_many(gramian: "Tensor", there: "Tensor") -> "Tensor":
+def _of_many(gramian: "Tensor", there: "Tensor", epsilon: float) -> "Tensor":
     """The simplex's quadratic program for (N, K, K)."""
     squares = gramian.diagonal(dim1=1, dim2=2)
     squares = squares.where(there, squares.amax(dim=1, keepdim=True))
@@ -69,7 +69,7 @@ def _of_many(gramian: "Tensor", there: "Tensor") -> "Tensor":
     gramian.diagonal(dim1=1, dim2=2).copy_(squares)
     # A slope that nothing can outweigh keeps out the tasks without a gradient.
     slope = (2 * squares).where(~there, 0.0)
-    return minimise(gramian, slope, 1 / squares, simplex=True)
+    return minimise(gramian, slope, 1 / squares, simplex=True, epsilon=epsilon)
 
 
 RULE = Rule(

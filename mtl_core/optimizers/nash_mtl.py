@@ -1,10 +1,11 @@
 """Nash-MTL: the update on which the tasks would agree if they bargained."""
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mtl_core.optimizers.base import Option, Rule, Step
-from mtl_core.optimizers.fairgrad import solve
+from mtl_core.optimizers.fairgrad import least_left, solve
 from mtl_core.optimizers.pairs import of_two
 
 if TYPE_CHECKING:
@@ -22,10 +23,10 @@ def weights(step: Step) -> "Tensor":
     agreement; the update is then next to 0.
     """
     gramian, longest = step.gram, step.options["max_norm"]
-    found = of_two(gramian, _of_two) if gramian.shape[1] == 2 else solve(gramian, 1)
     if gramian.shape[1] == 2:
-        trace = gramian.diagonal(dim1=1, dim2=2).sum(dim=1, keepdim=True)
-        found = found * trace.where(trace > 0, 1.0).rsqrt()
+        found = of_two(gramian, partial(_of_two, least_left(step.epsilon)))
+    else:
+        found = solve(gramian, 1, step.epsilon)
     if longest > 0:
         square = (found.unsqueeze(-2) @ gramian @ found.unsqueeze(-1)).squeeze(-1)
         length = square.clamp_min(0).sqrt()
@@ -33,13 +34,13 @@ def weights(step: Step) -> "Tensor":
     return found
 
 
-def _of_two(first: float, both: float, second: float) -> tuple[float, float]:
-    """α_i = 1 / (|g_i| √(1 + cosine)); the root is at least 1e-5."""
+def _of_two(least: float, first: float, both: float, second: float) -> tuple[float, float]:
+    """α_i = 1 / (|g_i| √(1 + cosine)), but for the least of what is under the root."""
     if first <= 0 or second <= 0:
         return (first**-0.5 if first > 0 else 0.0), (second**-0.5 if second > 0 else 0.0)
     lengths = math.sqrt(first), math.sqrt(second)
-    share = max(1 + both / lengths[0] / lengths[1], 1e-10) ** -0.5
-    return share / lengths[0], share / lengths[1]
+    common = max(1 + both / lengths[0] / lengths[1], least) ** -0.5
+    return common / lengths[0], common / lengths[1]
 
 
 RULE = Rule(

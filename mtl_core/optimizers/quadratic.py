@@ -1,5 +1,6 @@
 """Convex quadratic programs of task weights, solved for all replicas at once."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -7,20 +8,26 @@ if TYPE_CHECKING:
 
 __all__ = ["approach", "minimise"]
 
-_TOLERANCE = 1e-9
-_SETTLED = 1e-13
-_PROXIMITY = 1e-8
+_NEAR = 1e-9
 _MOST_STEPS = 60
-_MOST_GUESSES = 6
+_MOST_GUESSES = 10
 
 
 def minimise(
-    hessian: "Tensor", linear: "Tensor", start: "Tensor", *, simplex: bool, offset: float = 0.0
+    hessian: "Tensor",
+    linear: "Tensor",
+    start: "Tensor",
+    *,
+    simplex: bool,
+    offset: float = 0.0,
+    epsilon: float = 2.0**-52,
 ) -> "Tensor":
     """argmin ½xᵀHx + qᵀx over x ≥ 0 and, on the simplex, Σx = 1.
 
-    Where there are many minimisers, the result is one in the middle, whatever the order of the
-    tasks. A replica that has converged stays as it is.
+    Which entries are 0 is guessed and corrected, all at once; an interior-point method does what
+    few guesses cannot. Where there are many minimisers, the result is one next to ``start`` on the
+    simplex and next to 0 otherwise, whatever the order of the tasks. Replicas do not depend on each
+    other.
 
     Args:
         hessian: (N, K, K) positive semi-definite, with a diagonal above 0.
@@ -28,41 +35,39 @@ def minimise(
         start: (N, K) above 0, on the simplex where the answer is.
         simplex: whether Σx = 1.
         offset: length of what Σ x·√diag H is added to, for the tolerance.
+        epsilon: of the type in which H was computed.
 
     Returns:
         (N, K); entries that the minimiser lacks are exactly 0.
     """
-    import torch
-
-    every = torch.ones_like(start, dtype=torch.bool)
-    found, settled = _settle(hessian, linear, start, every, simplex=simplex, offset=offset)
-    open_ = ~settled.squeeze(1)
-    if not open_.any():
+    near = start if simplex else start.new_zeros(start.shape)
+    free = start > 0 if simplex else linear < 0
+    guess = partial(_settle, simplex=simplex, offset=offset, epsilon=epsilon)
+    found, settled = guess(hessian, linear, near, free)
+    if settled.all():
         return found
+    open_ = ~settled.squeeze(1)
     hessian, linear = hessian[open_], linear[open_]
-    x, z = approach(hessian, linear, start[open_], simplex=simplex, offset=offset)
-    free = x * hessian.diagonal(dim1=1, dim2=2) > z
-    x, _ = _settle(hessian, linear, x, free, simplex=simplex, offset=offset)
-    return found.index_put((open_,), x)
+    held, squares = hessian, hessian.diagonal(dim1=1, dim2=2)
+    if not simplex:
+        # Minimisers may reach to infinity; this keeps to those near 0.
+        held = hessian.clone()
+        held.diagonal(dim1=1, dim2=2).mul_(1 + max(1e-10, 8 * epsilon))
+    x, z = approach(held, linear, start[open_], simplex=simplex, offset=offset)
+    found[open_], _ = guess(hessian, linear, x, x * squares > z)
+    return found
 
 
 def approach(
-    hessian: "Tensor",
-    linear: "Tensor",
-    start: "Tensor",
-    *,
-    simplex: bool,
-    offset: float = 0.0,
-    tolerance: float = _TOLERANCE,
+    hessian: "Tensor", linear: "Tensor", start: "Tensor", *, simplex: bool, offset: float = 0.0
 ) -> "tuple[Tensor, Tensor]":
-    """Nearly the minimiser, and the slopes that hold its entries of 0, by Mehrotra's
-    predictor-corrector method. Arguments as of ``minimise``.
+    """The minimiser to 1e-9 of (Σ x·√diag H + offset)², by Mehrotra's predictor-corrector method.
 
-    Args:
-        tolerance: of the optimality gap, relative to (Σ x·√diag H + offset)².
+    Arguments as of ``minimise``. A replica that is there stays as it is.
 
     Returns:
-        (N, K) each and all above 0; entry by entry, either is near 0.
+        (N, K) the minimiser and (N, K) the slopes that hold its entries of 0; all above 0, and
+        entry by entry either is near 0.
     """
     import torch
 
@@ -81,7 +86,7 @@ def approach(
         # Rounding of H leaves about 1e-16 of the square of this.
         size = (x * lengths).sum(dim=1, keepdim=True) + offset
         slack = ((downhill + z).abs() / lengths).amax(dim=1, keepdim=True)
-        far = torch.maximum(slack * size, mu * x.shape[1]) > tolerance * size.square()
+        far = torch.maximum(slack * size, mu * x.shape[1]) > _NEAR * size.square()
         running = running & far
         if not running.any():
             break
@@ -121,53 +126,69 @@ def _furthest(values: "Tensor", move: "Tensor") -> "Tensor":
 
 
 def _settle(
-    hessian: "Tensor", linear: "Tensor", x: "Tensor", free: "Tensor", *, simplex: bool, offset: float
+    hessian: "Tensor",
+    linear: "Tensor",
+    x: "Tensor",
+    free: "Tensor",
+    *,
+    simplex: bool,
+    offset: float,
+    epsilon: float,
 ) -> "tuple[Tensor, Tensor]":
-    """Guess which entries are 0, solve for the others, and correct the guess.
+    """Solve for the entries that are not 0, and correct the guess which they are by the signs.
+
+    This is block principal pivoting: it mostly ends in few steps, but may go round in circles.
 
     Args:
-        x: (N, K) what to stay near to where there are many minimisers.
+        x: (N, K) what to stay next to where there are many minimisers.
         free: (N, K) which entries are not 0, as a first guess.
 
     Returns:
-        (N, K) the best x of all guesses, and (N, 1) whether it is a minimiser.
+        (N, K) the best of all guesses and x, and (N, 1) whether it is a minimiser.
     """
     import torch
 
-    squares = hessian.diagonal(dim1=1, dim2=2)
-    lengths = squares.sqrt()
-    best, least = x, _error(hessian, linear, x, lengths, simplex, offset)
+    proximity, settled = max(1e-8, 32 * epsilon), max(1e-13, 8 * epsilon)
+    lengths = hessian.diagonal(dim1=1, dim2=2).sqrt()
+    error = _error(hessian, linear, x, lengths, simplex, offset)
+    found, least = x, error
+    left = torch.arange(len(x), device=x.device)
     for _ in range(_MOST_GUESSES):
         matrix = hessian * (free.unsqueeze(-1) & free.unsqueeze(-2))
         # Directions in which nothing changes stay put: by this, and by solving for the change.
-        matrix.diagonal(dim1=1, dim2=2).copy_((1 + _PROXIMITY) * squares)
+        matrix.diagonal(dim1=1, dim2=2).copy_((1 + proximity) * lengths.square())
         factor, _ = torch.linalg.cholesky_ex(matrix)
         ones = free.to(x.dtype)
-        found = x * ones
+        guess = x * ones
         for _ in range(2):
-            slope = (hessian @ found.unsqueeze(-1)).squeeze(-1) + linear
+            slope = (hessian @ guess.unsqueeze(-1)).squeeze(-1) + linear
             sides = torch.stack([-slope * ones, ones], dim=-1)
             change, level = torch.cholesky_solve(sides, factor).unbind(-1)
-            found = found + change
+            guess = guess + change
             if simplex:
-                lacking = 1 - found.sum(dim=1, keepdim=True)
-                found = found + level * (lacking / level.sum(dim=1, keepdim=True))
-        slope = (hessian @ found.unsqueeze(-1)).squeeze(-1) + linear
+                lacking = 1 - guess.sum(dim=1, keepdim=True)
+                guess = guess + level * (lacking / level.sum(dim=1, keepdim=True))
+        slope = (hessian @ guess.unsqueeze(-1)).squeeze(-1) + linear
         if simplex:
-            slope = slope - (found * slope).sum(dim=1, keepdim=True)
-        size = (found.abs() * lengths).sum(dim=1, keepdim=True) + offset
-        wrong = torch.where(free, found * lengths, slope / lengths) < -1e-13 * size
-        found = found.where(found * lengths > 1e-14 * size, 0.0)
+            slope = slope - (guess * slope).sum(dim=1, keepdim=True)
+        size = (guess.abs() * lengths).sum(dim=1, keepdim=True) + offset
+        wrong = torch.where(free, guess * lengths, slope / lengths) < -1e-13 * size
+        guess = guess.where(guess * lengths > 1e-14 * size, 0.0)
         if simplex:
-            found = found / found.sum(dim=1, keepdim=True)
-        error = _error(hessian, linear, found, lengths, simplex, offset)
-        better = error < least
-        best, least = torch.where(better, found, best), torch.where(better, error, least)
-        wrong = wrong & (least > _SETTLED)
-        if not wrong.any():
+            guess = guess / guess.sum(dim=1, keepdim=True)
+        now = _error(hessian, linear, guess, lengths, simplex, offset)
+        better = now < error
+        error = torch.where(better, now, error)
+        found = found.index_copy(0, left, torch.where(better, guess, found[left]))
+        least = least.index_copy(0, left, error)
+        open_ = (wrong & (error > settled)).any(dim=1)
+        if not open_.any():
             break
         free = free ^ wrong
-    return best, least <= _SETTLED
+        if not open_.all():
+            left, x, free, error = left[open_], x[open_], free[open_], error[open_]
+            hessian, linear, lengths = hessian[open_], linear[open_], lengths[open_]
+    return found, least <= settled
 
 
 def _error(

@@ -27,6 +27,7 @@ def weights(step: Step) -> "Tensor":
     each = project(
         gramian.repeat_interleave(tasks, dim=0),
         every.repeat(replicas, 1),
+        step.epsilon,
     )
     return each.view(replicas, tasks, tasks).mean(dim=1)
 
@@ -38,15 +39,16 @@ def _of_two(first: float, both: float, second: float) -> tuple[float, float]:
     return 0.5 - 0.5 * both / first, 0.5 - 0.5 * both / second
 
 
-def project(gramian: "Tensor", combination: "Tensor") -> "Tensor":
+def project(gramian: "Tensor", combination: "Tensor", epsilon: float) -> "Tensor":
     """Weights of the vector closest to Σ u_k · grad_k that has no task gradient against it.
 
-    Source: Quinton & Rey 2024, Proposition 1: argmin vᵀGv subject to v ≥ u. Among the minimisers,
-    the one closest to u, up to 1e-10.
+    Source: Quinton & Rey 2024, Proposition 1: argmin vᵀGv subject to v ≥ u. Gradients of 0 keep
+    their u.
 
     Args:
         gramian: (N, K, K).
         combination: (N, K), u; at least 0.
+        epsilon: of the type in which the Gramian was computed.
 
     Returns:
         (N, K)
@@ -62,16 +64,16 @@ def project(gramian: "Tensor", combination: "Tensor") -> "Tensor":
     size = size.where(size > 0, 1.0)
     linear = (cosines @ (scaled / size).unsqueeze(-1)).squeeze(-1)
     cosines = cosines.clone()
-    cosines.diagonal(dim1=1, dim2=2).copy_(torch.ones_like(lengths).add_(_PRIVATE))
+    cosines.diagonal(dim1=1, dim2=2).fill_(1.0)
     added = minimise(
-        cosines, linear.where(there, 1.0), torch.ones_like(lengths), simplex=False, offset=1.0
+        cosines,
+        linear.where(there, 1.0),
+        torch.ones_like(lengths),
+        simplex=False,
+        offset=1.0,
+        epsilon=epsilon,
     )
     return combination + added * size / lengths
-
-
-_PRIVATE = 1e-10
-"""Square of the part that each gradient of length 1 is given for its own, which makes the
-minimiser one."""
 
 
 RULE = Rule(

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import altair as alt
@@ -106,7 +107,7 @@ def test_zero_is_labelled_and_no_two_labels_touch(largest: float, width: int, sc
     assert len(along) >= 3 or largest == 0.5
     assert np.diff(across).min(initial=99) > 25
     assert np.diff(along).min(initial=99) > 12
-    assert all(text == "0" or text[0] in "+−" and text[-1] == "%" for text in texts)
+    assert all(text == "0" or (text[0] in "+−" and text[-1] == "%") for text in texts)
 
 
 def test_hovering_names_all_that_a_point_is() -> None:
@@ -133,7 +134,7 @@ def test_no_two_of_18_optimizers_look_alike() -> None:
     assert [curve.label for curve in styled] == NAMES
     # Colour says what auxiliaries are on other pages; these have none of those meanings.
     assert not {curve.colour for curve in styled} & set(MEANING.values())
-    for one, other in zip(styled, styled[1:], strict=False):
+    for one, other in pairwise(styled):
         assert one.colour != other.colour
     assert styled[:5] == style_optimizers(NAMES[:5])
     assert len({(c.colour, c.shape) for c in style_optimizers([str(i) for i in range(40)])}) == 40

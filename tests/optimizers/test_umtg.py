@@ -10,6 +10,7 @@ from mtl_core import optimizers
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_weights_are_ones(shape: tuple[int, ...], dtype: torch.dtype) -> None:
     method = optimizers.create("umtg", num_tasks=shape[-1])
+    assert method.constant
     assert not method.needs_gramian
     losses = torch.rand(shape, dtype=dtype)
     for gramian in (None, torch.rand(*shape, shape[-1], dtype=dtype)):

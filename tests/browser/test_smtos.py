@@ -1,0 +1,82 @@
+"""SMTOs: a shared link to a comparison, and what there is to do where there is none."""
+
+import re
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from mtl_core import RunConfig, train
+
+CHART = "[data-testid=stVegaLiteChart] svg.marks"
+ALICE = "1-alice"
+QUESTION = "When an optimizer makes a task generalize better"
+
+
+def small(optimizer: str) -> RunConfig:
+    """A run of two seeds that trains in a second, and is measured once."""
+    return RunConfig.from_preset(
+        "digits",
+        "quick",
+        auxiliaries=("digits2",),
+        optimizer=optimizer,
+        epochs=2,
+        samples=128,  # what sharpness needs
+        batch_size=32,
+        held_out=50,
+        width=4,
+        factor_points=1,
+        similarity_batches=2,
+        seeds=(0, 1),
+    )
+
+
+def put(store, config: RunConfig) -> None:
+    """Trains a run in this process and puts it into the app's store."""
+    store.submit(config)
+    assert store.claim(ALICE).id == config.id
+    for checkpoint in train(config, device="cpu"):
+        store.save(config.id, ALICE, [checkpoint])
+    store.finish(config.id, ALICE, "done")
+
+
+def fits(page: Page) -> bool:
+    return page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+def test_a_link_shows_a_point_per_task_and_what_is_missing(
+    app, open_page, width: int, dark: bool
+) -> None:
+    for optimizer in ("umtg", "mean"):
+        put(app.store, small(optimizer))
+    budget = small("umtg").baseline.id
+    query = {"setting": "digits", "target": "digits1", "budget": budget, "aux": "digits2"}
+    page = open_page(f"/smtos?{urlencode(query)}", width=width, dark=dark)
+    expect(page.get_by_role("heading", level=1)).to_contain_text(QUESTION)
+    # One legend for all, and four panels: both tasks have a loss, only the target has factors.
+    expect(page.locator(CHART)).to_have_count(5)
+    legend, *panels = page.locator(CHART).all()
+    expect(legend.locator("g.role-legend-label text")).to_have_text(["Mean"])
+    for panel, points in zip(panels, (2, 1, 1, 1), strict=True):
+        expect(panel.locator("g.mark-symbol.role-mark path")).to_have_count(points)
+        expect(panel.get_by_text("both better")).to_be_visible()
+        expect(panel.locator("g.role-legend")).to_have_count(0)
+    panels[0].locator("g.mark-symbol.role-mark path").first.hover()
+    expect(page.locator("#vg-tooltip-element")).to_contain_text(small("mean").id)
+    assert fits(page)
+    page.get_by_text("not here yet").click()
+    page.get_by_role("link", name="on What if, with digits2").click()
+    expect(page).to_have_url(re.compile(r"/what_if\?.*aux=digits2.*epochs=2"))
+    expect(page.get_by_role("heading", level=1)).to_contain_text("together with digits2")
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_without_runs_the_page_says_what_it_takes(look_at) -> None:
+    page = look_at("/smtos?setting=fashion&target=noisy_fashion&optimizer=adam", width=390)
+    expect(page.get_by_role("heading", level=1)).to_contain_text(QUESTION)
+    expect(page.get_by_text("There is no comparison yet for noisy_fashion")).to_be_visible()
+    expect(page.get_by_text("unknown optimizer 'adam'")).to_be_visible()
+    expect(page.get_by_role("link", name="on What if, with fashion1")).to_be_visible()
+    expect(page.locator(CHART)).to_have_count(0)
+    assert fits(page)
