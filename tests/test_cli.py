@@ -331,17 +331,32 @@ def test_the_printed_line_is_short() -> None:
     )
 
 
-@pytest.mark.parametrize("value", [True, False, 3, -1, 0.5, 1e-07, "word", "two words", "it's"])
+@pytest.mark.parametrize(
+    ("optimizer", "options"),
+    [
+        ("cagrad", {"c": 0.1 + 0.2, "scale": "match_sum"}),
+        ("cagrad", {"c": 0}),
+        ("mgda", {"normalization": "loss+"}),
+        ("famo", {"weight_decay": 1e-07}),
+    ],
+)
 def test_options_of_an_optimizer_survive_the_printed_line(
-    value: Any, monkeypatch: pytest.MonkeyPatch
+    optimizer: str, options: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(optimizers, "create", lambda *_, **__: None)
     config = RunConfig.from_preset(
-        "digits", "quick", auxiliaries=("digits2",), options=(("c", value), ("d", 1))
-    )
+        "digits", "quick", auxiliaries=("digits2",), optimizer=optimizer,
+        options=tuple(options.items()),
+    )  # fmt: skip
+    assert dict(config.options) == options
     again = parse_config(shlex.split(command_line(config))[4:])
-    assert again.options == config.options
+    assert again == config
     assert [type(v) for _, v in again.options] == [type(v) for _, v in config.options]
+
+
+def test_an_option_at_its_default_is_no_option() -> None:
+    plain = parse_config([*SMALL[1:], "--optimizer", "cagrad", "--out", "x"])
+    said = parse_config([*SMALL[1:], "--optimizer", "cagrad", "--option", "c=0.5", "--out", "x"])
+    assert (said, said.id) == (plain, plain.id)
 
 
 # list, doctor, precompute
@@ -373,7 +388,7 @@ def test_doctor_reports_on_everything(tmp_path: Path, capsys: pytest.CaptureFixt
     out = capsys.readouterr().out
     heads = [line.split()[0] for line in out.splitlines() if not line.startswith(" ")]
     assert list(dict.fromkeys(heads)) == ["device", "data", "artifacts", "store", "worker"]
-    assert f"store      ok, schema 2, 0 runs, {tmp_path / 'runs.db'}" in out
+    assert f"store      ok, schema 3, 0 runs, {tmp_path / 'runs.db'}" in out
     assert "worker     none; the app starts one" in out
 
 

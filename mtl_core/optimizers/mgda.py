@@ -45,7 +45,7 @@ def weights(step: Step) -> "Tensor":
 
 
 def _share(first: float, both: float, second: float) -> tuple[float, float]:
-    """The point next to 0 of the line between two gradients: Sener & Koltun 2018, Eq. 4."""
+    """The point next to 0 of the line between two gradients: Sener & Koltun 2018, Algorithm 1."""
     apart = first + second - 2 * both
     if first <= 0 or second <= 0:
         share = 0.5 if first <= 0 and second <= 0 else float(first > 0)
@@ -75,7 +75,7 @@ def _of_many(gramian: "Tensor", there: "Tensor", epsilon: float) -> "Tensor":
 RULE = Rule(
     title="MGDA",
     about="The shortest convex combination of the task gradients, which no task objects to.",
-    source="Désidéri 2012; Sener & Koltun 2018 (arXiv 1810.04650), Eq. 3 and Algorithm 2",
+    source="Désidéri 2012; Sener & Koltun 2018 (arXiv 1810.04650), Eq. 3 and Algorithm 1",
     weights=weights,
     options=(
         Option(

@@ -79,7 +79,7 @@ def project(gramian: "Tensor", combination: "Tensor", epsilon: float) -> "Tensor
 RULE = Rule(
     title="UPGrad",
     about="The mean of the task gradients, each projected to where it conflicts with no task.",
-    source="Quinton & Rey 2024 (arXiv 2406.16232), Eq. 3 and 5, Proposition 1",
+    source="Quinton & Rey 2024 (arXiv 2406.16232), Eq. 3 and Proposition 1",
     weights=weights,
     needs_gramian=True,
 )
