@@ -1,6 +1,7 @@
 """The What if page on multi-task optimizers: which to try, and what they do to the update."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -64,9 +65,11 @@ def view(panel: Panel, styled: Sequence[Curve], answers: Answers) -> None:
     _weights(one, told, left)
     _conflict(one, answers, right)
     left, right = st.columns(2)
-    drawn = [curve for curve in styled if curve.label in {run.label for run in runs}]
+    names = _short(runs)
+    drawn = [replace(c, label=names[c.label]) for c in styled if c.label in names]
     target = panel.baseline.config.target
     once = told[told["task"] == target]  # the same for all tasks
+    once = once.assign(curve=once["curve"].map(names))
     for place, column, title, log_y in (
         (left, "cosine_to_sum", "cosine of update and sum", False),
         (right, "norm_ratio", "length of update / sum", True),
@@ -124,6 +127,18 @@ def _chosen(runs: Sequence[Shown], panel: Panel) -> Shown:
     return by_label[st.selectbox("Weights and conflict of", list(by_label), key="wi_weights_of")]
 
 
+def _short(runs: Sequence[Shown]) -> dict[str, str]:
+    """Curves' labels without what all of them share, where that leaves them apart."""
+    shared = f"+ {' + '.join(runs[0].config.auxiliaries)}"
+    names = {
+        one.label: one.label.removeprefix(shared).removeprefix(" · ") or _plain(one) for one in runs
+    }
+    alike = all(one.config.auxiliaries == runs[0].config.auxiliaries for one in runs)
+    if alike and len(set(names.values())) == len(names):
+        return names
+    return {one.label: one.label for one in runs}
+
+
 def _weights(one: Shown, told: pd.DataFrame, place: Any) -> None:
     setting = settings.get(one.config.setting)
     tasks = [
@@ -136,7 +151,12 @@ def _weights(one: Shown, told: pd.DataFrame, place: Any) -> None:
     rows = own.assign(curve=own["task"], task=one.config.target)
     title = "weight α of the task gradient"
     _chart(rows, style_curves(tasks), "weight", one.config.target, title, place)
-    place.caption(f"{one.label}: the update of the shared parameters is Σ α·g over the tasks.")
+    place.caption(
+        f"The shared parameters move along Σ α·g over the tasks, here with the α of {_plain(one)}."
+        if optimizers.rule(one.config.optimizer).weights
+        else f"{_plain(one)} is no weighting: α is the share of a task's squared gradient in "
+        "coordinates where the update has its sign."
+    )
 
 
 def _conflict(one: Shown, answers: Answers, place: Any) -> None:
@@ -146,7 +166,11 @@ def _conflict(one: Shown, answers: Answers, place: Any) -> None:
     styled = style_curves([CurveKey(f"{a} · {b}", "other") for a, b in pairs[:40]])
     title = "cosine of two task gradients"
     _chart(rows, styled, "cosine", one.config.target, title, place)
-    place.caption(f"{one.label}: the conflict that it met. Below 0, two tasks pull apart.")
+    place.caption(f"The conflict that {_plain(one)} met. Below 0, two tasks pull apart.")
+
+
+def _plain(one: Shown) -> str:
+    return optimizers.rule(one.config.optimizer).title
 
 
 def _chart(
@@ -185,9 +209,7 @@ def _coincidences(runs: Sequence[Shown], told: pd.DataFrame) -> list[str]:
             continue
         mine, theirs = (told[told["curve"] == run.label] for run in (one, other))
         agreement = analysis.weights_agree(mine, theirs)
-        names = " and ".join(
-            f"**{optimizers.rule(run.config.optimizer).title}**" for run in (one, other)
-        )
+        names = " and ".join(f"**{_plain(run)}**" for run in (one, other))
         if agreement == "same":
             lines.append(
                 f"{names} coincide: they gave the task gradients the same weights at every "

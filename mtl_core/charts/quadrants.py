@@ -113,7 +113,7 @@ def quadrant_chart(
     ]
     marks = (
         alt.Chart(drawn)
-        .mark_point(clip=True, size=90, strokeWidth=1.6)
+        .mark_point(clip=True, size=90, strokeWidth=1.6, opacity=1)
         .encode(
             x=x,
             y=y,

@@ -62,7 +62,7 @@ def test_a_link_shows_a_point_per_task_and_what_is_missing(
         expect(panel.locator("g.mark-symbol.role-mark path")).to_have_count(points)
         expect(panel.get_by_text("both better")).to_be_visible()
         expect(panel.locator("g.role-legend")).to_have_count(0)
-    panels[0].locator("g.mark-symbol.role-mark path").first.hover()
+    panels[0].locator("g.mark-symbol.role-mark path").last.hover()
     expect(page.locator("#vg-tooltip-element")).to_contain_text(small("mean").id)
     assert fits(page)
     page.get_by_text("not here yet").click()
