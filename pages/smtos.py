@@ -58,9 +58,11 @@ def main() -> None:
 
 def _selection(found: Sequence[Group]) -> Selection:
     query = st.query_params.to_dict()
-    if "smtos" not in st.session_state or (query and query != st.session_state.get("smtos_query")):
-        st.session_state.smtos, st.session_state.smtos_problems = Selection.from_query(query, found)
-    selection: Selection = st.session_state.smtos
+    kept: Selection | None = st.session_state.get("smtos")
+    if kept is not None and (not query or query == st.session_state.get("smtos_query")):
+        query = kept.to_query()  # read again, since the runs of its budget may have been removed
+    selection, st.session_state.smtos_problems = Selection.from_query(query, found)
+    st.session_state.smtos = selection
     _to_url(selection)
     return selection
 
@@ -226,7 +228,9 @@ def _answer(
             "task significantly over UMTG."
         )
     changes = sum(one.changes for one in each)
-    of = "the one significant change" if changes == 1 else f"all {changes} significant changes"
+    of = {1: "the one significant change", 2: "both significant changes"}.get(
+        changes, f"all {changes} significant changes"
+    )
     able = [TITLES[one.factor] for one in verdicts if one.outcome == "can explain"]
     undecided = [TITLES[one.factor] for one in verdicts if one.outcome == "not measured"]
     if able:
@@ -296,11 +300,12 @@ def _panel(points: pd.DataFrame, styled: Sequence[Curve], verdict: QuadrantVerdi
 
 def _words(verdict: QuadrantVerdict) -> str:
     """What was counted in a panel, and what that says."""
-    title, unknown = TITLES[verdict.factor], _count(verdict.unplaced, "significant change")
-    if not verdict.changes:
-        if verdict.unplaced:
-            return f"{unknown}, but without a percentage of {title}."
+    title = TITLES[verdict.factor]
+    if not (verdict.changes or verdict.unplaced):
         return "No significant change of generalization."
+    if not verdict.changes:
+        number = _count(verdict.unplaced, "significant change")
+        return f"{number}, but without a known {title}."
     lie = "lies" if verdict.shaded == 1 else "lie"
     found = (
         f"{verdict.shaded} of {_count(verdict.changes, 'significant change')} {lie} in the shade"
@@ -309,7 +314,10 @@ def _words(verdict: QuadrantVerdict) -> str:
         found += f", so {title} does not explain what optimizers do to generalization"
     elif not verdict.unplaced:
         found += f": nothing here speaks against {title}"
-    return f"{found}. {unknown} more have no percentage of it." if verdict.unplaced else f"{found}."
+    if verdict.unplaced:
+        have = "has" if verdict.unplaced == 1 else "have"
+        found += f". {verdict.unplaced} more {have} no known {title}"
+    return f"{found}."
 
 
 # What is missing, and how to get it.
@@ -392,7 +400,8 @@ footnote 7:
 A point counts where generalization changed **significantly**: the intervals mean ± 2 standard
 deviations over seeds of the optimizer and of UMTG do not overlap. As in the paper, the change of
 the factor need not be significant itself; hovering tells. The target has all factors; an auxiliary
-task has training loss and accuracy always, and factors only where its runs measured them.
+task has training loss and accuracy always, and factors only where its runs measured them. All
+optimizers of a comparison share one learning rate and batch size; none was tuned for its own.
 
 **The paper's rule.** Optimizers for multi-task learning mean to generalize better by optimizing
 better. If one does, there is a factor that improves on every task that it helps and worsens on

@@ -22,6 +22,7 @@ __all__ = [
 
 GREY = "#7A7A7A"  # shows on white and on near-black alike
 LEAST = 1.0  # %; axes reach at least so far to either side
+MARGIN = 1.1  # beyond the furthest points, for the words in the corners
 OTHER_SIDE = 0.4  # of the further reach: how far an axis goes beyond 0 where there are no points
 LINEAR = {"x": 10.0, "y": 1.0}
 """%; up to about this an axis is linear, beyond it logarithmic. Generalization changes by less."""
@@ -220,7 +221,7 @@ def _reach(values: "np.typing.NDArray[np.float64]", linear: float) -> tuple[floa
     high = max(0.0, float(placed.max(initial=0.0)))
     least = float(np.log1p(LEAST / linear))
     low, high = min(low, -OTHER_SIDE * high, -least), max(high, -OTHER_SIDE * low, least)
-    return -linear * float(np.expm1(-low)), linear * float(np.expm1(high))
+    return -linear * float(np.expm1(-MARGIN * low)), linear * float(np.expm1(MARGIN * high))
 
 
 def _scale(channel: Literal["x", "y"]) -> alt.Scale:
@@ -228,16 +229,20 @@ def _scale(channel: Literal["x", "y"]) -> alt.Scale:
 
 
 def _axis(channel: Literal["x", "y"], title: str) -> alt.Axis:
-    """Ticks at 0, ±1, ±3, ±10, … %, labelled where they have room beside those further in.
+    """Ticks at 0, ±1, ±3, ±10, … %, labelled where they have room; 1 and 10 go before 3.
 
     Vega's own way with labels that overlap may drop that of 0.
     """
-    at = f"scale('{channel}', {{}})".format
-    from_zero = f"abs({at('datum.value')} - {at(0)})"
-    further_in = f"abs({at('datum.value')} - {at('datum.value / 3')})"
-    decade = "(round(10 * log(abs(datum.value)) / LN10) % 10 == 0)"
-    room = ROOM[channel]
-    shown = f"(datum.value == 0 || ({from_zero} >= {room} && ({decade} || {further_in} >= {room})))"
+
+    def apart(one: str, other: str) -> str:
+        distance = f"abs(scale('{channel}', {one}) - scale('{channel}', {other}))"
+        return f"{distance} >= {ROOM[channel]}"
+
+    value, inner, outer = "datum.value", "datum.value / 3", "datum.value * 10 / 3"
+    ten = "(round(10 * log(abs(datum.value)) / LN10) % 10 == 0)"
+    inwards = f"({apart(value, inner)} || !({apart(inner, '0')}))"
+    outwards = f"({apart(value, outer)} || !inrange({outer}, domain('{channel}')))"
+    shown = f"(datum.value == 0 || ({apart(value, '0')} && ({ten} || ({inwards} && {outwards}))))"
     number = "(datum.value == 0 ? '0' : format(datum.value, '+,~r') + '%')"
     seen: Any = {"condition": {"test": shown, "value": 1}, "value": 0}
     return alt.Axis(

@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mtl_core.optimizers.base import Option, Rule, Step
+from mtl_core.optimizers.lengths import present
 from mtl_core.optimizers.pairs import of_two
 from mtl_core.optimizers.quadratic import minimise
 from mtl_core.optimizers.upgrad import project
@@ -37,7 +38,7 @@ def weights(step: Step) -> "Tensor":
     if tasks == 2:
         return of_two(gramian, partial(_of_two, c, max(1e-7, math.sqrt(step.epsilon))))
     squares = gramian.diagonal(dim1=1, dim2=2)
-    there = squares > 0
+    there = present(gramian)
     lengths = squares.sqrt()
     lengths = lengths.where(there, lengths.amax(dim=1, keepdim=True))
     lengths = lengths.where(lengths > 0, 1.0)

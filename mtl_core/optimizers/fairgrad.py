@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mtl_core.optimizers.base import Option, Rule, Step
+from mtl_core.optimizers.lengths import present
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,13 +36,14 @@ def solve(gramian: "Tensor", alpha: float, epsilon: float) -> "Tensor":
     import torch
 
     squares = gramian.diagonal(dim1=1, dim2=2)
-    there = squares > 0
+    there = present(gramian)
     power = 1 / alpha
     # In units of what each task alone would weigh, the equation is Sx = d·x^(-power), with the
     # diagonal d of S.
     alone = squares.where(there, 1.0).pow(-1 / (1 + power))
-    matrix = gramian * alone.unsqueeze(-1) * alone.unsqueeze(-2)
     diagonal = alone.pow(1 - power)
+    alone = alone.where(there, 0.0)
+    matrix = gramian * alone.unsqueeze(-1) * alone.unsqueeze(-2)
     matrix.diagonal(dim1=1, dim2=2).copy_(diagonal)
     total = diagonal.sum(dim=1, keepdim=True)
     level = total / matrix.sum(dim=(1, 2)).unsqueeze(1).maximum(1e-6 * total)
@@ -66,7 +68,7 @@ def solve(gramian: "Tensor", alpha: float, epsilon: float) -> "Tensor":
         running = running & (size > 1e-8) & (x.amax(dim=1, keepdim=True) < most_weight)
         if not running.any():
             break
-    return x * alone.where(there, 0.0)
+    return x * alone
 
 
 def least_left(epsilon: float) -> float:

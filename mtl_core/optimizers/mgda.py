@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from mtl_core.optimizers.base import Option, Rule, Step
+from mtl_core.optimizers.lengths import present
 from mtl_core.optimizers.pairs import of_two
 from mtl_core.optimizers.quadratic import minimise
 
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["RULE"]
-
-_TINY = 1e-300
 
 
 def weights(step: Step) -> "Tensor":
@@ -25,7 +24,10 @@ def weights(step: Step) -> "Tensor":
     if kind == "none" and gramian.shape[1] == 2:
         return of_two(gramian, _share)
     squares = gramian.diagonal(dim1=1, dim2=2)
-    there = squares > 0
+    largest = squares.amax(dim=1, keepdim=True)
+    gramian = gramian / largest.where(largest > 0, 1.0).unsqueeze(-1)
+    squares = gramian.diagonal(dim1=1, dim2=2)
+    there = present(gramian)
     if kind != "none":
         divisors = squares.sqrt() if kind == "l2" else step.losses.abs()
         if kind == "loss+":
@@ -34,11 +36,9 @@ def weights(step: Step) -> "Tensor":
         # Divisors only matter up to a factor; this one lets no square overflow.
         shortest = divisors.where(there, math.inf).amin(dim=1, keepdim=True)
         factors = (shortest / divisors).where(there, 0.0)
-        largest = squares.amax(dim=1, keepdim=True).clamp_min(_TINY)
-        gramian = gramian / largest.unsqueeze(-1)
         gramian = gramian * factors.unsqueeze(-1) * factors.unsqueeze(-2)
         squares = gramian.diagonal(dim1=1, dim2=2)
-        there = there & (squares > 0)
+        there = there & present(gramian)
     if gramian.shape[1] == 2:
         return of_two(gramian, _share)
     return _of_many(gramian, there, step.epsilon)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mtl_core.optimizers.base import Rule, Step
+from mtl_core.optimizers.lengths import present
 from mtl_core.optimizers.pairs import of_two
 from mtl_core.optimizers.quadratic import minimise
 
@@ -56,7 +57,7 @@ def project(gramian: "Tensor", combination: "Tensor", epsilon: float) -> "Tensor
     import torch
 
     squares = gramian.diagonal(dim1=1, dim2=2)
-    there = squares > 0
+    there = present(gramian)
     lengths = squares.sqrt().where(there, 1.0)
     cosines = gramian / lengths.unsqueeze(-1) / lengths.unsqueeze(-2)
     scaled = combination * lengths.where(there, 0.0)

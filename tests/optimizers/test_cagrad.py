@@ -87,16 +87,6 @@ def test_agrees_with_torchjd() -> None:
         assert progress >= float((rows @ other).min()) - 1e-7 * float(mean.norm())
 
 
-def test_closed_form_of_two_is_that_of_three_with_one_twice() -> None:
-    """The mean weighs the double one twice, so both are given their mean here."""
-    for rows in jacobians(100, seed=4):
-        if len(rows) == 2:
-            mean = rows.mean(dim=0, keepdim=True)
-            far = torch.cat([rows, mean])
-            found, expected = (weights(g, 0.5) @ g for g in (rows, far))
-            torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9 * float(rows.norm()))
-
-
 def test_where_no_update_serves_all_tasks() -> None:
     """Two tasks are opposite, and the third wants up: up it goes, and no farther than the mean.
 

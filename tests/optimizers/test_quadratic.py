@@ -73,7 +73,6 @@ def test_replicas_do_not_depend_on_each_other(guesses: int) -> None:
         together = minimise(hessian, linear, start, simplex=True)
         for i in range(len(start)):
             alone = minimise(hessian[[i]], linear[[i]], start[[i]], simplex=True)
-            torch.testing.assert_close(together[[i]], alone, rtol=0, atol=1e-6)
             apart = together[i] - alone
             assert float(apart @ hessian[i] @ apart.mT) <= (1e-12 if guesses == 0 else 1e-18)
 

@@ -149,7 +149,7 @@ def test_two_sets_are_pooled_unless_one_is_chosen(open_page, put) -> None:
     put("mean", metric=0.88, loss=0.25)
     put("mean", metric=0.7, loss=0.25, auxiliaries=both)
     app = open_page("smtos")
-    assert "**No factor explains** all 2 significant changes" in app.markdown[0].value
+    assert "**No factor explains** both significant changes" in app.markdown[0].value
     assert "none does so for Mean" in app.markdown[0].value
     app.multiselect(key="smtos_sets").set_value([("digits2",)]).run()
     assert not app.exception
@@ -165,7 +165,7 @@ def test_options_make_a_further_optimizer_and_choosing_hides_the_rest(open_page,
     put("mean", metric=0.88, loss=0.25)
     put("mean", metric=0.7, loss=0.25, options=(("scale", "match_sum"),))
     app = open_page("smtos")
-    assert "all 2 significant changes" in app.markdown[0].value
+    assert "both significant changes" in app.markdown[0].value
     assert "some factor can explain Mean; none does so for Mean · scale match_sum" in (
         app.markdown[0].value
     )
@@ -251,6 +251,19 @@ def test_nonsense_in_the_url_is_named_and_replaced(open_page, put) -> None:
     assert "can explain" in app.markdown[0].value
     app.run()
     assert not app.warning, "said once"
+
+
+def test_runs_that_are_removed_leave_the_page_standing(open_page, put, store: Store) -> None:
+    umtg, mean = put(seeds=(0, 1)), put("mean", metric=0.88, seeds=(0, 1))
+    app = open_page("smtos")
+    assert sent(app)["budget"] == umtg.baseline.id
+    for config in (umtg, mean):
+        store.remove(config.id)
+    app.run()
+    assert not app.exception
+    assert not app.error
+    assert "no finished run of digits1 has the budget" in app.warning[0].value
+    assert sent(app)["budget"] == "quick"
 
 
 def test_another_setting_is_another_selection(open_page, put) -> None:
