@@ -330,7 +330,7 @@ def _nothing(selection: Selection, chosen: Sequence[Group]) -> None:
     st.info(
         f"There is no comparison yet for {selection.target} of {setting} at this budget. It takes "
         f"two finished runs on the same auxiliaries: one of UMTG{there} and one of {asked}. Train "
-        "them on What if; they show here as soon as they are done.",
+        "them on What if; they show here once they are done.",
         icon=":material/scatter_plot:",
     )
 
