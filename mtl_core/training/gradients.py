@@ -65,6 +65,8 @@ def combine(
     if method.needs_jacobian:
         update = method.update(jacobian, losses, generators)
         weights = _followed(jacobian, update)
+        total = jacobian.sum(dim=1)
+        inner, theirs = (update * total).sum(dim=1), total.norm(dim=1)
     else:
         gramian = jacobian @ jacobian.mT
         last_gramian = None
@@ -74,16 +76,18 @@ def combine(
             last_gramian = own @ own.mT
         weights = method.weights(gramian, losses, generators, last_layer=last_gramian)
         update = (weights.unsqueeze(1) @ jacobian).squeeze(1)
-    total = jacobian.sum(dim=1)
-    inner = (update * total).sum(dim=1)
-    ours, theirs = update.norm(dim=1), total.norm(dim=1)
+        # The Gramian knows the sum too, which spares large encoders two walks over the Jacobian.
+        with_sum = gramian.double().sum(dim=2)
+        inner = (weights.double() * with_sum).sum(dim=1)
+        theirs = with_sum.sum(dim=1).clamp_min(0).sqrt()
+    ours = update.norm(dim=1)
     return Combined(
         [p.view_as(s) for p, s in zip(_split(update, shared), shared, strict=True)],
         heads,
         losses,
         weights,
-        cosine_to_sum=(inner / (ours * theirs)).clamp(-1, 1),
-        norm_ratio=ours / theirs,
+        cosine_to_sum=(inner / (ours * theirs)).clamp(-1, 1).to(losses.dtype),
+        norm_ratio=(ours / theirs).to(losses.dtype),
     )
 
 
@@ -190,11 +194,11 @@ def _task_gradients(
     features = [network.features(own, per_replica=True) for own in inputs]
     cut = torch.stack([part.detach() for part in features], dim=1).requires_grad_()
     losses, passed_down, heads = _through_heads(network, tasks, cut, cut.unbind(dim=1), targets)
-    rows = [
-        _flat(torch.autograd.grad(part, parameters, passed_down[:, k]))
-        for k, part in enumerate(features)
-    ]
-    return torch.stack(rows, dim=1), losses, heads
+    jacobian = _empty(parameters, len(tasks))
+    for k, part in enumerate(features):
+        gradients = torch.autograd.grad(part, parameters, passed_down[:, k])
+        _fill(jacobian, k, gradients)
+    return jacobian, losses, heads
 
 
 def _on_own_inputs_at_once(
@@ -229,11 +233,13 @@ def _on_one_input(
             features, parameters, passed_down.transpose(0, 1), is_grads_batched=True
         )
         return _flat([part.transpose(0, 1) for part in stacked], 2), losses, heads
-    rows = [
-        _flat(torch.autograd.grad(features, parameters, passed_down[:, k], retain_graph=True))
-        for k in range(len(tasks))
-    ]
-    return torch.stack(rows, dim=1), losses, heads
+    jacobian = _empty(parameters, len(tasks))
+    for k in range(len(tasks)):
+        gradients = torch.autograd.grad(
+            features, parameters, passed_down[:, k], retain_graph=k + 1 < len(tasks)
+        )
+        _fill(jacobian, k, gradients)
+    return jacobian, losses, heads
 
 
 def _each_alone(passed_down: Tensor, tasks: int) -> list[Tensor]:
@@ -269,6 +275,21 @@ def _last_layer(network: Network) -> list[bool]:
     """Which of the shared parameters belong to the module that comes last."""
     modules = [name.rpartition(".")[0] for name in network.shared]
     return [module == modules[-1] for module in modules]
+
+
+def _empty(parameters: Sequence[Tensor], tasks: int) -> Tensor:
+    """Room for a Jacobian, (R, K, P)."""
+    size = sum(parameter[0].numel() for parameter in parameters)
+    return parameters[0].new_empty(len(parameters[0]), tasks, size)
+
+
+def _fill(jacobian: Tensor, k: int, gradients: Sequence[Tensor]) -> None:
+    """Put task k's gradients into their row, each number being copied once."""
+    start = 0
+    for gradient in gradients:
+        part = gradient.flatten(1)
+        jacobian[:, k, start : start + part.shape[1]] = part
+        start += part.shape[1]
 
 
 def _flat(gradients: Sequence[Tensor], leading: int = 1) -> Tensor:

@@ -83,8 +83,7 @@ def test_a_deep_link_to_a_fresh_server_has_the_navigation(open_page) -> None:
     expect(page.get_by_role("heading", level=1)).to_contain_text("noisy_digits")
     # Their text begins with the name of an icon.
     links = [
-        re.compile(f"{title}$")
-        for title in ("Overview", "What if", "Gradient playground", "SMTOs")
+        re.compile(f"{title}$") for title in ("Overview", "What if", "Gradient playground", "SMTOs")
     ]
     expect(page.get_by_test_id("stTopNavLink")).to_have_text(links)
     expect(page.get_by_test_id("stSidebarNavLink")).to_have_count(0)
