@@ -145,6 +145,16 @@ def read(folder: Path) -> Artifact:
         InputError: naming what is wrong with it.
     """
     try:
+        stamps = [(file.name, file.stat()) for file in sorted(folder.iterdir())]
+    except OSError as error:
+        raise InputError(f"artifact {folder.name} cannot be read ({error})") from error
+    return _read(folder, tuple((name, s.st_mtime_ns, s.st_size, s.st_ino) for name, s in stamps))
+
+
+@lru_cache(maxsize=4096)
+def _read(folder: Path, _stamps: tuple[tuple[str, int, int, int], ...]) -> Artifact:
+    """Files that have not changed are checked once."""
+    try:
         manifest = _manifest(folder / _MANIFEST)
         config = RunConfig.from_dict(manifest["config"])
         if manifest["id"] != config.id:

@@ -96,15 +96,15 @@ def test_clipping(tasks: int) -> None:
 
 
 def test_agrees_with_torchjd() -> None:
-    """On the update, for 2, 3 and 5 tasks; few Gramians, since each takes it some 25 ms.
+    """On the update of 500 Gramians.
 
     It divides the Gramian by its norm and does not scale α back, so Gramians of norm 1 are
     compared. It stops where α (Gα) is 1 to about 1e-3, and returns what it started from where its
     solver fails: it counts where that is 1 to 1e-2, and is then compared to as much.
     """
     compared = 0
-    for rows in jacobians(80, seed=5):
-        if len(rows) == 20 or conflict(rows) < 0.05:
+    for rows in jacobians(500, seed=5):
+        if conflict(rows) < 0.05:
             continue
         rows = rows / (rows @ rows.mT).norm().sqrt()
         with warnings.catch_warnings():

@@ -1,8 +1,9 @@
 import numpy as np
 
-from mtl_core import RunConfig, train
+from mtl_core import RunConfig, optimizers, train
 from mtl_core.runs import Store
 from mtl_core.runs.answers import Answers
+from mtl_core.runs.artifacts import scan
 from mtl_core.runs.question import Question
 from mtl_core.training.schedule import factor_steps
 
@@ -147,11 +148,23 @@ def test_views_are_part_of_the_url(open_page) -> None:
 
 
 def test_a_correlation_over_few_runs_is_called_one(open_page) -> None:
-    app = open_page("what_if", look="correlation")
-    # digits2 and noisy_digits ship at this budget; a line through two points says nothing.
+    app = open_page("what_if", look="correlation", setting="fashion", preset="standard")
+    # fashion2 and noisy_fashion ship at this budget; a line through two points says nothing.
     assert labels(app)["Runs"] == "2"
     assert labels(app)["Pearson r"] == "–"
     assert "2 finished runs are fewer than 8" in words(app)
+
+
+def test_a_correlation_counts_every_optimizers_runs(open_page) -> None:
+    app = open_page("what_if", look="correlation")
+    shipped = [
+        artifact.config
+        for artifact in scan()[0].values()
+        if artifact.config.setting == "digits" and artifact.config.auxiliaries
+    ]
+    assert len(shipped) == 3 * len(optimizers.names()), "every set of auxiliaries ships with each"
+    assert labels(app)["Runs"] == str(len(shipped))
+    assert "are fewer than 8" not in words(app)
 
 
 def test_gradients_show_every_pair_at_a_step(open_page) -> None:
@@ -185,7 +198,7 @@ def test_optimizers_are_shown_beside_umtg_and_told_when_they_coincide(
     open_page, store: Store
 ) -> None:
     question = Question(
-        "digits", "digits1", ("digits2",), optimizers=("mean",), seeds=(0, 1), look="optimizers",
+        "digits", "digits1", ("digits2",), optimizers=("mean",), seeds=(0,), look="optimizers",
         overrides=TINY,
     )  # fmt: skip
     carried_out(store, question)
