@@ -8,11 +8,13 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from mtl_core import optimizers
 from mtl_core.errors import InputError, quoted, unknown
+from mtl_core.runs.urls import Reader, first_few
 
 __all__ = ["LENGTHS", "MOST_SEED", "PRESETS", "VIEWS", "Playground", "preset"]
 
@@ -23,7 +25,6 @@ VIEWS = ("linear", "log")
 MOST_SEED = 999_999
 _TASKS = 3
 _FEW = ("umtg", "mgda", "pcgrad", "cagrad", "nash_mtl", "upgrad")
-_MOST_PROBLEMS = 8
 
 
 @dataclass(frozen=True)
@@ -104,23 +105,12 @@ class Playground:
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "tuple[Playground, list[str]]":
         """The playground that a URL describes, and what in it could not be understood."""
-        playground, problems = cls.default(), []
-        for name, parse in _PARSERS.items():
-            if name in query:
-                try:
-                    playground = replace(playground, **{name: parse(playground, query[name])})
-                except InputError as error:
-                    usual = _word(getattr(playground, name))
-                    problems.append(f"in the URL, {name}: {error}; using {usual} instead")
-        problems += [
-            f"in the URL, {unknown('parameter', name, sorted(_PARSERS))}; ignored"
-            for name in query
-            if name not in _PARSERS
-        ]
-        more = len(problems) - _MOST_PROBLEMS
-        if more > 0:
-            problems = [*problems[:_MOST_PROBLEMS], f"and {more} more such"]
-        return playground, problems
+        playground, reader = cls.default(), Reader(query)
+        for name in _PARSERS:
+            change = partial(_changed, playground, name)
+            usual = _word(getattr(playground, name))
+            playground = reader.read(name, change, playground, usual)
+        return playground, first_few([*reader.problems, *reader.foreign(sorted(_PARSERS))])
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -215,6 +205,10 @@ def _three(name: str, read: Callable[[str], Any]) -> Callable[[Playground, str],
         return (*values, *getattr(playground, name)[len(values) :])
 
     return parse
+
+
+def _changed(playground: Playground, name: str, text: str) -> Playground:
+    return replace(playground, **{name: _PARSERS[name](playground, text)})
 
 
 def _methods(playground: Playground, text: str) -> tuple[str, ...]:

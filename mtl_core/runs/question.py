@@ -14,6 +14,7 @@ from mtl_core import optimizers, settings
 from mtl_core.config import BASE_OPTIMIZERS, FACTOR_FIELDS, RunConfig
 from mtl_core.errors import InputError, quoted, unknown
 from mtl_core.optimizers import Option, OptionValue
+from mtl_core.runs.urls import Reader, first_few
 from mtl_core.trajectory import FACTORS
 
 __all__ = [
@@ -37,7 +38,6 @@ LOOKS = ("factors", "gradients", "optimizers", "correlation", "epochs")
 X_AXES = ("loss", "epoch")
 AGAINST = (*FACTORS[:3], "test_metric")
 """What early gradient similarity is correlated with."""
-_MOST_PROBLEMS = 8
 Value = TypeVar("Value")
 _Parser = Callable[[settings.Setting, str], Any]
 _RUN_ID = re.compile(r"[0-9a-f]{16}")
@@ -182,17 +182,8 @@ class Question:
 
         Its config can always be trained: what cannot be is left at its default, one by one.
         """
-        problems: list[str] = []
-
-        def read(name: str, parse: Callable[[str], Value], default: Value, shown: str) -> Value:
-            if name not in query:
-                return default
-            try:
-                return parse(query[name])
-            except InputError as error:
-                problems.append(f"in the URL, {name}: {error}; using {shown} instead")
-                return default
-
+        reader = Reader(query)
+        read = reader.read
         first = settings.names()[0]
         setting = settings.get(read("setting", lambda text: settings.get(text).name, first, first))
         usual = cls.default(setting.name)
@@ -217,12 +208,7 @@ class Question:
             question = read(name, change, question, _show(option.default))
         of_options = [f"{name}.{option.name}" for name, option in _all_options(question)]
         known = sorted({"setting", "target", *_FIELDS, *_OVERRIDES, *of_options})
-        foreign = [
-            f"in the URL, {unknown('parameter', name, known)}; ignored"
-            for name in query
-            if name not in known
-        ]
-        return question, _first_few([*problems, *wrong, *foreign])
+        return question, first_few([*reader.problems, *wrong, *reader.foreign(known)])
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -309,11 +295,6 @@ def _overridden(question: Question, overrides: dict[str, Any]) -> tuple[Question
         except InputError as error:
             problems.append(f"in the URL, {name}: {error}; using {_show(usual)} instead")
     return question, problems
-
-
-def _first_few(problems: list[str]) -> list[str]:
-    more = len(problems) - _MOST_PROBLEMS
-    return problems if more <= 0 else [*problems[:_MOST_PROBLEMS], f"and {more} more such"]
 
 
 def _show(value: object) -> str:

@@ -1,7 +1,7 @@
 """Which runs compare optimizers with UMTG: grouped by tasks and budget, and asked for by a URL."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -11,6 +11,7 @@ from mtl_core.errors import InputError, quoted, unknown
 from mtl_core.optimizers import OptionValue
 from mtl_core.runs.answers import Answer, Answers
 from mtl_core.runs.question import BASELINE, Question, differences
+from mtl_core.runs.urls import Reader, first_few
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,6 @@ __all__ = [
 
 Value = TypeVar("Value")
 MOST_SETS = 64  # in a URL
-_MOST_PROBLEMS = 8
 _ASKED = ("setting", "target", "auxiliaries", "optimizer", "options", "seeds", "factors")
 _CHANGEABLE = [field.name for field in fields(RunConfig) if field.name not in _ASKED]
 """What a question can change of its preset."""
@@ -159,17 +159,8 @@ class Selection:
         cls, query: Mapping[str, str], found: Sequence[Group]
     ) -> "tuple[Selection, list[str]]":
         """What a URL asks for, and what in it could not be understood and was replaced."""
-        problems: list[str] = []
-
-        def read(name: str, parse: Callable[[str], Value], default: Value, shown: str) -> Value:
-            if name not in query:
-                return default
-            try:
-                return parse(query[name])
-            except InputError as error:
-                problems.append(f"in the URL, {name}: {error}; using {shown} instead")
-                return default
-
+        reader = Reader(query)
+        read = reader.read
         usual = cls.default(found)
         name = read("setting", lambda text: settings.get(text).name, usual.setting, usual.setting)
         setting = settings.get(name)
@@ -195,15 +186,7 @@ class Selection:
             read("optimizer", _entries, (), "all that have runs"),
         )
         parameters = ("setting", "target", "budget", "aux", "optimizer")
-        problems += [
-            f"in the URL, {unknown('parameter', name, parameters)}; ignored"
-            for name in query
-            if name not in parameters
-        ]
-        more = len(problems) - _MOST_PROBLEMS
-        if more > 0:
-            problems = [*problems[:_MOST_PROBLEMS], f"and {more} more such"]
-        return chosen, problems
+        return chosen, first_few([*reader.problems, *reader.foreign(parameters)])
 
     def to_query(self) -> dict[str, str]:
         """Query parameters that say everything."""
