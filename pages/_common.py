@@ -87,6 +87,13 @@ def _through_app() -> None:
             st.rerun()
 
 
+def to_url(query: dict[str, str], kept: str) -> None:
+    """Write a page's question into the address, and keep under ``kept`` what was written there."""
+    if st.query_params.to_dict() != query:
+        st.query_params.from_dict(query)
+    st.session_state[kept] = query
+
+
 def answers() -> Answers:
     """The store and the shipped artifacts; what is wrong with either is said on the page."""
     store, problem = _store()

@@ -89,10 +89,7 @@ def _playground() -> Playground:
 
 
 def _to_url(playground: Playground) -> None:
-    query = playground.to_query()
-    if st.query_params.to_dict() != query:
-        st.query_params.from_dict(query)
-    st.session_state.gp_url = query
+    _common.to_url(playground.to_query(), "gp_url")
 
 
 def _show(playground: Playground) -> None:

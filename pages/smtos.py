@@ -68,10 +68,7 @@ def _selection(found: Sequence[Group]) -> Selection:
 
 
 def _to_url(selection: Selection) -> None:
-    query = selection.to_query()
-    if st.query_params.to_dict() != query:
-        st.query_params.from_dict(query)
-    st.session_state.smtos_query = query
+    _common.to_url(selection.to_query(), "smtos_query")
 
 
 def _ask(selection: Selection) -> None:

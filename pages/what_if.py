@@ -68,10 +68,7 @@ def _question() -> Question:
 
 
 def _to_url(question: Question) -> None:
-    query = question.to_query()
-    if st.query_params.to_dict() != query:
-        st.query_params.from_dict(query)
-    st.session_state.query = query
+    _common.to_url(question.to_query(), "query")
 
 
 def _ask(**changes: Any) -> None:
