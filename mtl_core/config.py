@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from typing import Any, Self
 
 from mtl_core import optimizers, settings
@@ -113,6 +114,11 @@ class RunConfig:
 
         self._set("lr", _positive("learning rate", self.lr))
         self._set("batch_size", _whole("batch size", self.batch_size, 1))
+        if setting.batch_norm and self.batch_size == 1:
+            raise InputError(
+                f"batch size 1 gives {setting.name}'s BatchNorm nothing to normalise by; choose at "
+                "least 2"
+            )
         self._set("epochs", _whole("epochs", self.epochs, 1, 100_000))
         self._set("width", _whole("width", self.width, 1, 512))
         self._set("early_checkpoints", _whole("early checkpoints", self.early_checkpoints, 0, 64))
@@ -178,7 +184,7 @@ class RunConfig:
             "factors": list(self.factors),
         }
 
-    @property
+    @cached_property
     def id(self) -> str:
         """16 hex digits of the content's BLAKE2b hash: the run's identity."""
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))

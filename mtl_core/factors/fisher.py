@@ -23,6 +23,7 @@ def fisher_trace(
     batch_size: int = 16,
     samples: int = 1,
     generator: Generator | None = None,
+    pixels: bool = False,
 ) -> Tensor:
     """Trace of the Fisher information matrix, on mini-batches (M24 Eq. 5 and 8, App. C.2).
 
@@ -38,6 +39,8 @@ def fisher_trace(
         batch_size: examples whose gradients are averaged before the norm is taken; the paper's 16.
         samples: draws of labels for each example.
         generator: of the uniform numbers that become labels, on the CPU.
+        pixels: whether the logits are those of an image's pixels, (*L, N, C, H, W). Every pixel
+            draws a label, and an image's loss is the mean over them.
 
     Returns:
         (*L,), in squared units of the gradient.
@@ -51,10 +54,15 @@ def fisher_trace(
     batches: list[Batch] = [(part,) for part in _batches(inputs, batch_size)]
 
     def function(params: dict[str, Tensor], batch: Batch, /) -> Tensor:
-        return logits(params, batch[0])
+        scores = logits(params, batch[0])
+        return scores.flatten(-2).movedim(-2, -1) if pixels else scores  # classes come last
 
-    point = Point(function, params, batches[0], own=2)
-    numbers = torch.rand((len(batches), samples, batch_size), generator=generator)
+    point = Point(function, params, batches[0], own=3 if pixels else 2)
+    drawn = [batch_size]
+    if pixels:
+        with torch.no_grad():
+            drawn.append(function(dict(params), batches[0]).shape[-2])
+    numbers = torch.rand((len(batches), samples, *drawn), generator=generator)
     total = torch.zeros(point.lead, dtype=torch.float64, device=point.vector.device)
     done = 0
     for group in groups(batches, point.vector):
@@ -63,9 +71,10 @@ def fisher_trace(
         leaf = point.vector.expand(len(group), *point.vector.shape).detach().requires_grad_()
         log_p = torch.log_softmax(point.values(leaf, group), dim=-1)  # (m, *L, B, C)
         for draw in range(samples):
-            everyone = uniform[:, draw].view(len(group), *[1] * len(point.lead), batch_size)
+            everyone = uniform[:, draw].view(len(group), *[1] * len(point.lead), *drawn)
             labels = drawn_labels(log_p.detach(), everyone)
-            loss = -log_p.gather(-1, labels.unsqueeze(-1)).mean(dim=-2).sum()
+            each = -log_p.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+            loss = each.mean(dim=(-2, -1) if pixels else -1).sum()
             (gradient,) = torch.autograd.grad(loss, leaf, retain_graph=draw < samples - 1)
             total += gradient.square().sum(dim=-1, dtype=torch.float64).sum(dim=0)
     mean = total / (len(batches) * samples)

@@ -49,7 +49,8 @@ def pairwise_cosines(gramian: Tensor) -> Tensor:
 def gramian(gradients: Tensor) -> Tensor:
     """(..., K, P) task gradients -> (..., K, K) inner products, in double precision."""
     double = gradients.to(torch.float64)
-    return double @ double.mT
+    inner = double @ double.mT
+    return (inner + inner.mT) / 2  # some processors' products are not quite symmetric
 
 
 def _cosine(inner: Tensor, one: Tensor, other: Tensor) -> Tensor:

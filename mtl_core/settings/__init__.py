@@ -1,16 +1,51 @@
 """Settings: what is learned. One file per setting, listed here."""
 
 from mtl_core.errors import unknown
-from mtl_core.settings import digits, fashion
-from mtl_core.settings.base import DataState, Preset, Setting, Split, Task, TaskData
+from mtl_core.settings import (
+    celeba,
+    cifar100,
+    cityscapes,
+    digits,
+    fashion,
+    glue,
+    mnists,
+    synthetic,
+)
+from mtl_core.settings.base import (
+    DataState,
+    Preset,
+    Relatedness,
+    Setting,
+    Split,
+    Stamp,
+    Task,
+    TaskData,
+)
 
-__all__ = ["DataState", "Preset", "Setting", "Split", "Task", "TaskData", "get", "names"]
+__all__ = [
+    "DataState",
+    "Preset",
+    "Relatedness",
+    "Setting",
+    "Split",
+    "Stamp",
+    "Task",
+    "TaskData",
+    "get",
+    "names",
+]
 
 _SETTINGS: dict[str, Setting] = {
     setting.name: setting
     for setting in (
         digits.SETTING,
         fashion.SETTING,
+        mnists.SETTING,
+        cifar100.SETTING,
+        celeba.SETTING,
+        cityscapes.SETTING,
+        glue.SETTING,
+        synthetic.SETTING,
     )
 }
 

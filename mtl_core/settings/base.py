@@ -1,10 +1,11 @@
 """What a setting is: tasks on data sets, an encoder to share, and budgets to try it at."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from mtl_core.errors import unknown
@@ -12,18 +13,43 @@ from mtl_core.errors import unknown
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["DataState", "Preset", "Setting", "Split", "Task", "TaskData"]
+__all__ = [
+    "METRIC_RANGES",
+    "DataState",
+    "Loss",
+    "Metric",
+    "Preset",
+    "Relatedness",
+    "Setting",
+    "Split",
+    "Stamp",
+    "Task",
+    "TaskData",
+]
 
-Metric = Literal["accuracy"]
+Loss = Literal["cross_entropy", "squared_error", "absolute_error"]
+Metric = Literal["accuracy", "mean_iou", "matthews", "pearson", "absolute_error"]
+Stamp = tuple[tuple[str, int, int], ...]
+"""Path, time of change and size of each file."""
+METRIC_RANGES: Mapping[Metric, tuple[float, float]] = {
+    "accuracy": (0, 1),
+    "mean_iou": (0, 1),
+    "matthews": (-1, 1),
+    "pearson": (-1, 1),
+    "absolute_error": (0, math.inf),
+}
 
 
 @dataclass(frozen=True)
 class Task:
     """One task of a setting, known without its data.
 
-    ``expected`` is what the construction of the task promises as an auxiliary: ``helpful`` (more
-    data of the target's distribution), ``harmful`` (noise), or nothing. ``samples_labels``: whether
-    the output is a distribution that labels can be drawn from; else Fisher is the empirical one.
+    Args:
+        classes: what its head puts out for each example or pixel; 1 for regression.
+        metric: of validation and test; shares lie in 0..1, correlations in -1..1.
+        expected: what the construction of the task promises as an auxiliary: ``helpful`` (more
+            data of the target's distribution), ``harmful`` (noise), or nothing.
+        loss: of an example; an image's is the mean over its pixels that have a target.
     """
 
     name: str
@@ -33,17 +59,33 @@ class Task:
     val_size: int
     test_size: int
     metric: Metric = "accuracy"
-    higher_is_better: bool = True
     expected: Literal["helpful", "harmful"] | None = None
-    samples_labels: bool = True
+    loss: Loss = "cross_entropy"
+
+    @property
+    def higher_is_better(self) -> bool:
+        """The metric's direction."""
+        return self.metric != "absolute_error"
+
+    @property
+    def samples_labels(self) -> bool:
+        """Whether the output is a distribution to draw labels from; else Fisher is empirical."""
+        return self.loss == "cross_entropy"
 
 
 @dataclass(frozen=True)
 class Split:
-    """Examples of one split. inputs: (N, C, H, W) float32, normalised; targets: (N,) int64."""
+    """Examples of one split.
 
-    inputs: NDArray[np.float32]
-    targets: NDArray[np.int64]
+    Args:
+        inputs: (N, ...): images (N, C, H, W), float32 normalised or uint8 for the encoder to
+            normalise; tokens (N, L) int64; vectors (N, D) float32.
+        targets: (N,) or, for each pixel, (N, H, W): int64 classes, -1 where there is none, or
+            float32 values, NaN where there is none.
+    """
+
+    inputs: NDArray[Any]
+    targets: NDArray[Any]
 
     def first(self, count: int | None) -> "Split":
         """The first ``count`` examples (None: all). Every prefix is as balanced as can be."""
@@ -81,14 +123,40 @@ class Preset:
 
 
 @dataclass(frozen=True)
+class Relatedness:
+    """What is known of an auxiliary before it is trained.
+
+    Args:
+        cosine: of its true function with the target's, under the distribution of the inputs.
+        measured: the same on its training inputs.
+        label_noise: the share of its labels that its own true function does not give.
+        label_agreement: the share of its labels that the target's true function gives.
+    """
+
+    cosine: float
+    measured: float
+    label_noise: float
+    label_agreement: float
+
+
+@dataclass(frozen=True)
 class DataState:
     """Whether a setting's data is on this machine.
 
-    ``message`` is for people: where the data was found, or how to get it.
+    Args:
+        message: for people: where the data was found, or how to get it.
+        files: those that were found; none for data that comes with the app.
     """
 
     state: Literal["found", "downloadable", "missing"]
     message: str
+    files: tuple[Path, ...] = ()
+
+    @property
+    def stamp(self) -> Stamp:
+        """Changes when a file is replaced: a key for what was read from them."""
+        found = ((str(file), file.stat()) for file in self.files)
+        return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in found)
 
 
 @dataclass(frozen=True)
@@ -97,10 +165,15 @@ class Setting:
 
     Args:
         load: task names to their data; raises DataMissing when it is not on this machine.
-        encoder: width to the shared encoder, a module mapping (N, C, H, W) to (N, F) with the
-            attribute ``features`` = F. Its parameters are θ.
+        encoder: width to the shared encoder, a module mapping inputs to features (N, F) with the
+            attribute ``features`` = F, or to maps of them (N, F, H, W). Its parameters are θ.
         data_state: where the data is, without reading it.
-        source: the data set that can be downloaded for this setting, if any.
+        sources: the public data sets that it is made of, by their names in ``sources``.
+        head: F and a task to its head, a module from features to outputs (N, classes), or
+            (N, classes, H, W) for each pixel; None for a linear one.
+        one_input: whether all tasks are on the same examples, so that a step encodes one batch.
+        batch_norm: whether the encoder has BatchNorm (``settings.batch_norm``).
+        relatedness: an auxiliary and a target to what they have in common, where that is known.
     """
 
     name: str
@@ -112,7 +185,11 @@ class Setting:
     load: Callable[[Sequence[str]], dict[str, TaskData]]
     encoder: Callable[[int], "nn.Module"]
     data_state: Callable[[], DataState]
-    source: str | None = None
+    sources: tuple[str, ...] = ()
+    head: "Callable[[int, Task], nn.Module] | None" = None
+    one_input: bool = False
+    batch_norm: bool = False
+    relatedness: Callable[[str, str], Relatedness] | None = None
 
     def task(self, name: str) -> Task:
         """The task called ``name``; raises InputError with the ones there are."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from mtl_core.errors import InputError
 from mtl_core.settings import sources
-from mtl_core.settings.base import Preset, Setting, Split, Task, TaskData
+from mtl_core.settings.base import Preset, Setting, Split, Stamp, Task, TaskData
 from mtl_core.settings.splits import balanced_order, cut, permuted_labels
 
 if TYPE_CHECKING:
@@ -22,17 +22,17 @@ _MEAN, _STD = 0.286, 0.353  # of FashionMNIST's pixels
 
 
 def _load(names: Sequence[str]) -> dict[str, TaskData]:
-    path = sources.find(SOURCE)
-    tasks = _tasks(str(path), path.stat().st_mtime_ns)
+    tasks = _tasks(sources.stamp(SOURCE))
     return {name: tasks[name] for name in names}
 
 
 @lru_cache(maxsize=1)
-def _tasks(path: str, _modified: int) -> dict[str, TaskData]:
+def _tasks(_stamp: Stamp) -> dict[str, TaskData]:
     images, labels = sources.read(SOURCE)
     if len(labels) < 2 * (_TRAIN + _VAL + _TEST):
         raise InputError(
-            f"{path} holds {len(labels):,} images, not FashionMNIST's 70,000; replace the file"
+            f"{sources.find(SOURCE)} holds {len(labels):,} images, not FashionMNIST's 70,000; "
+            "replace the file"
         )
     pieces = cut(balanced_order(images, labels), [_TRAIN, _TRAIN, _VAL, _VAL, _TEST, _TEST])
     scaled = images.astype(np.float32)
@@ -101,5 +101,5 @@ SETTING = Setting(
     load=_load,
     encoder=_encoder,
     data_state=lambda: sources.state(SOURCE),
-    source=SOURCE,
+    sources=(SOURCE,),
 )

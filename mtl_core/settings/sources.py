@@ -1,49 +1,116 @@
-"""Image data sets on disk: where they are, how they are read, how they are fetched.
+"""Image data sets on disk: where they are, how they are fetched.
 
 ``MTL_DATA_DIR`` (default ``~/.cache/mtl-explorer``) holds ``NAME.npz`` in the Keras layout or
-torchvision's own folder; the .npz is preferred.
+the folder that torchvision or the publisher has; the .npz is preferred.
 """
 
-import gzip
 import http.client
 import os
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtl_core.errors import DataMissing, InputError, unknown
-from mtl_core.settings.base import DataState
+from mtl_core.settings import formats
+from mtl_core.settings.base import DataState, Stamp
+from mtl_core.settings.formats import Arrays
 
-__all__ = ["data_dir", "download", "downloaded_bytes", "find", "read", "state", "total_bytes"]
+__all__ = [
+    "data_dir",
+    "download",
+    "downloaded_bytes",
+    "find",
+    "read",
+    "stamp",
+    "state",
+    "states",
+    "title",
+    "total_bytes",
+]
 
-_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+
+@dataclass(frozen=True)
+class Layout:
+    """A folder as a data set is published: its files, which may also be .gz, and their reader."""
+
+    folder: str
+    files: tuple[str, ...]
+    read: Callable[[Sequence[Path]], Arrays]
+    zipped: bool = False
+
+    def paths(self) -> tuple[Path, ...] | None:
+        """The files, if all are there. torchvision keeps both a .gz and what was in it."""
+        folder, found = data_dir() / self.folder, []
+        for file in self.files:
+            either = [folder / file, *([folder / f"{file}.gz"] if self.zipped else [])]
+            found += [path for path in either if path.is_file()][:1]
+        return tuple(found) if len(found) == len(self.files) else None
 
 
 @dataclass(frozen=True)
 class Source:
-    """A public data set: its title, torchvision's class for it, and the bytes of its files."""
+    """A public data set.
+
+    Args:
+        layouts: the folders that it may lie in; a download leaves the first.
+        torchvision: the class that knows where it is published; empty when it cannot be downloaded.
+        files: what is fetched, with its bytes.
+        origin: where people get what cannot be downloaded, the end of a sentence.
+    """
 
     title: str
-    torchvision: str
     image_shape: tuple[int, ...]
     classes: int
-    files: dict[str, int]
+    layouts: tuple[Layout, ...] = ()
+    torchvision: str = ""
+    files: Mapping[str, int] = field(default_factory=dict)
+    origin: str = ""
+
+
+_IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+def _like_mnist(name: str, sizes: Sequence[int]) -> Source:
+    return Source(
+        title=name,
+        image_shape=(28, 28),
+        classes=10,
+        layouts=(Layout(f"{name}/raw", _IDX_FILES, formats.idx, zipped=True),),
+        torchvision=name,
+        files={f"{file}.gz": size for file, size in zip(_IDX_FILES, sizes, strict=True)},
+    )
 
 
 _SOURCES = {
-    "fashion_mnist": Source(
-        title="FashionMNIST",
-        torchvision="FashionMNIST",
+    "fashion_mnist": _like_mnist("FashionMNIST", (26_421_880, 29_515, 4_422_102, 5_148)),
+    "mnist": _like_mnist("MNIST", (9_912_422, 28_881, 1_648_877, 4_542)),
+    "notmnist": Source(
+        title="notMNIST",
         image_shape=(28, 28),
         classes=10,
-        files={
-            "train-images-idx3-ubyte.gz": 26_421_880,
-            "train-labels-idx1-ubyte.gz": 29_515,
-            "t10k-images-idx3-ubyte.gz": 4_422_102,
-            "t10k-labels-idx1-ubyte.gz": 5_148,
-        },
+        origin=(
+            "; the images are Yaroslav Bulatov's notMNIST_small, whose folders A to J are the "
+            "labels 0 to 9 (yaroslavvb.blogspot.com/2011/09/notmnist-dataset.html)"
+        ),
+    ),
+    "cifar100": Source(
+        title="CIFAR-100",
+        image_shape=(32, 32, 3),
+        classes=100,
+        layouts=(
+            Layout("cifar-100-python", ("train", "test"), formats.cifar_pickles),
+            Layout("cifar-100-binary", ("train.bin", "test.bin"), formats.cifar_binary),
+        ),
+        torchvision="CIFAR100",
+        files={"cifar-100-python.tar.gz": 169_001_437},
     ),
 }
 
@@ -56,26 +123,38 @@ def data_dir() -> Path:
 
 def find(name: str) -> Path:
     """The archive or folder that holds data set ``name``; DataMissing says how to get it."""
-    source = _SOURCES[name]
-    archive = data_dir() / f"{name}.npz"
-    if archive.is_file():
-        return archive
-    folder = _raw_folder(source)
-    if all(_idx_file(folder, file) for file in source.files):
-        return folder
-    raise DataMissing(
-        f"{source.title} is not in {data_dir()}: download it on the What if page or with "
-        f"`python -m mtl_core download {name}`, or put {name}.npz (x_train, y_train, x_test, "
-        "y_test) there, or set MTL_DATA_DIR to the folder that has it"
-    )
+    path, _ = _located(name)
+    return path
 
 
 def state(name: str) -> DataState:
     """Whether data set ``name`` is on this machine, without reading it."""
     try:
-        return DataState("found", str(find(name)))
+        path, files = _located(name)
+        return DataState("found", str(path), files)
     except DataMissing as error:
-        return DataState("downloadable", str(error))
+        return DataState("downloadable" if _SOURCES[name].torchvision else "missing", str(error))
+
+
+def states(names: Sequence[str]) -> DataState:
+    """Whether several data sets are all on this machine; if not, what to do about each."""
+    every = {name: state(name) for name in names}
+    if absent := [name for name, one in every.items() if one.state != "found"]:
+        hopeless = any(every[name].state == "missing" for name in absent)
+        return DataState("missing" if hopeless else "downloadable", _advice(absent))
+    files = tuple(file for one in every.values() for file in one.files)
+    return DataState("found", ", ".join(one.message for one in every.values()), files)
+
+
+def stamp(name: str) -> Stamp:
+    """A key for what is read from data set ``name``; DataMissing when it is not here."""
+    _, files = _located(name)
+    return DataState("found", "", files).stamp
+
+
+def title(name: str) -> str:
+    """What people call a data set."""
+    return _SOURCES[name].title
 
 
 def read(name: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -88,9 +167,9 @@ def read(name: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         DataMissing: it is not on this machine.
         InputError: its files are damaged or something else.
     """
-    source, path = _SOURCES[name], find(name)
+    source, (path, files) = _SOURCES[name], _located(name)
     try:
-        arrays = _read_npz(path) if path.is_file() else _read_idx(path, source)
+        arrays = _reader(source, path)(files)
         _check(arrays, source)
     except MemoryError:
         raise
@@ -109,23 +188,17 @@ def download(name: str) -> Path:
 
     Raises:
         InputError: for an unknown data set.
-        DataMissing: no server could be reached, or what came was damaged.
+        DataMissing: it has no public source, no server could be reached, or what came was damaged.
     """
     if name not in _SOURCES:
         raise unknown("data set", name, _SOURCES)
     source = _SOURCES[name]
-    if state(name).state == "found":
+    if state(name).state == "found" or not source.torchvision:
         return find(name)
 
-    import torchvision
-
-    dataset = getattr(torchvision.datasets, source.torchvision)
-    staged, folder = _staging(source), _raw_folder(source)
+    staged, folder = _staging(source), _folder(source)
     try:
-        for file in source.files:
-            # Only archives are checked; what an interrupted download unpacked may be half a file.
-            (staged / file.removesuffix(".gz")).unlink(missing_ok=True)
-        dataset(str(staged.parents[1]), download=True)
+        _fetch(source, staged)
         folder.mkdir(parents=True, exist_ok=True)
         for path in sorted(staged.iterdir()):
             path.replace(folder / path.name)
@@ -142,7 +215,7 @@ def downloaded_bytes(name: str) -> int:
     source = _SOURCES[name]
     total = 0
     for file in source.files:
-        for folder in (_raw_folder(source), _staging(source)):
+        for folder in (_folder(source), _staging(source)):
             path = folder / file
             if path.is_file():
                 total += path.stat().st_size
@@ -155,42 +228,70 @@ def total_bytes(name: str) -> int:
     return sum(_SOURCES[name].files.values())
 
 
-def _raw_folder(source: Source) -> Path:
-    return data_dir() / source.torchvision / "raw"
+def _located(name: str) -> tuple[Path, tuple[Path, ...]]:
+    """The archive or folder that holds a data set, and the files that are read."""
+    source = _SOURCES[name]
+    archive = data_dir() / f"{name}.npz"
+    if archive.is_file():
+        return archive, (archive,)
+    for layout in source.layouts:
+        if files := layout.paths():
+            return data_dir() / layout.folder, files
+    raise DataMissing(_advice([name]))
+
+
+def _advice(names: Sequence[str]) -> str:
+    """What to do about data sets that are not here."""
+    titles = _and([title(name) for name in names])
+    verb, whole = ("is", "it") if len(names) == 1 else ("are", "them")
+    ways = [
+        f"put {_and([f'{name}.npz' for name in names])} (x_train, y_train, x_test, y_test) there",
+        f"set MTL_DATA_DIR to the folder that has {whole}",
+    ]
+    if fetched := [name for name in names if _SOURCES[name].torchvision]:
+        what = whole if fetched == list(names) else _and([title(name) for name in fetched])
+        commands = _and([f"`python -m mtl_core download {name}`" for name in fetched])
+        ways.insert(0, f"download {what} on the What if page or with {commands}")
+    origins = "".join(_SOURCES[name].origin for name in names)
+    return f"{titles} {verb} not in {data_dir()}: {', or '.join(ways)}{origins}"
+
+
+def _and(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
+
+
+def _reader(source: Source, path: Path) -> Callable[[Sequence[Path]], Arrays]:
+    for layout in source.layouts:
+        if path == data_dir() / layout.folder:
+            return layout.read
+    return lambda files: formats.npz(files[0])
+
+
+def _folder(source: Source) -> Path:
+    """Where a download ends up."""
+    return data_dir() / source.layouts[0].folder
 
 
 def _staging(source: Source) -> Path:
     """Where files arrive, so that nothing unchecked or half-written is ever found."""
-    return data_dir() / "downloading" / source.torchvision / "raw"
+    return data_dir() / "downloading" / source.layouts[0].folder
 
 
-def _idx_file(folder: Path, file: str) -> Path | None:
-    """torchvision keeps both the .gz and what was in it; either will do."""
-    for path in (folder / file.removesuffix(".gz"), folder / file):
-        if path.is_file():
-            return path
-    return None
+def _fetch(source: Source, staged: Path) -> None:
+    """Let torchvision fetch, check and unpack a data set into the folder ``staged``."""
+    import torchvision
 
-
-def _read_npz(path: Path) -> dict[str, NDArray[np.uint8]]:
-    with np.load(path, allow_pickle=False) as archive:
-        if missing := [name for name in _ARRAYS if name not in archive.files]:
-            raise ValueError(f"it has no array {missing[0]!r}")
-        return {name: archive[name] for name in _ARRAYS}
-
-
-def _read_idx(folder: Path, source: Source) -> dict[str, NDArray[np.uint8]]:
-    arrays = {}
-    for name, file in zip(_ARRAYS, source.files, strict=True):
-        path = _idx_file(folder, file)
-        assert path is not None  # find() has looked
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        if content[:3] != b"\0\0\x08":
-            raise ValueError(f"{path.name} is not an idx file of bytes")
-        ndim = content[3]
-        shape = np.frombuffer(content, dtype=">i4", count=ndim, offset=4)
-        arrays[name] = np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * ndim).reshape(shape)
-    return arrays
+    # Only archives are checked; what an interrupted download unpacked may be half a file.
+    for file in source.layouts[0].files:
+        (staged / file).unlink(missing_ok=True)
+    dataset = getattr(torchvision.datasets, source.torchvision)
+    if hasattr(dataset, "tgz_md5"):
+        # Not by its constructor, which would unpickle what came.
+        torchvision.datasets.utils.download_and_extract_archive(
+            dataset.url, staged, staged.parent, filename=dataset.filename, md5=dataset.tgz_md5
+        )
+    else:
+        dataset(str(staged.parents[1]), download=True)
 
 
 def _check(arrays: dict[str, NDArray[np.uint8]], source: Source) -> None:

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from mtl_core.settings.base import TaskData
 
-__all__ = ["balanced_order", "cut", "fingerprint", "permuted_labels"]
+__all__ = [
+    "balanced_order",
+    "balanced_split",
+    "cut",
+    "fingerprint",
+    "hash_order",
+    "permuted_labels",
+]
 
 _SALT = b"mtl-explorer split 1"
 _NOISE_SALT = b"mtl-explorer label noise 1"
@@ -31,14 +38,52 @@ def balanced_order(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDAr
     Returns:
         (N,) indices into the pool.
     """
+    return _balanced(_digests(images, _SALT), labels)
+
+
+def balanced_split(
+    images: NDArray[np.uint8], labels: NDArray[np.int64], sizes: Sequence[int]
+) -> NDArray[np.intp]:
+    """The beginning of ``balanced_order``, in which no two splits have an image in common.
+
+    Data sets have some pictures several times. Where the copies of one would be parted, those held
+    out change places with the last training examples of their class that have no copies.
+
+    Args:
+        images: (N, ...) raw images of the pool.
+        labels: (N,) their classes.
+        sizes: of training data, then of the other splits, one after the other.
+
+    Returns:
+        (sum of sizes,) indices into the pool.
+    """
     digests = _digests(images, _SALT)
-    by_hash = np.lexsort((labels, digests))
-    ordered = labels[by_hash]
-    turn = np.empty(len(labels), dtype=np.int64)
-    for label in np.unique(labels):
-        members = np.flatnonzero(ordered == label)
-        turn[members] = np.arange(len(members))
-    return by_hash[np.lexsort((ordered, turn))]
+    order = np.concatenate(cut(_balanced(digests, labels), sizes))
+    _, image, copies = np.unique(digests[order], return_inverse=True, return_counts=True)
+    piece = np.repeat(np.arange(len(sizes)), sizes)
+    first, last = np.full(len(copies), len(sizes)), np.full(len(copies), -1)
+    np.minimum.at(first, image, piece)
+    np.maximum.at(last, image, piece)
+    own, single = labels[order], (copies == 1)[image]
+    free = np.flatnonzero(single & (piece == 0)).tolist()
+    for held_out in np.flatnonzero((first < last)[image] & (piece > 0)).tolist():
+        place = next(i for i in reversed(free) if own[i] == own[held_out])
+        free.remove(place)
+        order[[place, held_out]] = order[[held_out, place]]
+    return order
+
+
+def hash_order(names: Sequence[str]) -> NDArray[np.intp]:
+    """A fixed random order of what has a name or a text, whatever order it comes in.
+
+    Args:
+        names: N of them; equal ones end up side by side.
+
+    Returns:
+        (N,) indices.
+    """
+    digests = [hashlib.blake2b(n.encode(), digest_size=8, key=_SALT).digest() for n in names]
+    return np.array(sorted(range(len(names)), key=digests.__getitem__), dtype=np.intp)
 
 
 def permuted_labels(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -51,13 +96,18 @@ def permuted_labels(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDA
     return labels[np.argsort(_digests(images, _NOISE_SALT), kind="stable")]
 
 
-def fingerprint(tasks: Mapping[str, TaskData]) -> str:
-    """16 hex digits of a hash of every example of ``tasks``, in order."""
+def fingerprint(tasks: Mapping[str, TaskData], *, one_input: bool = False) -> str:
+    """16 hex digits of a hash of every example of ``tasks``, in order.
+
+    Args:
+        one_input: whether all tasks have the same inputs; they count once.
+    """
     total = hashlib.blake2b(digest_size=8)
-    for name in sorted(tasks):
+    for number, name in enumerate(sorted(tasks)):
         total.update(name.encode())
         for split in tasks[name]:
-            total.update(np.ascontiguousarray(split.inputs).data)
+            if number == 0 or not one_input:
+                total.update(np.ascontiguousarray(split.inputs).data)
             total.update(np.ascontiguousarray(split.targets).data)
     return total.hexdigest()
 
@@ -68,6 +118,16 @@ def cut(order: NDArray[np.intp], sizes: Sequence[int]) -> list[NDArray[np.intp]]
     if ends[-1] > len(order):
         raise ValueError(f"{ends[-1]} examples wanted of {len(order)}")
     return [order[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+
+
+def _balanced(digests: NDArray[np.uint64], labels: NDArray[np.int64]) -> NDArray[np.intp]:
+    by_hash = np.lexsort((labels, digests))
+    ordered = labels[by_hash]
+    turn = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        members = np.flatnonzero(ordered == label)
+        turn[members] = np.arange(len(members))
+    return by_hash[np.lexsort((ordered, turn))]
 
 
 def _digests(images: NDArray[np.uint8], salt: bytes) -> NDArray[np.uint64]:

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
-from torch.nn.functional import cross_entropy
 
 from mtl_core.optimizers import Method
 from mtl_core.training.network import Network
 
-__all__ = ["Combined", "batch_losses", "combine", "per_example"]
+__all__ = ["Combined", "batch_losses", "combine"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def combine(
 
     Args:
         inputs: (R, B, ...) for each task; a single tensor where all tasks are on one input.
-        targets: (R, B) labels for each task.
+        targets: (R, B, ...) for each task.
         generators: the method's source of random numbers, one for each replica.
         compare: form the task gradients even if the method does without.
     """
@@ -91,13 +90,6 @@ def combine(
     )
 
 
-def per_example(logits: Tensor, targets: Tensor) -> Tensor:
-    """(R, N, C), (R, N) -> (R, N) cross-entropy in nats."""
-    return cross_entropy(logits.flatten(0, 1), targets.reshape(-1), reduction="none").view(
-        targets.shape
-    )
-
-
 @torch.no_grad()
 def batch_losses(
     network: Network,
@@ -109,15 +101,8 @@ def batch_losses(
     if isinstance(inputs, Tensor):
         features = [network.features(inputs, per_replica=True)] * len(tasks)
     else:
-        together = network.features(torch.cat(list(inputs), dim=1), per_replica=True)
-        features = list(together.chunk(len(tasks), dim=1))
-    return torch.stack(
-        [
-            per_example(network.logits(task, part), target).mean(dim=1)
-            for task, part, target in zip(tasks, features, targets, strict=True)
-        ],
-        dim=1,
-    )
+        features = list(network.features_of_tasks(inputs).chunk(len(tasks), dim=1))
+    return _losses(network, tasks, features, targets)
 
 
 def _weighted(
@@ -131,14 +116,11 @@ def _weighted(
     """Without task gradients, but for those of the last layer where the method reads them."""
     one_input = isinstance(inputs, Tensor)
     if isinstance(inputs, Tensor):
-        together = inputs
+        features = network.features(inputs, per_replica=True)
+        features_cut = _for_each_task(features, len(tasks))
+        cuts = list(features_cut.unbind(dim=1))
     else:
-        together = inputs[0] if len(inputs) == 1 else torch.cat(list(inputs), dim=1)
-    features = network.features(together, per_replica=True)
-    if one_input:
-        features_cut = features.detach().unsqueeze(1).expand(-1, len(tasks), -1, -1).contiguous()
-        cuts = list(features_cut.requires_grad_().unbind(dim=1))
-    else:
+        features = network.features_of_tasks(inputs)
         features_cut = features.detach().requires_grad_()
         cuts = list(features_cut.chunk(len(tasks), dim=1))
     losses, passed_down, heads = _through_heads(network, tasks, features_cut, cuts, targets)
@@ -151,12 +133,38 @@ def _weighted(
         last_gramian = _last_gramian(network, features, alone)
     weights = method.weights(None, losses, generators, last_layer=last_gramian)
     if one_input:
-        passed_down = (passed_down * weights[:, :, None, None]).sum(dim=1)
+        passed_down = (passed_down * _along(weights, passed_down)).sum(dim=1)
     else:
         batch = passed_down.shape[1] // len(tasks)
-        passed_down = passed_down * weights.repeat_interleave(batch, dim=1).unsqueeze(2)
+        each = weights.repeat_interleave(batch, dim=1)
+        passed_down = passed_down * _along(each, passed_down)
     shared = torch.autograd.grad(features, list(network.shared.values()), passed_down)
     return Combined(list(shared), heads, losses, weights)
+
+
+def _losses(
+    network: Network, tasks: Sequence[str], features: Sequence[Tensor], targets: Sequence[Tensor]
+) -> Tensor:
+    """(R, K) mean losses of each task's batch, from its features (R, B, F, ...)."""
+    return torch.stack(
+        [
+            network.losses(task, network.logits(task, part), target).mean(dim=1)
+            for task, part, target in zip(tasks, features, targets, strict=True)
+        ],
+        dim=1,
+    )
+
+
+def _for_each_task(features: Tensor, tasks: int) -> Tensor:
+    """(R, B, F, ...) -> (R, K, B, F, ...), a leaf of its own."""
+    kept = [-1] * (features.ndim - 1)
+    copies = features.detach().unsqueeze(1).expand(-1, tasks, *kept)
+    return copies.contiguous().requires_grad_()
+
+
+def _along(weights: Tensor, values: Tensor) -> Tensor:
+    """``weights`` with as many dimensions as ``values``, in front."""
+    return weights.view(*weights.shape, *[1] * (values.ndim - weights.ndim))
 
 
 def _through_heads(
@@ -167,13 +175,7 @@ def _through_heads(
     targets: Sequence[Tensor],
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Losses (R, K), what they pass down to ``cut``, and the heads' own gradients."""
-    losses = torch.stack(
-        [
-            per_example(network.logits(task, part), target).mean(dim=1)
-            for task, part, target in zip(tasks, parts, targets, strict=True)
-        ],
-        dim=1,
-    )
+    losses = _losses(network, tasks, parts, targets)
     heads = list(network.heads.values())
     passed_down, *gradients = torch.autograd.grad(losses.sum(), [cut, *heads])
     return losses.detach(), passed_down, gradients
@@ -224,8 +226,7 @@ def _on_one_input(
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
     """The encoder goes forward once; each task's part comes back through it by itself."""
     features = network.features(inputs, per_replica=True)
-    cut = features.detach().unsqueeze(1).expand(-1, len(tasks), -1, -1).contiguous()
-    cut.requires_grad_()
+    cut = _for_each_task(features, len(tasks))
     losses, passed_down, heads = _through_heads(network, tasks, cut, cut.unbind(dim=1), targets)
     parameters = list(network.shared.values())
     if inputs.device.type == "cuda":
@@ -274,7 +275,9 @@ def _followed(jacobian: Tensor, update: Tensor) -> Tensor:
 def _last_layer(network: Network) -> list[bool]:
     """Which of the shared parameters belong to the module that comes last."""
     modules = [name.rpartition(".")[0] for name in network.shared]
-    return [module == modules[-1] for module in modules]
+    # The normalisation behind a layer is none.
+    last = [m for m, p in zip(modules, network.shared.values(), strict=True) if p.ndim > 2][-1]
+    return [module == last for module in modules]
 
 
 def _empty(parameters: Sequence[Tensor], tasks: int) -> Tensor:

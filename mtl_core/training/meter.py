@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import linear
 
 from mtl_core import factors, settings
 from mtl_core.config import RunConfig
@@ -17,7 +17,7 @@ from mtl_core.factors import layerwise
 from mtl_core.factors.layerwise import ExampleGradients
 from mtl_core.factors.vectors import Loss, Point, finite, groups
 from mtl_core.training.batches import derived_seed
-from mtl_core.training.network import Network
+from mtl_core.training.network import STATISTICS_EXAMPLES, Network
 from mtl_core.trajectory import Cosine
 
 __all__ = ["FISHER_BATCH", "RHO", "SHARPNESS_BATCH", "Measurement", "Meter", "protocol"]
@@ -52,6 +52,14 @@ def protocol(config: RunConfig) -> dict[str, str]:
     """How each factor of a run is measured, with the choices that the paper leaves open."""
     size = min(max(config.factor_examples, config.batch_size), config.train_size)
     theta = "θ: all parameters of the shared encoder, biases included, heads fixed"
+    setting = settings.get(config.setting)
+    if setting.batch_norm:
+        theta += (
+            "; BatchNorm by the task's population statistics, means over batches of "
+            f"{config.batch_size} of the first {STATISTICS_EXAMPLES:,} training examples, held "
+            "fixed while θ is moved"
+        )
+    empirical = not setting.task(config.target).samples_labels
     on = f"the first {size:,} training examples of the task"
     sharp = size // SHARPNESS_BATCH
     every = {
@@ -65,8 +73,13 @@ def protocol(config: RunConfig) -> dict[str, str]:
         "fisher_trace": (
             f"trace of the Fisher information on mini-batches (M24 Eq. 8, App. C.2; in expectation "
             f"1/{FISHER_BATCH} of Eq. 5), mean squared norm of the gradients of "
-            f"{size // FISHER_BATCH} mini-batches of {FISHER_BATCH}, {config.fisher_draws} "
-            f"draw(s) of labels; {on}, shuffled; {theta}"
+            f"{size // FISHER_BATCH} mini-batches of {FISHER_BATCH}, "
+            + (
+                "with the true labels (the empirical Fisher), since the output is no distribution"
+                if empirical
+                else f"{config.fisher_draws} draw(s) of labels"
+            )
+            + f"; {on}, shuffled; {theta}"
         ),
         "gradient_covariance": (
             f"trace of the gradient covariance (M24 Eq. 13), {size // FISHER_BATCH} disjoint "
@@ -104,7 +117,8 @@ class Meter:
         config = self._config
         found = Measurement({task: {} for task in config.tasks})
         params = {name: p.detach() for name, p in self._network.shared.items()}
-        examples = _Examples(self, step) if layerwise.supported(self._network.encoder) else None
+        by_layer = self._network.linear_heads and layerwise.supported(self._network.encoder)
+        examples = _Examples(self, step) if by_layer else None
         measured_on = config.tasks if config.auxiliary_factors else config.tasks[:1]
         for name, measure in (
             ("sharpness", self._sharpness),
@@ -165,6 +179,7 @@ class Meter:
             batch_size=FISHER_BATCH,
             samples=self._config.fisher_draws,
             generator=self.labels_generator(task, step),
+            pixels=targets.ndim > 1,
         )
 
     def _covariance(
@@ -286,7 +301,8 @@ class Meter:
         weight, bias = self.head(task, replica)
 
         def true(features: Tensor, part: slice) -> Tensor:
-            return cross_entropy(linear(features, weight, bias), targets[part], reduction="sum")
+            outputs = linear(features, weight, bias).unsqueeze(0)
+            return self._network.losses(task, outputs, targets[part].unsqueeze(0)).sum()
 
         def drawn(numbers: Tensor, features: Tensor, part: slice) -> Tensor:
             log_p = torch.log_softmax(linear(features, weight, bias), dim=-1)
@@ -340,7 +356,10 @@ class Meter:
     def _random_batches(self, task: str, step: int) -> Tensor:
         """(similarity_batches, batch_size) random batches, each without replacement."""
         _, targets = self.first(task)
-        rng = np.random.default_rng(derived_seed(f"similarity/{task}/{step}"))
+        setting = settings.get(self._config.setting)
+        # Tasks on one input meet on the same examples, as they do in a step.
+        drawn_for = setting.name if setting.one_input else task
+        rng = np.random.default_rng(derived_seed(f"similarity/{drawn_for}/{step}"))
         drawn = [
             rng.choice(len(targets), self._config.batch_size, replace=False)
             for _ in range(self._config.similarity_batches)
@@ -358,8 +377,8 @@ class Meter:
 
     def _logits(self, task: str) -> Callable[[dict[str, Tensor], Tensor], Tensor]:
         def logits(params: dict[str, Tensor], inputs: Tensor) -> Tensor:
-            features = self._network.encode(params, inputs, per_replica=False)
-            return self._network.logits(task, features)
+            features = self._network.encode(params, inputs, per_replica=False, measured=task)
+            return self._network.logits(task, features, measured=True)
 
         return logits
 
@@ -368,12 +387,10 @@ class Meter:
 
         def loss(params: dict[str, Tensor], batch: tuple[Tensor, Tensor]) -> Tensor:
             inputs, targets = batch
-            scores = logits(params, inputs)  # (R, N, C)
-            everyone = targets.expand(len(scores), -1)
             # Sharpness is a small difference of losses: their mean must not be rounded to floats.
-            scores = scores.double()
-            each = cross_entropy(scores.flatten(0, 1), everyone.reshape(-1), reduction="none")
-            return each.view(everyone.shape).mean(dim=1)
+            outputs = logits(params, inputs).double()  # (R, N, C)
+            everyone = targets.expand(len(outputs), *targets.shape)
+            return self._network.losses(task, outputs, everyone).mean(dim=1)
 
         return loss
 

@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mtl_core import optimizers, settings
@@ -16,9 +18,10 @@ from mtl_core.errors import TrainingDiverged
 from mtl_core.settings.base import Split
 from mtl_core.training.batches import BatchStream, derived_seed
 from mtl_core.training.checkpoint import Checkpoint, State
-from mtl_core.training.gradients import batch_losses, combine, per_example
+from mtl_core.training.gradients import batch_losses, combine
 from mtl_core.training.meter import Measurement, Meter
 from mtl_core.training.network import Network
+from mtl_core.training.objectives import Score
 from mtl_core.training.schedule import checkpoint_steps, factor_steps
 from mtl_core.training.tally import Tally
 from mtl_core.trajectory import Row, Update
@@ -27,6 +30,9 @@ __all__ = ["Replicas", "advance"]
 
 _CHUNK = {"cpu": 500, "cuda": 10_000}
 """Examples evaluated at once: on a CPU what stays in its cache, on a GPU what fills it."""
+
+_SMALL = 3 * 64 * 64
+"""Numbers of an image up to which that holds."""
 
 
 def advance(
@@ -93,17 +99,22 @@ class Replicas:
         self._data = _resident(
             config.setting, config.tasks, config.samples, config.held_out, str(device)
         )
-        training = {task: data.train for task, data in self._data.items()}
-        self._meter = Meter(config, seeds, self._network, training)
+        self._training = {task: data.train for task, data in self._data.items()}
+        self._meter = Meter(config, seeds, self._network, self._training)
         # Nothing to tell of a single task, nor of weights that never change.
         plain = len(config.tasks) == 1 or self._method.constant
         self._tally = None if plain else Tally()
         self._due = frozenset(checkpoint_steps(config))
         self._factor_steps = frozenset(factor_steps(config))
+        # Tasks on one input take the same examples, whichever of them are learned together.
+        self._one_input = settings.get(config.setting).one_input
+        streams = {task: task for task in config.tasks}
+        if self._one_input:
+            streams = {config.setting: config.target}
         self._streams = [
             [
-                BatchStream(seed, task, len(self._data[task].train[1]), config.batch_size)
-                for task in config.tasks
+                BatchStream(seed, name, len(self._data[task].train[1]), config.batch_size)
+                for name, task in streams.items()
             ]
             for seed in seeds
         ]
@@ -147,6 +158,8 @@ class Replicas:
         self._settle()
         config = self.config
         epoch = self.step / config.steps_per_epoch
+        examples = {task: inputs for task, (inputs, _) in self._training.items()}
+        self._network.settle(examples, config.batch_size)
         measures = self._evaluate()
         rows: list[Row] = []
         self._check_finite(measures)
@@ -259,16 +272,21 @@ class Replicas:
             torch.cuda.synchronize(self._device)
             self.seconds += time.perf_counter() - started
 
-    def _batches(self) -> tuple[list[Tensor], list[Tensor]]:
-        """(R, B, ...) inputs and (R, B) targets of each task."""
-        inputs, targets = [], []
-        for k, task in enumerate(self.config.tasks):
+    def _batches(self) -> tuple[list[Tensor] | Tensor, list[Tensor]]:
+        """(R, B, ...) inputs, a single tensor if all tasks have them, and each task's targets."""
+        indices = []
+        for k in range(len(self._streams[0])):
             order = np.stack([streams[k].batch(self.step) for streams in self._streams])
-            index = torch.from_numpy(order).to(self._device, non_blocking=True)
-            images, labels = self._data[task].train
-            inputs.append(images[index])
-            targets.append(labels[index])
-        return inputs, targets
+            indices.append(torch.from_numpy(order).to(self._device, non_blocking=True))
+        training = [self._training[task] for task in self.config.tasks]
+        if self._one_input:
+            (index,) = indices
+            return training[0][0][index], [targets[index] for _, targets in training]
+        parts = list(zip(training, indices, strict=True))
+        return (
+            [inputs[index] for (inputs, _), index in parts],
+            [targets[index] for (_, targets), index in parts],
+        )
 
     @torch.inference_mode()
     def _evaluate(self) -> dict[str, list[tuple[float, float, float]]]:
@@ -276,10 +294,12 @@ class Replicas:
         found: dict[str, dict[str, tuple[Tensor, Tensor]]] = {t: {} for t in self.config.tasks}
         for split in ("train", "val", "test"):
             # What tasks on the same images share is encoded once.
-            sharing: dict[tuple[int, int], list[str]] = {}
+            sharing: dict[tuple[int, ...], list[str]] = {}
             for task in self.config.tasks:
-                images, _ = getattr(self._data[task], split)
-                sharing.setdefault((images.data_ptr(), len(images)), []).append(task)
+                # Those on the same training examples are normalised alike.
+                inputs = (getattr(self._data[task], split)[0], self._training[task][0])
+                key = tuple(number for one in inputs for number in (one.data_ptr(), len(one)))
+                sharing.setdefault(key, []).append(task)
             for tasks in sharing.values():
                 for task, sums in self._evaluate_split(tasks, split).items():
                     found[task][split] = sums
@@ -296,22 +316,28 @@ class Replicas:
         }
 
     def _evaluate_split(self, tasks: Sequence[str], split: str) -> dict[str, tuple[Tensor, Tensor]]:
-        """Mean loss and accuracy, (R,) each, of tasks that share their inputs."""
+        """Mean loss and metric, (R,) each, of tasks that share their inputs."""
         images, _ = getattr(self._data[tasks[0]], split)
-        chunk = _CHUNK.get(self._device.type, 500)
+        chunk = self._chunk(images)
+        setting = settings.get(self.config.setting)
         zero = torch.zeros(len(self.seeds), dtype=torch.float64, device=self._device)
         loss = {task: zero.clone() for task in tasks}
-        correct = {task: zero.clone() for task in tasks}
+        scores = {task: Score(setting.task(task)) for task in tasks}
         for start in range(0, len(images), chunk):
             part = slice(start, start + chunk)
-            features = self._network.features(images[part], per_replica=False)
+            features = self._network.features(images[part], per_replica=False, measured=tasks[0])
             for task in tasks:
-                _, labels = getattr(self._data[task], split)
-                target = labels[part].expand(len(self.seeds), -1)
-                logits = self._network.logits(task, features)
-                loss[task] += per_example(logits, target).sum(dim=1)
-                correct[task] += (logits.argmax(dim=2) == target).sum(dim=1)
-        return {task: (loss[task] / len(images), correct[task] / len(images)) for task in tasks}
+                _, targets = getattr(self._data[task], split)
+                everyone = targets[part].expand(len(self.seeds), *targets[part].shape)
+                outputs = self._network.logits(task, features, measured=True)
+                loss[task] += self._network.losses(task, outputs, everyone).sum(dim=1)
+                scores[task].add(outputs, everyone)
+        return {task: (loss[task] / len(images), scores[task].value()) for task in tasks}
+
+    def _chunk(self, inputs: Tensor) -> int:
+        """Examples evaluated at once: fewer of large images, as many as ever of small ones."""
+        most = _CHUNK.get(self._device.type, 500)
+        return max(1, min(most, most * _SMALL // max(inputs[0].numel(), 1)))
 
 
 @dataclass(frozen=True)
@@ -337,9 +363,10 @@ def _resident(
 
     def place(split: Split) -> tuple[Tensor, Tensor]:
         # Tasks on the same images, such as fashion2 and its noisy twin, share them here too.
-        images = torch.from_numpy(split.inputs)
-        images = shared.setdefault((images.data_ptr(), len(images)), images.to(device))
-        return images, torch.from_numpy(split.targets).to(device)
+        key = (split.inputs.ctypes.data, len(split.inputs))
+        if key not in shared:
+            shared[key] = _tensor(split.inputs).to(device)
+        return shared[key], _tensor(split.targets).to(device)
 
     resident = {}
     for name, data in settings.get(setting).load(tasks).items():
@@ -349,6 +376,11 @@ def _resident(
             place(data.test.first(held_out)),
         )
     return resident
+
+
+def _tensor(array: NDArray[Any]) -> Tensor:
+    """PyTorch warns of what is read-only, such as a file that is mapped into memory."""
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
 def _base_optimizer(config: RunConfig, parameters: list[Tensor]) -> torch.optim.Optimizer:

@@ -5,7 +5,13 @@ import pytest
 from numpy.typing import NDArray
 
 from mtl_core.settings import Split, TaskData
-from mtl_core.settings.splits import balanced_order, cut, fingerprint, permuted_labels
+from mtl_core.settings.splits import (
+    balanced_order,
+    balanced_split,
+    cut,
+    fingerprint,
+    permuted_labels,
+)
 
 Pool = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
@@ -86,6 +92,34 @@ def test_cut_gives_consecutive_pieces() -> None:
 def test_cut_refuses_more_than_there_is() -> None:
     with pytest.raises(ValueError, match="6 examples wanted of 5"):
         cut(np.arange(5), [3, 3])
+
+
+def test_a_split_without_copies_is_the_beginning_of_the_order(pool: Pool) -> None:
+    np.testing.assert_array_equal(balanced_split(*pool, (100, 50, 30)), balanced_order(*pool)[:180])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_copies_are_parted(seed: int) -> None:
+    """Neither of equal labels nor of different ones, wherever the boundaries lie."""
+    random = np.random.default_rng(seed)
+    images = random.integers(0, 256, size=(300, 4, 4), dtype=np.uint8)
+    labels = np.arange(300) % 3
+    for one, other in random.choice(300, size=(20, 2), replace=False):
+        images[other] = images[one]
+    sizes = (200, 40, 40)
+    order = balanced_split(images, labels, sizes)
+    assert len(set(order)) == len(order) == 280
+    pieces = np.split(order, np.cumsum(sizes)[:-1])
+    train, val, test = ({images[i].tobytes() for i in piece} for piece in pieces)
+    assert len(train | val | test) == len(train) + len(val) + len(test)
+    plain = labels[balanced_order(images, labels)[:280]]
+    np.testing.assert_array_equal(labels[order], plain)
+    assert (order != balanced_order(images, labels)[:280]).mean() < 0.15
+
+    shuffled = random.permutation(300)
+    again = balanced_split(images[shuffled], labels[shuffled], sizes)
+    np.testing.assert_array_equal(images[shuffled][again], images[order])
+    np.testing.assert_array_equal(labels[shuffled][again], labels[order])
 
 
 def test_permuted_labels_keep_the_histogram_and_say_nothing_of_the_images() -> None:

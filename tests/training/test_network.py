@@ -50,34 +50,47 @@ def test_initialisation_is_pytorchs_own_and_leaves_its_generator_alone(digits: D
     assert weight.std().item() == pytest.approx((3 * 64) ** -0.5, rel=0.1)
 
 
-@pytest.mark.parametrize("setting", settings.names())
+SHAPES = {
+    "digits": (1, 8, 8),
+    "fashion": (1, 28, 28),
+    "mnists": (1, 28, 28),
+    "cifar100": (3, 32, 32),
+    "celeba": (3, 64, 64),
+}
+
+
+@pytest.mark.parametrize("setting", SHAPES)
 @pytest.mark.parametrize("seeds", [(1,), (1, 2, 3)])
 def test_features_and_logits_are_those_of_plain_modules(
     setting: str, seeds: tuple[int, ...]
 ) -> None:
-    size = {"digits": 8, "fashion": 28}[setting]
-    target = settings.get(setting).default_target
-    config = RunConfig(setting, target, width=4, seeds=seeds)
+    shape = SHAPES[setting]
+    target = settings.get(setting).task(settings.get(setting).default_target)
+    config = RunConfig(setting, target.name, width=4, seeds=seeds)
     network = Network(config, seeds, CPU)
     random = torch.Generator().manual_seed(0)
-    shared_by_all = torch.randn(6, 1, size, size, generator=random)
-    own = torch.randn(len(seeds), 6, 1, size, size, generator=random)
+    shared_by_all = torch.randn(6, *shape, generator=random)
+    own = torch.randn(len(seeds), 6, *shape, generator=random)
     with torch.no_grad():
         for inputs, per_replica in ((shared_by_all, False), (own, True)):
             features = network.features(inputs, per_replica=per_replica)
-            logits = network.logits(target, features)
+            logits = network.logits(target.name, features)
             for replica in range(len(seeds)):
                 encoder = settings.get(setting).encoder(4)
-                head = nn.Linear(encoder.features, 10)
+                head = nn.Linear(encoder.features, target.classes)
                 encoder.load_state_dict(
-                    {n.removeprefix("encoder."): p[replica] for n, p in network.shared.items()}
+                    {n.removeprefix("encoder."): p[replica] for n, p in network.shared.items()},
+                    strict=False,  # BatchNorm's statistics are no parameters
                 )
                 head.load_state_dict(
                     {n.rpartition(".")[2]: p[replica] for n, p in network.heads.items()}
                 )
                 expected = encoder(own[replica] if per_replica else shared_by_all)
-                torch.testing.assert_close(features[replica], expected, rtol=1e-5, atol=1e-6)
-                torch.testing.assert_close(logits[replica], head(expected), rtol=1e-5, atol=1e-6)
+                # Six images leave BatchNorm little to divide by, which magnifies rounding.
+                atol = 3e-4 if settings.get(setting).batch_norm else 1e-6
+                close = {"rtol": 1e-5, "atol": atol}
+                torch.testing.assert_close(features[replica], expected, **close)
+                torch.testing.assert_close(logits[replica], head(expected), **close)
 
 
 def test_shared_and_heads_are_all_parameters(digits: Digits) -> None:

@@ -1,0 +1,23 @@
+"""Images as bytes: a quarter of the memory, normalised where they are used."""
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Normalise"]
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Normalise(nn.Module):
+    """uint8 images (N, 3, H, W) to float32 by ImageNet's mean and deviation of each channel.
+
+    What is float already is passed on. ImageNet's numbers, so that its pretrained weights fit.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> the same, float32."""
+        if images.dtype != torch.uint8:
+            return images
+        mean, std = (torch.tensor(values, device=images.device) for values in (_MEAN, _STD))
+        scaled: Tensor = (images.float() / 255 - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+        return scaled
