@@ -4,19 +4,20 @@ import itertools
 import sys
 import time
 import tomllib
-from collections.abc import Iterable, Mapping
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mtl_core.config import RunConfig
-from mtl_core.errors import InputError, TrainingDiverged, quoted, unknown
+from mtl_core.errors import InputError, quoted, unknown
 from mtl_core.runs import artifacts
 from mtl_core.runs.collected import Collected
-
-if TYPE_CHECKING:
-    from mtl_core.training.checkpoint import Checkpoint
+from mtl_core.runs.engines import Engine, EngineLost, check_engine, open_engine
+from mtl_core.runs.progress import Progress, cost, duration
+from mtl_core.runs.replica import Replica
+from mtl_core.runs.scratch import Scratch
 
 __all__ = ["artifact_name", "precompute", "read_plan"]
 
@@ -49,27 +50,42 @@ def read_plan(path: Path) -> list[RunConfig]:
     return list({config.id: config for config in configs}.values())
 
 
-def precompute(configs: Iterable[RunConfig], out: Path, *, jobs: int | None = None) -> int:
-    """Train what is not in ``out`` yet; every finished config is safe at once.
+def precompute(
+    configs: Iterable[RunConfig],
+    out: Path,
+    *,
+    jobs: int | None = None,
+    backend: str = "loky",
+    scheduler: str | None = None,
+) -> int:
+    """Train what is not in ``out`` yet; every finished replica and config is safe at once.
+
+    Args:
+        jobs: at most so many processes; None takes one per core, or all of a cluster's.
+        backend: one of ``engines.BACKENDS``.
+        scheduler: the address of a Dask or Ray cluster; None starts a local one.
 
     Returns:
         0, or 1 when any config failed; a later call tries those again.
+
+    Raises:
+        InputError: when the backend or the folder cannot be used, or another call is using it.
     """
+    started = time.monotonic()
+    check_engine(backend, scheduler)
     artifacts.check_writable(out)
-    there, damaged = artifacts.scan(out)
-    for problem in damaged:
-        print(f"not taken as done: {problem}", file=sys.stderr)
-    missing = {config.id: _Job(config) for config in configs if config.id not in there}
-    try:
-        _train_all(missing, out, jobs)
-    except BrokenProcessPool as error:
-        reason = str(error).splitlines()[0]
-        print(f"error: {reason} Call it again to go on, with fewer jobs.", file=sys.stderr)
-        return 1
-    failed = [job for job in missing.values() if job.error]
-    for job in failed:
-        print(f"failed: {artifact_name(job.config)}: {job.error}", file=sys.stderr)
-    return 1 if failed else 0
+    scratch = Scratch(out)
+    with scratch.locked():
+        there, damaged = artifacts.scan(out)
+        for problem in damaged:
+            print(f"not taken as done: {problem}", file=sys.stderr)
+        wanted = {config.id: config for config in configs}
+        grid = _Grid(out, scratch, [c for c in wanted.values() if c.id not in there])
+        for run in there:
+            scratch.forget(run)
+        code = grid.train(backend, jobs, scheduler)
+    print(grid.summary(len(wanted) - len(grid.jobs), time.monotonic() - started), file=sys.stderr)
+    return code
 
 
 def artifact_name(config: RunConfig) -> str:
@@ -83,68 +99,128 @@ class _Job:
     """A config on its way to an artifact."""
 
     config: RunConfig
-    found: Collected = field(default_factory=Collected)
-    replicas: int = 0
-    seconds: float = 0.0
+    replicas: dict[int, Replica] = field(default_factory=dict)
+    written: bool = False
     error: str | None = None
 
-
-def _train_all(jobs: Mapping[str, _Job], out: Path, processes: int | None) -> None:
-    from joblib import Parallel, delayed
-
-    from mtl_core.training.pool import cores
-
-    replicas = [(job.config, seed) for job in jobs.values() for seed in job.config.seeds]
-    started = time.monotonic()
-    results = Parallel(
-        n_jobs=processes or cores(), backend="loky", batch_size=1, return_as="generator_unordered"
-    )(delayed(_train_replica)(config.to_dict(), seed) for config, seed in replicas)
-    for count, replica in enumerate(results, start=1):
-        job = jobs[replica.run]
-        for checkpoint in replica.checkpoints:
-            job.found.add(checkpoint)
-        job.replicas += 1
-        job.seconds += replica.seconds
-        job.error = job.error or replica.error
-        if job.replicas == len(job.config.seeds) and not job.error:
-            _write(job, out)
-        left = (time.monotonic() - started) / count * (len(replicas) - count)
-        print(f"{count}/{len(replicas)} replicas, {left:.0f} s left", file=sys.stderr, flush=True)
+    @property
+    def left(self) -> list[int]:
+        """Seeds that are still to be trained."""
+        if self.written or self.error:
+            return []
+        return [seed for seed in self.config.seeds if seed not in self.replicas]
 
 
-def _write(job: _Job, out: Path) -> None:
-    info = artifacts.provenance(job.config, "cpu")
-    info["duration_seconds"] = round(job.seconds, 3)
-    job.found.write(out / artifact_name(job.config), job.config, info)
-    job.found = Collected()
+class _Grid:
+    """The configs that are missing from an output folder, and how far they are."""
+
+    def __init__(self, out: Path, scratch: Scratch, missing: Iterable[RunConfig]) -> None:
+        self.jobs = {config.id: _Job(config) for config in missing}
+        self._out = out
+        self._scratch = scratch
+        self._processes = 0
+        self._busy = 0.0
+
+    def train(self, backend: str, jobs: int | None, scheduler: str | None) -> int:
+        """Bring every job to its artifact or its error; the exit code."""
+        for job in self.jobs.values():
+            self._resume(job)
+        # The longest first: no process is left alone with them at the end.
+        tasks = sorted(
+            ((job.config, seed) for job in self.jobs.values() for seed in job.left),
+            key=lambda task: -cost(task[0]),
+        )
+        if tasks:
+            engine = open_engine(backend, jobs=jobs, scheduler=scheduler, most=len(tasks))
+            try:
+                with engine as ready:
+                    self._train(ready, tasks)
+            except EngineLost as error:
+                print(f"error: {error}", file=sys.stderr)
+        for job in self.jobs.values():
+            if job.error:
+                print(f"failed: {artifact_name(job.config)}: {job.error}", file=sys.stderr)
+        return 0 if all(job.written for job in self.jobs.values()) else 1
+
+    def summary(self, there: int, seconds: float) -> str:
+        """One line about a call that took so many seconds."""
+        written = sum(job.written for job in self.jobs.values())
+        failed = sum(job.error is not None for job in self.jobs.values())
+        words = [f"{written} configs trained", f"{there} already there", f"{failed} failed"]
+        if unfinished := len(self.jobs) - written - failed:
+            words.append(f"{unfinished} unfinished")
+        line = ", ".join(words)
+        if not self._processes:
+            return line
+        share = self._busy / (self._processes * seconds)
+        count = "1 process" if self._processes == 1 else f"{self._processes} processes"
+        return f"{line}; {count} busy for {share:.0%} of {duration(seconds)}"
+
+    def _resume(self, job: _Job) -> None:
+        job.replicas, problems = self._scratch.find(job.config)
+        for problem in problems:
+            print(f"trained again: {problem}", file=sys.stderr)
+        self._write_if_complete(job)
+
+    def _train(self, engine: Engine, tasks: Sequence[tuple[RunConfig, int]]) -> None:
+        going = [job for job in self.jobs.values() if job.left]
+        every = [(job.config, seed) for job in going for seed in job.config.seeds]
+        progress = Progress(every, engine.processes)
+        for job in going:
+            for seed, replica in job.replicas.items():
+                progress.done(job.config, seed, replica.seconds)
+        # A config that has failed costs no more.
+        wanted = (task for task in tasks if not self.jobs[task[0].id].error)
+        with progress, closing(engine.train(wanted)) as finished:
+            for replica in finished:
+                job = self.jobs[replica.run]
+                self._processes = progress.processes = engine.processes
+                self._busy += replica.seconds
+                self._take(job, replica)
+                if job.error:
+                    progress.drop(job.config)
+                else:
+                    progress.done(job.config, replica.seed, replica.seconds)
+
+    def _take(self, job: _Job, replica: Replica) -> None:
+        if replica.error:
+            job.error = job.error or replica.error
+            return
+        job.replicas[replica.seed] = replica
+        if job.left or job.error:
+            self._scratch.keep(job.config, replica)
+        else:
+            self._write_if_complete(job)
+
+    def _write_if_complete(self, job: _Job) -> None:
+        """In the order of seeds, whichever was trained first."""
+        if job.left:
+            return
+        replicas = [job.replicas[seed] for seed in job.config.seeds]
+        origins = [_origin(replica) for replica in replicas]
+        if any(origin != origins[0] for origin in origins):
+            job.error = "its seeds were trained on machines with other data or library versions"
+        else:
+            found = Collected()
+            for replica in replicas:
+                for checkpoint in replica.checkpoints:
+                    found.add(checkpoint)
+            info = {
+                **replicas[0].provenance,
+                "created": max(replica.provenance["created"] for replica in replicas),
+                "duration_seconds": round(sum(replica.seconds for replica in replicas), 3),
+            }
+            folder = self._out / artifact_name(job.config)
+            artifacts.clear(folder)
+            found.write(folder, job.config, info)
+            job.written = True
+        self._scratch.forget(job.config.id)
+        job.replicas = {}
 
 
-@dataclass
-class _Replica:
-    """What one process brings back."""
-
-    run: str
-    checkpoints: list["Checkpoint"]
-    seconds: float
-    error: str | None
-
-
-def _train_replica(config: dict[str, Any], seed: int) -> _Replica:
-    """Runs in a process of its own. An error comes back as text: it ends one config, not all."""
-    from mtl_core.training.replicas import advance
-
-    whole = RunConfig.from_dict(config)
-    started = time.monotonic()
-    error: str | None = None
-    checkpoints: list[Checkpoint] = []
-    try:
-        checkpoints = advance(whole, (seed,), None, slice_seconds=float("inf"))
-    except (TrainingDiverged, InputError) as caught:
-        error = str(caught)
-    except Exception as caught:
-        error = f"{type(caught).__name__}: {caught}".splitlines()[0]
-    measured = [replace(checkpoint, state=None) for checkpoint in checkpoints if checkpoint.rows]
-    return _Replica(whole.id, measured, time.monotonic() - started, error)
+def _origin(replica: Replica) -> dict[str, Any]:
+    """What must be the same for all replicas of an artifact."""
+    return {name: value for name, value in replica.provenance.items() if name != "created"}
 
 
 def _expand(grid: object) -> list[RunConfig]:
