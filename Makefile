@@ -18,8 +18,14 @@ run: $(VENV)/.run
 	@echo "The app opens on http://localhost:$(PORT)  (Ctrl-C ends it; runs go on to their end)"
 	@$(BIN)/python -m streamlit run app.py --server.port $(PORT) --server.fileWatcherType $(WATCH)
 
+# All tests, those without a browser a process per core; with ARGS, what these ask for.
 test: $(VENV)/.dev browser lint
+ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
+else
+	@$(BIN)/python -m pytest --ignore tests/browser --numprocesses auto --maxprocesses 8 --dist loadfile
+	@$(BIN)/python -m pytest tests/browser
+endif
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .

@@ -5,15 +5,31 @@ import streamlit as st
 st.set_page_config(page_title="Multi-task transfer", page_icon="docs/icon.png", layout="wide")
 
 st.navigation(
-    [
-        st.Page("pages/overview.py", title="Overview", icon=":material/show_chart:", default=True),
-        st.Page("pages/what_if.py", title="What if", icon=":material/experiment:"),
-        st.Page(
-            "pages/gradient_playground.py",
-            title="Gradient playground",
-            icon=":material/explore:",
-        ),
-        st.Page("pages/smtos.py", title="SMTOs", icon=":material/scatter_plot:"),
-    ],
+    {
+        "Explore": [
+            st.Page(
+                "pages/overview.py", title="Overview", icon=":material/show_chart:", default=True
+            ),
+            st.Page("pages/what_if.py", title="What if", icon=":material/experiment:"),
+            st.Page(
+                "pages/gradient_playground.py",
+                title="Gradient playground",
+                icon=":material/explore:",
+            ),
+        ],
+        "The papers": [
+            st.Page(
+                "pages/generalization_gap.py",
+                title="Generalization gap",
+                icon=":material/stacked_line_chart:",
+            ),
+            st.Page("pages/factors.py", title="Factors", icon=":material/landscape:"),
+            st.Page("pages/smtos.py", title="SMTOs", icon=":material/scatter_plot:"),
+            st.Page("pages/conflict.py", title="Conflict", icon=":material/call_split:"),
+        ],
+        "Library": [
+            st.Page("pages/library.py", title="Library", icon=":material/library_books:"),
+        ],
+    },
     position="top",
 ).run()

@@ -8,16 +8,20 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from mtl_core import optimizers, settings
 from mtl_core.config import BASE_OPTIMIZERS, RunConfig
 from mtl_core.errors import InputError, TrainingDiverged, quoted, unknown
 from mtl_core.trajectory import FACTORS
 
+if TYPE_CHECKING:
+    from mtl_core.runs.answers import Answers
+
 __all__ = ["command_line", "main", "parse_config"]
 
 PRESETS = ("quick", "standard", "paper")
+BACKENDS = ("loky", "dask", "ray")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +57,9 @@ def parse_config(arguments: Sequence[str]) -> RunConfig:
 
 def command_line(config: RunConfig, preset: str = "quick", out: str = "out") -> str:
     """The ``python -m mtl_core run`` line that repeats a run."""
-    plain = RunConfig.from_preset(config.setting, preset, target=config.target)
+    plain = RunConfig.from_preset(
+        config.setting, preset, target=config.target, auxiliaries=config.auxiliaries
+    )
     words = ["--setting", config.setting, "--target", config.target]
     if config.auxiliaries:
         words += ["--aux", *config.auxiliaries, "--optimizer", config.optimizer]
@@ -116,6 +122,15 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="device, data, store")
     doctor.set_defaults(command=_doctor)
 
+    take_in = commands.add_parser("import", help="take in runs from another machine")
+    take_in.set_defaults(command=_import)
+    take_in.add_argument("path", type=Path, metavar="FILE.zip|DIR")
+
+    export = commands.add_parser("export", help="write finished runs into a zip file")
+    export.set_defaults(command=_export)
+    export.add_argument("runs", nargs="+", metavar="RUN_ID", help="as `list runs` names them")
+    export.add_argument("--out", type=Path, required=True, metavar="FILE.zip")
+
     download = commands.add_parser("download", help="fetch a public data set")
     download.set_defaults(command=_download)
     download.add_argument("name", metavar="DATASET")
@@ -155,8 +170,15 @@ def _add_run(run: argparse.ArgumentParser) -> None:
 def _add_precompute(precompute: argparse.ArgumentParser) -> None:
     precompute.set_defaults(command=_precompute)
     precompute.add_argument("plan", type=Path, metavar="PLAN.toml")
-    precompute.add_argument("--backend", default="loky", choices=["loky"])
-    precompute.add_argument("--jobs", type=int, help="processes; default: one per core")
+    precompute.add_argument(
+        "--backend", default="loky", choices=BACKENDS, help="default: loky; others are extras"
+    )
+    precompute.add_argument(
+        "--jobs", type=int, metavar="N", help="processes; default: one per core, or all workers"
+    )
+    precompute.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of a Dask or Ray cluster; default: a local one"
+    )
     precompute.add_argument("--out", type=Path, metavar="DIR", help="default: cache/")
 
 
@@ -257,7 +279,11 @@ def _precompute(options: argparse.Namespace) -> int:
     if options.jobs is not None and options.jobs < 1:
         raise InputError(f"jobs {options.jobs} must be at least 1")
     return precompute.precompute(
-        precompute.read_plan(options.plan), options.out or cache_dir(), jobs=options.jobs
+        precompute.read_plan(options.plan),
+        options.out or cache_dir(),
+        jobs=options.jobs,
+        backend=options.backend,
+        scheduler=options.scheduler,
     )
 
 
@@ -301,7 +327,7 @@ _LISTS: dict[str, Callable[[], None]] = {
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from mtl_core.runs import Store, artifacts, devices
+    from mtl_core.runs import Store, artifacts, devices, exchange
     from mtl_core.runs.launch import worker_alive
 
     device = devices.choose()
@@ -312,7 +338,9 @@ def _doctor(options: argparse.Namespace) -> int:
         print(f"data       {setting.name}: {state.state}, {state.message}")
     found, problems = artifacts.scan()
     print(f"artifacts  {len(found)} in {artifacts.cache_dir()}")
-    for problem in problems:
+    brought, damaged = exchange.imported()
+    print(f"artifacts  {len(brought)} imported, in {artifacts.imported_dir()}")
+    for problem in [*problems, *damaged]:
         print(f"           skipped: {problem}")
     store = Store()
     if store.notice:
@@ -324,11 +352,48 @@ def _doctor(options: argparse.Namespace) -> int:
     return 0
 
 
+def _import(options: argparse.Namespace) -> int:
+    from mtl_core.runs import artifacts, exchange
+
+    for one in exchange.receive_path(options.path, _answers()):
+        if one.kept is None:
+            print(f"{one.run}  imported into {artifacts.imported_dir() / one.run}")
+        else:
+            print(f"{one.run}  is here already ({one.kept}); what was here was kept")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from mtl_core.runs import exchange
+
+    answers = _answers()
+    found = []
+    for run in options.runs:
+        answer = answers.find_id(run)
+        if answer is None:
+            raise InputError(f"there is no run {quoted(run)} here; see `list runs` and cache/")
+        found.append(answer)
+    content = exchange.pack(found, answers)
+    try:
+        options.out.write_bytes(content)
+    except OSError as error:
+        raise InputError(f"cannot write {options.out} ({error.strerror})") from error
+    print(options.out)
+    return 0
+
+
+def _answers() -> "Answers":
+    from mtl_core.runs import Store, artifacts, exchange
+    from mtl_core.runs.answers import Answers
+
+    return Answers(Store(), {**exchange.imported()[0], **artifacts.scan()[0]})
+
+
 def _download(options: argparse.Namespace) -> int:
     from mtl_core.settings import sources
 
     every = map(settings.get, settings.names())
-    known = list(dict.fromkeys(setting.source for setting in every if setting.source))
+    known = list(dict.fromkeys(name for setting in every for name in setting.sources))
     if options.name not in known:
         raise unknown("data set", options.name, known)
     print(sources.download(options.name))

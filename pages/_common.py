@@ -1,6 +1,7 @@
 """What the pages share: the store and artifacts behind them, and how numbers are worded."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from typing import ParamSpec
 
@@ -9,6 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.pages_manager import PagesManager
 
+from mtl_core import settings
 from mtl_core.analysis import Comparison
 from mtl_core.charts import (
     Curve,
@@ -22,14 +24,57 @@ from mtl_core.charts import (
     style_curves,
 )
 from mtl_core.errors import InputError, StoreError
-from mtl_core.runs import Store
-from mtl_core.runs.answers import Answers
+from mtl_core.runs import Store, exchange
+from mtl_core.runs.answers import Answer, Answers
 from mtl_core.runs.artifacts import Artifact, scan
 from mtl_core.runs.panel import Panel
 from mtl_core.runs.question import kind
 
 P = ParamSpec("P")
 METRIC = "test accuracy E"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How the values of a task's metric are called and written."""
+
+    title: str
+    share: bool
+    higher_is_better: bool
+
+    @property
+    def format(self) -> str:
+        """For charts: a share is drawn by its error."""
+        return "%" if self.share else ".3~g"
+
+    def value(self, value: float) -> str:
+        """A value of the metric."""
+        return "–" if value != value else f"{value:.1%}" if self.share else f"{value:.3g}"
+
+    def delta(self, value: float | None) -> str:
+        """A difference of two values: of shares in percentage points."""
+        if self.share or value is None or value != value:
+            return points(value)
+        return f"{value:+.3g}"
+
+
+_MEASURES = {
+    "accuracy": ("test accuracy E", True),
+    "mean_iou": ("test mean IoU E", True),
+    "matthews": ("test Matthews correlation E", False),
+    "pearson": ("test Pearson correlation E", False),
+    "absolute_error": ("test absolute error E", False),
+}
+
+
+def measure(setting: str, task: str) -> Measure:
+    """How a task's metric is called and written."""
+    found = settings.get(setting).task(task)
+    title, share = _MEASURES[found.metric]
+    return Measure(title, share, found.higher_is_better)
+
+
+ORIGINS = {"own": "this store", "imported": "imported", "shipped": "shipped", "nowhere": "–"}
 FACTOR_TITLES = {
     "sharpness": "sharpness",
     "fisher_trace": "Fisher trace",
@@ -94,15 +139,22 @@ def to_url(query: dict[str, str], kept: str) -> None:
     st.session_state[kept] = query
 
 
+def version(answer: Answer) -> tuple[str, object]:
+    """What tells a run's rows from those of another, or of the same run trained anew."""
+    done = answer.record.finished_at if answer.record else answer.manifest.get("table_blake2b")
+    return answer.config.id, done
+
+
 def answers() -> Answers:
-    """The store and the shipped artifacts; what is wrong with either is said on the page."""
+    """The store and all artifacts; what is wrong with any of them is said on the page."""
     store, problem = _store()
     shipped, skipped = _shipped()
+    imported, damaged = exchange.imported()
     if problem:
         st.warning(problem, icon=":material/database_off:")
-    for line in skipped:
+    for line in [*skipped, *damaged]:
         st.warning(f"Skipped: {line}", icon=":material/broken_image:")
-    return Answers(store, shipped)
+    return Answers(store, {**imported, **shipped})
 
 
 def curves(panel: Panel, others: Sequence[CurveKey] = ()) -> list[Curve]:
@@ -114,11 +166,13 @@ def curves(panel: Panel, others: Sequence[CurveKey] = ()) -> list[Curve]:
 def hero(panel: Panel, styled: Sequence[Curve], *, per_seed: bool, key: str) -> None:
     """Generalization against training loss. Zoom and legend pick survive live updates."""
     target = panel.baseline.config.target
+    metric = panel_measure(panel)
     chart: alt.LayerChart = generalization_chart(
         panel.trajectories,
         styled,
         task=target,
-        metric_title=METRIC,
+        metric_title=metric.title,
+        metric_format=metric.format,
         per_seed=per_seed,
         name=key,
     )
@@ -126,8 +180,13 @@ def hero(panel: Panel, styled: Sequence[Curve], *, per_seed: bool, key: str) -> 
         chart,
         key=key,
         on_select="rerun",  # else a live update would undo zoom and legend pick
-        alt=generalization_alt(styled, task=target, metric_title=METRIC),
+        alt=generalization_alt(styled, task=target, metric_title=metric.title),
     )
+
+
+def panel_measure(panel: Panel) -> Measure:
+    """How the metric of a panel's target is called and written."""
+    return measure(panel.baseline.config.setting, panel.baseline.config.target)
 
 
 def points(share: float | None) -> str:

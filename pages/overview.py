@@ -3,40 +3,47 @@
 import streamlit as st
 
 from mtl_core import RunConfig, settings
-from mtl_core.runs.answers import Answers, other_data
+from mtl_core.runs import paper
+from mtl_core.runs.answers import Answer, Answers, other_data
 from mtl_core.runs.panel import Panel, build
-from mtl_core.runs.question import Question
+from mtl_core.runs.question import Question, named
 from mtl_core.trajectory import FACTORS
-from pages import _common
+from pages import _common, _papers
+
+MOST_SETS = 4  # of auxiliaries, whose curves can still be told apart
 
 
 @_common.errors_in_words
 def main() -> None:
     st.title("At the same training loss, why does one network generalize better?")
     answers = _common.answers()
+    shown = {name: found for name in settings.names() if (found := _runs(name, answers))}
+    if not shown:
+        st.info("No artifact ships with this copy. Train a run on What if.")
+        return
+    first = "fashion" if "fashion" in shown else next(iter(shown))
     name = st.segmented_control(
         "Setting",
-        settings.names(),
+        list(shown),
         key="overview_setting",
         bind="query-params",
-        default="fashion",
+        default=first,
         required=True,
         format_func=lambda name: settings.get(name).title,
         label_visibility="collapsed",
     )
-    setting = settings.get(name or "fashion")
-    panel, preset = _panel(setting, answers)
-    if panel is None:
-        st.info(f"No artifact of {setting.title} ships with this copy. Train one on What if.")
-        return
+    setting = settings.get(name or first)
+    preset, runs = shown[setting.name]
+    panel = build([runs[0].config], runs[1:], answers)
     _cards(panel)
     _common.hero(panel, _common.curves(panel), per_seed=False, key=f"overview_{setting.name}")
     st.caption(
         f"**Where do the curves part?** Each is a network trained on {panel.baseline.config.target}"
-        " alone, or together with one more task. Same loss on the left and on the right means the "
+        " alone, or together with other tasks. Same loss on the left and on the right means the "
         "same fit to the training data; bands are ±2 standard deviations over "
         f"{len(panel.baseline.config.seeds)} seeds. {setting.description}"
     )
+    _papers.source([one.answer for one in panel.shown])
     _next(panel, preset)
     _factors(panel)
     with st.expander("What the words mean", icon=":material/menu_book:"):
@@ -46,18 +53,26 @@ def main() -> None:
         _computed(panel)
 
 
-def _panel(setting: settings.Setting, answers: Answers) -> tuple[Panel | None, str]:
-    """Single task, and each other task as the only auxiliary, at the largest budget shipped."""
+def _runs(setting: str, answers: Answers) -> tuple[str, list[Answer]] | None:
+    """At the largest budget shipped: the single task, and it with as few others as there are."""
     for preset in ("paper", "standard", "quick"):
-        base = RunConfig.from_preset(setting.name, preset)
-        others = [task.name for task in setting.tasks if task.name != base.target]
-        configs = [
-            RunConfig.from_preset(setting.name, preset, auxiliaries=(other,)) for other in others
+        base = RunConfig.from_preset(setting, preset)
+        single = answers.find(base)
+        together = [
+            answer
+            for answer in answers.alike(base)
+            if answer.artifact is not None
+            and answer.config.auxiliaries
+            and (answer.config.optimizer, answer.config.options) == (base.optimizer, ())
         ]
-        found = [answers.find(config) for config in (base, *configs)]
-        if all(answer.artifact is not None for answer in found):
-            return build([base], found[1:], answers), preset
-    return None, "quick"
+        if single.artifact is None or not together:
+            continue
+        least = min(len(answer.config.auxiliaries) for answer in together)
+        few = [answer for answer in together if len(answer.config.auxiliaries) == least]
+        order = {task.name: number for number, task in enumerate(settings.get(setting).tasks)}
+        few.sort(key=lambda answer: [order[name] for name in answer.config.auxiliaries])
+        return preset, [single, *few[:MOST_SETS]]
+    return None
 
 
 def _cards(panel: Panel) -> None:
@@ -67,10 +82,11 @@ def _cards(panel: Panel) -> None:
         & (panel.trajectories["role"] == "target")
     ]
     final = score[score["step"] == score["step"].max()]["test_metric"].mean()
+    measure = _common.panel_measure(panel)
     cards.metric(
         "Single task",
-        f"{final:.1%}",
-        delta=f"test accuracy after {panel.baseline.config.epochs} epochs",
+        measure.value(final),
+        delta=f"{measure.title.removesuffix(' E')} after {panel.baseline.config.epochs} epochs",
         delta_color="gray",
         delta_arrow="off",
         border=True,
@@ -78,8 +94,8 @@ def _cards(panel: Panel) -> None:
     for one in panel.shown[1:]:
         comparison = panel.transfer(one)
         cards.metric(
-            f"Transfer from {' + '.join(one.config.auxiliaries)}",
-            _common.points(comparison.delta if comparison else None),
+            f"Transfer from {named(one.config)}",
+            measure.delta(comparison.delta if comparison else None),
             border=True,
             **_common.verdict(comparison),
         )
@@ -104,25 +120,27 @@ def _factors(panel: Panel) -> None:
 def _next(panel: Panel, preset: str) -> None:
     config = panel.baseline.config
     question = Question(config.setting, config.target, preset=preset).to_query()
-    everything = " ".join(one.config.run for one in panel.shown[1:])
+    together = dict.fromkeys(name for one in panel.shown for name in one.config.auxiliaries)
+    asked = "What if both are added at once?" if len(together) == 2 else "What if others are added?"
     with st.container(horizontal=True):
         st.page_link(
             "pages/what_if.py",
-            label="What if both are added at once?",
+            label=asked,
             icon=":material/experiment:",
-            query_params=question | {"aux": everything},
+            query_params=question | {"aux": " ".join(together)},
         )
 
 
 def _computed(panel: Panel) -> None:
     config = panel.baseline.config
     st.markdown(
-        f"Trained by `python -m mtl_core precompute plans/overview.toml`: {config.base_optimizer}, "
-        f"learning rate {config.lr:g}, batch {config.batch_size} per task, {config.epochs} epochs, "
-        f"{config.train_size:,} training examples per task, encoder width {config.width}, seeds "
+        f"{config.base_optimizer.capitalize()}, learning rate {config.lr:g}, batch "
+        f"{config.batch_size} per task, encoder width {config.width}, seeds "
         f"{' '.join(map(str, config.seeds))}. Multi-task runs follow the sum of task gradients "
         "(UMTG) for as many steps as the single task."
     )
+    if less := paper.reduced(config, measuring=True):
+        st.markdown(f"Beside the preset of the paper's sizes it is {less}.")
     for factor, how in panel.baseline.answer.manifest.get("factors", {}).items():
         st.markdown(f"- **{_common.FACTOR_TITLES.get(factor, factor)}**: {how}")
     for one in panel.shown:

@@ -18,10 +18,10 @@ from mtl_core.charts import (
     style_optimizers,
 )
 from mtl_core.cli import command_line
-from mtl_core.runs import smtos
+from mtl_core.runs import paper, smtos
 from mtl_core.runs.answers import Answer, Answers, other_data
 from mtl_core.runs.smtos import REFERENCE, Entry, Group, Selection
-from pages import _common
+from pages import _common, _papers
 
 TITLES = {
     "min_train_loss": "minimum training loss",
@@ -48,6 +48,10 @@ def main() -> None:
         _nothing(selection, chosen)
     else:
         _figure(points, drawn, found)
+        shown = (
+            group.runs[one] for group in chosen for one in (REFERENCE, *drawn) if one in group.runs
+        )
+        _papers.source(shown, measuring=True)
     _missing(selection, chosen, answers, shown=points.empty)
     if len(points):
         _computed(points, chosen, drawn, answers)
@@ -165,7 +169,7 @@ def _known(found: Sequence[Group]) -> list[Entry]:
 
 def _points(chosen: Sequence[Group], drawn: Sequence[Entry], answers: Answers) -> pd.DataFrame:
     tables = [
-        _group_points(tuple(map(_version, group.runs.values())), group, answers)
+        _group_points(tuple(map(_common.version, group.runs.values())), group, answers)
         for group in chosen
         if group.compared
     ]
@@ -179,12 +183,6 @@ def _points(chosen: Sequence[Group], drawn: Sequence[Entry], answers: Answers) -
 def _group_points(runs: tuple[object, ...], _group: Group, _answers: Answers) -> pd.DataFrame:
     """Of all optimizers of a group, whose runs are finished and do not change."""
     return smtos.points(_group, _group.compared, _answers)
-
-
-def _version(answer: Answer) -> tuple[str, object]:
-    """What tells a run's rows from those of another, or of the same run trained anew."""
-    done = answer.record.finished_at if answer.record else answer.manifest.get("table_blake2b")
-    return answer.config.id, done
 
 
 def _figure(points: pd.DataFrame, drawn: Sequence[Entry], found: Sequence[Group]) -> None:
@@ -445,12 +443,13 @@ def _counts(points: pd.DataFrame, first: Answer, answers: Answers) -> str:
         for name in SMTO_FACTORS[1:]
         if (counts := analysis.aggregate_checkpoints(rows, config.target, "UMTG", name))
     ]
+    less = paper.reduced(config, measuring=True)
     return (
         f"Here: {config.base_optimizer}, learning rate {config.lr:g}, batch {config.batch_size} "
         f"per task, {config.epochs} epochs, {config.train_size:,} training examples per task, "
         f"seeds {' '.join(map(str, config.seeds))}; {_listed(means)} measurements; "
         f"{_count(points[['run', 'task']].drop_duplicates().shape[0], 'point')} a panel, as far "
-        "as measured."
+        f"as measured.{f' Of the paper preset, {less}.' if less else ''}"
     )
 
 
@@ -467,7 +466,7 @@ def _runs(shown: Sequence[Group], drawn: Sequence[Entry]) -> pd.DataFrame:
                     "optimizer": entry.label,
                     "seeds": len(answer.config.seeds),
                     "run": answer.config.id,
-                    "source": "shipped" if answer.artifact else "this store",
+                    "source": _common.ORIGINS[answer.origin],
                     "kind": manifest.get("kind", "measured"),
                     "device": manifest.get("device", "–"),
                     "torch": manifest.get("versions", {}).get("torch", "–"),

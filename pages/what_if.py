@@ -1,6 +1,6 @@
 """What if …? A target, its auxiliaries, and what they do to it, live."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,14 +11,21 @@ from mtl_core import InputError, settings
 from mtl_core.charts import Curve, over_epochs_alt, over_epochs_chart
 from mtl_core.cli import command_line
 from mtl_core.config import BASE_OPTIMIZERS
-from mtl_core.runs import downloads, panel
+from mtl_core.runs import downloads, panel, paper
 from mtl_core.runs.answers import Answer, Answers, other_data
 from mtl_core.runs.launch import tend
 from mtl_core.runs.panel import Panel, Shown
 from mtl_core.runs.question import LOOKS, MOST_PINS, Question, label, parse_seeds
-from pages import _common, _factors, _optimizers
+from mtl_core.settings import sources
+from pages import _common, _optimizers, _views
 
 TICK_SECONDS = 2.0  # drawing takes its part of the cores that train
+MOST_TOGGLES = 6  # auxiliaries beyond which they are chosen from a list
+RELATEDNESS = (
+    "The cosine is that of the true functions, measured on the auxiliary's training data. Each "
+    "task has a head of its own, which can undo a sign: what counts for transfer is how far a "
+    "cosine is from 0."
+)
 LOOK_TITLES = {
     "factors": "Factors",
     "gradients": "Gradients",
@@ -103,17 +110,7 @@ def _controls(question: Question, answers: Answers) -> None:
         on_change=_ask_target,
         help="The task whose generalization is watched.",
     )
-    st.caption("Auxiliary tasks, trained along with it")
-    for task in setting.tasks:
-        if task.name != question.target:
-            _widget(f"aux_{task.name}", task.name in question.auxiliaries)
-            st.toggle(
-                task.name,
-                key=f"wi_aux_{task.name}",
-                on_change=_toggle_auxiliary,
-                args=(task.name,),
-                help=task.title,
-            )
+    _auxiliaries(question, setting)
     _optimizers.controls(question, _ask)
     _widget("preset", question.preset)
     st.segmented_control(
@@ -138,6 +135,42 @@ def _controls(question: Question, answers: Answers) -> None:
     _pinned(question, answers)
     store_device = answers.store.worker() if answers.store else None
     st.caption(f"Trains on: {store_device['title']}" if store_device else "Starting the worker …")
+
+
+def _auxiliaries(question: Question, setting: settings.Setting) -> None:
+    others = {task.name: task.title for task in setting.tasks if task.name != question.target}
+    title = "Auxiliary tasks, trained along with it"
+    if len(others) > MOST_TOGGLES:
+        _widget("auxiliaries", list(question.auxiliaries))
+        st.multiselect(
+            title,
+            list(others),
+            key="wi_auxiliaries",
+            placeholder="none: the target alone",
+            on_change=lambda: _ask_auxiliaries(st.session_state.wi_auxiliaries),
+            help=f"{len(others)} to choose from.",
+        )
+    else:
+        st.caption(title)
+        for name, about in others.items():
+            _widget(f"aux_{name}", name in question.auxiliaries)
+            st.toggle(
+                name,
+                key=f"wi_aux_{name}",
+                on_change=_toggle_auxiliary,
+                args=(name,),
+                help=about,
+            )
+    if setting.relatedness is not None and question.auxiliaries:
+        known = [
+            (name, setting.relatedness(name, question.target)) for name in question.auxiliaries
+        ]
+        lines = [
+            f"- {name}: cosine {one.cosine:.2f} (measured {one.measured:.2f}), "
+            f"{one.label_noise:.0%} of labels wrong, {one.label_agreement:.0%} as for the target"
+            for name, one in known
+        ]
+        st.caption("\n".join(lines), help=RELATEDNESS)
 
 
 def _hyperparameters(question: Question, setting: settings.Setting) -> None:
@@ -198,7 +231,11 @@ def _ask_target() -> None:
 
 def _toggle_auxiliary(task: str) -> None:
     question: Question = st.session_state.question
-    chosen = {*question.auxiliaries} ^ {task}
+    _ask_auxiliaries({*question.auxiliaries} ^ {task})
+
+
+def _ask_auxiliaries(chosen: Collection[str]) -> None:
+    question: Question = st.session_state.question
     order = [one.name for one in settings.get(question.setting).tasks]
     _ask(auxiliaries=tuple(name for name in order if name in chosen))
 
@@ -289,10 +326,10 @@ def _status(asked: Sequence[Shown], missing: Sequence[Shown], answers: Answers) 
         replicas = sum(len(one.config.seeds) for one in missing)
         about = f", about {_duration(sum(filter(None, estimates)))}" if all(estimates) else ""
         return f"{replicas} networks to train{about}"
-    shipped = all(one.answer.artifact is not None for one in asked)
-    return "Answered already: " + (
-        "these runs ship with the app." if shipped else "these runs are in the store."
-    )
+    origins = {one.answer.origin for one in asked}
+    words = {"shipped": "ship with the app", "imported": "were imported"}
+    where = words.get(origins.pop(), "") if len(origins) == 1 else ""
+    return f"Answered already: these runs {where or 'are in the store'}."
 
 
 def _pin_button(question: Question, shown: Panel) -> None:
@@ -337,8 +374,9 @@ def _data_ready(question: Question) -> bool:
     if state.state == "found":
         return True
     st.warning(state.message, icon=":material/database_off:")
-    if setting.source is not None:
-        _download(setting.source)
+    for source in setting.sources:
+        if sources.state(source).state == "downloadable":
+            _download(source)
     return False
 
 
@@ -347,7 +385,8 @@ def _download(source: str) -> None:
     if current is None or not current.running:
         if current is not None and current.error:
             st.error(current.error)
-        if st.button("Download", icon=":material/download:"):
+        title = sources.title(source)
+        if st.button(f"Download {title}", icon=":material/download:", key=f"download_{source}"):
             downloads.start(source)
             st.rerun()
         return
@@ -381,6 +420,8 @@ def _answer(answers: Answers, was_active: bool) -> None:
     _progress(shown)
     _cards(shown)
     _common.hero(shown, styled, per_seed=question.per_seed, key="wi_hero")
+    if less := paper.reduced(shown.current.config):
+        st.caption(f"Beside the paper's size {less}.")
     _look(shown, styled, question, answers)
     _table(shown)
     for one in shown.shown:
@@ -422,17 +463,18 @@ def _duration(seconds: float) -> str:
 def _cards(shown: Panel) -> None:
     one = shown.current
     transfer = shown.transfer(one) if one is not shown.baseline else None
+    measure = _common.panel_measure(shown)
     cards = st.container(horizontal=True)
     cards.metric(
         "Transfer ΔE",
-        _common.points(transfer.delta if transfer else None),
+        measure.delta(transfer.delta if transfer else None),
         border=True,
         **_common.verdict(transfer),
     )
     gap = shown.gap(one) if one is not shown.baseline else None
     cards.metric(
         "Gap at equal loss",
-        _common.points(gap.comparison.delta if gap else None),
+        measure.delta(gap.comparison.delta if gap else None),
         border=True,
         help="The generalization gap at the lowest training loss that all seeds of both runs "
         "have reached.",
@@ -457,8 +499,8 @@ def _cards(shown: Panel) -> None:
     )
     latest = _latest(shown, one)
     cards.metric(
-        "Test accuracy E",
-        "–" if latest is None else f"{latest['test_metric']:.1%}",
+        f"{measure.title[0].upper()}{measure.title[1:]}",
+        "–" if latest is None else measure.value(latest["test_metric"]),
         delta="not yet" if latest is None else f"after {latest['epoch']:.3g} epochs",
         delta_color="gray",
         delta_arrow="off",
@@ -506,18 +548,19 @@ def _look(shown: Panel, styled: Sequence[Curve], question: Question, answers: An
     if question.look == "epochs":
         _over_epochs(shown, styled)
     elif question.look == "gradients":
-        _factors.gradients(shown, styled, answers)
+        _views.gradients(shown, styled, answers)
     elif question.look == "optimizers":
         _optimizers.view(shown, styled, answers)
     elif question.look == "correlation":
-        _factors.correlation(shown, question, answers, _ask)
+        _views.correlation(shown, question, answers, _ask)
     else:
-        _factors.factors(shown, styled, question, _ask)
+        _views.factors(shown, styled, question, _ask)
 
 
 def _over_epochs(shown: Panel, styled: Sequence[Curve]) -> None:
     target = shown.baseline.config.target
-    titles = {"train_loss": "training loss L", "test_metric": _common.METRIC}
+    measure = _common.panel_measure(shown)
+    titles = {"train_loss": "training loss L", "test_metric": measure.title}
     for column, (name, title) in zip(st.columns(2), titles.items(), strict=True):
         chart = over_epochs_chart(
             shown.trajectories,
@@ -526,7 +569,7 @@ def _over_epochs(shown: Panel, styled: Sequence[Curve]) -> None:
             task=target,
             title=title,
             log_y=name == "train_loss",
-            value_format="%" if name == "test_metric" else ".3~g",
+            value_format=measure.format if name == "test_metric" else ".3~g",
             name=f"wi_{name}",
         )
         column.altair_chart(
@@ -538,7 +581,7 @@ def _over_epochs(shown: Panel, styled: Sequence[Curve]) -> None:
 
 
 def _table(shown: Panel) -> None:
-    rows = []
+    rows, measure = [], _common.panel_measure(shown)
     for one in shown.shown:
         comparable = shown.comparable(one)
         transfer = shown.transfer(one) if comparable else None
@@ -548,12 +591,12 @@ def _table(shown: Panel) -> None:
                 "curve": one.label,
                 "pinned": one.pinned,
                 "state": one.answer.state,
-                "transfer ΔE": _common.points(transfer.delta if transfer else None),
+                "transfer ΔE": measure.delta(transfer.delta if transfer else None),
                 "ΔE is": transfer.verdict if transfer else "–",
-                "gap at equal loss": _common.points(gap.comparison.delta if gap else None),
+                "gap at equal loss": measure.delta(gap.comparison.delta if gap else None),
                 "gap is": gap.comparison.verdict if gap else "–",
                 "at loss": f"{gap.train_loss:.3g}" if gap else "–",
-                "source": "shipped" if one.answer.artifact else "this store",
+                "source": _common.ORIGINS[one.answer.origin],
                 "run": one.config.id,
             }
         )

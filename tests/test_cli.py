@@ -5,6 +5,7 @@ import os
 import shlex
 import subprocess
 import sys
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -13,10 +14,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mtl_core import optimizers, settings
+from mtl_core import cli, optimizers, settings
 from mtl_core.cli import command_line, main, parse_config
 from mtl_core.config import BASE_OPTIMIZERS, RunConfig
-from mtl_core.runs import artifacts
+from mtl_core.runs import artifacts, engines
 from mtl_core.runs.store import Store
 from mtl_core.trajectory import FACTORS, METRICS
 
@@ -210,6 +211,10 @@ def test_a_bad_run_costs_one_line_and_writes_nothing(
         (["precompute", "nowhere.toml"], "cannot read plan nowhere.toml (No such file"),
         (["precompute", "x", "--backend", "carrier-pigeon"], "argument --backend: invalid choice"),
         (["precompute", "x", "--jobs", "0"], "jobs 0 must be at least 1"),
+        (
+            ["precompute", str(ROOT / "plans" / "overview.toml"), "--scheduler", "a:1"],
+            "scheduler 'a:1' is for the backends dask and ray; loky's processes are on this",
+        ),
         (["doctor", "two\nlines"], "unrecognized arguments: two lines"),
     ],
 )
@@ -359,6 +364,69 @@ def test_an_option_at_its_default_is_no_option() -> None:
     assert (said, said.id) == (plain, plain.id)
 
 
+# import, export
+
+
+def sent(folder: Path, optimizer: str = "mgda") -> RunConfig:
+    """A run that another machine trained, in ``folder``."""
+    arguments = [*SMALL, "--optimizer", optimizer, "--factors", "--out", str(folder)]
+    assert main(arguments) == 0
+    return parse_config(arguments[1:])
+
+
+def test_a_run_is_imported_and_exported_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = sent(tmp_path / "theirs")
+    capsys.readouterr()
+    there = tmp_path / "imported" / config.id
+    assert main(["import", str(tmp_path / "theirs")]) == 0
+    assert capsys.readouterr().out == f"{config.id}  imported into {there}\n"
+    out = tmp_path / "out.zip"
+    assert main(["export", config.id, "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"{out}\n"
+    original = {path.name: path.read_bytes() for path in (tmp_path / "theirs").iterdir()}
+    with zipfile.ZipFile(out) as archive:
+        packed = {Path(name).name: archive.read(name) for name in archive.namelist()}
+    assert packed == original
+    assert main(["import", str(out)]) == 0
+    assert capsys.readouterr().out == (
+        f"{config.id}  is here already (imported); what was here was kept\n"
+    )
+    assert main(["doctor"]) == 0
+    assert f"artifacts  1 imported, in {there.parent}" in capsys.readouterr().out
+
+
+def test_a_bad_import_or_export_costs_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.zip").write_bytes(b"PK no")
+    bad = str(tmp_path / "bad.zip")
+    assert "bad.zip: it is not a sound zip file" in complaint(["import", bad], capsys)
+    nowhere = str(tmp_path / "nowhere")
+    assert f"cannot read {nowhere} (No such file" in complaint(["import", nowhere], capsys)
+    out = str(tmp_path / "out.zip")
+    lost = complaint(["export", "0" * 16, "--out", out], capsys)
+    assert lost == f"there is no run {'0' * 16!r} here; see `list runs` and cache/"
+    config = parse_config([*SMALL[1:], "--out", "x"])
+    Store().submit(config)
+    queued = complaint(["export", config.id, "--out", out], capsys)
+    assert queued == f"run {config.id} is queued; only finished runs can be exported"
+    assert not Path(out).exists()
+
+
+def test_an_export_that_cannot_be_written_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = sent(tmp_path / "theirs", "cagrad")
+    assert main(["import", str(tmp_path / "theirs")]) == 0
+    capsys.readouterr()
+    out = str(tmp_path / "none" / "out.zip")
+    assert f"cannot write {out} (No such file" in complaint(
+        ["export", config.id, "--out", out], capsys
+    )
+
+
 # list, doctor, precompute
 
 
@@ -446,7 +514,11 @@ def test_precompute_writes_artifacts(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert sorted(artifact.config.run for artifact in found.values()) == ["digits2", "stl"]
     capsys.readouterr()
     assert main(["precompute", str(plan), "--jobs", "1", "--out", str(out)]) == 0
-    assert capsys.readouterr().err == "", "nothing to do, nothing to say"
+    assert capsys.readouterr().err == "0 configs trained, 2 already there, 0 failed\n"
+
+
+def test_precompute_offers_the_backends_that_there_are() -> None:
+    assert tuple(engines.BACKENDS) == cli.BACKENDS
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:

@@ -6,9 +6,11 @@ a run is alive.
 """
 
 from mtl_core.analysis.aggregates import aggregate, aggregate_checkpoints, aggregate_comparison
+from mtl_core.analysis.conflict import LEVEL, ConflictVerdict, conflict_verdict
 from mtl_core.analysis.correlation import Correlation, correlate, similarity_points
 from mtl_core.analysis.cosines import cosine_matrix, cosine_steps
 from mtl_core.analysis.direction import FACTOR_HIGHER_IS_BETTER
+from mtl_core.analysis.early import EarlyVerdict, GapCase, Support, early_verdict, gap_case
 from mtl_core.analysis.loss_bins import PHASES, BinnedComparison, Phase, comparable, loss_bins
 from mtl_core.analysis.loss_matching import (
     LOSS_FLOOR,
@@ -29,36 +31,66 @@ from mtl_core.analysis.smto import (
     smto_points,
 )
 from mtl_core.analysis.summary import mean_band
+from mtl_core.analysis.table1 import (
+    AGGREGATES,
+    TABLE_COLUMNS,
+    TABLE_FACTORS,
+    Aggregate,
+    Agreement,
+    PublishedRow,
+    TableRow,
+    agreement,
+    published_verdict,
+    table_row,
+    table_support,
+    table_verdicts,
+)
 from mtl_core.analysis.transfer import transfer, transfer_table
 from mtl_core.analysis.updates import weights_agree
 from mtl_core.analysis.verdict import Case, FactorVerdict, Outcome, panel_verdicts, verdict
 
 __all__ = [
+    "AGGREGATES",
     "FACTOR_HIGHER_IS_BETTER",
+    "LEVEL",
     "LOSS_FLOOR",
     "PHASES",
     "SMTO_FACTORS",
+    "TABLE_COLUMNS",
+    "TABLE_FACTORS",
+    "Aggregate",
+    "Agreement",
     "BinnedComparison",
     "Case",
     "Comparison",
+    "ConflictVerdict",
     "Correlation",
+    "EarlyVerdict",
     "FactorVerdict",
+    "GapCase",
     "LossMatchedGap",
     "Onset",
     "OptimizerVerdict",
     "Outcome",
     "Phase",
+    "PublishedRow",
     "QuadrantVerdict",
+    "Support",
+    "TableRow",
     "Verdict",
     "aggregate",
     "aggregate_checkpoints",
     "aggregate_comparison",
+    "agreement",
     "comparable",
     "compare",
+    "conflict_verdict",
     "correlate",
     "cosine_matrix",
     "cosine_steps",
+    "early_verdict",
     "gap",
+    "gap_case",
     "loss_bins",
     "loss_matched",
     "mean_band",
@@ -67,9 +99,13 @@ __all__ = [
     "optimizer_verdicts",
     "panel_verdicts",
     "percent_change",
+    "published_verdict",
     "quadrant_verdicts",
     "similarity_points",
     "smto_points",
+    "table_row",
+    "table_support",
+    "table_verdicts",
     "transfer",
     "transfer_table",
     "verdict",

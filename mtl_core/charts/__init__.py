@@ -8,7 +8,7 @@ from mtl_core.charts.correlation import correlation_alt, correlation_chart
 from mtl_core.charts.cosines import cosine_alt, cosine_heatmap
 from mtl_core.charts.generalization import generalization_alt, generalization_chart
 from mtl_core.charts.over_epochs import over_epochs_alt, over_epochs_chart
-from mtl_core.charts.over_loss import over_loss_alt, over_loss_chart
+from mtl_core.charts.over_loss import SHORT_X_TITLE, over_loss_alt, over_loss_chart
 from mtl_core.charts.palette import Curve, CurveKey, Kind, style_curves
 from mtl_core.charts.quadrants import (
     quadrant_alt,
@@ -19,6 +19,7 @@ from mtl_core.charts.quadrants import (
 )
 
 __all__ = [
+    "SHORT_X_TITLE",
     "Curve",
     "CurveKey",
     "Kind",

@@ -30,6 +30,8 @@ def correlation_chart(
     value_format: str = ".3~g",
     height: int = 300,
     name: str = "correlation",
+    detail: str | None = None,
+    each: bool = False,
 ) -> Figure:
     """A point per run with ±2 SD whiskers both ways, and the least-squares line through them.
 
@@ -47,13 +49,16 @@ def correlation_chart(
             linear axis, as the correlation that goes with the chart is that of the shares.
         height: of the plot in pixels, without axis and legend.
         name: of the chart, unique on its page.
+        detail: a further column of the points that hovering tells.
+        each: whether each curve has a line of its own, where a curve has several points.
     """
     digits = ".1%" if value_format == "%" else value_format
     y = vertical(y_title, log=log_y, value_format=digits)
-    drawn = _drawn(points, y)
+    drawn = _drawn(points, y, detail)
     at = alt.Chart(drawn).encode(x=_x("similarity", x_title), y=_y("value", y))
     tooltip = [
-        alt.Tooltip("curve:N", title="curve"),
+        alt.Tooltip("curve:N", title="target" if each else "curve"),
+        *([alt.Tooltip(f"{detail}:N")] if detail else []),
         alt.Tooltip("similarity:Q", title=x_title, format=".3f"),
         alt.Tooltip("value:Q", title=y_title, format=digits),
         alt.Tooltip("seeds:Q", title="seeds", format="d"),
@@ -61,7 +66,7 @@ def correlation_chart(
     ]
     return Figure(
         layer=[
-            _fitted(_least_squares(drawn, log=log_y), x_title, y),
+            _fitted(_lines(drawn, each, log_y), curves if each else None, x_title, y),
             *_whiskers(drawn, curves, x_title, y),
             _ring(at, curves),
             _marks(at, curves, tooltip).properties(name=f"{name}_points"),
@@ -80,8 +85,9 @@ def correlation_alt(curves: Sequence[Curve], *, x_title: str, y_title: str) -> s
     )
 
 
-def _drawn(points: pd.DataFrame, y: Vertical) -> pd.DataFrame:
+def _drawn(points: pd.DataFrame, y: Vertical, detail: str | None) -> pd.DataFrame:
     columns = ["curve", "run", "seeds", "similarity", "similarity_low", "similarity_high"]
+    columns += [detail] if detail else []
     values = {"value": "value", "value_low": "low", "value_high": "high"}
     placed = y.place(points.reindex(columns=[*columns, *values]).rename(columns=values))
     return placed.dropna(subset=["similarity", "value"], ignore_index=True)
@@ -101,6 +107,19 @@ def _least_squares(drawn: pd.DataFrame, *, log: bool) -> pd.DataFrame:
     return pd.DataFrame({"similarity": ends, "fitted": 10**fitted if log else fitted})
 
 
+def _lines(drawn: pd.DataFrame, each: bool, log: bool) -> pd.DataFrame:
+    """The line through all points, or with the column ``curve`` one for each curve."""
+    if not each:
+        return _least_squares(drawn, log=log)
+    lines = [
+        _least_squares(own, log=log).assign(curve=curve)
+        for curve, own in drawn.groupby("curve", sort=False)
+    ]
+    if not lines:
+        return pd.DataFrame(columns=["similarity", "fitted", "curve"])
+    return pd.concat(lines, ignore_index=True)
+
+
 def _x(field: str, title: str) -> alt.X:
     scale = alt.Scale(zero=False, nice=True, padding=10)
     return alt.X(f"{field}:Q", scale=scale, axis=axis(title, grid=False))
@@ -110,12 +129,16 @@ def _y(field: str, y: Vertical) -> alt.Y:
     return alt.Y(f"{field}:Q", scale=y.scale, axis=y.axis)
 
 
-def _fitted(ends: pd.DataFrame, x_title: str, y: Vertical) -> alt.Chart:
-    chart: alt.Chart = (
+def _fitted(
+    ends: pd.DataFrame, curves: Sequence[Curve] | None, x_title: str, y: Vertical
+) -> alt.Chart:
+    line: alt.Chart = (
         alt.Chart(ends)
-        .mark_line(clip=True, stroke=GREY, strokeWidth=1.5, strokeDash=[6, 4])
+        .mark_line(clip=True, strokeWidth=1.5, strokeDash=[6, 4])
         .encode(x=_x("similarity", x_title), y=_y("fitted", y))
     )
+    stroke = alt.value(GREY) if curves is None else _stroke(curves)
+    chart: alt.Chart = line.encode(stroke=stroke)
     return chart
 
 

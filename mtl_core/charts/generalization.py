@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from mtl_core.charts.layers import Figure
-from mtl_core.charts.over_loss import over_loss_alt, over_loss_chart
+from mtl_core.charts.over_loss import X_TITLE, over_loss_alt, over_loss_chart
 from mtl_core.charts.palette import Curve
 
 __all__ = ["generalization_alt", "generalization_chart"]
@@ -25,6 +25,7 @@ def generalization_chart(
     per_seed: bool = False,
     height: int = 420,
     name: str = "generalization",
+    x_title: str = X_TITLE,
 ) -> Figure:
     """Test metric E over full training loss L: mean lines, ±2 SD bands, a point per checkpoint.
 
@@ -40,6 +41,7 @@ def generalization_chart(
         per_seed: whether each seed gets a faint line of its own.
         height: of the plot in pixels, without axis and legend.
         name: of the chart, unique on its page.
+        x_title: of the x axis; a narrow chart has room for a short one.
     """
     return over_loss_chart(
         trajectories,
@@ -51,6 +53,7 @@ def generalization_chart(
         per_seed=per_seed,
         height=height,
         name=name,
+        x_title=x_title,
     )
 
 

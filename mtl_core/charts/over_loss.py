@@ -14,9 +14,10 @@ from mtl_core.charts.axes import Vertical, log_axis, log_scale, vertical
 from mtl_core.charts.layers import Figure, banded_curves, dimmed, stroke, unchecked
 from mtl_core.charts.palette import Curve
 
-__all__ = ["over_loss_alt", "over_loss_chart"]
+__all__ = ["SHORT_X_TITLE", "over_loss_alt", "over_loss_chart"]
 
 X_TITLE = "training loss L (log) — training moves right →"
+SHORT_X_TITLE = "training loss L (log) →"
 
 
 @unchecked
@@ -32,6 +33,7 @@ def over_loss_chart(
     per_seed: bool = False,
     height: int = 220,
     name: str = "over_loss",
+    x_title: str = X_TITLE,
 ) -> Figure:
     """Mean over seeds with its ±2 SD band, against full training loss; a point per checkpoint.
 
@@ -50,12 +52,13 @@ def over_loss_chart(
         per_seed: whether each seed gets a faint line of its own.
         height: of the plot in pixels, without axis and legend.
         name: of the chart, unique on its page.
+        x_title: of the x axis; a narrow chart has room for a short one.
     """
     shown = _shown(trajectories, curves, task, column)
     x = alt.X(
         "train_loss:Q",
         scale=log_scale(reverse=True),
-        axis=log_axis("x", X_TITLE, grid=False),
+        axis=log_axis("x", x_title, grid=False),
     )
     y = vertical(title, log=log_y, value_format=value_format)
     background = []

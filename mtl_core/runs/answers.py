@@ -22,7 +22,8 @@ class Answer:
     """All that is known of a run.
 
     Args:
-        source: ``artifact`` (shipped), ``store`` (trained here, or being trained), or ``none``.
+        source: ``artifact`` (shipped or imported), ``store`` (trained here, or being trained), or
+            ``none``.
     """
 
     config: RunConfig
@@ -43,6 +44,13 @@ class Answer:
         return self.artifact is None and self.record is not None and self.record.active
 
     @property
+    def origin(self) -> Literal["own", "imported", "shipped", "nowhere"]:
+        """Where it comes from, in a word; own runs are those of this machine's store."""
+        if self.artifact is not None:
+            return "imported" if self.artifact.imported else "shipped"
+        return "own" if self.record else "nowhere"
+
+    @property
     def manifest(self) -> Mapping[str, Any]:
         """Where the numbers come from: device, versions, data fingerprint."""
         if self.artifact is not None:
@@ -55,7 +63,7 @@ class Answers:
 
     Args:
         store: runs of this machine; None when the store cannot be used.
-        shipped: artifacts by run id.
+        shipped: artifacts by run id, those that were imported included.
     """
 
     def __init__(self, store: Store | None, shipped: Mapping[str, Artifact]) -> None:
@@ -108,21 +116,28 @@ class Answers:
             return self.store.notes(answer.config.id)
         return []
 
+    def finished(self) -> list[Answer]:
+        """All runs that are done, artifacts first."""
+        found = {
+            run: Answer(one.config, "artifact", artifact=one) for run, one in self.shipped.items()
+        }
+        for record in self.store.runs("done") if self.store else []:
+            found.setdefault(record.id, Answer(record.config, "store", record=record))
+        return list(found.values())
+
     def alike(self, config: RunConfig) -> "list[Answer]":
         """All finished runs that share a config's target and budget, whatever is learned along.
 
         Their optimizers may differ too; everything else is equal.
         """
         budget = _budget(config)
-        found = {
-            artifact.config.id: Answer(artifact.config, "artifact", artifact=artifact)
-            for artifact in self.shipped.values()
-            if _budget(artifact.config) == budget
-        }
-        for record in self.store.runs("done") if self.store else []:
-            if _budget(record.config) == budget:
-                found.setdefault(record.id, Answer(record.config, "store", record=record))
-        return list(found.values())
+        mine = (config.setting, config.target)
+        return [
+            answer
+            for answer in self.finished()
+            if (answer.config.setting, answer.config.target) == mine
+            and _budget(answer.config) == budget
+        ]
 
     def estimate_seconds(self, config: RunConfig) -> float | None:
         """How long a run may take here, from the last finished run of its setting; None if unknown.

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +23,8 @@ from mtl_core import settings
 from mtl_core.config import RunConfig
 from mtl_core.errors import DataMissing, InputError, quoted
 from mtl_core.runs import devices
+from mtl_core.runs.store import default_path
+from mtl_core.settings.base import METRIC_RANGES
 from mtl_core.trajectory import COLUMNS, FACTORS, SIDE_TABLES
 
 if TYPE_CHECKING:
@@ -32,10 +35,13 @@ __all__ = [
     "Artifact",
     "cache_dir",
     "check_writable",
+    "clear",
     "data_fingerprint",
+    "imported_dir",
     "provenance",
     "read",
     "scan",
+    "versions",
     "write",
 ]
 
@@ -44,6 +50,7 @@ _TABLE, _MANIFEST = "trajectory.parquet", "manifest.json"
 _SCRATCH = ".part-"
 _KINDS = ("measured", "published")
 _WORDS = ("setting", "run", "optimizer", "task", "role")
+_METRICS = ("val_metric", "test_metric")
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,11 @@ class Artifact:
         error = self.manifest.get("error")
         return None if error is None else str(error)
 
+    @property
+    def imported(self) -> bool:
+        """Whether a user brought it from another machine; it did not ship with the app."""
+        return self.folder.is_relative_to(imported_dir())
+
     def trajectory(self) -> "pd.DataFrame":
         """The table, with the columns of ``trajectory.COLUMNS``."""
         return _table(self.folder / _TABLE, self.manifest["table_blake2b"]).copy()
@@ -75,6 +87,11 @@ class Artifact:
 def cache_dir() -> Path:
     """The artifacts that ship with the app: ``cache/`` beside ``mtl_core/``."""
     return Path(__file__).resolve().parents[2] / "cache"
+
+
+def imported_dir() -> Path:
+    """The artifacts that users brought from other machines: ``imported/`` beside the store."""
+    return default_path().absolute().parent / "imported"
 
 
 def write(
@@ -126,6 +143,12 @@ def write(
     except OSError as error:
         raise InputError(f"cannot write {folder} ({error}); choose another folder") from error
     return folder
+
+
+def clear(folder: Path) -> None:
+    """Remove what was left in ``folder`` by a process that was killed while it wrote."""
+    for scratch in folder.glob(f"{_SCRATCH}*"):
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def check_writable(folder: Path) -> None:
@@ -202,12 +225,17 @@ def provenance(config: RunConfig, device: str) -> dict[str, Any]:
     return {
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "device": "cpu" if device == "cpu" else devices.title(device),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: _version(name) for name in ("torch", "numpy")},
-        },
+        "versions": versions(),
         "data_fingerprint": data_fingerprint(config),
         "factors": protocol(config),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of what computes a run's numbers."""
+    return {
+        "python": platform.python_version(),
+        **{name: _version(name) for name in ("torch", "numpy")},
     }
 
 
@@ -221,25 +249,25 @@ def data_fingerprint(config: RunConfig) -> str:
     state = setting.data_state()
     if state.state != "found":
         raise DataMissing(state.message)
-    path = Path(state.message)
-    return _fingerprint(setting.name, config.tasks, path.stat().st_mtime_ns if path.exists() else 0)
+    return _fingerprint(setting.name, config.tasks, state.stamp)
 
 
-@lru_cache(maxsize=64)
-def _fingerprint(setting: str, tasks: tuple[str, ...], _modified: int) -> str:
+@lru_cache(maxsize=512)
+def _fingerprint(setting: str, tasks: tuple[str, ...], _stamp: settings.Stamp) -> str:
     from mtl_core.settings.splits import fingerprint
 
-    return fingerprint(settings.get(setting).load(tasks))
+    found = settings.get(setting)
+    return fingerprint(found.load(tasks), one_input=found.one_input)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def _table(path: Path, _digest: str) -> "pd.DataFrame":
     from mtl_core.runs.frames import as_tidy
 
     return _parquet(path, COLUMNS, as_tidy)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def _side(folder: Path, name: str, _digest: str) -> "pd.DataFrame":
     from mtl_core.runs.frames import as_side
 
@@ -266,7 +294,7 @@ def _parquet(
         if table.column_names != list(columns):
             raise InputError(f"the columns of {path.name} are not {', '.join(columns)}")
         return tidied(table.to_pandas(ignore_metadata=True))
-    except (pyarrow.ArrowException, ValueError, TypeError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError, TypeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path.name} cannot be read ({_first_line(error)})") from error
@@ -334,14 +362,21 @@ def _check_table(artifact: Artifact) -> None:
         raise InputError(f"it has steps outside 0 and {config.steps}")
     if artifact.unfinished is None and set(ends.values()) != {config.steps}:
         raise InputError(f"it ends before step {config.steps} without saying why")
-    known = np.stack([column[n] for n in COLUMNS if n not in (*_WORDS, *FACTORS)]).astype(float)
+    counted = [name for name in COLUMNS if name not in (*_WORDS, *_METRICS, *FACTORS)]
+    known = np.stack([column[name] for name in counted]).astype(float)
+    metrics = np.stack([column[name] for name in _METRICS]).astype(float)
     factors = np.stack([column[name] for name in FACTORS]).astype(float)
-    if np.isnan(known).any():
+    if np.isnan(known).any() or np.isnan(metrics).any():
         raise InputError("it has missing values")
-    if np.isinf(known).any() or np.isinf(factors).any() or (known < 0).any():
+    if any(np.isinf(values).any() for values in (known, metrics, factors)) or (known < 0).any():
         raise InputError("it has impossible values")
-    if max(column["val_metric"].max(), column["test_metric"].max()) > 1:
-        raise InputError("it has accuracies outside 0 and 1")
+    setting = settings.get(config.setting)
+    for task in map(setting.task, config.tasks):
+        low, high = METRIC_RANGES[task.metric]
+        own = metrics[:, tasks == task.name]
+        if own.min() < low or own.max() > high:
+            name = task.metric.replace("_", " ")
+            raise InputError(f"its {name} of {task.name} is outside {low:g} and {high:g}")
     if (column["sharpness"] < 0).any() or (column["fisher_trace"] < 0).any():
         raise InputError("it has a sharpness or a Fisher trace below 0")
     if (np.abs(column["gradient_similarity"]) > 1).any():

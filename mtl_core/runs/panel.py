@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mtl_core import optimizers
+from mtl_core import optimizers, settings
 from mtl_core.config import RunConfig
 from mtl_core.runs.answers import Answer, Answers
 from mtl_core.runs.question import BASELINE, label
@@ -59,21 +59,19 @@ class Panel:
         """ΔE of a shown run over the panel's baseline, so far."""
         from mtl_core import analysis
 
-        return analysis.transfer(
-            self.trajectories, one.config.target, one.label, self.baseline.label
-        )
+        return analysis.transfer(*self._against_baseline(one), higher_is_better=self._up)
 
     def gap(self, one: Shown) -> "LossMatchedGap | None":
         """The gap of a shown run over the panel's baseline at comparable training loss, so far."""
         from mtl_core import analysis
 
-        return analysis.gap(self.trajectories, one.config.target, one.label, self.baseline.label)
+        return analysis.gap(*self._against_baseline(one), higher_is_better=self._up)
 
     def onset(self, one: Shown) -> "Onset | None":
         """Where that gap opens for good, so far."""
         from mtl_core import analysis
 
-        return analysis.onset(self.trajectories, one.config.target, one.label, self.baseline.label)
+        return analysis.onset(*self._against_baseline(one), higher_is_better=self._up)
 
     def comparable(self, one: Shown) -> bool:
         """Whether the panel's baseline is this run's, so that they differ by auxiliaries alone."""
@@ -85,8 +83,21 @@ class Panel:
 
         curves = [one.label for one in self.shown if self.comparable(one)]
         return analysis.panel_verdicts(
-            self.trajectories, self.baseline.config.target, self.baseline.label, curves
+            self.trajectories,
+            self.baseline.config.target,
+            self.baseline.label,
+            curves,
+            higher_is_better=self._up,
         )
+
+    def _against_baseline(self, one: Shown) -> "tuple[pd.DataFrame, str, str, str]":
+        return self.trajectories, one.config.target, one.label, self.baseline.label
+
+    @property
+    def _up(self) -> bool:
+        """The direction of the target's metric."""
+        config = self.baseline.config
+        return settings.get(config.setting).task(config.target).higher_is_better
 
 
 def build(asked: Sequence[RunConfig], pins: Sequence[Answer], answers: Answers) -> Panel:

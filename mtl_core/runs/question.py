@@ -4,6 +4,7 @@ Everything is in the query string, human-readable and shareable. A URL is user i
 be understood falls back to the default and is named.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -27,12 +28,15 @@ __all__ = [
     "differences",
     "kind",
     "label",
+    "named",
     "parse_seeds",
 ]
 
 BASELINE = "umtg"
 """The optimizer that every question has an answer for, beside those that were chosen."""
 MOST_PINS = 12
+MOST_NAMES = 3
+"""Auxiliaries that a run's label names."""
 LOOKS = ("factors", "gradients", "optimizers", "correlation", "epochs")
 """What the page shows below the generalization chart, one at a time."""
 X_AXES = ("loss", "epoch")
@@ -237,9 +241,24 @@ def kind(config: RunConfig) -> Literal["stl", "helpful", "harmful", "other"]:
 
 def label(config: RunConfig, reference: RunConfig | None = None) -> str:
     """What a run is called on a page: its auxiliaries, and what differs from ``reference``."""
-    name = "+ " + " + ".join(config.auxiliaries) if config.auxiliaries else "single task"
+    name = "+ " + named(config) if config.auxiliaries else "single task"
     extra = differences(config, reference) if reference else []
     return " · ".join([name, *extra])
+
+
+def named(config: RunConfig) -> str:
+    """A run's auxiliaries in a few words, which no other set of the setting shares.
+
+    Up to three by name; of more their number, and a tag that tells sets of one size apart.
+    """
+    names = config.auxiliaries
+    if len(names) <= MOST_NAMES:
+        return " + ".join(names)
+    others = len(settings.get(config.setting).tasks) - 1
+    if len(names) == others:
+        return f"all {others} other tasks"
+    tag = hashlib.blake2b(" ".join(names).encode(), digest_size=2).hexdigest()
+    return f"{len(names)} tasks #{tag}"
 
 
 def differences(config: RunConfig, reference: RunConfig) -> list[str]:

@@ -219,7 +219,7 @@ def groups(answers: Answers) -> tuple[Group, ...]:
     has them is taken.
     """
     found: dict[tuple[RunConfig, tuple[str, ...]], dict[Entry, Answer]] = {}
-    for answer in _finished(answers):
+    for answer in answers.finished():
         config = answer.config
         if not config.auxiliaries:
             continue
@@ -329,14 +329,6 @@ def question(group: Group, entries: Sequence[Entry]) -> Question | None:
         return asked if list(asked.configs) == wanted else None
     except InputError:
         return None
-
-
-def _finished(answers: Answers) -> list[Answer]:
-    found = {run: Answer(one.config, "artifact", artifact=one)
-             for run, one in answers.shipped.items()}  # fmt: skip
-    for record in answers.store.runs("done") if answers.store else []:
-        found.setdefault(record.id, Answer(record.config, "store", record=record))
-    return list(found.values())
 
 
 def _nearest(budget: RunConfig) -> tuple[str, list[str]]:

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -124,7 +125,7 @@ _MEASURED = ("epoch", "train_loss", "val_metric", "test_metric", *FACTORS, "seco
 def default_path() -> Path:
     """``MTL_STORE``, or ``runs.db`` in the user's data folder."""
     if named := os.environ.get("MTL_STORE"):
-        return Path(named).expanduser()
+        return _expanded(Path(named))
     import platformdirs
 
     return platformdirs.user_data_path("mtl-explorer", appauthor=False) / "runs.db"
@@ -184,10 +185,7 @@ class Store:
 
     def __init__(self, path: Path | str | None = None) -> None:
         self.notice: str | None = None
-        self.path = Path(path) if path else default_path()
-        with suppress(RuntimeError):  # ~somebody who does not exist: then it is a name like others
-            self.path = self.path.expanduser()
-        self.path = self.path.absolute()
+        self.path = (_expanded(Path(path)) if path else default_path()).absolute()
         self._open()
 
     def submit(self, config: RunConfig) -> RunRecord:
@@ -656,13 +654,25 @@ class Store:
         )
 
 
+def _expanded(path: Path) -> Path:
+    with suppress(RuntimeError):  # ~somebody who does not exist: then it is a name like others
+        return path.expanduser()
+    return path
+
+
 def _config(row: sqlite3.Row) -> RunConfig:
     """The config of a row of ``runs``; InputError where this version would train another."""
+    return _parsed(row["id"], row["config"])
+
+
+@lru_cache(maxsize=16_384)
+def _parsed(run: str, text: str) -> RunConfig:
+    """Pages list thousands of runs again and again; what is said of a config stays true."""
     try:
-        config = RunConfig.from_dict(json.loads(row["config"]))
+        config = RunConfig.from_dict(json.loads(text))
     except (InputError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"its config is not one of this version ({error})") from error
-    if config.id != row["id"]:
+    if config.id != run:
         raise InputError(f"its config is not one of this version (its id there is {config.id})")
     return config
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +176,17 @@ def look_at(browser: Any, shared_app: App) -> Iterator[Visitor]:
     visitor = Visitor(browser, shared_app)
     yield visitor
     visitor.leave()
+
+
+@pytest.fixture
+def navigate() -> Callable[[Any, str, str], None]:
+    """Goes to a page by the navigation: opens a group and clicks a title in it."""
+
+    def go(page: Any, group: str, title: str) -> None:
+        page.get_by_test_id("stTopNavSection").filter(has_text=group).click()
+        page.get_by_test_id("stTopNavDropdownLink").filter(has_text=title).click()
+
+    return go
 
 
 def _collect(message: Any, errors: list[str]) -> None:

@@ -60,10 +60,10 @@ def test_a_phone_sees_the_arrows_and_nothing_sticks_out(look_at) -> None:
     assert box["x"] + box["width"] <= 390
 
 
-def test_the_page_is_in_the_navigation_and_keeps_its_state(look_at) -> None:
+def test_the_page_is_in_the_navigation_and_keeps_its_state(look_at, navigate) -> None:
     page = look_at(LINK)
     expect(page.locator(PLOT)).to_be_visible()
-    page.get_by_test_id("stTopNavLink").filter(has_text="Overview").click()
+    navigate(page, "Explore", "Overview")
     expect(page.get_by_role("heading", level=1)).to_contain_text("At the same training loss")
-    page.get_by_test_id("stTopNavLink").filter(has_text="Gradient playground").click()
+    navigate(page, "Explore", "Gradient playground")
     expect(page).to_have_url(re.compile(r"/gradient_playground\?angles=0\+120"))

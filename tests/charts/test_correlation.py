@@ -54,6 +54,23 @@ def test_a_point_has_whiskers_both_ways(rows: Rows) -> None:
     ]
 
 
+def test_each_curve_may_have_a_line_of_its_own(rows: Rows) -> None:
+    curves = _curves(2)
+    points = pd.concat([_points(_curves(4))] * 2, ignore_index=True)
+    labels = [curves[place // 4].label for place in range(8)]
+    similarity = [0.1, 0.2, 0.3, 0.4] * 2
+    value = [1.0, 2.0, 3.0, 4.0, 8.0, 6.0, 4.0, 2.0]
+    points = points.assign(curve=labels, similarity=similarity, value=value, sets="a + b")
+    chart = _chart(points, curves, each=True, detail="sets")
+    line = rows(chart, "line")
+    assert line["curve"].tolist() == [curves[0].label] * 2 + [curves[1].label] * 2
+    assert line["fitted"].tolist() == pytest.approx([1.0, 4.0, 8.0, 2.0])
+    assert '"sets"' in chart.to_json()
+    one = rows(_chart(points, curves, detail="sets"), "line")
+    assert "curve" not in one
+    assert len(one) == 2
+
+
 def test_the_line_is_least_squares(rows: Rows) -> None:
     curves = _curves(6)
     points = _points(curves)

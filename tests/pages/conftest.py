@@ -1,13 +1,21 @@
 """Pages without a browser: Streamlit's AppTest, a store of their own, no worker."""
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from mtl_core.runs import Store
+from mtl_core import RunConfig, settings
+from mtl_core.runs import Store, artifacts
+from mtl_core.settings import Task
+from mtl_core.training.checkpoint import Checkpoint
+from mtl_core.trajectory import Row
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,6 +37,7 @@ def open_page(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
     """Opens a page with query parameters; no worker is started, so runs stay queued."""
     monkeypatch.setattr("mtl_core.runs.launch.tend", lambda store: None)
     st.cache_resource.clear()
+    st.cache_data.clear()
 
     def open_(page: str, **query: str) -> AppTest:
         app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
@@ -42,3 +51,94 @@ def open_page(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
         return app
 
     return open_
+
+
+@pytest.fixture
+def finish(store: Store) -> Callable[..., RunConfig]:
+    """Puts a finished run into the store: losses fall by two decades in ten checkpoints.
+
+    ``gain`` is what its test metric has more after the untrained network, ``factor`` what its
+    factors are multiplied by, ``similarity`` its gradient similarity. Seeds lie a little apart.
+    """
+
+    def put(
+        config: RunConfig,
+        *,
+        gain: float = 0.0,
+        factor: float = 1.0,
+        similarity: float = 0.5,
+    ) -> RunConfig:
+        store.submit(config)
+        store.claim("1-alice")
+        for place in range(11):
+            step = place * config.steps // 10
+            loss = 2 * 10 ** (-place / 5)
+            rows = tuple(
+                _row(config, seed, task, step, loss, gain * (place > 0), factor, similarity)
+                for seed in config.seeds
+                for task in config.tasks
+            )
+            point = Checkpoint(config.seeds, step, rows, {"step": np.array(step)})
+            store.save(config.id, "1-alice", [point])
+        store.finish(config.id, "1-alice", "done")
+        return config
+
+    return put
+
+
+def _row(
+    config: RunConfig,
+    seed: int,
+    task: str,
+    step: int,
+    loss: float,
+    gain: float,
+    factor: float,
+    similarity: float,
+) -> Row:
+    metric = 0.8 - 0.1 * loss + gain + 0.001 * seed
+    measured = task == config.target or config.auxiliary_factors
+    value = factor * loss * (1 + 0.001 * seed) if measured else None
+    return Row(
+        setting=config.setting,
+        run=config.run,
+        optimizer=config.optimizer,
+        seed=seed,
+        task=task,
+        role="target" if task == config.target else "auxiliary",
+        step=step,
+        epoch=step / config.steps_per_epoch,
+        train_loss=loss,
+        val_metric=metric,
+        test_metric=metric,
+        sharpness=value,
+        fisher_trace=value,
+        gradient_covariance=value,
+        gradient_similarity=similarity + 0.001 * seed if config.auxiliaries else 1.0,
+        seconds=1.0,
+    )
+
+
+@pytest.fixture
+def nothing_ships(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No runs: artifacts come and go, and what is tested is in the store."""
+    published = artifacts.cache_dir() / "published"
+    shutil.copytree(published, tmp_path / "cache" / "published")
+    monkeypatch.setattr("mtl_core.runs.artifacts.cache_dir", lambda: tmp_path / "cache")
+
+
+@pytest.fixture
+def four(monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunConfig]:
+    """Configs of a setting of four tasks whose names are in the paper's Table 1, but for one."""
+    digits = settings.get("digits")
+    names = ("fish", "non-insect_invertebrates", "large_natural_outdoor_scenes", "trees")
+    tasks = tuple(Task(name, name, 10, 250, 150, 498) for name in names)
+    made = replace(digits, name="cifar100", title="Four", tasks=tasks, default_target="fish")
+    monkeypatch.setitem(settings._SETTINGS, "cifar100", made)
+
+    def config(target: str, *others: str, **changes: Any) -> RunConfig:
+        return RunConfig.from_preset(
+            "cifar100", "quick", target=target, auxiliaries=others, **changes
+        )
+
+    return config

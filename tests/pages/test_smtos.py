@@ -100,9 +100,10 @@ def sent(app) -> dict[str, str]:
 def badges(app) -> list[str]:
     """What the panels say, in order: badges are Markdown of the form :green-badge[…]."""
     found = [one.value for one in app.markdown if "-badge[" in one.value]
-    return [
+    texts = [
         text[: text.rindex("]")].rpartition(":material/")[2].partition(": ")[2] for text in found
     ]
+    return [text for text in texts if text not in ("measured", "reduced")]  # of the whole figure
 
 
 def captions(app) -> list[str]:

@@ -234,3 +234,28 @@ def test_a_single_task_has_nothing_to_combine(open_page) -> None:
     app = open_page("what_if", aux="", look="optimizers")
     assert app.multiselect(key="wi_optimizers").disabled
     assert "A single task has nothing to combine: toggle an auxiliary task." in words(app)
+
+
+def test_many_auxiliaries_are_chosen_from_a_list(open_page) -> None:
+    app = open_page("what_if", setting="cifar100", target="fish", aux="trees flowers")
+    chooser = app.multiselect(key="wi_auxiliaries")
+    assert chooser.value == ["trees", "flowers"]
+    assert len(chooser.options) == 19
+    assert "fish" not in chooser.options
+    chooser.set_value(["trees", "insects", "flowers"]).run()
+    assert sent(app)["aux"] == "flowers insects trees"
+    app.multiselect(key="wi_auxiliaries").set_value([]).run()
+    assert app.title[0].value == "What does fish reach alone?"
+    assert not any(toggle.key.startswith("wi_aux") for toggle in app.toggle)
+
+
+def test_relatedness_is_shown_before_training(open_page) -> None:
+    app = open_page("what_if", setting="synthetic", aux="cos50_noise20 cosm100")
+    (about,) = (one.value for one in app.caption if "cosine" in one.value)
+    assert about.splitlines() == [
+        "- cos50_noise20: cosine 0.50 (measured 0.49), 20% of labels wrong, 43% as for the target",
+        "- cosm100: cosine -1.00 (measured -1.00), 0% of labels wrong, 0% as for the target",
+    ]
+    app.multiselect(key="wi_auxiliaries").set_value([]).run()
+    assert not any("cosine" in one.value for one in app.caption)
+    assert not app.exception

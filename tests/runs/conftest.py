@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from mtl_core.config import RunConfig
+from mtl_core.runs import artifacts
 from mtl_core.runs.store import Store
 from mtl_core.training.checkpoint import Checkpoint
-from mtl_core.trajectory import METRICS, Row
+from mtl_core.trajectory import METRICS, SIDE_TABLES, Row
 
 ROOT = Path(__file__).resolve().parents[2]
 MakeConfig = Callable[..., RunConfig]
@@ -125,6 +126,27 @@ def metrics(rows: Iterable[Row]) -> dict[tuple[int, int, str], tuple[float | Non
         (row["seed"], row["step"], row["task"]): tuple(row[name] for name in METRICS)  # type: ignore[literal-required]
         for row in rows
     }
+
+
+@pytest.fixture(scope="session")
+def numbers() -> Callable[[Path], dict[str, Any]]:
+    """All that a folder's artifacts hold by id, but what a clock has said."""
+
+    def read(folder: Path) -> dict[str, Any]:
+        found, problems = artifacts.scan(folder)
+        assert problems == []
+        clocks = ("created", "duration_seconds", "table_blake2b")
+        return {
+            run: (
+                one.folder.relative_to(folder),
+                {name: value for name, value in one.manifest.items() if name not in clocks},
+                one.trajectory().drop(columns="seconds").map(repr).to_csv(),
+                *(one.side(name).map(repr).to_csv() for name in SIDE_TABLES),
+            )
+            for run, one in found.items()
+        }
+
+    return read
 
 
 @pytest.fixture

@@ -270,7 +270,7 @@ DAMAGES: Mapping[str, tuple[Callable[[Path], object], str]] = {
     ),
     "accuracy above 1": (
         lambda f: change_table(f, lambda t: t.assign(val_metric=t["val_metric"] + 1)),
-        "it has accuracies outside 0 and 1",
+        "its accuracy of digits1 is outside 0 and 1",
     ),
 }
 

@@ -86,7 +86,9 @@ def correlation(panel: Panel, question: Question, answers: Answers, ask: Ask) ->
         list(AGAINST),
         key="wi_against",
         required=True,
-        format_func=lambda name: _common.FACTOR_TITLES.get(name, _common.METRIC),
+        format_func=lambda name: _common.FACTOR_TITLES.get(
+            name, _common.panel_measure(panel).title
+        ),
         on_change=lambda: ask(against=st.session_state.wi_against),
     )
     budget = panel.baseline.config
@@ -95,12 +97,19 @@ def correlation(panel: Panel, question: Question, answers: Answers, ask: Ask) ->
     tables = [table for table in tables if len(table)]
     rows = pd.concat(tables, ignore_index=True) if tables else panel.trajectories.iloc[:0]
     early = max(1.0, 0.1 * budget.epochs)
-    points = analysis.similarity_points(rows, budget.target, question.against, early)
+    measure = _common.panel_measure(panel)
+    points = analysis.similarity_points(
+        rows,
+        budget.target,
+        question.against,
+        early,
+        higher_is_better=measure.higher_is_better,
+    )
     points["run"] = points["curve"].map({name: one.config.id for name, one in runs.items()})
     done = points["curve"].map({name: one.state == "done" for name, one in runs.items()})
     counted = points[done.astype(bool) & (points["early_checkpoints"] > 0)]
     _coefficients(analysis.correlate(counted["similarity"], counted["value"]), len(counted))
-    title = _common.FACTOR_TITLES.get(question.against, _common.METRIC)
+    title = _common.FACTOR_TITLES.get(question.against, measure.title)
     own = {one.label for one in panel.shown}
     others = [
         CurveKey(name, kind(runs[name].config), pinned=True)
@@ -114,7 +123,7 @@ def correlation(panel: Panel, question: Question, answers: Answers, ask: Ask) ->
         styled,
         x_title="early gradient similarity",
         y_title=title,
-        value_format="%" if question.against == "test_metric" else ".3~g",
+        value_format=measure.format if question.against == "test_metric" else ".3~g",
         name="wi_correlation",
     )
     event = st.altair_chart(

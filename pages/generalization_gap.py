@@ -1,0 +1,342 @@
+"""Generalization gap: does transfer show early, at equal training loss (M24, Fig. 1, 2, 6–9)?"""
+
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from mtl_core import analysis
+from mtl_core.analysis import EarlyVerdict, GapCase
+from mtl_core.charts import SHORT_X_TITLE, generalization_alt, generalization_chart
+from mtl_core.runs import paper
+from mtl_core.runs.answers import Answer, Answers
+from mtl_core.runs.paper import Pool
+from mtl_core.runs.paper_views import MOST_RUNS, GapView
+from pages import _common, _papers
+
+KEY = "gap"
+
+
+@_common.errors_in_words
+def main() -> None:
+    answers = _common.answers()
+    pools = tuple(pool for pool in paper.pools(answers) if pool.tasks)
+    view = _papers.view(KEY, GapView.from_query, pools)
+    st.title("Does transfer show early, as a gap at equal training loss?")
+    _papers.claim(
+        "When multi-task training changes how well a task generalizes, the change arises early in "
+        "training, as a gap between single-task and multi-task trajectories at comparable training "
+        "loss, and is maintained throughout the rest of optimization.",
+        "§3, Fig. 1, 2, 6–9",
+    )
+    _papers.problems(KEY)
+    if view is None:
+        _papers.nothing(
+            "There is nothing to compare yet: it takes a finished run of a task alone and one of "
+            "the same task with others, at one budget."
+        )
+        return
+    pool = paper.find(pools, view.setting, view.budget)
+    drawn, against = _runs(view, pool)
+    with st.sidebar:
+        _controls(view, pool, pools, drawn)
+    usual = {task: pool.cases(task) for task in pool.tasks}
+    every = [run for task in pool.tasks for run in (pool.singles[task], *usual[task])]
+    cases = _cases(_papers.versions(every), view.setting, usual, pool, answers)
+    found = analysis.early_verdict([case for case, _ in cases])
+    _papers.supported(found.outcome, _words(found))
+    _hero(view, drawn, against, answers)
+    if len(pool.tasks) > 1:
+        _multiples(pool, usual, cases, answers)
+    _table(cases)
+    shown = list({run.config.id: run for run in (*every, *drawn.values(), against)}.values())
+    _papers.computed(KEY, METHOD, shown, _frame(cases))
+
+
+def _runs(view: GapView, pool: Pool) -> tuple[dict[str, Answer], Answer]:
+    """What is drawn, by name, and what it is held against."""
+    there = {run.config.id: run for run in _there(pool, view.task)}
+    against = there.get(view.against, pool.singles[view.task])
+    runs = [there[run] for run in view.runs] or pool.cases(view.task)[:MOST_RUNS]
+    runs = [run for run in runs if run is not against]
+    return paper.labels(runs, view.task), against
+
+
+def _there(pool: Pool, task: str) -> list[Answer]:
+    return [pool.singles[task], *pool.together(task)]
+
+
+def _controls(
+    view: GapView, pool: Pool, pools: Sequence[Pool], drawn: Mapping[str, Answer]
+) -> None:
+    st.subheader("The comparison")
+    _papers.place(KEY, view, pools, GapView.from_query)
+    own = _papers.widget(KEY, "task", view.task)
+    st.selectbox(
+        "Task",
+        pool.tasks,
+        key=own,
+        on_change=lambda: _papers.change(
+            KEY, task=st.session_state[own], runs=(), against=""
+        ),
+        help="Tasks that were trained alone and together with others at this budget.",
+    )  # fmt: skip
+    named = paper.labels(_there(pool, view.task), view.task)
+    names = {run.config.id: name for name, run in named.items()}
+    runs = _papers.widget(KEY, "runs", [run.config.id for run in drawn.values()])
+    st.multiselect(
+        "Runs",
+        list(names),
+        key=runs,
+        format_func=lambda run: names.get(run, run),
+        max_selections=MOST_RUNS,
+        placeholder="the usual ones",
+        on_change=lambda: _papers.change(KEY, runs=tuple(st.session_state[runs])),
+        help="Any of the task's runs at this budget; colour says what the other tasks are.",
+    )
+    against = _papers.widget(KEY, "against", view.against or pool.singles[view.task].config.id)
+    st.selectbox(
+        "Against",
+        list(names),
+        key=against,
+        format_func=lambda run: names.get(run, run),
+        on_change=lambda: _papers.change(KEY, against=st.session_state[against]),
+        help="What they are held against: the task alone, or any other run.",
+    )
+
+
+# The chosen task.
+
+
+def _hero(view: GapView, drawn: Mapping[str, Answer], against: Answer, answers: Answers) -> None:
+    task = view.task
+    measure = _common.measure(view.setting, task)
+    (base,) = paper.labels([against], task)
+    named = {base: against, **{name: run for name, run in drawn.items() if name != base}}
+    rows = paper.trajectories(named, task, answers)
+    styled = _papers.curves(named, task)
+    st.altair_chart(
+        generalization_chart(
+            rows,
+            styled,
+            task=task,
+            metric_title=measure.title,
+            metric_format=measure.format,
+            name="gap_hero",
+        ),
+        key=f"gap_hero_{view.setting}_{task}",
+        alt=generalization_alt(styled, task=task, metric_title=measure.title),
+    )
+    st.caption(
+        f"**{task}: where do the curves part, and do they meet again?** At one place on the loss "
+        "axis all networks fit their training data equally well. Bands are ±2 standard deviations "
+        "over seeds."
+    )
+    _papers.source(named.values())
+    cards = st.container(horizontal=True)
+    for name in list(named)[1:]:
+        case = analysis.gap_case(
+            rows, task, name, base, higher_is_better=measure.higher_is_better
+        )  # fmt: skip
+        _cards(cards, name, case, measure)
+    if drawn:
+        _papers.ask_what_if(next(iter(drawn.values())), task)
+
+
+def _cards(cards: DeltaGenerator, name: str, case: GapCase, measure: _common.Measure) -> None:
+    cards.metric(
+        f"{name}: transfer ΔE",
+        measure.delta(case.transfer.delta if case.transfer else None),
+        border=True,
+        help="Test metric at the 10 best validation checkpoints, as in the paper's Table 1.",
+        **_common.verdict(case.transfer),
+    )
+    opened = case.onset
+    cards.metric(
+        f"{name}: gap opens at",
+        f"L = {opened.train_loss:.2g}" if opened else "–",
+        delta=f"{opened.verdict} since epoch {opened.epoch:.2g}" if opened
+        else "not significant at the end",
+        delta_color="gray",
+        delta_arrow="off",
+        border=True,
+        help="The first training loss from which on the gap at equal loss stays significant. Half "
+        f"of the way down in log loss, above which it counts as early, is L = {case.halfway:.2g}.",
+    )  # fmt: skip
+
+
+# All tasks of the budget.
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _cases(
+    runs: tuple[object, ...],
+    setting: str,
+    _usual: Mapping[str, Sequence[Answer]],
+    _pool: Pool,
+    _answers: Answers,
+) -> list[tuple[GapCase, str]]:
+    """Every task against its single-task run, with the task's name."""
+    found = []
+    for task, together in _usual.items():
+        named = paper.labels([_pool.singles[task], *together], task)
+        rows = paper.trajectories(named, task, _answers)
+        base, *others = named
+        measure = _common.measure(setting, task)
+        found += [
+            (
+                analysis.gap_case(
+                    rows,
+                    task,
+                    other,
+                    base,
+                    name=_papers.case_name(_pool, named[other], task),
+                    higher_is_better=measure.higher_is_better,
+                ),
+                task,
+            )
+            for other in others
+        ]
+    return found
+
+
+def _words(found: EarlyVerdict) -> str:
+    many = f"{found.cases} comparison{'' if found.cases == 1 else 's'}"
+    if not found.significant:
+        return (
+            f"None of the {many} here has a significant transfer (±2 SD over seeds), so there is "
+            "no gap to date."
+        )
+    late = [name for name in found.significant if name not in found.early]
+    words = (
+        f"**{len(found.early)} of {len(found.significant)}** significant transfers (of {many}) "
+        "opened as a gap of the same sign in the first half of the way down in log loss, and stayed"
+    )
+    return f"{words}; not so for {_papers.listed(late)}." if late else f"{words}."
+
+
+def _multiples(
+    pool: Pool,
+    usual: Mapping[str, Sequence[Answer]],
+    cases: Sequence[tuple[GapCase, str]],
+    answers: Answers,
+) -> None:
+    st.subheader("Every task")
+    places = [place for _ in range(0, len(pool.tasks), 3) for place in st.columns(3)]
+    for place, task in zip(places, pool.tasks, strict=False):
+        measure = _common.measure(pool.setting.name, task)
+        own = [case for case, name in cases if name == task]
+        place.markdown(f"**{task}** {_mark(own, measure)}")
+        runs = [pool.singles[task], *usual[task][: MOST_RUNS - 1]]
+        chart, words = _small(_papers.versions(runs), pool.setting.name, task, runs, answers)
+        place.altair_chart(chart, key=f"gap_{pool.setting.name}_{task}", alt=words)
+    st.caption(
+        "Each task alone and together with others, at one budget. Green: a significant transfer "
+        "whose gap opens early and stays; orange: one whose gap does not; grey: no significant "
+        "transfer."
+    )
+    _papers.source([run for task in pool.tasks for run in (pool.singles[task], *usual[task])])
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _small(
+    runs: tuple[object, ...], setting: str, task: str, _runs: Sequence[Answer], _answers: Answers
+) -> tuple[alt.LayerChart, str]:
+    """A task's chart, which nobody changes once it is built, and what it shows in words."""
+    named = paper.labels(_runs, task)
+    measure = _common.measure(setting, task)
+    styled = _papers.curves(named, task)
+    chart = generalization_chart(
+        paper.trajectories(named, task, _answers),
+        styled,
+        task=task,
+        metric_title=measure.title,
+        metric_format=measure.format,
+        height=180,
+        name=f"gap_{task}",
+        x_title=SHORT_X_TITLE,
+    )
+    return chart, generalization_alt(styled, task=task, metric_title=measure.title)
+
+
+def _mark(cases: Sequence[GapCase], measure: _common.Measure) -> str:
+    """Transfer and onset of a task in few words, the most telling case first."""
+    ranked = sorted(cases, key=lambda case: (not case.significant, not case.early))
+    if not ranked or ranked[0].transfer is None:
+        return ":gray-badge[not known]"
+    case = ranked[0]
+    colour = "gray" if not case.significant else "green" if case.early else "orange"
+    opens = f", from L = {case.onset.train_loss:.2g}" if case.onset else ""
+    return f":{colour}-badge[{measure.delta(ranked[0].transfer.delta)}{opens}]"
+
+
+def _table(cases: Sequence[tuple[GapCase, str]]) -> None:
+    setting = st.session_state[KEY].setting
+    rows = []
+    for case, task in cases:
+        measure = _common.measure(setting, task)
+        rows.append(
+            {
+                "task": case.name,
+                "transfer ΔE": measure.delta(case.transfer.delta if case.transfer else None),
+                "ΔE is": case.transfer.verdict if case.transfer else "not known",
+                "gap opens at L": f"{case.onset.train_loss:.3g}" if case.onset else "–",
+                "epoch": f"{case.onset.epoch:.3g}" if case.onset else "–",
+                "half of the way": f"{case.halfway:.3g}",
+                "lowest L of both": f"{case.lowest:.3g}",
+                "opens early": ("yes" if case.early else "no") if case.significant else "–",
+            }
+        )
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="gap_table")
+
+
+def _frame(cases: Sequence[tuple[GapCase, str]]) -> pd.DataFrame:
+    """The table in numbers."""
+    return pd.DataFrame(
+        {
+            "task": task,
+            "case": case.name,
+            "transfer": case.transfer.delta if case.transfer else None,
+            "transfer_is": case.transfer.verdict if case.transfer else None,
+            "onset_loss": case.onset.train_loss if case.onset else None,
+            "onset_epoch": case.onset.epoch if case.onset else None,
+            "onset_is": case.onset.verdict if case.onset else None,
+            "highest_loss": case.highest,
+            "halfway_loss": case.halfway,
+            "lowest_loss": case.lowest,
+            "early": case.early,
+        }
+        for case, task in cases
+    )
+
+
+METHOD = r"""
+**Trajectories.** A point of the figure is a checkpoint: the *full* training loss $L_k$ of the task
+and its test metric $E_k$, means over seeds; lines and bands (±2 standard deviations) are read at
+equal loss, linearly in log loss along the running minimum. A task's multi-task trajectory may be
+that of a run in which it is an auxiliary: the sum of task gradients does not know which task is the
+target. Single-task and multi-task runs of one budget take the same number of steps on the same
+examples of the task.
+
+**Transfer** $\Delta E_k = E_k(\text{MTL}) - E_k(\text{STL})$, where $E_k$ of a seed is its mean at
+the 10 best validation checkpoints (footnote 7). **Significant**: the intervals mean ± 2 standard
+deviations over seeds do not overlap.
+
+**Where a gap opens.** Both runs are read at 20 levels of loss a decade, from the highest to the
+lowest that every seed of both passed through. The gap opens at the highest level from which on it
+is significant, and of one sign, at every level down to the lowest.
+
+**Early** (ours; the paper says "as early as $10^0$ or $10^{-1}$", "well before either trajectory
+converges"): a gap of the transfer's sign opens in the first half of the way down in log loss, above
+$\sqrt{L_\text{highest} L_\text{lowest}}$, and stays. *Support*: every significant transfer opens
+early; *support in part*: more than half do; *not enough*: no transfer is significant. A run that
+ends at a higher loss has half of its way behind it sooner: a gap at $L = 0.1$ is early on the
+paper's way down to $10^{-4}$, and late on one that ends there.
+
+Source: Mueller, Dredze & Andrews 2024, §3, Fig. 1, 2, 6–9.
+"""
+
+
+main()

@@ -1,0 +1,369 @@
+"""Library: what the table holds, what is said of chosen runs, and how runs come and go."""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mtl_core import RunConfig
+from mtl_core.runs import Store, artifacts, exchange
+from mtl_core.runs.answers import Answers
+from mtl_core.runs.frames import to_frame
+from mtl_core.training.checkpoint import Checkpoint
+from mtl_core.trajectory import Row
+
+ALICE = "1-alice"
+TITLE = "Which runs are there, and where do their numbers come from?"
+INFO = {
+    "created": "2026-01-02T03:04:05Z",
+    "device": "NVIDIA H200",
+    "versions": {"python": "3.11", "torch": "2.0"},
+    "data_fingerprint": "0123456789abcdef",
+    "factors": {"sharpness": "as *we* do"},
+    "duration_seconds": 61.5,
+    "notes": [],
+}
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Artifacts come and go; what ships here are the test's own."""
+    monkeypatch.setattr("mtl_core.runs.artifacts.cache_dir", lambda: tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+def make(optimizer: str = "umtg", auxiliaries: tuple[str, ...] = ("digits2",), **changes: Any):
+    return RunConfig.from_preset(
+        "digits",
+        "quick",
+        optimizer=optimizer,
+        auxiliaries=auxiliaries,
+        **{"seeds": (0, 1)} | changes,
+    )
+
+
+def rows(config: RunConfig, *steps: int) -> tuple[Row, ...]:
+    return tuple(
+        Row(
+            setting=config.setting,
+            run=config.run,
+            optimizer=config.optimizer,
+            seed=seed,
+            task=task,
+            role="target" if task == config.target else "auxiliary",
+            step=step,
+            epoch=step / config.steps_per_epoch,
+            train_loss=2.0 / (1 + step) + 0.01 * seed,
+            val_metric=0.5,
+            test_metric=0.6 + 0.001 * seed,
+            sharpness=None,
+            fisher_trace=None,
+            gradient_covariance=None,
+            gradient_similarity=None,
+            seconds=1.0,
+        )
+        for seed in config.seeds
+        for task in config.tasks
+        for step in steps
+    )
+
+
+def write(folder: Path, config: RunConfig, **info: Any) -> RunConfig:
+    frame = to_frame(rows(config, 0, config.steps))
+    artifacts.write(folder / config.id, config, frame, INFO | info)
+    return config
+
+
+@pytest.fixture
+def ship(cache: Path) -> Callable[..., RunConfig]:
+    return lambda *words, **changes: write(cache, make(*words, **changes))
+
+
+@pytest.fixture
+def train(store: Store) -> Callable[..., RunConfig]:
+    def put(optimizer: str = "umtg", end: str | None = "done", **changes: Any) -> RunConfig:
+        config = make(optimizer, **changes)
+        store.submit(config)
+        store.claim(ALICE)
+        last = config.steps if end == "done" else 1
+        for step in (0, last):
+            point = Checkpoint(config.seeds, step, rows(config, step), {"step": np.array(step)})
+            store.save(config.id, ALICE, [point])
+        if end:
+            store.finish(config.id, ALICE, end, "it broke" if end == "failed" else None)
+        return config
+
+    return put
+
+
+@pytest.fixture
+def parcel(tmp_path: Path) -> Callable[..., bytes]:
+    """A zip file as another machine exports it."""
+
+    def pack(config: RunConfig, **info: Any) -> bytes:
+        write(tmp_path / "elsewhere", config, **info)
+        found = {config.id: artifacts.read(tmp_path / "elsewhere" / config.id)}
+        there = Answers(None, found)
+        return exchange.pack([there.find(config)], there)
+
+    return pack
+
+
+def table(app) -> pd.DataFrame:
+    return app.dataframe[0].value
+
+
+def sent(app) -> dict[str, str]:
+    return {
+        name: value[0] if isinstance(value, list) else value
+        for name, value in dict(app.query_params).items()
+    }
+
+
+def said(app) -> list[str]:
+    return [one.value for one in [*app.markdown, *app.caption]]
+
+
+def button(app, label: str):
+    return next(one for one in app.button if one.label == label)
+
+
+def labels(app) -> list[str]:
+    return [one.label for one in app.button]
+
+
+def upload(app, *files: tuple[str, bytes, str]) -> None:
+    app.file_uploader[0].set_value(list(files))
+    next(one for one in app.button if one.label == "Import").click().run()
+    assert not app.exception
+
+
+def test_all_runs_are_in_the_table(open_page, ship, train) -> None:
+    shipped, own = ship(), train("mgda", "failed")
+    app = open_page("library")
+    assert app.title[0].value == TITLE
+    assert table(app)["id"].tolist() == [own.id, shipped.id]
+    assert table(app)["source"].tolist() == ["own", "shipped"]
+    assert table(app)["state"].tolist() == ["failed", "done"]
+    assert "**2 runs**: 1 own, 1 shipped." in said(app)
+    assert "Choose rows to compare, export or delete them." in said(app)
+    assert sent(app) == {}
+    assert not app.warning
+
+
+def test_nothing_yet(open_page) -> None:
+    app = open_page("library")
+    assert "**0 runs**: none yet." in said(app)
+    assert not app.dataframe
+
+
+def test_filters_go_into_the_address_and_come_from_it(open_page, ship, train) -> None:
+    shipped, own, single = ship(), train("mgda", "failed"), ship(auxiliaries=())
+    app = open_page("library")
+    app.multiselect(key="library_source").set_value(["own"]).run()
+    assert table(app)["id"].tolist() == [own.id]
+    assert sent(app) == {"source": "own"}
+    assert "**3 runs**: 1 own, 2 shipped; 1 pass the filters." in said(app)
+    app.multiselect(key="library_state").set_value(["done"]).run()
+    assert app.info[0].value == "No run passes these filters."
+    button(app, "Show all runs").click().run()
+    assert len(table(app)) == 3
+    assert sent(app) == {}
+    app.text_input(key="library_text").set_value("  digits2   MGDA ").run()
+    assert table(app)["id"].tolist() == [own.id]
+    assert sent(app) == {"text": "digits2 MGDA"}
+
+    linked = open_page("library", optimizer="none umtg", state="done")
+    assert set(table(linked)["id"]) == {shipped.id, single.id}
+    assert linked.multiselect(key="library_optimizer").value == ["none", "umtg"]
+    linked.multiselect(key="library_optimizer").set_value(["none"]).run()
+    assert table(linked)["id"].tolist() == [single.id]
+
+
+def test_a_bad_address_is_named_and_the_rest_of_it_holds(open_page, ship) -> None:
+    config = ship()
+    app = open_page("library", source="stolen", run=f"{config.id} {'0' * 16}", x="1")
+    told = [one.value for one in app.warning]
+    assert "in the URL, source: unknown source 'stolen'; one of: own" in told[0]
+    assert f"there is no run {'0' * 16} here" in told[1]
+    assert "unknown parameter 'x'" in told[2]
+    assert sent(app) == {"run": config.id}
+    app.run()
+    assert not any("in the URL" in one.value for one in app.warning)
+
+
+def test_a_chosen_run_says_where_its_numbers_come_from(open_page, ship) -> None:
+    config = ship("mgda")
+    app = open_page("library", run=config.id)
+    assert app.subheader[0].value == "1 chosen run"
+    facts = dict(zip(*(app.table[0].value[column] for column in ("", " ")), strict=True))
+    assert facts["run"].startswith(f"{config.id}, shipped with the app")
+    assert facts["device"] == "NVIDIA H200"
+    assert facts["duration"] == r"61\.5 s"
+    assert facts["versions"] == r"python 3\.11, torch 2\.0"
+    assert facts["data"].startswith("0123456789abcdef, other data than on this machine")
+    assert facts["sharpness"] == r"as \*we\* do", "as it was written"
+    assert "This run was made on 0123456789abcdef, other data" in app.warning[0].value
+    assert "python -m mtl_core run --setting digits" in app.code[0].value
+    assert "--optimizer mgda" in app.code[0].value
+    assert len(app.get("vega_lite_chart") or app.get("arrow_vega_lite_chart")) == 1
+    assert "Delete" not in labels(app), "what ships stays"
+
+
+def test_chosen_runs_are_compared_and_drawn(open_page, ship, train) -> None:
+    shipped, own = ship(), train("mgda", lr=0.5)
+    app = open_page("library", run=f"{shipped.id} {own.id}", source="own", task="digits2")
+    assert app.subheader[0].value == "2 chosen runs"
+    assert "1 chosen run not in the table, because of the filters." in said(app)
+    differing = app.dataframe[1].value
+    assert differing.index.tolist()[:2] == ["optimizer", "lr"]
+    assert differing.iloc[:2, 1].tolist() == ["MGDA", "0.5"]
+    assert "seeds" not in differing.index
+    (chart,) = app.get("vega_lite_chart") or app.get("arrow_vega_lite_chart")
+    legend = ["+ digits2 · UMTG (sum) · lr 0.003", "+ digits2 · MGDA · lr 0.5"]
+    assert legend[1] in json.dumps(json.loads(chart.proto.spec), ensure_ascii=False)
+    assert app.segmented_control(key="library_task").value == "digits2"
+    app.segmented_control(key="library_task").set_value("digits1").run()
+    assert sent(app)["task"] == "digits1"
+    assert [one.label.split(" · ")[0] for one in app.expander][:2] == [
+        r"digits1, \+ digits2",
+        r"digits1, \+ digits2",
+    ]
+    links = {one.proto.label: one.proto.query_string for one in app.get("page_link")}
+    assert f"pins={own.id}" in links["Open on What if"]
+    assert "aux=digits2" in links["Compare on SMTOs"]
+    button(app, "Choose none").click().run()
+    assert sent(app) == {"source": "own"}
+
+
+def test_runs_without_a_common_task_or_rows_are_not_drawn(open_page, ship, store: Store) -> None:
+    one, other = ship(auxiliaries=()), ship(target="digits2", auxiliaries=())
+    app = open_page("library", run=f"{one.id} {other.id}")
+    assert "These runs have no task in common that could be drawn." in said(app)
+    queued = make("mgda")
+    store.submit(queued)
+    app = open_page("library", run=queued.id)
+    assert "Nothing was measured of these runs yet." in said(app)
+    assert any(one.label == "1 run in the queue or training" for one in app.button)
+
+
+def test_own_runs_are_deleted_once_that_is_confirmed(open_page, ship, train, store: Store) -> None:
+    shipped, own = ship(), train("mgda")
+    app = open_page("library", run=f"{shipped.id} {own.id}")
+    button(app, "Delete").click().run()
+    assert any(own.id in text for text in said(app))
+    assert any("1 run ships with the app and stays." in one.value for one in app.info)
+    assert store.get(own.id) is not None, "nothing is gone before"
+    button(app, "Keep").click().run()
+    assert store.get(own.id) is not None
+    button(app, "Delete").click().run()
+    confirm = [one for one in app.button if one.label == "Delete"][-1]
+    confirm.click().run()
+    assert not app.exception
+    assert store.get(own.id) is None
+    assert app.success[0].value == "Deleted 1 run."
+    assert table(app)["id"].tolist() == [shipped.id]
+    assert sent(app) == {"run": shipped.id}
+
+
+def test_a_running_run_is_stopped_first(open_page, train, store: Store) -> None:
+    running = train("mgda", None)
+    app = open_page("library", run=running.id)
+    button(app, "Delete").click().run()
+    assert "1 run is running and stays; stop what is to be deleted first." in app.info[0].value
+    assert [one for one in app.button if one.label == "Delete"][-1].disabled
+    button(app, "Stop").click().run()
+    assert store.beat(running.id, ALICE) == "cancel"
+    store.finish(running.id, ALICE, "cancelled")
+    app.run()
+    button(app, "Delete").click().run()
+    [one for one in app.button if one.label == "Delete"][-1].click().run()
+    assert store.get(running.id) is None
+
+
+def test_links_to_deleted_runs_say_so(open_page, train, store: Store) -> None:
+    own = train("mgda")
+    app = open_page("library", run=own.id)
+    kept = open_page("what_if", pins=own.id)
+    assert not any(own.id in one.value for one in kept.warning)
+    store.remove(own.id)
+    app.run()  # somebody else did that; this page goes on with what is left
+    assert not app.exception
+    assert sent(app) == {}
+    assert any(own.id in one.value for one in open_page("library", run=own.id).warning)
+    pinned = open_page("what_if", pins=own.id)
+    assert any(own.id in one.value for one in pinned.warning)
+
+
+def test_an_imported_run_is_here_for_all_pages_until_it_is_deleted(open_page, parcel) -> None:
+    config = RunConfig.from_preset("digits", "quick", auxiliaries=("digits2",))
+    app = open_page("library")
+    upload(app, ("theirs.zip", parcel(config), "application/zip"))
+    assert [one.value for one in app.success] == ["theirs.zip: imported 1 run."]
+    assert table(app)["source"].tolist() == ["imported"]
+    assert sent(app) == {"run": config.id}
+    facts = app.table[0].value[" "].tolist()
+    assert facts[0] == f"{config.id}, imported, done"
+    other = open_page("what_if", aux="digits2", setting="digits", target="digits1")
+    assert other.dataframe[0].value["source"].tolist() == ["–", "imported"]
+    again = open_page("library")
+    upload(again, ("theirs.zip", parcel(config, device="another"), "application/zip"))
+    (told,) = again.success
+    assert f"run {config.id} is here already (imported); what was here was kept." in told.value
+    assert table(again)["device"].tolist() == ["NVIDIA H200"]
+    button(again, "Delete").click().run()
+    [one for one in again.button if one.label == "Delete"][-1].click().run()
+    assert "**0 runs**: none yet." in said(again)
+    app.run()
+    assert not app.exception
+    assert "**0 runs**: none yet." in said(app)
+
+
+def test_files_of_one_run_come_in_together(open_page, parcel) -> None:
+    config = make()
+    with zipfile.ZipFile(io.BytesIO(parcel(config))) as archive:
+        files = [
+            (Path(name).name, archive.read(name), "application/octet-stream")
+            for name in archive.namelist()
+        ]
+    app = open_page("library")
+    upload(app, *files)
+    assert [one.value for one in app.success] == ["these files: imported 1 run."]
+    assert table(app)["id"].tolist() == [config.id]
+
+
+def test_a_bad_file_costs_one_line_and_no_good_one(open_page, parcel) -> None:
+    config = make()
+    app = open_page("library")
+    good = ("good.zip", parcel(config), "application/zip")
+    upload(app, ("bad.zip", b"PK no", "application/zip"), good)
+    assert [one.value for one in app.error] == [
+        "bad.zip: it is not a sound zip file (File is not a zip file)"
+    ]
+    assert [one.value for one in app.success] == ["good.zip: imported 1 run."]
+    app.run()
+    assert not app.error
+    assert not app.success
+
+
+def test_what_cannot_be_shown_can_be_deleted(open_page, store: Store, parcel) -> None:
+    exchange.receive_zip(io.BytesIO(parcel(make())), "a.zip", Answers(None, {}))
+    folder = artifacts.imported_dir() / make().id
+    (folder / "manifest.json").write_text("{")
+    store.submit(make("mgda"))
+    with store._write() as db:
+        db.execute("UPDATE runs SET config = '{}'")
+    app = open_page("library")
+    assert any(one.label == "2 runs that cannot be shown" for one in app.expander)
+    for _ in range(2):
+        next(one for one in app.button if one.label == "Delete for ever").click().run()
+        assert not app.exception
+    assert not folder.exists()
+    assert store.unreadable() == {}
+    assert not any("cannot be shown" in one.label for one in app.expander)
