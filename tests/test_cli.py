@@ -309,7 +309,7 @@ def sampled(random: Random) -> RunConfig:
         epochs=random.randint(1, 1000),
         samples=random.choice([None, random.randint(64, 250)]),
         held_out=random.choice([None, random.randint(1, 150)]),
-        batch_size=random.randint(1, 64),
+        batch_size=random.randint(2, 64),  # BatchNorm needs two
         width=random.randint(1, 512),
         early_checkpoints=random.randint(0, 64),
         seeds=tuple(random.sample(range(2**31), random.randint(1, 8))),

@@ -142,7 +142,12 @@ def test_writing_into_the_arrays_does_not_reach_the_file(folder: Path) -> None:
 
 @pytest.mark.parametrize("lacking", ["img_align_celeba", "list_attr_celeba.txt"])
 def test_without_the_data_it_says_where_to_get_it(folder: Path, lacking: str) -> None:
-    assert SETTING.data_state() == settings.DataState("found", str(folder))
+    found = SETTING.data_state()
+    assert (found.state, found.message) == ("found", str(folder))
+    assert {file.name for file in found.files} == {
+        "list_attr_celeba.txt",
+        "list_eval_partition.txt",
+    }
     (folder / lacking).rename(folder / "elsewhere")
     state = SETTING.data_state()
     assert state.state == "missing"

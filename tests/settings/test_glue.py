@@ -233,7 +233,8 @@ def test_one_task_needs_the_files_of_no_other(glue_data: Path) -> None:
     for name in ("QQP", "MNLI"):
         shutil.rmtree(glue_data / name)
     state = SETTING.data_state()
-    assert state == settings.DataState("found", f"{glue_data} (no QQP, no MNLI)")
+    assert (state.state, state.message) == ("found", f"{glue_data} (no QQP, no MNLI)")
+    assert not [file for file in state.files if {"QQP", "MNLI"} & set(file.parts)]
     assert set(SETTING.load(["cola", "stsb"])) == {"cola", "stsb"}
     assert_refused(
         lambda: SETTING.load(["cola", "qqp"]), DataMissing, f"{glue_data} (no QQP)", "gluebench"
@@ -241,7 +242,10 @@ def test_one_task_needs_the_files_of_no_other(glue_data: Path) -> None:
 
 
 def test_all_is_there(glue_data: Path) -> None:
-    assert SETTING.data_state() == settings.DataState("found", str(glue_data))
+    state = SETTING.data_state()
+    assert (state.state, state.message) == ("found", str(glue_data))
+    assert set(glue_data.glob("*/train.tsv")) <= set(state.files)
+    assert all(file.is_file() for file in state.files)
 
 
 def test_a_task_needs_both_of_its_files(glue_data: Path) -> None:
