@@ -61,8 +61,8 @@ def test_conflict_draws_a_point_per_auxiliary_set(look_at, width, dark) -> None:
 
 
 def test_what_a_link_gets_wrong_is_said_and_the_page_stands(look_at) -> None:
-    page = look_at("/factors?setting=celeba&aggregate=median", width=390)
-    expect(page.get_by_text("unknown setting 'celeba'")).to_be_visible()
+    page = look_at("/factors?setting=celebs&aggregate=median", width=390)
+    expect(page.get_by_text("unknown setting 'celebs'")).to_be_visible()
     expect(page.get_by_text("unknown aggregate 'median'")).to_be_visible()
     expect(page.locator(CHART)).to_have_count(3)
     expect(page.get_by_test_id("stException")).to_have_count(0)
