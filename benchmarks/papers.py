@@ -44,6 +44,12 @@ SETTING = Setting(
     encoder=lambda width: None,  # type: ignore[arg-type, return-value]
     data_state=lambda: DataState("missing", "There is none."),
 )
+PROVENANCE = {
+    "created": "2024-01-01T00:00:00+00:00",
+    "device": "made up",
+    "versions": artifacts.versions(),
+    "data_fingerprint": "0" * 16,
+}
 
 
 def main() -> None:
@@ -67,7 +73,7 @@ def write(cache: Path) -> None:
     """All artifacts, below ``cache``."""
     for config in configs():
         table = trajectory(config)
-        artifacts.write(cache / config.id, config, table, {"device": "made up"})
+        artifacts.write(cache / config.id, config, table, PROVENANCE)
 
 
 def configs() -> Iterable[RunConfig]:
