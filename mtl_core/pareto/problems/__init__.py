@@ -3,11 +3,19 @@
 from collections.abc import Mapping
 
 from mtl_core.errors import unknown
+from mtl_core.pareto.problems import multimnist
 from mtl_core.pareto.problems.base import Budget, Instance, Objective, Problem
 
 __all__ = ["Budget", "Instance", "Objective", "Problem", "get", "names"]
 
-_PROBLEMS: Mapping[str, Problem] = {}
+_PROBLEMS: Mapping[str, Problem] = {
+    problem.name: problem
+    for problem in (
+        multimnist.MULTIMNIST,
+        multimnist.MULTIFASHION,
+        multimnist.FASHION_AND_MNIST,
+    )
+}
 
 
 def names() -> list[str]:

@@ -1,4 +1,4 @@
-"""What a multi-objective problem is: losses to trade off against each other, and how to see them."""
+"""What a multi-objective problem is: losses to trade off against each other, and their data."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,6 +99,10 @@ class Problem:
         front: where it is known, a number of points to that many points of the true front,
             (P, K), in losses.
         sources: the public data sets that it is made of, by their names in ``settings.sources``.
+        fingerprint: options to 16 hex digits of a hash of all its examples, train and test, for
+            manifests; it reads the data and raises what ``load`` does. None without data.
+        defined: options to the problem that they define, where objectives and reference depend on
+            them and are empty here; see ``given``.
     """
 
     name: str
@@ -113,6 +117,15 @@ class Problem:
     front: Callable[[int], NDArray[Any]] | None = None
     options: Mapping[str, str] | None = None
     sources: Sequence[str] = ()
+    fingerprint: Callable[[Mapping[str, Any]], str] | None = None
+    defined: "Callable[[Mapping[str, Any]], Problem] | None" = None
+
+    def given(self, options: Mapping[str, Any]) -> "Problem":
+        """The problem with the objectives that ``options`` define; mostly the problem itself.
+
+        Cheap: no file is read. Raises InputError for options that define none.
+        """
+        return self if self.defined is None else self.defined(options)
 
     def preset(self, name: str) -> Budget:
         """The preset called ``name``; raises InputError with the ones there are."""
