@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mtl_core.errors import unknown
-from mtl_core.pareto.problems import multimnist
+from mtl_core.pareto.problems import multimnist, regression
 from mtl_core.pareto.problems.base import Budget, Instance, Objective, Problem
 
 __all__ = ["Budget", "Instance", "Objective", "Problem", "get", "names"]
@@ -11,9 +11,11 @@ __all__ = ["Budget", "Instance", "Objective", "Problem", "get", "names"]
 _PROBLEMS: Mapping[str, Problem] = {
     problem.name: problem
     for problem in (
+        regression.LINNERUD,
         multimnist.MULTIMNIST,
         multimnist.MULTIFASHION,
         multimnist.FASHION_AND_MNIST,
+        regression.CSV,
     )
 }
 
