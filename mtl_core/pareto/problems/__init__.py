@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mtl_core.errors import unknown
-from mtl_core.pareto.problems import multimnist, regression
+from mtl_core.pareto.problems import multimnist, nyuv2, regression
 from mtl_core.pareto.problems.base import Budget, Instance, Objective, Problem
 
 __all__ = ["Budget", "Instance", "Objective", "Problem", "get", "names"]
@@ -16,6 +16,7 @@ _PROBLEMS: Mapping[str, Problem] = {
         multimnist.MULTIFASHION,
         multimnist.FASHION_AND_MNIST,
         regression.CSV,
+        nyuv2.PROBLEM,
     )
 }
 
