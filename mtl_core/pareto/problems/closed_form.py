@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["CONVEX", "DIMENSIONS", "THREE", "TOY"]
 
 DIMENSIONS = 20
-START = 0.5
+START = 1.0
 """Half the side of the cube around 0 that starts are drawn from."""
 
 _ALL_EQUAL = np.full(DIMENSIONS, DIMENSIONS**-0.5)
@@ -89,9 +89,9 @@ def _nothing_needed() -> DataState:
 
 
 _PRESETS = {
-    "quick": Budget(solutions=10, iterations=500, lr=0.1, frames=100),
-    "standard": Budget(solutions=10, iterations=500, lr=0.1, frames=500),
-    "paper": Budget(solutions=10, iterations=500, lr=0.1, frames=500),
+    "quick": Budget(solutions=20, iterations=500, lr=0.1, frames=100),
+    "standard": Budget(solutions=20, iterations=500, lr=0.1, frames=500),
+    "paper": Budget(solutions=20, iterations=500, lr=0.1, frames=500),
 }
 
 TOY = Problem(
@@ -134,7 +134,7 @@ THREE = Problem(
     objectives=(Objective("f1", "f1"), Objective("f2", "f2"), Objective("f3", "f3")),
     reference=(1.0, 1.0, 1.0),
     presets={
-        name: Budget(solutions=15, iterations=500, lr=0.1, frames=budget.frames)
+        name: Budget(solutions=21, iterations=500, lr=0.1, frames=budget.frames)
         for name, budget in _PRESETS.items()
     },
     load=partial(_load, "three", _THREE, _bell),
