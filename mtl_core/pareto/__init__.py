@@ -1,3 +1,20 @@
-"""Pareto: many trade-offs at once (MT2O). One file per scalarization, transfer and problem."""
+"""Pareto: many trade-offs at once (MT2O). One file per scalarization, transfer and problem.
 
-__all__: list[str] = []
+Importing it is cheap: PyTorch loads when something is solved.
+"""
+
+from mtl_core.pareto import preferences, problems, scalarizations, transfer
+from mtl_core.pareto.config import ParetoConfig
+from mtl_core.pareto.front import Front, State
+from mtl_core.pareto.solve import solve
+
+__all__ = [
+    "Front",
+    "ParetoConfig",
+    "State",
+    "preferences",
+    "problems",
+    "scalarizations",
+    "solve",
+    "transfer",
+]

@@ -1,102 +1,141 @@
-"""Preferences: which trade-offs are asked for, one weight vector on the simplex for each."""
+"""Preferences: points of the simplex, one for each trade-off that is solved for."""
 
+import math
 from collections.abc import Sequence
-from math import comb
+from functools import lru_cache
+from itertools import combinations
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from mtl_core.errors import InputError
+from mtl_core.errors import InputError, quoted
 
-__all__ = ["checked", "lattice", "sampled"]
+__all__ = ["FLOOR", "LAYOUTS", "given", "lattice", "random", "simplex"]
 
-TOLERANCE = 1e-6
-"""How far from 1 the sum of weights that somebody typed may be."""
+LAYOUTS = ("lattice", "random", "given")
+
+FLOOR = 0.01
+"""The least weight of an objective. With a weight of 0, Tchebycheff would leave the objective free:
+any solution that is best at the others would do, however bad it is at this one."""
+
+MOST = 1_000
+"""Solutions, at most."""
 
 
-def lattice(objectives: int, count: int) -> NDArray[np.float64]:
-    """Evenly spread preferences: the simplex lattice (Das & Dennis 1998).
+def lattice(solutions: int, objectives: int) -> NDArray[np.float64]:
+    """``solutions`` preferences that cover the simplex evenly, (N, K), corners included.
 
-    All vectors whose weights are multiples of 1/H; of two objectives any number of them, of more
-    only C(H + K - 1, K - 1) for a whole H.
-
-    Args:
-        objectives: K, at least 2.
-        count: N, at least K.
-
-    Returns:
-        (N, K), rows on the simplex, from the last objective alone to the first alone.
+    Two objectives: evenly spaced, from all weight on the second to all on the first. More: the
+    lattice of Das & Dennis 1998 (SIAM J. Optim. 8(3)), which has C(H + K − 1, K − 1) points for H
+    divisions (3 objectives: 3, 6, 10, 15, 21, 28, …). For a number in between, the next larger
+    lattice is thinned: the corners stay, and what is farthest from all that were taken is taken
+    next, the first in the lattice's order among equals. Fewer than K take the centre first. A
+    single preference is the centre. The weights are then drawn in so that none is below ``FLOOR``:
+    FLOOR + (1 − K FLOOR) λ.
 
     Raises:
-        InputError: for one objective, fewer preferences than objectives, or a number of them that
-            no lattice has, with the nearest that one has.
+        InputError: for fewer than one solution or two objectives, or too many.
     """
-    _check_sizes(objectives, count)
-    divisions, below = 1, objectives
-    while (size := comb(divisions + objectives - 1, objectives - 1)) < count:
-        divisions, below = divisions + 1, size
-    if size != count:
+    _check_counts(solutions, objectives)
+    return _floored(simplex(solutions, objectives))
+
+
+def random(solutions: int, objectives: int, seed: int) -> NDArray[np.float64]:
+    """``solutions`` preferences drawn uniformly from the simplex, (N, K), and drawn in alike.
+
+    More of them with the same seed begin with the same ones.
+
+    Raises:
+        InputError: as ``lattice``.
+    """
+    _check_counts(solutions, objectives)
+    generator = np.random.default_rng([seed, objectives])
+    return _floored(generator.dirichlet(np.ones(objectives), size=solutions))
+
+
+def given(preferences: Sequence[Sequence[Any]], objectives: int) -> NDArray[np.float64]:
+    """A user's own preferences, checked, (N, K); weights below ``FLOOR`` are raised to it.
+
+    Raises:
+        InputError: for none, one that has not a weight for each objective, or one that is not on
+            the simplex (weights of 0 or more with the sum 1, within 1e-6).
+    """
+    if not isinstance(preferences, Sequence) or isinstance(preferences, str):
+        raise InputError(f"preferences {quoted(preferences)} must be a list of lists of weights")
+    _check_counts(len(preferences), objectives)
+    rows = [_row(preference, objectives) for preference in preferences]
+    found = np.maximum(np.array(rows, dtype=np.float64), FLOOR)
+    scaled: NDArray[np.float64] = found / found.sum(axis=1, keepdims=True)
+    return scaled
+
+
+def _row(preference: object, objectives: int) -> list[float]:
+    if not isinstance(preference, Sequence) or isinstance(preference, str):
+        raise InputError(f"preference {quoted(preference)} must be a list of weights")
+    if len(preference) != objectives:
         raise InputError(
-            f"{count} preferences for {objectives} objectives are no simplex lattice; choose "
-            f"{below} or {size}, or sample them"
+            f"preference {quoted(list(preference))} has {len(preference)} weights for "
+            f"{objectives} objectives; give one for each"
         )
-    return np.array(list(_compositions(objectives, divisions))) / divisions
+    for weight in preference:
+        number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+        if not number or not math.isfinite(weight) or weight < 0:
+            raise InputError(f"weight {quoted(weight)} of a preference must be a number in 0..1")
+    if abs(sum(preference) - 1) > 1e-6:
+        raise InputError(
+            f"preference {quoted(list(preference))} sums to {sum(preference):.6g}, not 1; divide "
+            "its weights by that"
+        )
+    return [float(weight) for weight in preference]
 
 
-def sampled(objectives: int, count: int, seed: int) -> NDArray[np.float64]:
-    """Preferences drawn uniformly from the simplex: (N, K), sorted by their weights.
-
-    Raises:
-        InputError: for one objective, or fewer preferences than objectives.
-    """
-    _check_sizes(objectives, count)
-    drawn = np.random.default_rng(seed).dirichlet(np.ones(objectives), size=count)
-    return drawn[np.lexsort(drawn.T[::-1])]
-
-
-def checked(preferences: ArrayLike, objectives: int) -> NDArray[np.float64]:
-    """Preferences that came from outside, as an array (N, K).
-
-    Raises:
-        InputError: naming the first that has not K weights, is not finite, has a negative weight or
-            does not sum to 1; or when there are fewer than objectives.
-    """
-    rows: Sequence[object] = list(np.atleast_1d(np.asarray(preferences, dtype=object)))
-    _check_sizes(objectives, len(rows))
-    for row in rows:
-        try:
-            weights = np.asarray(row, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise InputError(f"preference {row!r} is not a list of numbers") from None
-        said = weights.tolist()
-        if weights.shape != (objectives,):
-            raise InputError(f"preference {said} must have {objectives} weights, one per objective")
-        if not np.isfinite(weights).all() or (weights < 0).any():
-            raise InputError(f"preference {said} has a weight that is not a number of at least 0")
-        if abs(weights.sum() - 1) > TOLERANCE:
-            raise InputError(
-                f"preference {said} is off the simplex: its weights sum to {weights.sum():g}, not "
-                "1; divide them by their sum"
-            )
-    return np.array([np.asarray(row, dtype=np.float64) for row in rows])
-
-
-def _check_sizes(objectives: int, count: int) -> None:
+def _check_counts(solutions: object, objectives: int) -> None:
     if objectives < 2:
-        raise InputError(f"{objectives} objective has no trade-off; give at least 2")
-    if count < objectives:
-        raise InputError(
-            f"{count} preferences are fewer than the {objectives} objectives; choose at least "
-            f"{objectives}"
-        )
+        raise InputError(f"{objectives} objective has no trade-off; choose at least 2 objectives")
+    if objectives * FLOOR >= 0.5:
+        raise InputError(f"{objectives} objectives are too many; choose fewer than 50")
+    if isinstance(solutions, bool) or not isinstance(solutions, int):
+        raise InputError(f"number of solutions {quoted(solutions)} is not a whole number")
+    if not 1 <= solutions <= MOST:
+        raise InputError(f"number of solutions {solutions} must be between 1 and {MOST:,}")
 
 
-def _compositions(parts: int, total: int) -> list[tuple[int, ...]]:
-    """All ways to write ``total`` as an ordered sum of whole numbers from 0 on."""
-    if parts == 1:
-        return [(total,)]
-    return [
-        (first, *rest)
-        for first in range(total + 1)
-        for rest in _compositions(parts - 1, total - first)
-    ]
+def _floored(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    drawn_in: NDArray[np.float64] = FLOOR + (1 - weights.shape[1] * FLOOR) * weights
+    return drawn_in
+
+
+def simplex(points: int, objectives: int) -> NDArray[np.float64]:
+    """What ``lattice`` draws in: (points, K), corners with weights of 0 and 1 included."""
+    if points == 1:
+        return np.full((1, objectives), 1 / objectives)
+    divisions = 1
+    while math.comb(divisions + objectives - 1, objectives - 1) < points:
+        divisions += 1
+    found = _das_dennis(divisions, objectives)
+    return found if len(found) == points else found[_spread_out(found, points)]
+
+
+@lru_cache(maxsize=16)
+def _das_dennis(divisions: int, objectives: int) -> NDArray[np.float64]:
+    """All points whose coordinates are whole multiples of 1 / divisions, in lexical order."""
+    places = np.array(list(combinations(range(divisions + objectives - 1), objectives - 1)))
+    edges = np.pad(places, ((0, 0), (1, 1)), constant_values=-1)
+    edges[:, -1] = divisions + objectives - 1
+    steps: NDArray[np.float64] = (np.diff(edges, axis=1) - 1) / divisions
+    return steps
+
+
+def _spread_out(points: NDArray[np.float64], count: int) -> list[int]:
+    """Indices of ``count`` points, ascending, that lie far from each other."""
+    corners = np.flatnonzero(points.max(axis=1) == 1).tolist()
+    centre = int(np.square(points - points.mean(axis=0)).sum(axis=1).argmin())
+    taken = corners if count >= len(corners) else [centre]
+    distance = np.min([np.square(points - points[i]).sum(axis=1) for i in taken], axis=0)
+    while len(taken) < count:
+        # Rounded, so that equals are equal and the first of them is taken.
+        farthest = int(distance.round(12).argmax())
+        taken.append(farthest)
+        distance = np.minimum(distance, np.square(points - points[farthest]).sum(axis=1))
+    return sorted(taken)

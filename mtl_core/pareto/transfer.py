@@ -1,193 +1,284 @@
-"""Transfers: how much of each other solution goes into one, at every iteration of MT2O.
+"""Transfer: which share of every solution each subproblem takes over before its step.
 
-Multi-task gradient descent moves θ_i to Σ_j m_ij θ_j - α ∇F_i(θ_i) (Bai, Gupta & Ong 2024). The
-text of the algorithm is not at hand: the matrices here are our choice. All are non-negative with
-rows that sum to 1, and keep at least ``1 - strength`` of a solution itself, since a step α is
-stable only below 2 m_ii / L, for losses whose gradients change by L per unit.
+An iteration is θ_i ← Σ_j m_ij θ_j − α ∇F_i(θ_i) (Bai, Gupta & Ong 2024, MT2O, arXiv 2403.16162).
+M is non-negative and row-stochastic. The full text of the algorithm is not at hand: **every M here
+is our own choice**, after what is known of the authors' earlier MTES (IEEE T-Cyb 52(8)).
+
+Where a subproblem keeps the share m_ii of its own solution, an iteration with a quadratic of
+curvature L has m_ii − αL beside what it takes over, so it contracts for α < 2 m_ii / L only: less
+than the 2 / L of a subproblem alone. Every rule states the least m_ii that it can come to
+(``least_kept``, at least 0.1), and a learning rate must be below 2 ``least_kept`` / L.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from mtl_core.errors import InputError, unknown
+import numpy as np
+from numpy.typing import NDArray
+
+from mtl_core.errors import unknown
+from mtl_core.optimizers.base import Option
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["State", "Transfer", "advance", "descend", "names", "start"]
+__all__ = ["Rule", "State", "Transfer", "create", "names", "rule"]
+
+State = dict[str, "Tensor"]
+"""What a rule remembers, (S, ...) for S seeds."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A way to choose M.
+
+    Args:
+        about: one sentence for the page.
+        kept: options to the least m_ii that it can come to.
+        matrix: (S, N, N) of the transfer, the state and the 0-based iteration; None for none.
+        observe: the transfer, the state, and the solutions (S, N, P) after the transfer and after
+            the step that followed it to the next state; None where it does not matter.
+    """
+
+    title: str
+    about: str
+    options: tuple[Option, ...]
+    kept: Callable[[Mapping[str, Any]], float]
+    matrix: "Callable[[Transfer, State, int], Tensor] | None"
+    observe: "Callable[[Transfer, State, Tensor, Tensor], State] | None" = None
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """A rule and its options.
+    """A rule in use: its options and the neighbourhood that it works on. It has no state itself.
 
     Args:
-        strength: the largest share of others in a solution, in [0, 1).
-        width: of the neighbourhood: the standard deviation of a Gaussian of the distance between
-            preferences, where the simplex's corners are at distance 1.
-        iterations: after so many a decaying transfer is a quarter of what it was at first.
+        neighbours: (N, N) rows that sum to 1 with a diagonal of 0: from whom a subproblem takes;
+            0 for a single solution.
     """
 
-    name: str
-    strength: float = 0.5
-    width: float = 0.2
-    iterations: int = 20
+    rule: Rule
+    options: Mapping[str, Any]
+    neighbours: "Tensor"
 
-    def __post_init__(self) -> None:
-        if self.name not in _RULES:
-            raise unknown("transfer", self.name, _RULES)
-        if not 0 <= self.strength < 1:
-            raise InputError(f"transfer strength {self.strength!r} must be at least 0 and below 1")
-        if not self.width > 0:
-            raise InputError(f"transfer width {self.width!r} must be above 0")
-        if self.iterations < 1:
-            raise InputError(f"transfer iterations {self.iterations!r} must be at least 1")
+    @property
+    def least_kept(self) -> float:
+        """The least m_ii that it can come to."""
+        return self.rule.kept(self.options)
+
+    def start(self, solutions: "Tensor") -> State:
+        """The state before the first iteration, of solutions (S, N, P)."""
+        if self.rule.observe is None:
+            return {}
+        distance = _distances(solutions)
+        return {"approach": distance * 0, "spread": _mean_distance(distance)}
+
+    def matrix(self, state: State, iteration: int) -> "Tensor | None":
+        """M of a 0-based iteration, (S, N, N) or (1, N, N); None where every row keeps its own."""
+        if self.rule.matrix is None or len(self.neighbours) == 1:
+            return None
+        return self.rule.matrix(self, state, iteration)
+
+    def observe(self, state: State, mixed: "Tensor", moved: "Tensor") -> State:
+        """The state after an iteration.
+
+        Args:
+            mixed: (S, N, P), M θ: the solutions after the transfer.
+            moved: (S, N, P), after the step from there.
+        """
+        if self.rule.observe is None or len(self.neighbours) == 1:
+            return state
+        return self.rule.observe(self, state, mixed, moved)
 
 
-@dataclass(frozen=True)
-class State:
-    """What a rule carries from one iteration to the next.
+def create(
+    name: str, weights: NDArray[np.float64], device: Any = "cpu", **options: Any
+) -> Transfer:
+    """The rule called ``name`` among the preferences ``weights``, (N, K).
 
-    Args:
-        preferences: (N, K).
-        matrix: M of the next iteration, (..., N, N).
-        iteration: how many there were.
-        normalizer: d0 of the adaptive rule, (..., N, 1).
+    Raises:
+        InputError: for an unknown rule or option, or a value that it may not have.
     """
-
-    preferences: "Tensor"
-    matrix: "Tensor"
-    iteration: int
-    normalizer: "Tensor"
+    found, values = rule(name), checked(name, options)
+    return Transfer(found, values, _neighbours(name, weights, values, device))
 
 
 def names() -> list[str]:
-    """All transfers."""
+    """All rules, the one without transfer first."""
     return list(_RULES)
 
 
-def start(transfer: Transfer, preferences: "Tensor", solutions: "Tensor") -> State:
-    """Before the first iteration.
+def rule(name: str) -> Rule:
+    """The rule called ``name``; raises InputError with the ones there are."""
+    try:
+        return _RULES[name]
+    except (KeyError, TypeError):
+        raise unknown("transfer", name, _RULES) from None
 
-    Args:
-        preferences: (N, K).
-        solutions: parameters of each, (..., N, D).
-    """
+
+def checked(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a rule, with defaults for those that are not given; raises InputError."""
+    known = {option.name: option for option in rule(name).options}
+    for given in options:
+        if given not in known:
+            raise unknown(f"option of transfer {name!r}", given, known or ("(it has none)",))
+    return {
+        option.name: option.check(name, options.get(option.name, option.default))
+        for option in known.values()
+    }
+
+
+def _constant(transfer: Transfer, _: State, __: int) -> "Tensor":
+    return _blend(transfer.neighbours[None], transfer.options["strength"])
+
+
+def _decay(transfer: Transfer, _: State, iteration: int) -> "Tensor":
+    strength = transfer.options["strength"] / (1 + iteration / transfer.options["halving"])
+    return _blend(transfer.neighbours[None], strength)
+
+
+def _blend(neighbours: "Tensor", strength: float) -> "Tensor":
     import torch
 
-    apart = torch.cdist(solutions, solutions)
-    identity = torch.eye(len(preferences), dtype=solutions.dtype, device=solutions.device)
-    state = State(
-        preferences.to(solutions),
-        identity.expand_as(apart),
-        iteration=0,
-        normalizer=_mean_of_others(apart),
-    )
-    return replace(state, matrix=_RULES[transfer.name](transfer, state, None, None))
+    kept = torch.eye(neighbours.shape[-1], dtype=neighbours.dtype, device=neighbours.device)
+    return (1 - strength) * kept + strength * neighbours
 
 
-def descend(state: State, transfer: Transfer, solutions: "Tensor", steps: "Tensor") -> "Tensor":
-    """The solutions after one iteration: M θ - steps, (..., N, D).
-
-    Args:
-        steps: α ∇F_i(θ_i), taken at the solutions before the transfer, (..., N, D).
-    """
-    if transfer.name == "none":
-        return solutions - steps  # the identity's product need not be exact
-    return state.matrix @ solutions - steps
-
-
-def advance(state: State, transfer: Transfer, after: "Tensor", steps: "Tensor") -> State:
-    """The state for the next iteration.
-
-    Args:
-        after: what ``descend`` gave.
-        steps: what it was given.
-    """
-    following = replace(state, iteration=state.iteration + 1)
-    if transfer.name != "adaptive":
-        matrix = _RULES[transfer.name](transfer, following, None, None)
-        return replace(following, matrix=matrix)
+def _adaptive(transfer: Transfer, state: State, _: int) -> "Tensor":
+    """m_ij = m̃_ij / (Σ_k m̃_ik + d0_i), and no more than 1 − ``keep`` in a row."""
     import torch
 
-    before, now = torch.cdist(after + steps, after + steps), torch.cdist(after, after)
-    wider = torch.maximum(state.normalizer, _mean_of_others(now))
-    following = replace(following, normalizer=wider)
-    return replace(following, matrix=_adaptive(transfer, following, before, now))
+    approach = state["approach"].clamp(min=0)
+    total = approach.sum(dim=-1, keepdim=True)
+    smallest = torch.finfo(approach.dtype).tiny
+    scale = (total + transfer.options["floor"] * state["spread"]).clamp(min=smallest)
+    shares = approach / scale
+    taken = shares.sum(dim=-1, keepdim=True)
+    shares = shares * ((1 - transfer.options["keep"]) / taken.clamp(min=smallest)).clamp(max=1)
+    matrix: Tensor = shares + torch.diag_embed(1 - shares.sum(dim=-1))
+    return matrix
 
 
-def _none(
-    transfer: Transfer, state: State, before: "Tensor | None", now: "Tensor | None"
+def _approached(transfer: Transfer, state: State, mixed: "Tensor", moved: "Tensor") -> State:
+    import torch
+
+    now = _distances(moved)
+    memory = transfer.options["memory"]
+    approach = memory * state["approach"] + (1 - memory) * (_distances(mixed) - now)
+    return {"approach": approach, "spread": torch.maximum(state["spread"], _mean_distance(now))}
+
+
+def _distances(solutions: "Tensor") -> "Tensor":
+    """(..., N, P) -> (..., N, N), Euclidean; by differences, since neighbours may be close."""
+    import torch
+
+    mode = "donot_use_mm_for_euclid_dist"
+    distance: Tensor = torch.cdist(solutions, solutions, compute_mode=mode)
+    return distance
+
+
+def _mean_distance(distance: "Tensor") -> "Tensor":
+    """(..., N, 1): of each solution to the others."""
+    return distance.sum(dim=-1, keepdim=True) / max(distance.shape[-1] - 1, 1)
+
+
+def _neighbours(
+    name: str, weights: NDArray[np.float64], options: Mapping[str, Any], device: Any
 ) -> "Tensor":
-    """M = I: independent scalarization."""
     import torch
 
-    return torch.eye(
-        state.matrix.shape[-1], dtype=state.matrix.dtype, device=state.matrix.device
-    ).expand_as(state.matrix)
+    count = len(weights)
+    apart = np.sqrt(np.square(weights[:, None] - weights[None]).sum(axis=2))
+    others = ~np.eye(count, dtype=bool)
+    if name == "constant":
+        # Those that are as far as the k-th nearest belong to them: ends have it as the middle has.
+        order = np.sort(np.where(others, apart, np.inf).round(9), axis=1)
+        farthest = order[:, min(options["neighbours"], max(count - 1, 1)) - 1][:, None]
+        near = (others & (apart.round(9) <= farthest)).astype(float)
+    elif name == "decay":
+        near = np.exp(-np.square(apart / max(apart.max(), 1e-12) / options["width"])) * others
+    else:
+        near = others.astype(float)
+    total = near.sum(axis=1, keepdims=True)
+    return torch.from_numpy(near / np.where(total > 0, total, 1)).to(device)
 
 
-def _constant(
-    transfer: Transfer, state: State, before: "Tensor | None", now: "Tensor | None"
-) -> "Tensor":
-    """Always the same share of the neighbours: its fixed point is not the subproblems' optimum."""
-    return _mixed(state, transfer.strength, transfer.width)
+_STRENGTH = Option(
+    "strength", 0.5, "the share that a subproblem takes over from others.", least=0.0, most=0.9
+)
 
-
-def _decay(
-    transfer: Transfer, state: State, before: "Tensor | None", now: "Tensor | None"
-) -> "Tensor":
-    """A share of the neighbours that falls as 1/t², so that all of it is finite and unbiased."""
-    share = transfer.strength / (1 + state.iteration / transfer.iterations) ** 2
-    return _mixed(state, share, transfer.width)
-
-
-def _adaptive(
-    transfer: Transfer, state: State, before: "Tensor | None", now: "Tensor | None"
-) -> "Tensor":
-    """m_ij from how far j's gradient brought it closer to i (MTES, IEEE T-Cyb 52(8)).
-
-    m̃_ij = max(0, d_ij before - d_ij after), m_ij = m̃_ij / (Σ_k m̃_ik + d0_i). As the original has
-    it, the approach would include the averaging's own, which then feeds itself until the solutions
-    coincide; here it is that of the gradient steps alone. d0_i is the largest mean distance to the
-    others so far instead of the first, which is 0 where all share one start.
-    """
-    if before is None or now is None:
-        return _none(transfer, state, before, now)
-    closer = (before - now).clamp_min(0)
-    closer.diagonal(dim1=-2, dim2=-1).zero_()
-    tiny = 1e-300 if closer.dtype.itemsize == 8 else 1e-30
-    shares = closer / (closer.sum(dim=-1, keepdim=True) + state.normalizer + tiny)
-    total = shares.sum(dim=-1, keepdim=True)
-    return _completed(shares * (transfer.strength / total.clamp_min(transfer.strength + tiny)))
-
-
-def _mixed(state: State, share: float, width: float) -> "Tensor":
-    import torch
-
-    # The corners of the simplex are √2 apart.
-    apart = torch.cdist(state.preferences, state.preferences) / 2**0.5
-    near = (-0.5 * (apart / width) ** 2).exp()
-    near.diagonal().zero_()
-    near = near / near.sum(dim=-1, keepdim=True).clamp_min(1e-30)
-    return _completed(share * near).expand_as(state.matrix)
-
-
-def _completed(shares: "Tensor") -> "Tensor":
-    """With what is missing to 1 in each row kept by the solution itself."""
-    import torch
-
-    return shares + torch.diag_embed(1 - shares.sum(dim=-1))
-
-
-def _mean_of_others(apart: "Tensor") -> "Tensor":
-    return apart.sum(dim=-1, keepdim=True) / max(apart.shape[-1] - 1, 1)
-
-
-_RULES: Mapping[str, Callable[..., "Tensor"]] = {
-    "decay": _decay,
-    "adaptive": _adaptive,
-    "constant": _constant,
-    "none": _none,
+_RULES: Mapping[str, Rule] = {
+    "independent": Rule(
+        "Independent",
+        "No transfer: M = I, every trade-off is solved on its own.",
+        (),
+        lambda _: 1.0,
+        None,
+    ),
+    "constant": Rule(
+        "Constant",
+        "Always the same share of the nearest trade-offs; quick at first, but it stays beside the "
+        "front, because its fixed points are not the optima.",
+        (
+            Option("strength", 0.3, _STRENGTH.about, least=0.0, most=0.9),
+            Option("neighbours", 2, "how many of the nearest preferences.", least=1, most=1_000),
+        ),
+        lambda options: 1 - float(options["strength"]),
+        _constant,
+    ),
+    "decay": Rule(
+        "Decaying",
+        "A share of the neighbours that fades as 1 / iteration, and with it the bias.",
+        (
+            _STRENGTH,
+            Option("halving", 10.0, "iterations until the share is half.", least=1.0, most=1e6),
+            Option(
+                "width",
+                0.1,
+                "of the neighbourhood, as a share of the largest distance of two preferences.",
+                least=0.01,
+                most=10.0,
+            ),
+        ),
+        lambda options: 1 - float(options["strength"]),
+        _decay,
+    ),
+    "adaptive": Rule(
+        "Adaptive",
+        "From those that the own step comes closer to, and nothing where solutions drift apart.",
+        (
+            Option("keep", 0.5, "the least share of the own solution.", least=0.1, most=1.0),
+            Option(
+                "floor",
+                1.0,
+                "what approaches are compared with, in units of the distance between solutions.",
+                least=0.001,
+                most=1e6,
+            ),
+            Option(
+                "memory",
+                0.5,
+                "how much of the approaches before is remembered.",
+                least=0.0,
+                below=1,
+            ),
+        ),
+        lambda options: float(options["keep"]),
+        _adaptive,
+        _approached,
+    ),
 }
+"""What each rule does and why.
+
+``adaptive`` is MTES's rule with two changes. m̃_ij = max(0, d_ij − d'_ij) is how much nearer the
+*steps* bring two solutions: d is measured after the transfer and d' after the step that follows.
+MTES compares the distances of two iterations, in which the transfer's own contraction counts as an
+approach and feeds itself; on the toy problem that collapses the front. Measured so, two solutions
+that rest do so at their own optima: the transfer pulls them together and the steps must undo it,
+so nothing approaches and M = I. And the normaliser d0, the distance at the start, is the largest
+mean distance that a solution has had to the others so far: networks start from one point, where d0
+would be 0 and M all transfer. There the first iterations only drift apart and M = I; transfer
+begins where steps cross, as when noise or the edge of Tchebycheff sends two solutions towards each
+other. Approaches are averaged over some steps with their signs, so what only jitters counts less.
+"""

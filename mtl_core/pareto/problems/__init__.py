@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mtl_core.errors import unknown
-from mtl_core.pareto.problems import closed_form, multimnist, nyuv2, regression
+from mtl_core.pareto.problems import convex, multimnist, nyuv2, regression, three, toy
 from mtl_core.pareto.problems.base import Budget, Instance, Objective, Problem
 
 __all__ = ["Budget", "Instance", "Objective", "Problem", "get", "names"]
@@ -11,9 +11,9 @@ __all__ = ["Budget", "Instance", "Objective", "Problem", "get", "names"]
 _PROBLEMS: Mapping[str, Problem] = {
     problem.name: problem
     for problem in (
-        closed_form.TOY,
-        closed_form.CONVEX,
-        closed_form.THREE,
+        toy.PROBLEM,
+        convex.PROBLEM,
+        three.PROBLEM,
         regression.LINNERUD,
         multimnist.MULTIMNIST,
         multimnist.MULTIFASHION,

@@ -1,0 +1,54 @@
+"""What solving hands out while it goes on: where the N solutions of a seed stand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Front", "State"]
+
+State = Mapping[str, NDArray[Any]]
+"""Everything that the solutions of a seed need to go on exactly where they stopped: ``step``,
+``seconds``, ``solutions`` (N, P), an optimizer's moments (N, P) as ``mean`` and ``square``, and
+what the transfer remembers as ``transfer/NAME``."""
+
+
+@dataclass(frozen=True)
+class Front:
+    """N solutions of one seed at one step, in the order of the config's ``weights``.
+
+    Args:
+        evaluations: gradients taken so far by all N together: backward passes of one solution on
+            one batch. A subproblem of a scalarization takes one in a step, whatever K is, because
+            only the scalar is differentiated; MGDA and Pareto MTL need every objective's own
+            gradient and take K. Forward passes alone (a front's measurement) do not count.
+        seconds: spent on the steps so far, measuring excluded; seeds that are computed together
+            share it equally.
+        train: (N, K) losses of the problem, on as many training examples as ``test`` has; in a
+            problem without data, the objectives themselves.
+        test: (N, K) losses on held-out examples; None without data.
+        metrics: (N, K) metrics on the same; None where the problem has none.
+        matrix: (N, N), M of the step that led here; the identity at step 0 and for a method
+            without transfer.
+        solutions: (N, n), the solutions themselves, of a problem without data in at most 64
+            dimensions.
+        state: what ``solve`` can be resumed from.
+    """
+
+    seed: int
+    step: int
+    evaluations: int
+    seconds: float
+    train: NDArray[np.float64]
+    test: NDArray[np.float64] | None
+    metrics: NDArray[np.float64] | None
+    matrix: NDArray[np.float64]
+    solutions: NDArray[np.float64] | None
+    state: State
+
+    @property
+    def losses(self) -> NDArray[np.float64]:
+        """(N, K), what the front is judged by: held-out losses, or the objectives themselves."""
+        return self.train if self.test is None else self.test

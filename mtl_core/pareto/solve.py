@@ -1,0 +1,71 @@
+"""solve: a config in, fronts out."""
+
+from collections.abc import Iterator, Mapping
+
+from mtl_core.errors import InputError, unknown
+from mtl_core.pareto.config import ParetoConfig
+from mtl_core.pareto.front import Front, State
+
+__all__ = ["solve"]
+
+
+def solve(
+    config: ParetoConfig,
+    *,
+    device: str | None = None,
+    states: Mapping[int, State] | None = None,
+) -> Iterator[Front]:
+    """Solve for the front of a config, all seeds and preferences together.
+
+    Each iteration is θ_i ← Σ_j m_ij θ_j − α d_i, with d_i the subproblem's gradient at θ_i, where
+    it stood *before* the transfer, or what Adam makes of it. All solutions of a seed see the same
+    batch. On a CPU a solution's numbers do not depend, to the last bit, on which others are solved
+    for beside it, unless a transfer mixes them: ``independent`` gives what each preference on its
+    own would. Starts and batches are decided by the seed and, where each solution has a start of
+    its own, by its preference.
+
+    Adam's moments stay with their subproblem: they are means of ∇F_i, and a transfer moves θ_i but
+    does not change F_i. Problems have no state beside their parameters, so BatchNorm normalises by
+    the batch, and there are no running statistics to transfer.
+
+    Args:
+        config: what to solve.
+        device: ``cpu`` or ``cuda``; default cuda where there is one and the problem has data.
+        states: states of earlier fronts by seed, to resume from: of the same config and device.
+
+    Yields:
+        Fronts at the config's ``steps``, seeds in order at each; resumed, those after the states.
+
+    Raises:
+        InputError: for a device that is not there.
+        DataMissing: when the problem's data is not on this machine.
+        TrainingDiverged: when a loss is not finite, after yielding what came before.
+    """
+    import torch
+
+    from mtl_core.pareto.solver import Solver
+
+    cuda = torch.cuda.is_available()
+    if device is None:
+        device = "cuda" if cuda and config.definition.fingerprint is not None else "cpu"
+    if device not in ("cpu", "cuda"):
+        raise unknown("device", device, ("cpu", "cuda"))
+    if device == "cuda" and not cuda:
+        raise InputError("device 'cuda' is not on this machine; use cpu")
+    # Those at one step are computed together; after an interrupted run there may be more groups.
+    groups: dict[int, list[int]] = {}
+    known = states or {}
+    for seed in config.seeds:
+        step = int(known[seed]["step"]) if seed in known else -1
+        groups.setdefault(step, []).append(seed)
+    for step in sorted(groups):
+        seeds = groups[step]
+        solver = Solver(config, tuple(seeds), torch.device(device))
+        if step >= 0:
+            solver.restore([known[seed] for seed in seeds])
+        else:
+            yield from solver.fronts()
+        for due in config.steps:
+            if due > solver.step:
+                solver.advance(due)
+                yield from solver.fronts()
