@@ -3,7 +3,7 @@
 Importing it is cheap: PyTorch loads when something is solved.
 """
 
-from mtl_core.pareto import preferences, problems, scalarizations, transfer
+from mtl_core.pareto import measures, preferences, problems, scalarizations, transfer
 from mtl_core.pareto.config import ParetoConfig
 from mtl_core.pareto.front import Front, State
 from mtl_core.pareto.solve import solve
@@ -12,6 +12,7 @@ __all__ = [
     "Front",
     "ParetoConfig",
     "State",
+    "measures",
     "preferences",
     "problems",
     "scalarizations",

@@ -7,7 +7,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Front", "State"]
+__all__ = ["FRONT_COLUMNS", "TRANSFER_COLUMNS", "Front", "State"]
+
+FRONT_COLUMNS = (
+    "seed",
+    "step",
+    "evaluations",
+    "seconds",
+    "solution",
+    "objective",
+    "train_loss",
+    "test_loss",
+    "metric",
+)
+"""Of the tidy table of a front over time: a row per seed, step, solution (0-based, in the order of
+the config's ``weights``) and objective (its name). ``test_loss`` is NaN in a problem without data,
+``metric`` where there is none."""
+
+TRANSFER_COLUMNS = ("seed", "step", "solution", "other", "share")
+"""Of the tidy table of transfer matrices: ``share`` is m_ij of the step that led there, for
+i = ``solution`` and j = ``other``."""
 
 State = Mapping[str, NDArray[Any]]
 """Everything that the solutions of a seed need to go on exactly where they stopped: ``step``,

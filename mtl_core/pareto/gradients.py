@@ -10,7 +10,7 @@ from torch.func import vmap
 from mtl_core.pareto.problems.base import Instance
 from mtl_core.pareto.vectors import Vectors
 
-__all__ = ["Batch", "Directions", "Each", "OfExamples", "Rows", "Stacked", "Weigh"]
+__all__ = ["Batch", "Each", "OfExamples", "Rows", "Stacked", "Weigh"]
 
 Batch = tuple[Tensor, ...]
 OfExamples = Callable[[Mapping[str, Tensor], Batch], Tensor]
@@ -18,31 +18,20 @@ Rows = slice | tuple[int, int]
 """Which solutions: all of all seeds, or (seed, solution)."""
 
 
+FEW = 5
+"""Solutions that share work, at most: what they have between two layers stays in the cache."""
+
+
 class Weigh(Protocol):
     """The weights of task gradients."""
 
     gramian: bool
     """Whether it reads the Gramian: a backward pass for each objective instead of one."""
+    step: int
+    """The 0-based iteration."""
 
     def __call__(self, losses: Tensor, gramian: Tensor | None, rows: Rows) -> Tensor:
         """losses (..., K) and gramian (..., K, K) of some solutions -> (..., K)."""
-        ...
-
-
-class Directions(Protocol):
-    """What a strategy computes; both give the same up to rounding."""
-
-    def __call__(self, solutions: Tensor, batches: Sequence[Batch], weigh: Weigh) -> Tensor:
-        """Σ_k w_k ∇L_k of solutions (S, N, P) on a batch for each seed -> (S, N, P)."""
-        ...
-
-    def measure(
-        self,
-        function: OfExamples,
-        solutions: Tensor,
-        on: Batch,
-    ) -> Tensor:
-        """A function of parameters and a batch, at all solutions -> (S, N, K); no gradients."""
         ...
 
 
@@ -59,7 +48,8 @@ class Stacked:
         self._losses = instance.losses
         self._vectors = vectors
 
-    def __call__(self, solutions: Tensor, batches: Sequence[Batch], weigh: Weigh) -> Tensor:
+    def directions(self, solutions: Tensor, batches: Sequence[Batch], weigh: Weigh) -> Tensor:
+        """Σ_k w_k ∇L_k of all on a batch for each seed, (S, N, P) -> (S, N, P)."""
         leaf = solutions.detach().requires_grad_()
         losses = self._apply(self._losses, leaf, batches)
         if not weigh.gramian:
@@ -74,16 +64,11 @@ class Stacked:
         return (weights.unsqueeze(-2) @ jacobian).squeeze(-2)
 
     @torch.no_grad()
-    def measure(
-        self,
-        function: OfExamples,
-        solutions: Tensor,
-        on: Batch,
-    ) -> Tensor:
-        """All at once."""
+    def measure(self, function: OfExamples, solutions: Tensor, on: Sequence[Batch]) -> Tensor:
+        """A function of parameters and a batch at all, (S, N, P) -> (S, N, len(on), K)."""
         flat = self._vectors.views(solutions.flatten(0, 1))
-        found: Tensor = vmap(lambda p: function(p, on))(flat)
-        return found.view(*solutions.shape[:2], -1)
+        found = [vmap(lambda p, batch=batch: function(p, batch))(flat) for batch in on]
+        return torch.stack(found, dim=1).unflatten(0, solutions.shape[:2])  # type: ignore[no-any-return, no-untyped-call]
 
     def _apply(
         self,
@@ -105,58 +90,84 @@ class Stacked:
 
 
 class Each:
-    """One solution after the other, as a user would, with its parameters channels last.
+    """Each solution on its own, as a user would, with its parameters channels last.
 
     For problems with data on a CPU: there, stacked convolutions are slower (grouped ones, on what
-    no cache holds), and every solution gets the same numbers to the last bit however many others
-    there are.
+    no cache holds), and a solution gets the same numbers to the last bit however many others there
+    are. A few share what work the problem knows how to share (``Instance.together``).
     """
 
     def __init__(self, instance: Instance, vectors: Vectors) -> None:
-        self._losses = instance.losses
+        self._instance = instance
         self._vectors = vectors
 
-    def __call__(self, solutions: Tensor, batches: Sequence[Batch], weigh: Weigh) -> Tensor:
-        found = torch.empty_like(solutions)
-        for seed, batch in enumerate(batches):
-            for index in range(solutions.shape[1]):
-                row = solutions[seed, index]
-                self.direction(row, batch, weigh, (seed, index), found[seed, index])
+    def directions(
+        self,
+        rows: Sequence[tuple[int, int]],
+        vectors: Tensor,
+        batches: Sequence[Batch],
+        weigh: Weigh,
+    ) -> Tensor:
+        """Σ_k w_k ∇L_k of solutions (R, P) -> (R, P).
+
+        Args:
+            rows: (seed, solution) of each, seeds in order.
+            batches: one for each seed.
+        """
+        found = torch.empty_like(vectors)
+        most = FEW if self._instance.together is not None else 1
+        first = 0
+        while first < len(rows):
+            seed = rows[first][0]
+            until = first + 1
+            while until < min(first + most, len(rows)) and rows[until][0] == seed:
+                until += 1
+            some = slice(first, until)
+            self._fill(found[some], vectors[some], rows[some], batches[seed], weigh)
+            first = until
         return found
 
-    def direction(self, row: Tensor, batch: Batch, weigh: Weigh, rows: Rows, found: Tensor) -> None:
-        """That of one solution (P,), into ``found`` (P,)."""
-        leaves = self._vectors.leaves(row)
-        inputs = list(leaves.values())
-        losses = self._losses(leaves, batch)
-        if not weigh.gramian:
-            weights = weigh(losses.detach(), None, rows)
-            self._fill(found, torch.autograd.grad(losses, inputs, weights))
-            return
-        jacobian = found.new_empty(len(losses), len(found))
-        for k, each in enumerate(jacobian):
-            more = k + 1 < len(losses)
-            gradient = torch.autograd.grad(
-                losses[k], inputs, retain_graph=more, materialize_grads=True
-            )
-            self._fill(each, gradient)
-        torch.matmul(weigh(losses.detach(), jacobian @ jacobian.mT, rows), jacobian, out=found)
-
     @torch.no_grad()
-    def measure(
-        self,
-        function: OfExamples,
-        solutions: Tensor,
-        on: Batch,
-    ) -> Tensor:
-        """Each on its own."""
-        return torch.stack(
-            [
-                torch.stack([function(self._vectors.leaves(row), on) for row in of_seed])
-                for of_seed in solutions
-            ]
-        )
+    def measure(self, function: OfExamples, row: Tensor, on: Sequence[Batch]) -> Tensor:
+        """A function of parameters and a batch at one solution, (P,) -> (len(on), K)."""
+        parameters = self._vectors.leaves(row)
+        return torch.stack([function(parameters, batch) for batch in on])
 
-    def _fill(self, row: Tensor, gradients: Sequence[Tensor]) -> None:
-        for view, gradient in zip(self._vectors.views(row).values(), gradients, strict=True):
+    def _fill(
+        self,
+        found: Tensor,
+        vectors: Tensor,
+        rows: Sequence[tuple[int, int]],
+        batch: Batch,
+        weigh: Weigh,
+    ) -> None:
+        """The directions of a few solutions of one seed, (G, P), into ``found``."""
+        if self._instance.together is None:
+            leaves = self._vectors.leaves(vectors[0])
+            losses = self._instance.losses(leaves, batch).unsqueeze(0)
+        else:
+            leaves = self._vectors.leaves(vectors)
+            losses = self._instance.together(leaves, batch)
+        inputs, values = list(leaves.values()), losses.detach()
+        if not weigh.gramian:
+            weights = [weigh(of, None, row) for of, row in zip(values, rows, strict=True)]
+            gradients = torch.autograd.grad(
+                losses, inputs, torch.stack(weights), materialize_grads=True
+            )
+            self._copy(found, gradients)
+            return
+        jacobians = found.new_empty(losses.shape[1], *found.shape)
+        for k, each in enumerate(jacobians):
+            gradients = torch.autograd.grad(
+                losses[:, k].sum(), inputs, retain_graph=True, materialize_grads=True
+            )
+            self._copy(each, gradients)
+        for index, row in enumerate(rows):
+            jacobian = jacobians[:, index].contiguous()
+            found[index] = weigh(values[index], jacobian @ jacobian.mT, row) @ jacobian
+
+    def _copy(self, vectors: Tensor, gradients: Sequence[Tensor]) -> None:
+        if self._instance.together is None:
+            vectors = vectors[0]
+        for view, gradient in zip(self._vectors.views(vectors).values(), gradients, strict=True):
             view.copy_(gradient)

@@ -1,12 +1,24 @@
 """solve: a config in, fronts out."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from mtl_core.errors import InputError, unknown
 from mtl_core.pareto.config import ParetoConfig
 from mtl_core.pareto.front import Front, State
 
+if TYPE_CHECKING:
+    from mtl_core.pareto.solver import Solver
+    from mtl_core.training.pool import ReplicaPool
+
 __all__ = ["solve"]
+
+WORTH_IT = 0.02
+"""Seconds of an iteration from which on it is spread over processes; a round trip takes 2 ms."""
+
+SHORT = 5
+"""Iterations until that is looked at again."""
 
 
 def solve(
@@ -14,6 +26,7 @@ def solve(
     *,
     device: str | None = None,
     states: Mapping[int, State] | None = None,
+    pool: "ReplicaPool | None" = None,
 ) -> Iterator[Front]:
     """Solve for the front of a config, all seeds and preferences together.
 
@@ -21,8 +34,9 @@ def solve(
     it stood *before* the transfer, or what Adam makes of it. All solutions of a seed see the same
     batch. On a CPU a solution's numbers do not depend, to the last bit, on which others are solved
     for beside it, unless a transfer mixes them: ``independent`` gives what each preference on its
-    own would. Starts and batches are decided by the seed and, where each solution has a start of
-    its own, by its preference.
+    own would. Every solution is computed by one thread; where an iteration takes long, processes
+    share them, and the numbers do not depend on how many. Starts and batches are decided by the
+    seed and, where each solution has a start of its own, by its preference.
 
     Adam's moments stay with their subproblem: they are means of ∇F_i, and a transfer moves θ_i but
     does not change F_i. Problems have no state beside their parameters, so BatchNorm normalises by
@@ -32,6 +46,7 @@ def solve(
         config: what to solve.
         device: ``cpu`` or ``cuda``; default cuda where there is one and the problem has data.
         states: states of earlier fronts by seed, to resume from: of the same config and device.
+        pool: warm processes to use on a CPU; default as many new ones as are of use.
 
     Yields:
         Fronts at the config's ``steps``, seeds in order at each; resumed, those after the states.
@@ -58,14 +73,31 @@ def solve(
     for seed in config.seeds:
         step = int(known[seed]["step"]) if seed in known else -1
         groups.setdefault(step, []).append(seed)
-    for step in sorted(groups):
-        seeds = groups[step]
-        solver = Solver(config, tuple(seeds), torch.device(device))
-        if step >= 0:
-            solver.restore([known[seed] for seed in seeds])
-        else:
-            yield from solver.fronts()
-        for due in config.steps:
-            if due > solver.step:
-                solver.advance(due)
+    with ExitStack() as stack:
+        for step in sorted(groups):
+            seeds = groups[step]
+            solver = Solver(config, tuple(seeds), torch.device(device))
+            if step >= 0:
+                solver.restore([known[seed] for seed in seeds])
+            else:
                 yield from solver.fronts()
+            for due in (due for due in config.steps if due > solver.step):
+                while solver.step < due:
+                    if solver.help is None and solver.alone > WORTH_IT:
+                        pool = _help(solver, pool, stack)
+                    alone = device == "cpu" and solver.help is None
+                    solver.advance(min(due, solver.step + SHORT) if alone else due)
+                yield from solver.fronts()
+
+
+def _help(solver: "Solver", pool: "ReplicaPool | None", stack: ExitStack) -> "ReplicaPool | None":
+    """Spread its solutions over a pool's processes, new ones where there is none yet."""
+    from mtl_core.pareto.crew import Crew
+    from mtl_core.training.pool import ReplicaPool, cores
+
+    processes = min(cores(), solver.solutions.shape[0] * solver.solutions.shape[1])
+    if pool is None and processes > 1:
+        pool = stack.enter_context(ReplicaPool(processes))
+    if pool is not None:
+        solver.help = Crew(solver.config, solver.seeds, pool)
+    return pool

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,19 +14,34 @@ from mtl_core.errors import TrainingDiverged
 from mtl_core.pareto import transfer, weighing
 from mtl_core.pareto.config import BASELINES, ParetoConfig
 from mtl_core.pareto.front import Front, State
-from mtl_core.pareto.gradients import Batch, Directions, Each, OfExamples, Stacked
+from mtl_core.pareto.gradients import Batch, Each, OfExamples, Stacked
 from mtl_core.pareto.vectors import Vectors
 from mtl_core.training.batches import BatchStream, derived_seed
 
-__all__ = ["Solver"]
+__all__ = ["Help", "Solver"]
 
 SHOWN = 64
 """Dimensions up to which a front shows the solutions themselves."""
 
 CHUNK = 250
-"""Examples measured at once."""
+"""Examples measured at once, of up to ``SMALL`` numbers each; fewer of larger ones."""
+
+SMALL = 3 * 64 * 64
 
 _MEAN, _SQUARE, _SMALL = 0.9, 0.999, 1e-8
+
+
+class Help(Protocol):
+    """Other processes that compute parts."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether they can begin."""
+        ...
+
+    def compute(self, what: str, step: int, solutions: Tensor) -> Tensor:
+        """``Solver.part`` of all solutions, (S, N, P) -> (S, N, ...)."""
+        ...
 
 
 class Solver:
@@ -34,12 +50,16 @@ class Solver:
     Attributes:
         step: iterations so far.
         solutions: (S, N, P).
+        help: who computes parts of them, if anybody.
+        alone: seconds of the latest iteration in this process; 0 where help would be none.
     """
 
     def __init__(self, config: ParetoConfig, seeds: tuple[int, ...], device: torch.device) -> None:
         self.config = config
         self.seeds = seeds
         self.step = 0
+        self.help: Help | None = None
+        self.alone = 0.0
         self._seconds = 0.0
         problem = config.definition
         options = dict(config.problem_options)
@@ -49,9 +69,10 @@ class Solver:
         self.solutions = torch.stack(
             [torch.stack([self._vectors.row(start) for start in of]) for of in starts]
         )
-        stacked = not self._instance.train or device.type == "cuda"
-        strategy = Stacked if stacked else Each
-        self._directions: Directions = strategy(self._instance, self._vectors)
+        self._stacked: Stacked | None = None
+        if not self._instance.train or device.type == "cuda":
+            self._stacked = Stacked(self._instance, self._vectors)
+        self._each = Each(self._instance, self._vectors)
         self._weigh = weighing.create(config, self.solutions)
         method = "independent" if config.method in BASELINES else config.method
         self._transfer = transfer.create(
@@ -73,7 +94,7 @@ class Solver:
     def advance(self, until: int) -> None:
         """Step on to step ``until``."""
         started = time.perf_counter()
-        with _threads(self._device, 1 if not self._instance.train else None):
+        with _single_thread(self._device):
             while self.step < until:
                 self._iterate()
             if self._device.type == "cuda":
@@ -87,13 +108,12 @@ class Solver:
             TrainingDiverged: when a loss is not finite.
         """
         instance, config = self._instance, self.config
-        count = len(instance.test[0]) if instance.test else None
-        train = self._mean(instance.losses, tuple(t[:count] for t in instance.train))
-        self._check_finite(train)
-        test = self._mean(instance.losses, instance.test) if instance.test else None
-        metrics = None
-        if instance.test and instance.metrics is not None:
-            metrics = self._mean(instance.metrics, instance.test)
+        with _single_thread(self._device):
+            train = self._measured("train")
+            self._check_finite(train)
+            test = self._measured("test") if instance.test else None
+            told = instance.test and instance.metrics is not None
+            metrics = self._measured("metrics") if told else None
         shown = not instance.train and self.solutions.shape[2] <= SHOWN
         size = self.solutions.shape[1]
         matrices = torch.eye(size, dtype=torch.float64).expand(len(self.seeds), size, size)
@@ -130,6 +150,28 @@ class Solver:
             name: stacked(f"transfer/{name}", old) for name, old in self._memory.items()
         }
 
+    def part(
+        self, what: str, step: int, rows: Sequence[tuple[int, int]], vectors: Tensor
+    ) -> Tensor:
+        """``directions`` at a step, or the measured ``train``, ``test`` or ``metrics``.
+
+        Args:
+            rows: (seed's place, solution) of each.
+            vectors: these solutions, (R, P).
+
+        Returns:
+            (R, P) directions; or (R, K) means over examples, in float64.
+        """
+        if what == "directions":
+            self._weigh.step = step
+            here = {seed for seed, _ in rows}
+            batches = [self._batch(s, step) if s in here else () for s in range(len(self.seeds))]
+            return self._each.directions(rows, vectors, batches, self._weigh)
+        function, chunks, shares = self._measure(what)
+        return torch.stack(
+            [shares @ self._each.measure(function, v, chunks).double() for v in vectors]
+        )
+
     def _state(self, s: int) -> State:
         values = {"solutions": self.solutions, **self._moments}
         values |= {f"transfer/{name}": value for name, value in self._memory.items()}
@@ -140,20 +182,36 @@ class Solver:
         }
 
     def _iterate(self) -> None:
-        if isinstance(self._weigh, weighing.ParetoMtl):
-            self._weigh.step = self.step
-        gradients = self._directions(self.solutions, self._batches(), self._weigh)
-        change = self._change(gradients)
+        change = self._change(self._directions())
         matrix = self._transfer.matrix(self._memory, self.step)
         mixed = self.solutions
         if matrix is not None:
             mixed = matrix.to(mixed.dtype) @ mixed
         moved = mixed - change
-        if len(self._memory):
+        if self._memory:
             self._memory = self._transfer.observe(self._memory, mixed.double(), moved.double())
         self._matrix = matrix
         self.solutions = moved
         self.step += 1
+
+    def _directions(self) -> Tensor:
+        if self._stacked is None:
+            return self._parts("directions")
+        self._weigh.step = self.step
+        batches = [self._batch(seed, self.step) for seed in range(len(self.seeds))]
+        return self._stacked.directions(self.solutions, batches, self._weigh)
+
+    def _parts(self, what: str) -> Tensor:
+        """(S, N, ...), by whoever there is."""
+        if self.help is not None and self.help.ready:
+            return self.help.compute(what, self.step, self.solutions)
+        started = time.perf_counter()
+        seeds, size, _ = self.solutions.shape
+        rows = [(seed, index) for seed in range(seeds) for index in range(size)]
+        found = self.part(what, self.step, rows, self.solutions.flatten(0, 1))
+        if what == "directions":
+            self.alone = time.perf_counter() - started
+        return found.view(seeds, size, -1)
 
     def _change(self, gradients: Tensor) -> Tensor:
         """The step itself, (S, N, P). Products and sums are rounded one by one, never fused, so
@@ -167,17 +225,12 @@ class Solver:
         length = (square / (1 - _SQUARE**taken)).sqrt() + _SMALL
         return mean / length * (self.config.lr / (1 - _MEAN**taken))
 
-    def _batches(self) -> list[Batch]:
+    def _batch(self, seed: int, step: int) -> Batch:
         train = self._instance.train
-        if not train:
-            return [()] * len(self.seeds)
-        if self.config.batch_size is None:
-            return [train] * len(self.seeds)
-        found = []
-        for stream in self._streams:
-            index = torch.from_numpy(stream.batch(self.step)).to(self._device)
-            found.append(tuple(tensor[index] for tensor in train))
-        return found
+        if not train or self.config.batch_size is None:
+            return train
+        index = torch.from_numpy(self._streams[seed].batch(step)).to(self._device)
+        return tuple(tensor[index] for tensor in train)
 
     def _starts(self, seed: int) -> list[dict[str, Tensor]]:
         """Decided by the seed and the preference, not by how many others there are."""
@@ -191,21 +244,30 @@ class Solver:
         }
         return [drawn[key] for key in keys]
 
-    def _mean(self, function: OfExamples, examples: Batch) -> NDArray[np.float64]:
-        """(S, N, K): the mean over examples, taken in chunks."""
-        if not examples:
-            return self._measure(function, ())
-        size = len(examples[0])
-        parts = []
-        for first in range(0, size, CHUNK):
-            part = tuple(tensor[first : first + CHUNK] for tensor in examples)
-            parts.append(self._measure(function, part) * (len(part[0]) / size))
-        total: NDArray[np.float64] = np.sum(parts, axis=0)
-        return total
+    def _measured(self, what: str) -> NDArray[np.float64]:
+        """(S, N, K), means over examples."""
+        if self._stacked is None:
+            return np.asarray(self._parts(what).numpy())
+        function, chunks, shares = self._measure(what)
+        found = self._stacked.measure(function, self.solutions, chunks).double()
+        return np.asarray((shares @ found).cpu().numpy())
 
-    def _measure(self, function: OfExamples, on: Batch) -> NDArray[np.float64]:
-        measured = self._directions.measure(function, self.solutions, on).double().cpu()
-        return np.asarray(measured.numpy())
+    def _measure(self, what: str) -> tuple[OfExamples, list[Batch], Tensor]:
+        """A function, the chunks of examples that it is measured on, and the share of each."""
+        instance = self._instance
+        examples = instance.test
+        if what == "train":
+            count = len(instance.test[0]) if instance.test else None
+            examples = tuple(tensor[:count] for tensor in instance.train)
+        function = instance.metrics if what == "metrics" else instance.losses
+        assert function is not None
+        size = len(examples[0]) if examples else 1
+        most = (
+            max(1, min(CHUNK, CHUNK * SMALL // max(examples[0][0].numel(), 1))) if examples else 1
+        )
+        chunks = [tuple(t[i : i + most] for t in examples) for i in range(0, size, most)]
+        lengths = [min(most, size - i) / size for i in range(0, size, most)]
+        return function, chunks, torch.tensor(lengths, dtype=torch.float64, device=self._device)
 
     def _check_finite(self, losses: NDArray[np.float64]) -> None:
         config = self.config
@@ -222,12 +284,12 @@ class Solver:
 
 
 @contextmanager
-def _threads(device: torch.device, count: int | None) -> Iterator[None]:
-    """Little problems are faster on one thread; networks take as many as there are."""
-    before = torch.get_num_threads()
-    if device.type == "cpu" and count is not None:
-        torch.set_num_threads(count)
+def _single_thread(device: torch.device) -> Iterator[None]:
+    """On a CPU, sums in one order: results that do not depend on the number of cores."""
+    threads = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)

@@ -36,21 +36,21 @@ class Vectors:
         for (name, shape), part in zip(self._shapes.items(), parts, strict=True):
             if len(shape) == 4:
                 out, into, height, width = shape
-                part = part.reshape(*lead, out, height, width, into)
+                part = part.view(*lead, out, height, width, into)
                 found[name] = part.movedim(-1, -3)
             else:
-                found[name] = part.reshape(*lead, *shape)
+                found[name] = part.view(*lead, *shape)
         return found
 
-    def leaves(self, row: Tensor) -> dict[str, Tensor]:
-        """(P,) -> copies to differentiate by.
+    def leaves(self, rows: Tensor) -> dict[str, Tensor]:
+        """(..., P) -> copies to differentiate by, (..., *shape).
 
         Each is memory of its own: where a number lies decides how a product is summed up, and one
         solution must not depend on which row it has.
         """
         return {
             name: view.detach().clone(memory_format=torch.preserve_format).requires_grad_()
-            for name, view in self.views(row).items()
+            for name, view in self.views(rows).items()
         }
 
 

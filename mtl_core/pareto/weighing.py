@@ -32,6 +32,7 @@ class Scalarized:
     """The derivatives of a scalarization by the losses: one backward pass a solution."""
 
     gramian = False
+    step = 0
 
     def __init__(self, config: ParetoConfig, like: "Tensor") -> None:
         self._ideal, self._unit = _units(config, like)
@@ -53,6 +54,7 @@ class Mgda:
     """
 
     gramian = True
+    step = 0
 
     def __init__(self, config: ParetoConfig, like: "Tensor") -> None:
         _, self._unit = _units(config, like)
@@ -79,6 +81,7 @@ class ParetoMtl:
     """
 
     gramian = True
+    step = 0
 
     def __init__(self, config: ParetoConfig, like: "Tensor") -> None:
         self._ideal, self._unit = _units(config, like)
@@ -89,7 +92,6 @@ class ParetoMtl:
         self._own = torch.eye(objectives, dtype=like.dtype, device=like.device)
         self._method = optimizers.create("mgda", num_tasks=objectives + len(rays))
         self._until = round(FEASIBLE_SHARE * config.iterations)
-        self.step = 0
 
     def __call__(self, losses: "Tensor", gramian: "Tensor | None", rows: Rows) -> "Tensor":
         assert gramian is not None

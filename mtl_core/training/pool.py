@@ -3,8 +3,9 @@
 import os
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from loky import ProcessPoolExecutor
 
@@ -12,6 +13,9 @@ from mtl_core.config import RunConfig
 from mtl_core.training.checkpoint import Checkpoint, State
 
 __all__ = ["ReplicaPool", "cores"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -43,9 +47,11 @@ class ReplicaPool:
         self, config: RunConfig, seed: int, state: State | None, slice_seconds: float
     ) -> "Future[list[Checkpoint]]":
         """``advance`` for one replica, in the next free process."""
-        future: Future[list[Checkpoint]] = self._executor.submit(
-            _advance, config.to_dict(), seed, state, slice_seconds
-        )
+        return self.call(_advance, config.to_dict(), seed, state, slice_seconds)
+
+    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> "Future[R]":
+        """Any function of a module, in the next free process."""
+        future: Future[R] = self._executor.submit(function, *args, **kwargs)
         return future
 
     def shutdown(self) -> None:

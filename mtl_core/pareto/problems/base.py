@@ -66,6 +66,9 @@ class Instance:
             problems in closed form), on the device. For networks every solution of a seed starts
             from the same parameters, since averages of others mean nothing.
         shared_start: whether that is so.
+        together: ``losses`` of a few solutions at once, where a problem knows how to share work on
+            a CPU: parameters stacked along a leading dimension, (G, ...), and a batch to (G, K).
+            Losses and gradients of a solution must be the same to the last bit whatever G is.
         losses: parameters and a batch to the mean loss of each objective, (K,).
         metrics: parameters and a batch to the metric of each objective, (K,), a mean over
             examples; None where the losses are all there is.
@@ -80,6 +83,7 @@ class Instance:
     train: "tuple[Tensor, ...]" = ()
     test: "tuple[Tensor, ...]" = ()
     shared_start: bool = True
+    together: "Callable[[Mapping[str, Tensor], tuple[Tensor, ...]], Tensor] | None" = None
 
 
 @dataclass(frozen=True)

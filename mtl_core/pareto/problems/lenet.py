@@ -1,9 +1,15 @@
 """The LeNet of Pareto MTL: one encoder of 36×36 canvases, a linear head per item."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv2d, max_pool2d, relu
 
-__all__ = ["TwoItemLeNet"]
+__all__ = ["TwoItemLeNet", "stacked_logits"]
+
+PIECE = 32
+"""Canvases whose maps of a few networks stay in a core's cache."""
 
 
 class TwoItemLeNet(nn.Module):
@@ -39,3 +45,46 @@ class TwoItemLeNet(nn.Module):
         pixels = canvases.to(self.top_left.weight.dtype) / 255
         features = self.encoder((pixels - self.mean) / self.deviation)
         return torch.stack([self.top_left(features), self.bottom_right(features)], dim=1)
+
+
+def stacked_logits(
+    parameters: Mapping[str, Tensor], canvases: Tensor, mean: float, deviation: float
+) -> Tensor:
+    """What G networks put out, (N, 1, 36, 36) uint8 -> (G, N, 2, 10), on a CPU.
+
+    The first convolution of all is one, since they see the same canvases: 10 filters fill a vector
+    register badly. Canvases pass the convolutions in pieces. Channels lie last.
+
+    Args:
+        parameters: those of ``TwoItemLeNet``, (G, ...) each.
+    """
+    first, second = parameters["encoder.0.weight"], parameters["encoder.3.weight"]
+    count = len(first)
+    filters = _channels_last(first)
+    others = _channels_last(second).chunk(count)
+    biases = parameters["encoder.3.bias"].unbind()
+    pixels = (canvases.to(first.dtype) / 255 - mean) / deviation
+    features = []
+    for piece in torch.split(pixels, PIECE):
+        maps = conv2d(piece, filters, parameters["encoder.0.bias"].flatten())
+        maps = relu(max_pool2d(maps, 2))
+        own = [of.contiguous(memory_format=torch.channels_last) for of in maps.chunk(count, dim=1)]
+        found = [
+            max_pool2d(conv2d(of, weight, bias), 2).flatten(1)
+            for of, weight, bias in zip(own, others, biases, strict=True)
+        ]
+        features.append(torch.stack(found))
+    shared = relu(_linear(parameters, "encoder.7", relu(torch.cat(features, dim=1))))
+    heads = [_linear(parameters, name, shared) for name in ("top_left", "bottom_right")]
+    return torch.stack(heads, dim=2)
+
+
+def _channels_last(filters: Tensor) -> Tensor:
+    """(G, O, I, H, W) -> (G O, I, H, W) in PyTorch's channels-last format."""
+    _, _, into, height, width = filters.shape
+    return filters.movedim(2, -1).reshape(-1, height, width, into).permute(0, 3, 1, 2)
+
+
+def _linear(parameters: Mapping[str, Tensor], name: str, inputs: Tensor) -> Tensor:
+    weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
+    return torch.baddbmm(bias.unsqueeze(1), inputs, weight.mT)

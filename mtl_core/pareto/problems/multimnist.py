@@ -92,7 +92,7 @@ def _load(
     held_out: int | None,
     options: Mapping[str, Any],
 ) -> Instance:
-    from mtl_core.pareto.problems.lenet import TwoItemLeNet
+    from mtl_core.pareto.problems.lenet import TwoItemLeNet, stacked_logits
     from mtl_core.pareto.problems.networks import applied, started
 
     refuse_unknown(name, options, ())
@@ -108,13 +108,27 @@ def _load(
         each = cross_entropy(outputs.flatten(0, 1), labels.flatten(), reduction="none")
         return each.view(labels.shape).mean(dim=0)
 
+    def together(parameters: "Mapping[str, Tensor]", batch: "tuple[Tensor, ...]") -> "Tensor":
+        from torch.nn.functional import cross_entropy
+
+        canvases, labels = batch
+        outputs = stacked_logits(parameters, canvases, *_PIXELS[name])
+        every = labels.expand(len(outputs), *labels.shape)
+        each = cross_entropy(outputs.flatten(0, 2), every.flatten(), reduction="none")
+        return each.view(every.shape).mean(dim=1)
+
     def accuracies(parameters: "Mapping[str, Tensor]", batch: "tuple[Tensor, ...]") -> "Tensor":
         canvases, labels = batch
         outputs = logits(parameters, canvases)
         return (outputs.argmax(dim=2) == labels).to(outputs.dtype).mean(dim=0)
 
     return Instance(
-        start=started(build, device), losses=losses, metrics=accuracies, train=train, test=test
+        start=started(build, device),
+        losses=losses,
+        metrics=accuracies,
+        train=train,
+        test=test,
+        together=together,
     )
 
 
