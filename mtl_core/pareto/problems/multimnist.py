@@ -144,12 +144,11 @@ _PRESETS = {
     ),
     "standard": Budget(
         solutions=8,
-        iterations=2_000,
+        iterations=800,
         lr=0.1,
-        batch_size=128,
-        frames=40,
-        samples=20_000,
-        held_out=5_000,
+        batch_size=64,
+        frames=20,
+        held_out=2_000,
     ),
     "paper": Budget(solutions=10, iterations=20_000, lr=0.1, batch_size=256, frames=100),
 }
