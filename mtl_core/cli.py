@@ -213,13 +213,13 @@ def _config(options: argparse.Namespace) -> RunConfig:
 def _run(options: argparse.Namespace) -> int:
     config = _config(options)
 
-    from mtl_core.runs import artifacts, devices
+    from mtl_core.runs import artifacts, devices, folders
     from mtl_core.runs.collected import Collected
     from mtl_core.training import train
 
     device = devices.choose(options.device)
     info = artifacts.provenance(config, device)
-    artifacts.check_writable(options.out)
+    folders.check_writable(options.out)
     started = time.monotonic()
     found = Collected()
     steps = dict.fromkeys(config.seeds, 0)

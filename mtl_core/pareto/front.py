@@ -1,13 +1,13 @@
 """What solving hands out while it goes on: where the N solutions of a seed stand."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FRONT_COLUMNS", "TRANSFER_COLUMNS", "Front", "State"]
+__all__ = ["FRONT_COLUMNS", "TRANSFER_COLUMNS", "Front", "Slice", "State"]
 
 FRONT_COLUMNS = (
     "seed",
@@ -71,3 +71,20 @@ class Front:
     def losses(self) -> NDArray[np.float64]:
         """(N, K), what the front is judged by: held-out losses, or the objectives themselves."""
         return self.train if self.test is None else self.test
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A short stretch of solving.
+
+    Args:
+        seeds: those that are solved for together.
+        step: where they stand.
+        fronts: one for each of ``seeds`` in order where a front was due, else none.
+        states: what each of them can be resumed from here, by seed.
+    """
+
+    seeds: tuple[int, ...]
+    step: int
+    fronts: tuple[Front, ...]
+    states: Callable[[], dict[int, State]]

@@ -1,24 +1,27 @@
 """solve: a config in, fronts out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from mtl_core.errors import InputError, unknown
 from mtl_core.pareto.config import ParetoConfig
-from mtl_core.pareto.front import Front, State
+from mtl_core.pareto.front import Front, Slice, State
 
 if TYPE_CHECKING:
     from mtl_core.pareto.solver import Solver
     from mtl_core.training.pool import ReplicaPool
 
-__all__ = ["solve"]
+__all__ = ["slices", "solve"]
 
 WORTH_IT = 0.02
 """Seconds of an iteration from which on it is spread over processes; a round trip takes 2 ms."""
 
 SHORT = 5
 """Iterations until that is looked at again."""
+
+SLICE_SECONDS = 0.5
+"""How long a slice lasts, about."""
 
 
 def solve(
@@ -56,6 +59,22 @@ def solve(
         DataMissing: when the problem's data is not on this machine.
         TrainingDiverged: when a loss is not finite, after yielding what came before.
     """
+    for part in slices(config, device=device, states=states, pool=pool):
+        yield from part.fronts
+
+
+def slices(
+    config: ParetoConfig,
+    *,
+    device: str | None = None,
+    states: Mapping[int, State] | None = None,
+    pool: "ReplicaPool | None" = None,
+) -> Iterator[Slice]:
+    """``solve``, for those who may have to stop between two fronts: takes and raises the same.
+
+    Yields:
+        Slices, each about ``SLICE_SECONDS`` long or as short as the way to the next front.
+    """
     import torch
 
     from mtl_core.pareto.solver import Solver
@@ -80,14 +99,21 @@ def solve(
             if step >= 0:
                 solver.restore([known[seed] for seed in seeds])
             else:
-                yield from solver.fronts()
+                yield _slice(solver, solver.fronts())
             for due in (due for due in config.steps if due > solver.step):
                 while solver.step < due:
                     if solver.help is None and solver.alone > WORTH_IT:
                         pool = _help(solver, pool, stack)
                     alone = device == "cpu" and solver.help is None
-                    solver.advance(min(due, solver.step + SHORT) if alone else due)
-                yield from solver.fronts()
+                    until = min(due, solver.step + SHORT) if alone else due
+                    solver.advance(until, SLICE_SECONDS)
+                    if solver.step < due:
+                        yield _slice(solver, [])
+                yield _slice(solver, solver.fronts())
+
+
+def _slice(solver: "Solver", fronts: Sequence[Front]) -> Slice:
+    return Slice(solver.seeds, solver.step, tuple(fronts), solver.states)
 
 
 def _help(solver: "Solver", pool: "ReplicaPool | None", stack: ExitStack) -> "ReplicaPool | None":

@@ -91,11 +91,11 @@ class Solver:
             for seed in seeds
         ]
 
-    def advance(self, until: int) -> None:
-        """Step on to step ``until``."""
+    def advance(self, until: int, seconds: float = float("inf")) -> None:
+        """Step on to step ``until``, or for about so many seconds."""
         started = time.perf_counter()
         with _single_thread(self._device):
-            while self.step < until:
+            while self.step < until and time.perf_counter() - started < seconds:
                 self._iterate()
             if self._device.type == "cuda":
                 torch.cuda.synchronize(self._device)
@@ -134,6 +134,10 @@ class Solver:
             )
             for s, seed in enumerate(self.seeds)
         ]
+
+    def states(self) -> dict[int, State]:
+        """What each seed can be resumed from."""
+        return {seed: self._state(s) for s, seed in enumerate(self.seeds)}
 
     def restore(self, states: Sequence[State]) -> None:
         """Go on from states of the same config and step, one for each seed."""

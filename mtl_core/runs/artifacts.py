@@ -5,14 +5,9 @@ An artifact is a folder with ``trajectory.parquet`` and ``manifest.json``, and a
 before it is shown.
 """
 
-import hashlib
-import json
-import os
 import platform
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
@@ -22,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mtl_core import settings
 from mtl_core.config import RunConfig
 from mtl_core.errors import DataMissing, InputError, quoted
-from mtl_core.runs import devices
+from mtl_core.runs import devices, folders
 from mtl_core.runs.store import default_path
 from mtl_core.settings.base import METRIC_RANGES
 from mtl_core.trajectory import COLUMNS, FACTORS, SIDE_TABLES
@@ -34,8 +29,6 @@ __all__ = [
     "ARTIFACT_VERSION",
     "Artifact",
     "cache_dir",
-    "check_writable",
-    "clear",
     "data_fingerprint",
     "imported_dir",
     "provenance",
@@ -46,9 +39,8 @@ __all__ = [
 ]
 
 ARTIFACT_VERSION = 2
-_TABLE, _MANIFEST = "trajectory.parquet", "manifest.json"
-_SCRATCH = ".part-"
-_KINDS = ("measured", "published")
+_NAME = "trajectory"
+_TABLE, _MANIFEST = f"{_NAME}.parquet", folders.MANIFEST
 _WORDS = ("setting", "run", "optimizer", "task", "role")
 _METRICS = ("val_metric", "test_metric")
 
@@ -110,55 +102,15 @@ def write(
     Raises:
         InputError: when the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=_SCRATCH) as scratch:
-            table = Path(scratch) / _TABLE
-            trajectory.to_parquet(table, index=False, compression="zstd")
-            manifest = {
-                "schema_version": ARTIFACT_VERSION,
-                "kind": "measured",
-                "id": config.id,
-                "config": config.to_dict(),
-                **info,
-                "rows": len(trajectory),
-                "columns": list(trajectory.columns),
-                "table_blake2b": _digest(table),
-            }
-            filled = {name: rows for name, rows in (side or {}).items() if len(rows)}
-            for name, rows in filled.items():
-                rows.to_parquet(_file(scratch, name), index=False, compression="zstd")
-                manifest[_side_digest(name)] = _digest(_file(scratch, name))
-            text = Path(scratch) / _MANIFEST
-            content = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-            text.write_text(content, encoding="utf-8")
-            # The manifest goes first and comes last: it is what makes the folder an artifact.
-            (folder / _MANIFEST).unlink(missing_ok=True)
-            os.replace(table, folder / _TABLE)
-            for name in SIDE_TABLES:
-                _file(folder, name).unlink(missing_ok=True)
-                if name in filled:
-                    os.replace(_file(scratch, name), _file(folder, name))
-            os.replace(text, folder / _MANIFEST)
-    except OSError as error:
-        raise InputError(f"cannot write {folder} ({error}); choose another folder") from error
-    return folder
-
-
-def clear(folder: Path) -> None:
-    """Remove what was left in ``folder`` by a process that was killed while it wrote."""
-    for scratch in folder.glob(f"{_SCRATCH}*"):
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def check_writable(folder: Path) -> None:
-    """Raises InputError, before hours of training, when ``folder`` cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise InputError(f"cannot write {folder} ({error}); choose another folder") from error
+    head = {
+        "schema_version": ARTIFACT_VERSION,
+        "kind": "measured",
+        "id": config.id,
+        "config": config.to_dict(),
+        **info,
+    }
+    unused: dict[str, Any] = dict.fromkeys(SIDE_TABLES, ())
+    return folders.write(folder, head, _NAME, trajectory, unused | dict(side or {}))
 
 
 def read(folder: Path) -> Artifact:
@@ -178,11 +130,11 @@ def read(folder: Path) -> Artifact:
 def _read(folder: Path, _stamps: tuple[tuple[str, int, int, int], ...]) -> Artifact:
     """Files that have not changed are checked once."""
     try:
-        manifest = _manifest(folder / _MANIFEST)
+        manifest = folders.manifest(folder, ARTIFACT_VERSION)
         config = RunConfig.from_dict(manifest["config"])
         if manifest["id"] != config.id:
             raise InputError(f"id {quoted(manifest['id'])} is not that of its config, {config.id}")
-        if manifest["table_blake2b"] != _digest(folder / _TABLE):
+        if manifest["table_blake2b"] != folders.digest(folder / _TABLE):
             raise InputError(f"{_TABLE} is not the file that the manifest describes")
         artifact = Artifact(folder, config, manifest)
         _check_table(artifact)
@@ -195,7 +147,7 @@ def _read(folder: Path, _stamps: tuple[tuple[str, int, int, int], ...]) -> Artif
     except OSError as error:
         raise InputError(f"artifact {folder.name} cannot be read ({error})") from error
     except (TypeError, ValueError) as error:
-        raise InputError(f"artifact {folder.name}: {_first_line(error)}") from error
+        raise InputError(f"artifact {folder.name}: {folders.first_line(error)}") from error
     return artifact
 
 
@@ -204,8 +156,10 @@ def scan(root: Path | None = None) -> tuple[dict[str, Artifact], list[str]]:
     found: dict[str, Artifact] = {}
     problems: list[str] = []
     for manifest in sorted((root or cache_dir()).glob(f"**/{_MANIFEST}")):
-        if manifest.parent.name.startswith(_SCRATCH):
+        if manifest.parent.name.startswith(folders.SCRATCH):
             continue  # left by a process that was killed while it wrote
+        if (manifest.parent / "front.parquet").exists():
+            continue  # of ``front_artifacts``
         try:
             artifact = read(manifest.parent)
         except InputError as error:
@@ -264,14 +218,14 @@ def _fingerprint(setting: str, tasks: tuple[str, ...], _stamp: settings.Stamp) -
 def _table(path: Path, _digest: str) -> "pd.DataFrame":
     from mtl_core.runs.frames import as_tidy
 
-    return _parquet(path, COLUMNS, as_tidy)
+    return folders.table(path, COLUMNS, as_tidy)
 
 
 @lru_cache(maxsize=512)
 def _side(folder: Path, name: str, _digest: str) -> "pd.DataFrame":
     from mtl_core.runs.frames import as_side
 
-    return _parquet(_file(folder, name), SIDE_TABLES[name], partial(as_side, name))
+    return folders.table(_file(folder, name), SIDE_TABLES[name], partial(as_side, name))
 
 
 def _file(folder: Path | str, name: str) -> Path:
@@ -282,29 +236,11 @@ def _side_digest(name: str) -> str:
     return f"{name}_blake2b"
 
 
-def _parquet(
-    path: Path, columns: tuple[str, ...], tidied: "Callable[[pd.DataFrame], pd.DataFrame]"
-) -> "pd.DataFrame":
-    """A table with these columns and no others. Raises InputError for anything else."""
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        table = pyarrow.parquet.read_table(path)
-        if table.column_names != list(columns):
-            raise InputError(f"the columns of {path.name} are not {', '.join(columns)}")
-        return tidied(table.to_pandas(ignore_metadata=True))
-    except (pyarrow.ArrowException, OSError, ValueError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path.name} cannot be read ({_first_line(error)})") from error
-
-
 def _check_side(artifact: Artifact, name: str) -> None:
     digest, file = artifact.manifest.get(_side_digest(name)), _file(artifact.folder, name)
     if digest is None:
         return
-    if digest != _digest(file):
+    if digest != folders.digest(file):
         raise InputError(f"{file.name} is not the file that the manifest describes")
     config, rows = artifact.config, artifact.side(name)
     tasks = set(rows["task"]) | set(rows.get("other", ()))
@@ -316,25 +252,6 @@ def _check_side(artifact: Artifact, name: str) -> None:
         sound += [rows["weight"].notna().all(), not (rows["norm_ratio"] < 0).any()]
     if not all(sound):
         raise InputError(f"{file.name} has impossible values")
-
-
-def _manifest(path: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{_MANIFEST} is not JSON ({_first_line(error)})") from error
-    if not isinstance(manifest, dict):
-        raise InputError(f"{_MANIFEST} is not a JSON object but {quoted(manifest)}")
-    found = manifest["schema_version"]
-    if found != ARTIFACT_VERSION:
-        raise InputError(f"schema {quoted(found)} is not {ARTIFACT_VERSION}; export it anew")
-    if not isinstance(manifest.get("notes", []), list):
-        raise InputError(f"notes {quoted(manifest['notes'])} are not a list")
-    if not isinstance(manifest.get("factors", {}), dict):
-        raise InputError(f"factors {quoted(manifest['factors'])} are not an object")
-    if manifest["kind"] not in _KINDS:
-        raise InputError(f"kind {quoted(manifest['kind'])} is none of: {', '.join(_KINDS)}")
-    return manifest
 
 
 def _check_table(artifact: Artifact) -> None:
@@ -381,14 +298,6 @@ def _check_table(artifact: Artifact) -> None:
         raise InputError("it has a sharpness or a Fisher trace below 0")
     if (np.abs(column["gradient_similarity"]) > 1).any():
         raise InputError("it has a gradient similarity outside -1 and 1")
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)[:120]
-
-
-def _digest(path: Path) -> str:
-    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
 def _version(package: str) -> str:

@@ -24,7 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from mtl_core.errors import InputError, quoted, unknown
-from mtl_core.runs import artifacts
+from mtl_core.runs import artifacts, folders
 from mtl_core.runs.answers import Answer, Answers
 from mtl_core.runs.artifacts import Artifact
 from mtl_core.trajectory import FACTORS, SIDE_TABLES
@@ -341,7 +341,7 @@ def _first_line(error: BaseException) -> str:
 def _scratch() -> Iterator[Path]:
     """A folder beside the imported artifacts, from which a move is one step."""
     root = artifacts.imported_dir()
-    artifacts.check_writable(root)
+    folders.check_writable(root)
     try:
         with tempfile.TemporaryDirectory(dir=root, prefix=_SCRATCH) as scratch:
             yield Path(scratch)

@@ -12,7 +12,7 @@ from typing import Any
 
 from mtl_core.config import RunConfig
 from mtl_core.errors import InputError, quoted, unknown
-from mtl_core.runs import artifacts
+from mtl_core.runs import artifacts, folders
 from mtl_core.runs.collected import Collected
 from mtl_core.runs.engines import Engine, EngineLost, check_engine, open_engine
 from mtl_core.runs.progress import Progress, cost, duration
@@ -73,7 +73,7 @@ def precompute(
     """
     started = time.monotonic()
     check_engine(backend, scheduler)
-    artifacts.check_writable(out)
+    folders.check_writable(out)
     scratch = Scratch(out)
     with scratch.locked():
         there, damaged = artifacts.scan(out)
@@ -211,7 +211,7 @@ class _Grid:
                 "duration_seconds": round(sum(replica.seconds for replica in replicas), 3),
             }
             folder = self._out / artifact_name(job.config)
-            artifacts.clear(folder)
+            folders.clear(folder)
             found.write(folder, job.config, info)
             job.written = True
         self._scratch.forget(job.config.id)

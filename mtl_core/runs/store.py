@@ -13,111 +13,35 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from mtl_core.config import RunConfig
 from mtl_core.errors import InputError, StoreError
+from mtl_core.pareto.config import ParetoConfig
+from mtl_core.runs.records import (
+    AnyConfig,
+    FrontRecord,
+    Record,
+    RunRecord,
+    RunState,
+    config_of,
+    record_of,
+)
+from mtl_core.runs.schema import SCHEMA_VERSION, TABLES, statements
 from mtl_core.trajectory import COLUMNS, FACTORS, SIDE_TABLES, Row
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mtl_core.pareto.front import Front
     from mtl_core.training.checkpoint import Checkpoint, State
 
 __all__ = ["SCHEMA_VERSION", "RunRecord", "Store", "default_path"]
 
-SCHEMA_VERSION = 3
-RunState = Literal["queued", "running", "done", "failed", "cancelled"]
-
-_SCHEMA = """
-CREATE TABLE runs (
-    id TEXT PRIMARY KEY,
-    config TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled')),
-    queued_at REAL NOT NULL,
-    started_at REAL,
-    finished_at REAL,
-    seconds REAL NOT NULL DEFAULT 0,
-    worker TEXT,
-    heartbeat REAL,
-    cancel INTEGER NOT NULL DEFAULT 0,
-    error TEXT,
-    info TEXT NOT NULL DEFAULT '{}'
-);
-CREATE TABLE workers (
-    name TEXT PRIMARY KEY,
-    pid INTEGER NOT NULL,
-    device TEXT NOT NULL,
-    title TEXT NOT NULL,
-    started_at REAL NOT NULL
-);
-CREATE INDEX runs_by_state ON runs (state, queued_at);
-CREATE TABLE replicas (
-    run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
-    seed INTEGER NOT NULL,
-    step INTEGER NOT NULL,
-    saved_step INTEGER,
-    state BLOB,
-    PRIMARY KEY (run, seed)
-) WITHOUT ROWID;
-CREATE TABLE checkpoints (
-    run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
-    seed INTEGER NOT NULL,
-    step INTEGER NOT NULL,
-    task TEXT NOT NULL,
-    epoch REAL NOT NULL,
-    train_loss REAL NOT NULL,
-    val_metric REAL NOT NULL,
-    test_metric REAL NOT NULL,
-    sharpness REAL,
-    fisher_trace REAL,
-    gradient_covariance REAL,
-    gradient_similarity REAL,
-    seconds REAL NOT NULL,
-    PRIMARY KEY (run, seed, step, task)
-) WITHOUT ROWID;
-"""
-_SINCE = {}
-"""What each later schema added to the one before."""
-_SINCE[2] = """
-CREATE TABLE cosines (
-    run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
-    seed INTEGER NOT NULL,
-    step INTEGER NOT NULL,
-    epoch REAL NOT NULL,
-    task TEXT NOT NULL,
-    other TEXT NOT NULL,
-    cosine REAL NOT NULL,
-    PRIMARY KEY (run, seed, step, task, other)
-) WITHOUT ROWID;
-CREATE TABLE notes (
-    run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
-    note TEXT NOT NULL,
-    PRIMARY KEY (run, note)
-) WITHOUT ROWID;
-"""
-_SINCE[3] = """
-CREATE TABLE updates (
-    run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
-    seed INTEGER NOT NULL,
-    step INTEGER NOT NULL,
-    epoch REAL NOT NULL,
-    task TEXT NOT NULL,
-    weight REAL NOT NULL,
-    cosine_to_sum REAL,
-    norm_ratio REAL,
-    PRIMARY KEY (run, seed, step, task)
-) WITHOUT ROWID;
-"""
-_TABLES = {1: {"runs", "workers", "replicas", "checkpoints"}}
-_TABLES[2] = _TABLES[1] | {"cosines", "notes"}
-_TABLES[3] = _TABLES[2] | {"updates"}
 _OLDER = "an older schema"
 _MEASURED = ("epoch", "train_loss", "val_metric", "test_metric", *FACTORS, "seconds")
 
@@ -129,44 +53,6 @@ def default_path() -> Path:
     import platformdirs
 
     return platformdirs.user_data_path("mtl-explorer", appauthor=False) / "runs.db"
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """A run in the store, without its rows.
-
-    Args:
-        place: 1 for the queued run that is next, None for others.
-        steps_done: summed over replicas; ``steps_total`` likewise.
-        seconds: time spent running in the attempts that are over.
-        info: what its worker reported: device, versions, data fingerprint.
-    """
-
-    config: RunConfig
-    state: RunState
-    place: int | None
-    steps_done: int
-    queued_at: float
-    started_at: float | None
-    finished_at: float | None
-    seconds: float
-    heartbeat: float | None
-    worker: str | None
-    error: str | None
-    info: Mapping[str, Any]
-
-    @property
-    def id(self) -> str:
-        return self.config.id
-
-    @property
-    def steps_total(self) -> int:
-        return self.config.steps * len(self.config.seeds)
-
-    @property
-    def active(self) -> bool:
-        """Whether it may still change without anybody asking for it."""
-        return self.state in ("queued", "running")
 
 
 class Store:
@@ -188,7 +74,13 @@ class Store:
         self.path = (_expanded(Path(path)) if path else default_path()).absolute()
         self._open()
 
-    def submit(self, config: RunConfig) -> RunRecord:
+    @overload
+    def submit(self, config: RunConfig) -> RunRecord: ...
+
+    @overload
+    def submit(self, config: ParetoConfig) -> FrontRecord: ...
+
+    def submit(self, config: AnyConfig) -> Record[AnyConfig]:
         """Queue a run, unless it is there already: the same question is trained once.
 
         A cancelled or failed run goes on where it stopped; one that was just asked to stop goes on.
@@ -211,21 +103,28 @@ class Store:
                 "INSERT OR IGNORE INTO replicas (run, seed, step) VALUES (?, ?, -1)",
                 [(config.id, seed) for seed in config.seeds],
             )
-        record = self.get(config.id)
+        record = self._find(config.id)
         if record is None:
             raise StoreError(f"run {config.id} was removed while it was queued; ask for it again")
         return record
 
     def get(self, run: str) -> RunRecord | None:
-        """The run with this id, if there is one."""
-        found = self._records("WHERE id = ?", (run,))
-        return found[0] if found else None
+        """The training run with this id, if there is one."""
+        found = self._find(run)
+        return next(iter(_training([found])), None) if found else None
+
+    def get_front(self, run: str) -> FrontRecord | None:
+        """The front with this id, if there is one."""
+        found = self._find(run)
+        return next(iter(_fronts([found])), None) if found else None
 
     def runs(self, state: RunState | None = None) -> list[RunRecord]:
-        """All runs, or those in one state, the newest first."""
-        if state:
-            return self._records("WHERE state = ? ORDER BY queued_at DESC, rowid DESC", (state,))
-        return self._records("ORDER BY queued_at DESC, rowid DESC", ())
+        """All training runs, or those in one state, the newest first."""
+        return _training(self._all(state))
+
+    def fronts(self, state: RunState | None = None) -> list[FrontRecord]:
+        """All fronts, or those in one state, the newest first."""
+        return _fronts(self._all(state))
 
     def unreadable(self) -> dict[str, str]:
         """Runs that this version cannot train or show, by id, and why. They can be removed."""
@@ -234,7 +133,7 @@ class Store:
             rows = db.execute("SELECT id, config FROM runs ORDER BY queued_at, rowid").fetchall()
         for row in rows:
             try:
-                _config(row)
+                config_of(row)
             except InputError as error:
                 found[str(row["id"])] = str(error)
         return found
@@ -259,7 +158,7 @@ class Store:
             gone = db.execute(
                 "DELETE FROM runs WHERE id = ? AND state != 'running'", (run,)
             ).rowcount
-        if not gone and self.get(run):
+        if not gone and self._find(run):
             raise InputError(f"run {run} is running; stop it before removing it")
 
     def rows(self, run: str) -> list[Row]:
@@ -318,6 +217,16 @@ class Store:
             found = db.execute("SELECT note FROM notes WHERE run = ? ORDER BY note", (run,))
             return [str(row["note"]) for row in found]
 
+    def frames(self, run: str) -> "list[Front]":
+        """The fronts that a run has measured so far, by step and seed; they hold no states."""
+        from mtl_core.runs.fronts import unpacked
+
+        with self._read() as db:
+            found = db.execute(
+                "SELECT seed, step, front FROM frames WHERE run = ? ORDER BY step, seed", (run,)
+            ).fetchall()
+        return [unpacked(row["seed"], row["step"], _unpack(row["front"])) for row in found]
+
     # What workers do.
 
     def enlist(self, worker: str, device: str, title: str) -> None:
@@ -341,7 +250,7 @@ class Store:
             found = db.execute("SELECT 1 FROM runs WHERE state = 'queued' LIMIT 1").fetchone()
         return found is not None
 
-    def claim(self, worker: str) -> RunRecord | None:
+    def claim(self, worker: str) -> Record[AnyConfig] | None:
         """Take the run that has waited longest; no two workers ever take the same one.
 
         A run that this version cannot train is marked failed, and the next one is taken.
@@ -359,11 +268,11 @@ class Store:
             if taken is None:
                 return None
             try:
-                _config(taken)
+                config_of(taken)
             except InputError as error:
                 self.finish(taken["id"], worker, "failed", f"{error}; remove this run")
             else:
-                return self.get(taken["id"])
+                return self._find(taken["id"])
 
     def beat(self, run: str, worker: str) -> Literal["go on", "cancel", "lost"]:
         """Say that ``worker`` is alive, and hear whether its run is still wanted and its own."""
@@ -421,6 +330,34 @@ class Store:
                             for seed, state in zip(checkpoint.seeds, states, strict=True)
                         ],
                     )
+        return True
+
+    def save_frames(
+        self,
+        run: str,
+        worker: str,
+        fronts: "Sequence[Front]",
+        step: int,
+        states: "Mapping[int, State]",
+    ) -> bool:
+        """Commit fronts, and states to resume from at ``step`` by seed; as ``save``."""
+        from mtl_core.runs.fronts import packed
+
+        with self._write() as db:
+            if not _owned(db, run, worker):
+                return False
+            db.executemany(
+                "INSERT OR REPLACE INTO frames (run, seed, step, front) VALUES (?, ?, ?, ?)",
+                [(run, front.seed, front.step, _pack(packed(front))) for front in fronts],
+            )
+            db.executemany(
+                "UPDATE replicas SET step = ? WHERE run = ? AND seed = ?",
+                [(step, run, seed) for seed in {*states, *(front.seed for front in fronts)}],
+            )
+            db.executemany(
+                "UPDATE replicas SET saved_step = ?, state = ? WHERE run = ? AND seed = ?",
+                [(step, _pack(state), run, seed) for seed, state in states.items()],
+            )
         return True
 
     def states(self, run: str) -> "dict[int, State]":
@@ -500,7 +437,16 @@ class Store:
 
     # Private: records, connections, errors.
 
-    def _records(self, where: str, values: tuple[Any, ...]) -> list[RunRecord]:
+    def _find(self, run: str) -> Record[AnyConfig] | None:
+        found = self._records("WHERE id = ?", (run,))
+        return found[0] if found else None
+
+    def _all(self, state: RunState | None) -> list[Record[AnyConfig]]:
+        if state:
+            return self._records("WHERE state = ? ORDER BY queued_at DESC, rowid DESC", (state,))
+        return self._records("ORDER BY queued_at DESC, rowid DESC", ())
+
+    def _records(self, where: str, values: tuple[Any, ...]) -> list[Record[AnyConfig]]:
         with self._read() as db:
             found = db.execute(
                 "SELECT runs.*, "
@@ -514,7 +460,7 @@ class Store:
         records = []
         for row in found:
             with suppress(InputError):  # `unreadable` names those
-                records.append(_record(row))
+                records.append(record_of(row))
         return records
 
     def _open(self) -> None:
@@ -556,7 +502,7 @@ class Store:
                     )
                 if not tables and version == 0:
                     return ""
-                if not tables >= _TABLES.get(version, {"no such version"}):
+                if not tables >= TABLES.get(version, {"no such version"}):
                     raise StoreError(
                         f"{self.path} is an SQLite file of something else (tables "
                         f"{', '.join(sorted(tables)[:3]) or 'none'}); set MTL_STORE to another file"
@@ -592,7 +538,7 @@ class Store:
             with suppress(sqlite3.OperationalError):
                 db.execute("PRAGMA journal_mode = WAL")
             db.execute("BEGIN IMMEDIATE")
-            for statement in "".join([_SCHEMA, *_SINCE.values()]).split(";"):
+            for statement in statements():
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             db.execute("COMMIT")
@@ -602,8 +548,7 @@ class Store:
         with self._connection() as db:
             db.execute("BEGIN IMMEDIATE")
             older = db.execute("PRAGMA user_version").fetchone()[0]
-            missing = [text for version, text in _SINCE.items() if version > older]
-            for statement in "".join(missing).split(";"):
+            for statement in statements(older):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             db.execute("COMMIT")
@@ -660,42 +605,12 @@ def _expanded(path: Path) -> Path:
     return path
 
 
-def _config(row: sqlite3.Row) -> RunConfig:
-    """The config of a row of ``runs``; InputError where this version would train another."""
-    return _parsed(row["id"], row["config"])
+def _training(records: Sequence[Record[AnyConfig]]) -> list[RunRecord]:
+    return [cast(RunRecord, one) for one in records if isinstance(one.config, RunConfig)]
 
 
-@lru_cache(maxsize=16_384)
-def _parsed(run: str, text: str) -> RunConfig:
-    """Pages list thousands of runs again and again; what is said of a config stays true."""
-    try:
-        config = RunConfig.from_dict(json.loads(text))
-    except (InputError, ValueError, TypeError, RecursionError) as error:
-        raise InputError(f"its config is not one of this version ({error})") from error
-    if config.id != run:
-        raise InputError(f"its config is not one of this version (its id there is {config.id})")
-    return config
-
-
-def _record(row: sqlite3.Row) -> RunRecord:
-    try:
-        info = json.loads(row["info"])
-    except ValueError:
-        info = {}
-    return RunRecord(
-        config=_config(row),
-        state=row["state"],
-        place=row["place"],
-        steps_done=row["steps_done"] or 0,
-        queued_at=row["queued_at"],
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        seconds=row["seconds"],
-        heartbeat=row["heartbeat"],
-        worker=row["worker"],
-        error=row["error"],
-        info=info if isinstance(info, dict) else {},
-    )
+def _fronts(records: Sequence[Record[AnyConfig]]) -> list[FrontRecord]:
+    return [cast(FrontRecord, one) for one in records if isinstance(one.config, ParetoConfig)]
 
 
 def _measured(row: Row) -> tuple[float | None, ...]:

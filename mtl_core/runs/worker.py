@@ -19,14 +19,16 @@ from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from filelock import Timeout
 
 from mtl_core.errors import InputError, StoreError, TrainingDiverged
+from mtl_core.pareto.config import ParetoConfig
 from mtl_core.runs.devices import DEVICES, choose, title
 from mtl_core.runs.launch import hold_lock, last_words, lock_path
-from mtl_core.runs.store import RunRecord, Store
+from mtl_core.runs.records import AnyConfig, FrontRecord, Record, RunRecord
+from mtl_core.runs.store import Store
 
 if TYPE_CHECKING:
     from mtl_core.training.pool import ReplicaPool
@@ -39,6 +41,8 @@ SNAPSHOT_BYTES = 8 * 2**20
 """A replica's state up to this size is saved with every slice of training."""
 SNAPSHOT_SECONDS = 30.0
 """How often a larger state is saved."""
+FRONT_SECONDS = 2.0
+"""How often the solutions of a front are saved, up to ``SNAPSHOT_BYTES``."""
 END_PAUSES = (0.5, 1.0, 2.0, 4.0, 0.0)
 """Waits between the attempts to write down how a run ended."""
 
@@ -105,14 +109,17 @@ class _Worker:
                 time.sleep(POLL_SECONDS)
         _say(f"worker {self.name} leaves")
 
-    def _carry_out(self, record: RunRecord) -> None:
+    def _carry_out(self, record: Record[AnyConfig]) -> None:
         run = record.id
         _say(f"run {run} starts: {record.config}")
         outcome: _Outcome = "failed"
         reason, pool_is_suspect = None, False
         try:
             with _Heart(self._store, run, self.name) as heart:
-                outcome = self._train(record, heart)
+                if isinstance(record.config, ParetoConfig):
+                    outcome = self._solve(cast(FrontRecord, record), heart)
+                else:
+                    outcome = self._train(cast(RunRecord, record), heart)
                 if outcome == "done":
                     self._store.describe(run, self.name, _info(record, self._device))
         except (InputError, TrainingDiverged) as error:
@@ -148,6 +155,31 @@ class _Worker:
                     else:
                         checkpoint = replace(checkpoint, state=None)
                 if not self._store.save(run, self.name, [checkpoint]):
+                    return "cancelled"  # by whoever has it now
+                if stopping:
+                    return "cancelled" if heart.verdict == "cancel" else "released"
+        return "done"
+
+    def _solve(self, record: FrontRecord, heart: "_Heart") -> "_Outcome":
+        from mtl_core.pareto import slices
+
+        run, saved_at, most = record.id, time.monotonic(), FRONT_SECONDS
+        # What is in closed form is faster on the CPU.
+        device = "cpu" if self._device == "cpu" or not record.config.definition.sources else None
+        steps = slices(
+            record.config, device=device, states=self._store.states(run), pool=self._pool
+        )
+        with closing(steps):  # type: ignore[type-var]  # slices is a generator
+            for part in steps:
+                stopping = self._leaving or heart.verdict != "go on"
+                states: dict[int, Any] = {}
+                if stopping or time.monotonic() - saved_at >= most:
+                    states, saved_at = part.states(), time.monotonic()
+                    size = max(map(_size, states.values()))
+                    most = FRONT_SECONDS if size <= SNAPSHOT_BYTES else SNAPSHOT_SECONDS
+                if not (part.fronts or states):
+                    continue
+                if not self._store.save_frames(run, self.name, part.fronts, part.step, states):
                     return "cancelled"  # by whoever has it now
                 if stopping:
                     return "cancelled" if heart.verdict == "cancel" else "released"
@@ -218,11 +250,13 @@ def _size(state: Mapping[str, Any]) -> int:
     return sum(value.nbytes for value in state.values())
 
 
-def _info(record: RunRecord, device: str) -> dict[str, Any]:
-    from mtl_core.runs.artifacts import provenance
+def _info(record: Record[AnyConfig], device: str) -> dict[str, Any]:
+    from mtl_core.runs import artifacts, front_artifacts
 
     try:
-        return provenance(record.config, device)
+        if isinstance(record.config, ParetoConfig):
+            return front_artifacts.provenance(record.config, device)
+        return artifacts.provenance(record.config, device)
     except InputError:  # the data went away meanwhile; the numbers are there all the same
         return {}
 

@@ -12,7 +12,7 @@ import pytest
 
 from mtl_core.config import RunConfig
 from mtl_core.errors import DataMissing, InputError
-from mtl_core.runs import artifacts
+from mtl_core.runs import artifacts, folders
 from mtl_core.runs.frames import side_frame, to_frame
 from mtl_core.trajectory import COLUMNS, Cosine
 
@@ -49,7 +49,7 @@ def change_table(folder: Path, change: Table) -> None:
     """With the digest that goes with it, so that only its content is wrong."""
     path = folder / "trajectory.parquet"
     change(pd.read_parquet(path)).to_parquet(path, index=False)
-    change_manifest(folder, table_blake2b=artifacts._digest(path))
+    change_manifest(folder, table_blake2b=folders.digest(path))
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_damaged_cosines_are_named(
     (folder / "cosines.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(InputError, match=r"cosines.parquet is not the file that the manifest"):
         artifacts.read(folder)
-    change_manifest(folder, cosines_blake2b=artifacts._digest(folder / "cosines.parquet"))
+    change_manifest(folder, cosines_blake2b=folders.digest(folder / "cosines.parquet"))
     with pytest.raises(InputError, match=r"cosines.parquet cannot be read"):
         artifacts.read(folder)
     (folder / "cosines.parquet").unlink()
@@ -148,7 +148,7 @@ def test_a_write_that_is_cut_short_leaves_the_old_artifact_or_none(
     monkeypatch: pytest.MonkeyPatch,
     at: str,
 ) -> None:
-    replace, calls = artifacts.os.replace, []
+    replace, calls = folders.os.replace, []
 
     def cut(*arguments: Any) -> None:
         calls.append(arguments)
@@ -165,7 +165,7 @@ def test_a_write_that_is_cut_short_leaves_the_old_artifact_or_none(
             with pytest.raises(InputError, match=r"No space left on device.*choose another folder"):
                 artifacts.write(folder, config, table.assign(seconds=7.0), {})
         else:
-            patch.setattr(artifacts.os, "replace", cut)
+            patch.setattr(folders.os, "replace", cut)
             with pytest.raises(KeyboardInterrupt):
                 artifacts.write(folder, config, table.assign(seconds=7.0), {})
     found, problems = artifacts.scan(folder.parent)
@@ -215,7 +215,7 @@ DAMAGES: Mapping[str, tuple[Callable[[Path], object], str]] = {
     "table that is no Parquet": (
         lambda f: (
             (f / "trajectory.parquet").write_bytes(b"PAR1 nonsense"),
-            change_manifest(f, table_blake2b=artifacts._digest(f / "trajectory.parquet")),
+            change_manifest(f, table_blake2b=folders.digest(f / "trajectory.parquet")),
         ),
         r"trajectory\.parquet cannot be read \(",
     ),
@@ -320,7 +320,7 @@ def test_a_folder_that_cannot_be_written_is_named(
     (tmp_path / "file").write_text("x")
     target = tmp_path / place
     for attempt in (
-        lambda: artifacts.check_writable(target),
+        lambda: folders.check_writable(target),
         lambda: artifacts.write(target, config, table, {}),
     ):
         with pytest.raises(InputError) as caught:

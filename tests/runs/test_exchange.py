@@ -1,5 +1,6 @@
 """Exchange: what goes out comes in unchanged, and what is not sound stays out and harms nothing."""
 
+import hashlib
 import io
 import json
 import os
@@ -89,7 +90,7 @@ def tampered(files: Files, **changes: Any) -> Files:
 
 def with_table(files: Files, table: bytes) -> Files:
     """With another table, and the digest that goes with it."""
-    digest = artifacts.hashlib.blake2b(table, digest_size=16).hexdigest()
+    digest = hashlib.blake2b(table, digest_size=16).hexdigest()
     return tampered(files, table_blake2b=digest) | {"trajectory.parquet": table}
 
 

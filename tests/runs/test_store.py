@@ -16,7 +16,9 @@ import pytest
 
 from mtl_core.config import RunConfig
 from mtl_core.errors import InputError, StoreError
-from mtl_core.runs.store import SCHEMA_VERSION, Store, default_path
+from mtl_core.runs import schema
+from mtl_core.runs.schema import SCHEMA_VERSION
+from mtl_core.runs.store import Store, default_path
 from mtl_core.trajectory import COLUMNS, Cosine
 
 Make = Callable[..., Any]
@@ -383,7 +385,7 @@ def test_a_newer_schema_is_left_alone(store: Store) -> None:
     assert store.path.read_bytes() == before
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_a_file_of_an_older_schema_is_brought_up_to_date_with_all_that_it_has(
     store: Store, make_config: Make, make_checkpoint: Make, version: int
 ) -> None:
@@ -392,7 +394,7 @@ def test_a_file_of_an_older_schema_is_brought_up_to_date_with_all_that_it_has(
     store.claim("1-a")
     store.save(config.id, "1-a", [make_checkpoint(config, config.seeds, 1)])
     before = store.rows(config.id)
-    for table in {1: ("updates", "cosines", "notes"), 2: ("updates",)}[version]:
+    for table in schema.TABLES[SCHEMA_VERSION] - schema.TABLES[version]:
         sql(store, f"DROP TABLE {table}")
     sql(store, f"PRAGMA user_version = {version}")
     again = Store(store.path)
@@ -401,7 +403,7 @@ def test_a_file_of_an_older_schema_is_brought_up_to_date_with_all_that_it_has(
     assert (again.side("cosines", config.id), again.notes(config.id)) == ([], [])
     assert again.side("updates", config.id) == []
     assert sql(again, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
-    assert Store(store.path).health().startswith("ok, schema 3, 1 runs")
+    assert Store(store.path).health().startswith("ok, schema 4, 1 runs")
 
 
 def test_cosines_and_notes_come_back_and_go_with_their_run(

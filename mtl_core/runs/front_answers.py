@@ -1,0 +1,145 @@
+"""Front answers: what is known of a front already, from the artifacts or the store."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from mtl_core.errors import InputError
+from mtl_core.pareto.config import ParetoConfig
+from mtl_core.runs import front_artifacts
+from mtl_core.runs.front_artifacts import FrontArtifact
+from mtl_core.runs.records import FrontRecord
+from mtl_core.runs.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["FrontAnswer", "FrontAnswers", "Tables", "other_data"]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What a run has measured so far.
+
+    Args:
+        front: with the columns of ``front.FRONT_COLUMNS``.
+        transfers: with the columns of ``front.TRANSFER_COLUMNS``; without rows where nothing was
+            transferred.
+    """
+
+    front: "pd.DataFrame"
+    transfers: "pd.DataFrame"
+
+
+@dataclass(frozen=True)
+class FrontAnswer:
+    """All that is known of a front, as ``answers.Answer``."""
+
+    config: ParetoConfig
+    source: Literal["artifact", "store", "none"]
+    record: FrontRecord | None = None
+    artifact: FrontArtifact | None = None
+
+    @property
+    def state(self) -> str:
+        """``done`` or the state of the run in the store; ``new`` when nobody asked before."""
+        if self.artifact is not None:
+            return "done"
+        return self.record.state if self.record else "new"
+
+    @property
+    def active(self) -> bool:
+        """Whether it is queued or running."""
+        return self.artifact is None and self.record is not None and self.record.active
+
+    @property
+    def origin(self) -> Literal["own", "imported", "shipped", "nowhere"]:
+        """Where it comes from, in a word; own runs are those of this machine's store."""
+        if self.artifact is not None:
+            return "imported" if self.artifact.imported else "shipped"
+        return "own" if self.record else "nowhere"
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """Where the numbers come from: device, versions, data fingerprint."""
+        if self.artifact is not None:
+            return self.artifact.manifest
+        return self.record.info if self.record else {}
+
+
+class FrontAnswers:
+    """Looks fronts up, artifacts first.
+
+    Args:
+        store: runs of this machine; None when the store cannot be used.
+        artifacts: by run id, those that were imported included.
+    """
+
+    def __init__(self, store: Store | None, artifacts: Mapping[str, FrontArtifact]) -> None:
+        self.store = store
+        self.artifacts = artifacts
+
+    def find(self, config: ParetoConfig) -> FrontAnswer:
+        """What is known of a front."""
+        return self.find_id(config.id) or FrontAnswer(config, "none")
+
+    def find_id(self, run: str) -> FrontAnswer | None:
+        """What is known of the front with this id; None when nobody here has heard of it."""
+        if artifact := self.artifacts.get(run):
+            return FrontAnswer(artifact.config, "artifact", artifact=artifact)
+        if self.store and (record := self.store.get_front(run)):
+            return FrontAnswer(record.config, "store", record=record)
+        return None
+
+    def tables(self, answer: FrontAnswer) -> Tables:
+        """What it has measured so far."""
+        if answer.artifact is not None:
+            return Tables(answer.artifact.front(), answer.artifact.transfers())
+        if answer.record is not None and self.store is not None:
+            if answer.record.state == "done":
+                return _finished(self.store, answer.config, answer.record.finished_at)
+            return _tables(self.store, answer.config)
+        return _tables(None, answer.config)
+
+    def estimate_seconds(self, config: ParetoConfig) -> float | None:
+        """How long a run may take here, from the last finished one of its problem; else None."""
+        done = self.store.fronts("done") if self.store else []
+        alike = [one for one in done if one.config.problem == config.problem and one.seconds > 0]
+        if not alike:
+            return None
+        last = max(alike, key=lambda record: record.finished_at or 0.0)
+        return last.seconds * _work(config) / _work(last.config)
+
+
+def other_data(answer: FrontAnswer) -> str | None:
+    """A line to show when an artifact was made on other data than this machine has."""
+    made_on = answer.manifest.get("data_fingerprint")
+    try:
+        here = front_artifacts.data_fingerprint(answer.config)
+    except InputError:
+        return None
+    if made_on in (None, here):
+        return None
+    return f"made on other data (fingerprint {made_on}) than this machine has ({here})"
+
+
+@lru_cache(maxsize=64)
+def _finished(store: Store, config: ParetoConfig, _finished_at: float | None) -> Tables:
+    """What is done does not change."""
+    return _tables(store, config)
+
+
+def _tables(store: Store | None, config: ParetoConfig) -> Tables:
+    from mtl_core.runs.fronts import front_table, transfer_table
+
+    frames = store.frames(config.id) if store else []
+    return Tables(front_table(config, frames), transfer_table(frames))
+
+
+def _work(config: ParetoConfig) -> float:
+    """Examples that are differentiated, and a third of those that are measured."""
+    each = config.batch_size or config.samples or 1
+    measured = (config.frames + 1) * 2 * (config.held_out or 0)
+    solved = config.iterations * each * config.passes
+    return (solved + measured / 3) * config.solutions * len(config.seeds)
