@@ -25,7 +25,7 @@ __all__ = ["front_alt", "front_chart", "hypervolume_alt", "hypervolume_chart"]
 
 CROSS = "M-1,-1L1,1M-1,1L1,-1"
 MARKS = 8
-"""Markers of a line, at most about twice as many: enough to tell its curve without colour."""
+"""Markers of a line, at most: enough to tell its curve without colour."""
 
 TIME = {"evaluations": "gradient evaluations", "seconds": "seconds of solving"}
 
@@ -113,7 +113,6 @@ def front_chart(
         alt.Chart(way)
         .mark_rule(clip=True, stroke=GREY, strokeWidth=1.2, strokeDash=[5, 4])
         .encode(x=x("from_x"), y=y("from_y"), x2=alt.X2("to_x"), y2=alt.Y2("to_y")),
-        *_reference(reference, x("reference_x"), y("reference_y")),
         alt.Chart(shown_trails)
         .mark_line(clip=True, strokeWidth=0.8, strokeJoin="round")
         .encode(
@@ -124,6 +123,7 @@ def front_chart(
             order="step:Q",
             opacity=dimmed(0.35, 0.03),
         ),
+        *_reference(reference, x("reference_x"), y("reference_y")),
         *([line] if joined else []),
         marks,
         ring,
@@ -172,7 +172,7 @@ def hypervolume_chart(
     x_scale = alt.Scale(zero=True, nice=False, padding=8)
     x_axis = axis(TIME[x], grid=False)
     across = alt.X(f"{x}:Q", scale=x_scale, axis=x_axis)
-    scale = alt.Scale(zero=False, nice=True, padding=6)
+    scale = alt.Scale(zero=False, nice=False, padding=10)
     y_axis = axis(title, grid=True)
     y = alt.Y("mean:Q", scale=scale, axis=y_axis)
     frames = _frames(bands, styles)
@@ -312,14 +312,15 @@ def _frames(bands: pd.DataFrame, styles: Sequence[Curve]) -> pd.DataFrame:
 
 
 def _levels(levels: pd.DataFrame | None, scale: alt.Scale, y_axis: alt.Axis) -> list[alt.Chart]:
+    """Named on the left, where lines have not risen to them yet."""
     rows = (pd.DataFrame() if levels is None else levels).reindex(columns=["level", "label"])
     base = alt.Chart(rows.astype({"level": float})).encode(
         y=alt.Y("level:Q", scale=scale, axis=y_axis)
     )
     rule = base.mark_rule(stroke=GREY, strokeWidth=1.2, strokeDash=[6, 4])
-    words = base.mark_text(
-        fill=GREY, fontSize=11, align="right", baseline="bottom", dx=-4, dy=-3
-    ).encode(x=alt.value("width"), text="label:N")
+    words = base.mark_text(fill=GREY, fontSize=11, align="left", baseline="top", dx=5, dy=4).encode(
+        x=alt.value(0), text="label:N"
+    )
     return [rule, words]
 
 

@@ -12,8 +12,8 @@ from mtl_core.charts.layers import GREY, Figure, now_rule, unchecked
 
 __all__ = ["kept_alt", "kept_heatmap", "transfer_alt", "transfer_heatmap"]
 
-NOTHING, ALL = "rgba(0, 114, 178, 0)", "rgba(0, 114, 178, 1)"
-"""The page shows through where nothing is taken, on a light one and a dark one alike."""
+NOTHING, ALL = "rgba(36, 135, 199, 0)", "rgba(36, 135, 199, 1)"
+"""The page shows through where nothing is taken; as far from white as from near-black."""
 
 MOST_LABELLED = 12
 """Solutions beyond which only some are labelled."""
@@ -32,10 +32,11 @@ def transfer_heatmap(
 ) -> Figure:
     """The matrix M of one step: row i takes the share m_ij of column j; rows sum to 1.
 
-    Colours have a square-root scale from 0 to 1, so that a share of 1 % shows beside the diagonal.
+    Colours have a cube-root scale from 0 to 1, so that a share of 1 % shows beside the diagonal.
 
     Args:
-        matrix: ``solution, other, share``: i and j from 0, and m_ij; may be empty.
+        matrix: ``solution, other, share``: i and j from 0, and m_ij; may be empty. Of more than 70
+            solutions it has more rows than Altair writes to a file.
         labels: of the solutions, in order, such as their preferences.
         height: of the matrix in pixels, without labels and legend.
         name: of the chart, unique on its page.
@@ -46,6 +47,9 @@ def transfer_heatmap(
     cells = cells.dropna(subset=["share", "taker", "giver"]).reset_index(drop=True)
     edge = alt.ExprRef(f"min(width, {LONGEST_CELL} * height)")
     across = alt.Scale(domain=_places(labels), range=[0, edge], padding=_gap(labels))
+    frame = alt.Chart(pd.DataFrame({"frame": [0]})).mark_rect(
+        filled=False, stroke=GREY, strokeOpacity=0.5, x=0, x2=edge, y=0, y2=alt.ExprRef("height")
+    )
     chart = (
         alt.Chart(cells)
         .mark_rect()
@@ -66,7 +70,7 @@ def transfer_heatmap(
         # The name of a whole chart becomes part of its scales' names, which expressions then miss.
         .properties(name=f"{name}_cells")
     )
-    return _figure([chart], height)
+    return _figure([frame, chart], height, alt.ViewBackground(strokeOpacity=0))
 
 
 def transfer_alt(labels: Sequence[str]) -> str:
@@ -122,7 +126,8 @@ def kept_heatmap(
         )
         .properties(name=f"{name}_cells")
     )
-    return _figure([chart, now_rule(now, x_scale, x_axis)], height)
+    frame = alt.ViewBackground(stroke=GREY, strokeOpacity=0.5)
+    return _figure([chart, now_rule(now, x_scale, x_axis)], height, frame)
 
 
 def kept_alt(labels: Sequence[str]) -> str:
@@ -147,13 +152,13 @@ def _spans(kept: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     return cells.dropna(subset=["since", "share", "taker"]).reset_index(drop=True)
 
 
-def _figure(layers: Sequence[alt.Chart], height: int) -> Figure:
+def _figure(layers: Sequence[alt.Chart], height: int, view: alt.ViewBackground) -> Figure:
     return Figure(
         layer=list(layers),
         width="container",
         height=height,
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-        view=alt.ViewBackground(stroke=GREY, strokeOpacity=0.35),
+        view=view,
     )
 
 
@@ -203,7 +208,12 @@ def _fill(field: str, title: str) -> alt.Fill:
     return alt.Fill(
         f"{field}:Q",
         scale=alt.Scale(
-            type="sqrt", domain=[0, 1], range=[NOTHING, ALL], interpolate="rgb", clamp=True
+            type="pow",
+            exponent=1 / 3,
+            domain=[0, 1],
+            range=[NOTHING, ALL],
+            interpolate="rgb",
+            clamp=True,
         ),
         legend=alt.Legend(
             title=title,
