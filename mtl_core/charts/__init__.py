@@ -6,6 +6,7 @@ page can redraw it while a run is alive and the reader keeps zoom, hover and leg
 
 from mtl_core.charts.correlation import correlation_alt, correlation_chart
 from mtl_core.charts.cosines import cosine_alt, cosine_heatmap
+from mtl_core.charts.fronts import front_alt, front_chart, hypervolume_alt, hypervolume_chart
 from mtl_core.charts.generalization import generalization_alt, generalization_chart
 from mtl_core.charts.over_epochs import over_epochs_alt, over_epochs_chart
 from mtl_core.charts.over_loss import SHORT_X_TITLE, over_loss_alt, over_loss_chart
@@ -17,6 +18,7 @@ from mtl_core.charts.quadrants import (
     quadrant_legend_alt,
     style_optimizers,
 )
+from mtl_core.charts.transfers import kept_alt, kept_heatmap, transfer_alt, transfer_heatmap
 
 __all__ = [
     "SHORT_X_TITLE",
@@ -27,8 +29,14 @@ __all__ = [
     "correlation_chart",
     "cosine_alt",
     "cosine_heatmap",
+    "front_alt",
+    "front_chart",
     "generalization_alt",
     "generalization_chart",
+    "hypervolume_alt",
+    "hypervolume_chart",
+    "kept_alt",
+    "kept_heatmap",
     "over_epochs_alt",
     "over_epochs_chart",
     "over_loss_alt",
@@ -39,4 +47,6 @@ __all__ = [
     "quadrant_legend_alt",
     "style_curves",
     "style_optimizers",
+    "transfer_alt",
+    "transfer_heatmap",
 ]

@@ -11,10 +11,23 @@ from altair.utils.schemapi import debug_mode
 from mtl_core.charts.legend import MARKERS, curve_legend
 from mtl_core.charts.palette import Curve
 
-__all__ = ["Figure", "banded_curves", "colour_scale", "dimmed", "stroke", "unchecked"]
+__all__ = [
+    "GREY",
+    "Figure",
+    "banded_curves",
+    "colour_scale",
+    "dash",
+    "dimmed",
+    "fill",
+    "hover",
+    "now_rule",
+    "stroke",
+    "unchecked",
+]
 
 P = ParamSpec("P")
 
+GREY = "#858585"  # shows on white and on near-black alike
 PICK = "pick"
 ZOOM = "zoom"
 
@@ -83,7 +96,7 @@ def banded_curves(
             x=x,
             y=alt.Y("low:Q", scale=y_scale, axis=y_axis),
             y2=alt.Y2(field="high"),
-            fill=_fill(curves),
+            fill=fill(curves),
             opacity=dimmed(0.2, 0.03),
         )
     )
@@ -94,7 +107,7 @@ def banded_curves(
             x=x,
             y=y,
             stroke=stroke(curves),
-            strokeDash=_dash(curves),
+            strokeDash=dash(curves),
             opacity=dimmed(1.0, 0.12),
         )
     )
@@ -102,11 +115,11 @@ def banded_curves(
         alt.Chart(points)
         # An expression, not an encoding: legends merge only where a channel has a single field.
         .mark_point(clip=True, filled=True, size=48, shape=alt.ExprRef("datum.shape"))
-        .encode(x=x, y=y, fill=_fill(curves), opacity=dimmed(1.0, 0.12))
+        .encode(x=x, y=y, fill=fill(curves), opacity=dimmed(1.0, 0.12))
     )
-    hover = _hover(points, curves, x, y, tooltip).properties(name=f"{name}_hover")
+    unseen = hover(points, curves, x, y, tooltip).properties(name=f"{name}_hover")
     return Figure(
-        layer=[*background, band, line, marks, hover],
+        layer=[*background, band, line, marks, unseen],
         width="container",
         height=height,
         # The legend takes the rows it needs without squeezing the plot.
@@ -119,6 +132,18 @@ def stroke(curves: Sequence[Curve]) -> alt.Stroke:
     return alt.Stroke("curve:N", scale=colour_scale(curves), legend=curve_legend(curves))
 
 
+def fill(curves: Sequence[Curve]) -> alt.Fill:
+    """Curve to the colour of areas and points."""
+    return alt.Fill("curve:N", scale=colour_scale(curves), legend=curve_legend(curves))
+
+
+def dash(curves: Sequence[Curve]) -> alt.StrokeDash:
+    """Curve to the dash of its line."""
+    dashes = [list(curve.dash) for curve in curves]
+    scale = alt.Scale(domain=_labels(curves), range=dashes)
+    return alt.StrokeDash("curve:N", scale=scale, legend=curve_legend(curves))
+
+
 def colour_scale(curves: Sequence[Curve]) -> alt.Scale:
     """Curve to colour, of curves without rows too."""
     return alt.Scale(domain=_labels(curves), range=[curve.colour for curve in curves])
@@ -129,7 +154,15 @@ def dimmed(chosen: float, others: float) -> alt.OpacityValue:
     return alt.OpacityValue(others, condition={"param": PICK, "value": chosen})
 
 
-def _hover(
+def now_rule(now: float | None, scale: alt.Scale, x_axis: alt.Axis) -> alt.Chart:
+    """A vertical line at ``now``, what is shown elsewhere on the page; none without."""
+    rows = pd.DataFrame({"now": [] if now is None else [now]}, dtype=float)
+    encoding = alt.X("now:Q", scale=scale, axis=x_axis)
+    chart: alt.Chart = alt.Chart(rows).mark_rule(stroke=GREY, strokeWidth=1.5).encode(x=encoding)
+    return chart
+
+
+def hover(
     points: pd.DataFrame,
     curves: Sequence[Curve],
     x: alt.X,
@@ -152,9 +185,9 @@ def _hover(
         .encode(
             x=x,
             y=y,
-            fill=_fill(curves),
+            fill=fill(curves),
             stroke=stroke(curves),
-            strokeDash=_dash(curves),
+            strokeDash=dash(curves),
             shape=alt.Shape(
                 "curve:N",
                 scale=alt.Scale(domain=_labels(curves), range=paths),
@@ -165,16 +198,6 @@ def _hover(
         .add_params(pick, zoom)
     )
     return chart
-
-
-def _fill(curves: Sequence[Curve]) -> alt.Fill:
-    return alt.Fill("curve:N", scale=colour_scale(curves), legend=curve_legend(curves))
-
-
-def _dash(curves: Sequence[Curve]) -> alt.StrokeDash:
-    dashes = [list(curve.dash) for curve in curves]
-    scale = alt.Scale(domain=_labels(curves), range=dashes)
-    return alt.StrokeDash("curve:N", scale=scale, legend=curve_legend(curves))
 
 
 def _labels(curves: Sequence[Curve]) -> list[str]:
