@@ -24,9 +24,11 @@ from mtl_core.charts import (
     style_curves,
 )
 from mtl_core.errors import InputError, StoreError
-from mtl_core.runs import Store, exchange
+from mtl_core.runs import Store, artifacts, exchange, front_artifacts
 from mtl_core.runs.answers import Answer, Answers
 from mtl_core.runs.artifacts import Artifact, scan
+from mtl_core.runs.front_answers import FrontAnswers
+from mtl_core.runs.front_artifacts import FrontArtifact
 from mtl_core.runs.panel import Panel
 from mtl_core.runs.question import kind
 
@@ -155,6 +157,23 @@ def answers() -> Answers:
     for line in [*skipped, *damaged]:
         st.warning(f"Skipped: {line}", icon=":material/broken_image:")
     return Answers(store, {**imported, **shipped})
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _shipped_fronts() -> tuple[dict[str, FrontArtifact], list[str]]:
+    return front_artifacts.scan()
+
+
+def front_answers() -> FrontAnswers:
+    """The store and all artifacts of fronts; what is wrong with any is said on the page."""
+    store, problem = _store()
+    shipped, skipped = _shipped_fronts()
+    imported, damaged = front_artifacts.scan(artifacts.imported_dir())
+    if problem:
+        st.warning(problem, icon=":material/database_off:")
+    for line in [*skipped, *damaged]:
+        st.warning(f"Skipped: {line}", icon=":material/broken_image:")
+    return FrontAnswers(store, {**imported, **shipped})
 
 
 def curves(panel: Panel, others: Sequence[CurveKey] = ()) -> list[Curve]:

@@ -168,7 +168,7 @@ class FrontPanel:
         low, high = self._whole(axis, space)
         if not zoom or not self.steps:
             return low, high
-        ends = []
+        ends: list[float] = []
         for one in self.shown:
             losses = self.values(one, self.steps[-1], "loss").iloc[:, 1:].to_numpy(dtype=float)
             inside = (losses < np.array(self.problem.reference)).all(axis=1)

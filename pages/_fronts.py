@@ -1,0 +1,681 @@
+"""The Pareto front page's figures: the front, what was picked off it, hypervolume, transfers."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from mtl_core.charts import (
+    Curve,
+    front_alt,
+    front_chart,
+    hypervolume_alt,
+    hypervolume_chart,
+    kept_alt,
+    kept_heatmap,
+    transfer_alt,
+    transfer_heatmap,
+)
+from mtl_core.charts.plane import style_methods
+from mtl_core.pareto import ParetoConfig, curves, measures, problems, solve, transfer
+from mtl_core.pareto.config import BASELINES, METHODS
+from mtl_core.runs.front_answers import FrontAnswers
+from mtl_core.runs.front_panel import FrontPanel, ShownFront
+from mtl_core.runs.front_question import METHOD_TITLES, preference_words
+from mtl_core.runs.fronts import front_table
+from pages import _common
+
+Ask = Callable[..., None]
+LOOK_TITLES = {
+    "hypervolume": "Hypervolume",
+    "transfer": "Transfer",
+    "lesson": "Why not a weighted sum?",
+    "toy": "Toy problem, live",
+}
+METRICS = {
+    "accuracy": ("test accuracy", ".1%"),
+    "mean_iou": ("test mean IoU", ".1%"),
+    "absolute_error": ("test absolute error", ".3g"),
+    "angle": ("test mean angle error in degrees", ".3g"),
+}
+DENSE = 2_000  # points of a true front, for its hypervolume
+
+
+def progress(one: ShownFront) -> None:
+    """How far a front is that is not done."""
+    record = one.answer.record
+    if record is None or one.answer.artifact is not None:
+        return
+    share = record.steps_done / record.steps_total
+    if record.state == "queued":
+        place = "next" if record.place == 1 else f"at place {record.place}"
+        st.progress(share, text=f"**{one.label}** waits in the queue, {place}")
+    elif record.state == "running":
+        st.progress(share, text=f"**{one.label}** is solved for, {share:.0%}")
+    elif record.state == "failed":
+        st.error(f"{one.label}: {record.error}", icon=":material/error:")
+    elif record.state == "cancelled":
+        st.info(f"{one.label} was stopped at {share:.0%}; its frames stay.")
+
+
+def duration(seconds: float) -> str:
+    """As people say it."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def cards(panel: FrontPanel, step: int) -> None:
+    """Numbers of the method that is looked at, at the shown step, over all seeds."""
+    focus, config = panel.focus, panel.focus.config
+    found = panel.convergence().set_index("name")
+    row = found.loc[focus.label] if focus.label in found.index else None
+    here = _mean_at(focus, step)
+    alone = next((one for one in panel.asked if one.config.method == "independent"), None)
+    beside = _mean_at(alone, step) if alone is not None and alone is not focus else None
+    place = st.container(horizontal=True)
+    place.metric(
+        f"Hypervolume, {focus.label}",
+        "–" if here is None else f"{here:.3f}",
+        delta=None if here is None or beside is None else f"{here - beside:+.3f} to no transfer",
+        delta_color="normal" if here is not None and beside is not None else "off",
+        border=True,
+        help="The share of the box between ideal and reference point that the solutions dominate; "
+        "mean over seeds, at the shown iteration.",
+    )
+    known = row is not None and math.isfinite(row["evaluations"])
+    ratio = row["ratio"] if known and row is not None else math.nan
+    share = f"{curves.SHARE:.0%}"
+    if known and math.isfinite(ratio) and focus is not alone:
+        words = f"{ratio:.2f} × those without transfer"
+    elif row is not None and not known:
+        words = f"{int(row['reached'])} of {int(row['seeds'])} seeds get there"
+    else:
+        words = "the comparison's reference" if focus is alone else "no reference"
+    place.metric(
+        f"Evaluations to {share}",
+        f"{row['evaluations']:,.0f}" if known and row is not None else "–",
+        delta=words,
+        delta_color="gray",
+        delta_arrow="off",
+        border=True,
+        help=f"Gradient evaluations until {share} of the best final hypervolume of all that are "
+        "shown; the convergence ratio divides them by those of the method without transfer.",
+    )
+    evaluations = step * len(config.weights) * config.passes
+    place.metric(
+        "Iteration",
+        f"{step:,}",
+        delta=f"of {config.iterations:,}; {evaluations:,} gradient evaluations",
+        delta_color="gray",
+        delta_arrow="off",
+        border=True,
+    )
+
+
+def fronts(panel: FrontPanel, step: int, active: bool, ask: Ask) -> None:
+    """The front in loss space and, where the problem has metrics, in metric space."""
+    question, objectives = panel.question, panel.problem.objectives
+    seeds = panel.focus.config.seeds
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if len(seeds) > 1:
+            _widget("seed", question.seed)
+            st.segmented_control(
+                "Seed",
+                seeds,
+                key="pf_seed",
+                required=True,
+                on_change=lambda: ask(seed=st.session_state.pf_seed),
+            )
+        if len(objectives) > 2:
+            pairs = [(i, j) for i in range(len(objectives)) for j in range(i + 1, len(objectives))]
+            _widget("axes", panel.axes)
+            st.segmented_control(
+                "Objectives",
+                pairs,
+                key="pf_axes",
+                required=True,
+                format_func=lambda pair: " × ".join(objectives[i].title for i in pair),
+                on_change=lambda: ask(axes=st.session_state.pf_axes),
+            )
+        zoom = panel.problem.fingerprint is not None if question.zoom is None else question.zoom
+        _widget("zoom", zoom)
+        st.toggle(
+            "Zoom to the last front",
+            key="pf_zoom",
+            on_change=lambda: ask(zoom=st.session_state.pf_zoom),
+            help="Axes end where the solutions do that are better than the reference point.",
+        )
+    zoom = zoom and not active  # what is last changes meanwhile
+    styles = _styles(panel)
+    spaces = ["loss", "metric"] if objectives[0].metric else ["loss"]
+    columns = st.columns(len(spaces)) if len(spaces) > 1 else [st.container()]
+    for space, column in zip(spaces, columns, strict=True):
+        with column:
+            _front(panel, step, space, zoom, styles)
+    if len(spaces) == 1 and panel.problem.front is not None:
+        st.caption(
+            "The thick grey line is the true front, which is known here."
+            if len(objectives) == 2
+            else "Grey dots are the true front, which is known here."
+        )
+
+
+def _front(panel: FrontPanel, step: int, space: Any, zoom: bool, styles: list[Curve]) -> None:
+    x, y = panel.axes
+    titles = [_axis_title(panel, axis, space) for axis in (x, y)]
+    formats = [".3~g" if space == "loss" else _metric(panel, axis)[1] for axis in (x, y)]
+    reference = (panel.problem.reference[x], panel.problem.reference[y])
+    front = None
+    if space == "loss" and panel.problem.front is not None:
+        known = _true_front(panel.focus.config)
+        front = pd.DataFrame({"x": known[:, x], "y": known[:, y]})
+    st.altair_chart(
+        front_chart(
+            panel.points(step, space),
+            styles,
+            x_title=titles[0],
+            y_title=titles[1],
+            domain_x=panel.domain(x, space, zoom=zoom),
+            domain_y=panel.domain(y, space, zoom=zoom),
+            reference=reference if space == "loss" else None,
+            front=front,
+            ray=_ray(panel) if space == "loss" else None,
+            trails=panel.trails(step, space),
+            joined=len(panel.problem.objectives) == 2,
+            format_x=formats[0],
+            format_y=formats[1],
+            name=f"pf_{space}",
+        ),
+        key=f"pf_front_{space}",
+        on_select="rerun",  # else a live update would undo zoom and legend pick
+        alt=front_alt(styles, x_title=titles[0], y_title=titles[1]),
+    )
+
+
+def picked(panel: FrontPanel, step: int, ask: Ask) -> None:
+    """The preference slider, and the solution that it picks off the front."""
+    focus, objectives = panel.focus, panel.problem.objectives
+    weights = focus.config.weights
+    words = [f"{i + 1}: {preference_words(row)}" for i, row in enumerate(weights)]
+    names = " · ".join(objective.title for objective in objectives)
+    _widget("pick", words[panel.pick])
+    if len(words) > 1:
+        st.select_slider(
+            f"Preference among {focus.label}'s solutions (weights of {names})",
+            words,
+            key="pf_pick",
+            on_change=lambda: ask(pick=words.index(st.session_state.pf_pick)),
+        )
+    losses = panel.values(focus, step, "loss")
+    if losses.empty:
+        return
+    metrics = panel.values(focus, step, "metric") if objectives[0].metric else None
+    loss_word = "loss" if panel.problem.fingerprint is None else "test loss"
+    place = st.container(horizontal=True)
+    for axis, objective in enumerate(objectives):
+        loss = float(losses.iloc[panel.pick][objective.name])
+        best = float(losses[objective.name].min())
+        if metrics is None:
+            shown, less = f"{loss:.3g}", f"best of the front {best:.3g}"
+        else:
+            form = _metric(panel, axis)[1]
+            shown = format(float(metrics.iloc[panel.pick][objective.name]), form)
+            less = f"{loss_word} {loss:.3g}, best {best:.3g}"
+        title = loss_word if metrics is None else _metric(panel, axis)[0]
+        place.metric(
+            f"{objective.title}: {title}",
+            shown,
+            delta=less,
+            delta_color="gray",
+            delta_arrow="off",
+            border=True,
+        )
+    st.caption(
+        f"Solution {panel.pick + 1} of {len(words)}, seed {panel.question.seed}, ringed above. "
+        "A weight says how much an objective's loss counts, so the more weight, the lower the loss."
+        + ("" if focus.config.method != "mgda" else " MGDA hears no preference: its solutions "
+           "are where their starts led them.")
+    )  # fmt: skip
+
+
+def views(panel: FrontPanel, step: int, ask: Ask) -> None:
+    """One view at a time: each costs its part of every redraw."""
+    look = panel.question.look
+    _widget("look", look)
+    st.segmented_control(
+        "Look at",
+        list(LOOK_TITLES),
+        key="pf_look",
+        required=True,
+        format_func=LOOK_TITLES.get,
+        on_change=lambda: ask(look=st.session_state.pf_look),
+        label_visibility="collapsed",
+    )
+    if look == "hypervolume":
+        _hypervolume(panel, step)
+    elif look == "transfer":
+        _transfer(panel, step)
+
+
+def _hypervolume(panel: FrontPanel, step: int) -> None:
+    styles = _styles(panel)
+    x: Any = st.segmented_control(
+        "Against",
+        ["evaluations", "seconds"],
+        key="pf_x",
+        default="evaluations",
+        required=True,
+        format_func={"evaluations": "gradient evaluations", "seconds": "seconds"}.get,
+    )
+    bands = [curves.band(one.quality).assign(curve=one.label) for one in panel.shown]
+    drawn = pd.concat([one for one in bands if len(one)])
+    found = panel.convergence()
+    levels = [(float(found["target"].iloc[0]), f"{curves.SHARE:.0%} of the best")]
+    if panel.problem.front is not None:
+        levels.append((_ideal_hypervolume(panel.focus.config), "the true front"))
+    at = curves.band(panel.focus.quality)
+    now = at.loc[at["step"] <= step, x]
+    title = "hypervolume"
+    st.altair_chart(
+        hypervolume_chart(
+            drawn,
+            styles,
+            x=x,
+            title=title,
+            levels=pd.DataFrame(levels, columns=["level", "label"]),
+            now=float(now.iloc[-1]) if len(now) else None,
+            name="pf_hypervolume",
+        ),
+        key=f"pf_hypervolume_{x}",
+        on_select="rerun",
+        alt=hypervolume_alt(styles, x=x, title=title),
+    )
+    st.caption(
+        "Lines are means over seeds, bands ± 2 standard deviations. The same seeds have the same "
+        "starts and batches in every method that has a preference."
+        + (" Seconds are of the machine that solved, with whatever else ran there."
+           if x == "seconds" else "")
+    )  # fmt: skip
+    _table(panel, found)
+
+
+def _table(panel: FrontPanel, found: pd.DataFrame) -> None:
+    by_name = found.set_index("name")
+    rows = []
+    for one in panel.shown:
+        last = one.quality.sort_values("step").groupby("seed").tail(1)
+        row = by_name.loc[one.label] if one.label in by_name.index else None
+        known = row is not None and math.isfinite(row["evaluations"])
+        rows.append(
+            {
+                "method": one.label,
+                "state": one.answer.state,
+                "hypervolume": _mean_2sd(last["hypervolume"], ".3f"),
+                "evaluations to 90 %": f"{row['evaluations']:,.0f}" if known else "–",  # type: ignore[index]
+                "ratio": f"{row['ratio']:.2f}" if known and math.isfinite(row["ratio"]) else "–",  # type: ignore[index]
+                "seeds that reach it": "–"
+                if row is None
+                else f"{row['reached']} of {row['seeds']}",
+                "spread": _mean_2sd(last["coverage"], ".3f"),
+                "distance to true front": _mean_2sd(last["distance"], ".4f"),
+                "source": _common.ORIGINS[one.answer.origin],
+                "run": one.config.id,
+            }
+        )
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="pf_table")
+
+
+def _mean_2sd(values: pd.Series, form: str) -> str:
+    known = values.dropna()
+    if known.empty:
+        return "–"
+    if len(known) < 2:
+        return format(known.iloc[0], form)
+    return f"{known.mean():{form}} ± {2 * known.std():{form}}"
+
+
+def _transfer(panel: FrontPanel, step: int) -> None:
+    focus, seed = panel.focus, panel.question.seed
+    if focus.config.method in (*BASELINES, "independent"):
+        st.info(
+            f"{focus.label} transfers nothing: each solution keeps all of itself (M = I). Look "
+            "closely at a method that transfers, such as Decaying.",
+            icon=":material/link_off:",
+        )
+        return
+    st.markdown(transfer.rule(focus.config.method).about)
+    rows = focus.tables.transfers
+    rows = rows[rows["seed"] == seed] if len(rows) else rows
+    labels = [preference_words(row) for row in focus.config.weights]
+    if focus.config.definition.objectives[2:]:
+        labels = [str(i + 1) for i in range(len(labels))]
+    elif len(labels) > 1:
+        labels = [f"{row[0]:.2f}" for row in focus.config.weights]
+    at = focus.step_at(step, seed)
+    left, right = st.columns(2)
+    with left:
+        st.markdown(f"**Transfer matrix M of the step to iteration {at or 0:,}**")
+        st.altair_chart(
+            transfer_heatmap(rows[rows["step"] == at], labels=labels, name="pf_matrix"),
+            key="pf_matrix",
+            alt=transfer_alt(labels),
+        )
+    with right:
+        st.markdown("**What each takes from others, over time**")
+        kept = rows[rows["solution"] == rows["other"]][["step", "solution", "share"]]
+        st.altair_chart(
+            kept_heatmap(kept, labels=labels, now=at, name="pf_kept"),
+            key="pf_kept",
+            alt=kept_alt(labels),
+        )
+    known = "weights of the first objective" if len(panel.problem.objectives) == 2 else "places"
+    st.caption(
+        f"Solutions are named by their {known}. Rows receive, columns give; every row sums to 1. "
+        "Colours are on a cube-root scale, so that small shares show."
+    )
+
+
+# A lesson, and the toy problem under one's hands.
+
+
+@_common.errors_in_words
+def lesson() -> None:
+    """What a weighted sum cannot find, solved for here and now."""
+    st.subheader("Why not a weighted sum?")
+    found = {
+        "Weighted sum": _toy("independent", "weighted_sum", 20, 0.05, 500, 0, ()),
+        "Tchebycheff": _toy("independent", "tchebycheff", 20, 0.05, 500, 0, ()),
+    }
+    shares = {name: _last_hypervolume(table) for name, table in found.items()}
+    ends = {name: _at_ends(table) for name, table in found.items()}
+    st.markdown(
+        "Both lines are 20 preferences on the toy problem, whose true front bulges towards the "
+        "upper right. Minimising a weighted sum slides a straight line down to the front, and on "
+        "such a front it touches only the ends: "
+        f"**{ends['Weighted sum']} of 20** solutions of the weighted sum lie at an end (one loss "
+        f"below 0.05), of Tchebycheff **{ends['Tchebycheff']}**. Hypervolume: "
+        f"**{shares['Weighted sum']:.3f}** against **{shares['Tchebycheff']:.3f}**, of "
+        f"{_ideal_hypervolume(ParetoConfig.from_preset('toy', 'standard')):.4f} for the true front."
+    )
+    _toy_chart(found, "pf_lesson")
+    st.caption(
+        "Solved for on this machine when you opened this: method independent, seed 0, learning "
+        "rate 0.05, 500 iterations. Boyd & Vandenberghe 2004, §4.7.4: scalarizing by a weighted "
+        "sum reaches every Pareto optimum only where the attainable set is convex."
+    )
+
+
+@st.fragment
+@_common.errors_in_words
+def toy() -> None:
+    """Sliders on the toy problem; it is solved for anew at each touch."""
+    st.subheader("Toy problem, live")
+    st.markdown("Drag anything: the front is solved for again while you do.")
+    left, right = st.columns([1, 2])
+    with left:
+        iterations = st.slider("Iterations", 0, 300, 30, key="pft_iterations")
+        method = st.segmented_control(
+            "Transfer",
+            [name for name in METHODS if name not in BASELINES],
+            default="decay",
+            required=True,
+            key="pft_method",
+            format_func=METHOD_TITLES.__getitem__,
+        )
+        options: tuple[tuple[str, float], ...] = ()
+        if method in ("constant", "decay"):
+            strength = st.slider("Strength", 0.0, 0.9, 0.5, 0.05, key="pft_strength")
+            options = (("strength", strength),)
+        if method == "decay":
+            halving = st.slider("Halved after", 1, 200, 10, key="pft_halving")
+            options += (("halving", float(halving)),)
+        lr = st.select_slider("Learning rate", [0.01, 0.02, 0.05, 0.1, 0.2, 0.5], 0.1, key="pft_lr")
+        solutions = st.slider("Solutions", 2, 40, 10, key="pft_solutions")
+        seed = st.slider("Seed of the starts", 0, 9, 0, key="pft_seed")
+        scalarization = st.selectbox(
+            "Scalarization",
+            ["tchebycheff", "smooth_tchebycheff", "weighted_sum"],
+            key="pft_scalarization",
+        )
+    table = _toy(method, scalarization, solutions, lr, max(iterations, 1), seed, options)
+    if iterations == 0:
+        table = table[table["step"] == 0]
+    other = _toy("independent", scalarization, solutions, lr, max(iterations, 1), seed, ())
+    if iterations == 0:
+        other = other[other["step"] == 0]
+    with right:
+        found = {METHOD_TITLES["independent"]: other}
+        if method != "independent":
+            found[METHOD_TITLES[method]] = table
+        _toy_chart(found, "pf_toy", trails=True)
+        ideal = _ideal_hypervolume(ParetoConfig.from_preset("toy", "standard"))
+        words = [f"{name} **{_last_hypervolume(rows):.4f}**" for name, rows in found.items()]
+        st.markdown(f"Hypervolume: {', '.join(words)}; the true front has {ideal:.4f}.")
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def _toy(
+    method: str,
+    scalarization: str,
+    solutions: int,
+    lr: float,
+    iterations: int,
+    seed: int,
+    options: tuple[tuple[str, float], ...],
+) -> pd.DataFrame:
+    config = ParetoConfig(
+        "toy",
+        method=method,
+        method_options=options,
+        scalarization=scalarization,
+        solutions=solutions,
+        lr=lr,
+        iterations=iterations,
+        frames=min(iterations, 40),
+        seeds=(seed,),
+    )
+    return front_table(config, solve(config, device="cpu"))
+
+
+def _toy_chart(found: dict[str, pd.DataFrame], key: str, *, trails: bool = False) -> None:
+    problem = problems.get("toy")
+    styles = style_methods(list(found))
+    known = _true_front(ParetoConfig.from_preset("toy", "standard"))
+    points, ways = [], []
+    for name, table in found.items():
+        wide = _wide(table)
+        last = wide[wide["step"] == wide["step"].max()]
+        words = [""] * len(last)
+        points.append(last.assign(curve=name, preference=words, chosen=False))
+        ways.append(wide.assign(curve=name))
+    titles = [objective.title for objective in problem.objectives]
+    chart = front_chart(
+        pd.concat(points),
+        styles,
+        x_title=f"loss of {titles[0].lower()}",
+        y_title=f"loss of {titles[1].lower()}",
+        domain_x=(0.0, 1.05),
+        domain_y=(0.0, 1.05),
+        reference=(1.0, 1.0),
+        front=pd.DataFrame({"x": known[:, 0], "y": known[:, 1]}),
+        trails=pd.concat(ways) if trails else None,
+        name=key,
+    )
+    st.altair_chart(
+        chart,
+        key=key,
+        on_select="rerun",
+        alt=front_alt(styles, x_title=titles[0], y_title=titles[1]),
+    )
+
+
+def _wide(table: pd.DataFrame) -> pd.DataFrame:
+    """``step, solution, x, y`` of a table of one seed and two objectives."""
+    losses = table["train_loss"].to_numpy(dtype=float).reshape(-1, 2)
+    places = table.iloc[::2][["step", "solution"]].reset_index(drop=True)
+    return places.assign(solution=places["solution"] + 1, x=losses[:, 0], y=losses[:, 1])
+
+
+def _last_hypervolume(table: pd.DataFrame) -> float:
+    wide = _wide(table)
+    last = wide.loc[wide["step"] == wide["step"].max(), ["x", "y"]].to_numpy()
+    return float(measures.hypervolume(last, (1.0, 1.0)))
+
+
+def _at_ends(table: pd.DataFrame) -> int:
+    wide = _wide(table)
+    last = wide.loc[wide["step"] == wide["step"].max(), ["x", "y"]].to_numpy()
+    return int((last.min(axis=1) < 0.05).sum())
+
+
+# Out, and what the words mean.
+
+
+def export(panel: FrontPanel, answers: FrontAnswers) -> None:
+    """What can be taken away."""
+    with st.popover("Export", icon=":material/ios_share:"):
+        st.caption("The address of this page is the whole question; share it as it is.")
+        tables = [one.tables.front.assign(method=one.label) for one in panel.shown]
+        st.download_button(
+            "Shown fronts as CSV",
+            pd.concat(tables).to_csv(index=False),
+            file_name="fronts.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+
+
+def words(panel: FrontPanel) -> None:
+    """How it was computed, and what the words mean."""
+    with st.expander("How this was computed", icon=":material/calculate:"):
+        _computed(panel)
+    with st.expander("What the words mean", icon=":material/menu_book:"):
+        st.markdown(GLOSSARY)
+
+
+def _computed(panel: FrontPanel) -> None:
+    rows = []
+    for one in panel.shown:
+        manifest, config = one.answer.manifest, one.config
+        rows.append(
+            {
+                "method": one.label,
+                "solutions": config.solutions,
+                "iterations": config.iterations,
+                "optimizer": f"{config.optimizer}, lr {config.lr:g}",
+                "batch": "all" if config.batch_size is None else str(config.batch_size),
+                "examples": "all" if config.samples is None else f"{config.samples:,}",
+                "seeds": " ".join(map(str, config.seeds)),
+                "source": _common.ORIGINS[one.answer.origin],
+                "device": manifest.get("device", "–"),
+                "torch": manifest.get("versions", {}).get("torch", "–"),
+                "created": str(manifest.get("created", "–"))[:10],
+                "data": manifest.get("data_fingerprint", "–"),
+            }
+        )
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="pf_computed")
+    st.caption(panel.problem.description)
+
+
+def _styles(panel: FrontPanel) -> list[Curve]:
+    """A method looks the same whichever others are shown; pins take what is left."""
+    order = [METHOD_TITLES[name] for name in METHODS]
+    pins = [one.label for one in panel.shown if one.pinned]
+    styles = {style.label: style for style in style_methods([*order, *pins])}
+    return [styles[one.label] for one in panel.shown]
+
+
+def _axis_title(panel: FrontPanel, axis: int, space: str) -> str:
+    objective = panel.problem.objectives[axis]
+    if space == "metric":
+        return f"{_metric(panel, axis)[0]}, {objective.title.lower()}"
+    kind = "loss" if panel.problem.fingerprint is None else "test loss"
+    return f"{kind}, {objective.title.lower()}"
+
+
+def _metric(panel: FrontPanel, axis: int) -> tuple[str, str]:
+    return METRICS[panel.problem.objectives[axis].metric]
+
+
+def _ray(panel: FrontPanel) -> pd.DataFrame | None:
+    """From the ideal point along 1 / λ of the picked preference, where Tchebycheff's optimum is."""
+    config, problem = panel.focus.config, panel.problem
+    if config.method == "mgda" or config.scalarization == "weighted_sum":
+        return None
+    if len(problem.objectives) > 2:
+        return None  # the plane shows a shadow of it, which points elsewhere
+    weights = config.weights[panel.pick]
+    ideal = np.array(problem.ideal or (0.0, 0.0))
+    unit = np.array(problem.reference) - ideal
+    end = ideal + 2 * unit / weights / (1 / weights).min()
+    return pd.DataFrame([{"x": ideal[0], "y": ideal[1], "x2": end[0], "y2": end[1]}])
+
+
+def _mean_at(one: ShownFront | None, step: int) -> float | None:
+    """Mean hypervolume over seeds at the last step up to ``step`` that all have reached."""
+    if one is None:
+        return None
+    band = curves.band(one.quality)
+    before = band.loc[band["step"] <= step, "mean"]
+    return float(before.iloc[-1]) if len(before) else None
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def _true_front_of(problem: str, options: tuple[tuple[str, Any], ...], points: int) -> np.ndarray:
+    known = problems.get(problem).given(dict(options)).front
+    assert known is not None
+    return np.asarray(known(points))
+
+
+def _true_front(config: ParetoConfig, points: int = 200) -> np.ndarray:
+    return _true_front_of(config.problem, config.problem_options, points)
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def _ideal_hypervolume_of(problem: str, options: tuple[tuple[str, Any], ...]) -> float:
+    found = problems.get(problem).given(dict(options))
+    assert found.front is not None
+    return float(measures.hypervolume(found.front(DENSE), found.reference, found.ideal))
+
+
+def _ideal_hypervolume(config: ParetoConfig) -> float:
+    return _ideal_hypervolume_of(config.problem, config.problem_options)
+
+
+def _widget(name: str, value: object) -> None:
+    st.session_state[f"pf_{name}"] = value
+
+
+GLOSSARY = r"""
+**Trade-off.** A solution is Pareto optimal when no objective can be improved without making another
+worse; all of them form the *front*. A *preference* $\lambda$, one weight for each objective with
+the sum 1, asks for one of them.
+
+**Scalarization** makes one loss of several, from losses scaled to 0 at the ideal and 1 at the
+reference point: *weighted sum* $\sum_k \lambda_k L_k$; *Tchebycheff* $\max_k \lambda_k L_k$;
+*smooth Tchebycheff* $\mu \log \sum_k \exp(\lambda_k L_k / \mu)$.
+
+**Multi-task gradient descent with transfer** (MT2O). $N$ preferences are $N$ subproblems $F_i$,
+solved together: $\theta_i \leftarrow \sum_j m_{ij}\,\theta_j - \alpha\,\nabla F_i(\theta_i)$. Rows
+of $M$ are shares of 1. With $M = I$ each is solved on its own (*independent*). A constant $M$ keeps
+pulling neighbours together and ends beside the front; the decaying and the adaptive one fade.
+
+**Hypervolume.** The share of the box between the ideal and the reference point that at least one
+solution dominates (Zitzler & Thiele 1999; computed by moocore). Both points are fixed by the
+problem, beforehand.
+
+**Gradient evaluations.** Backward passes of one solution on one batch: one in a step of a
+scalarization, one for each objective in a step of MGDA and Pareto MTL.
+
+**Evaluations to 90 %** of the best final hypervolume on a seed, over all that are shown; the
+*ratio* divides them by those of the method without transfer.
+
+**Spread.** How much of each objective's range the solutions cover, 1 from ideal to reference point.
+
+Sources: Bai, Gupta & Ong 2024 (MT2O, arXiv 2403.16162); Lin et al. 2019 (Pareto MTL, arXiv
+1912.12854); Sener & Koltun 2018 (MGDA, arXiv 1810.04650); Lin et al. 2024 (smooth Tchebycheff,
+arXiv 2402.19078).
+"""

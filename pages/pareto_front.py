@@ -1,0 +1,442 @@
+"""Pareto front: many trade-offs at once, how soon each method finds them, live."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from mtl_core import InputError
+from mtl_core.pareto import preferences, problems, scalarizations, transfer
+from mtl_core.pareto.config import BASELINES, METHODS, OPTIMIZERS
+from mtl_core.runs import front_artifacts, front_panel
+from mtl_core.runs.front_answers import FrontAnswers, other_data
+from mtl_core.runs.front_panel import FrontPanel, ShownFront
+from mtl_core.runs.front_question import (
+    METHOD_TITLES,
+    FrontQuestion,
+    focus,
+    label,
+    parse_preferences,
+)
+from mtl_core.runs.launch import tend
+from mtl_core.runs.question import MOST_PINS, parse_seeds
+from pages import _common, _fronts, _player
+
+TICK_SECONDS = 1.0
+TITLE = "Which trade-offs can one run reach, and how soon?"
+
+
+@_common.errors_in_words
+def main() -> None:
+    question = _question()
+    answers = _common.front_answers()
+    # The worker starts with the page, so that Run does not wait for it.
+    if answers.store is not None and (problem := tend(answers.store)):
+        st.warning(problem, icon=":material/engineering:")
+    with st.sidebar:
+        _controls(question, answers)
+    st.title(TITLE)
+    for problem in st.session_state.pop("pf_problems", []):
+        st.warning(problem, icon=":material/link_off:")
+    try:
+        panel = front_panel.build(question, answers)
+        ready = _data_ready(panel)
+    except InputError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    _actions(panel, answers, ready)
+    active = any(one.answer.active for one in panel.shown)
+    every = _player.interval(active, TICK_SECONDS)
+    st.session_state.pf_built = panel  # for the fragment's first run; later ones look again
+    st.fragment(_answer, run_every=every)(answers, every, question.look)
+    if question.look == "lesson":
+        _fronts.lesson()
+    elif question.look == "toy":
+        _fronts.toy()
+    _fronts.words(panel)
+
+
+# The question: kept in the session, written to the URL, changed by callbacks only.
+
+
+def _question() -> FrontQuestion:
+    query = st.query_params.to_dict()
+    if "pf" not in st.session_state or (query and query != st.session_state.get("pf_query")):
+        if query:
+            st.session_state.pf, st.session_state.pf_problems = FrontQuestion.from_query(query)
+        else:
+            st.session_state.pf = FrontQuestion.default()
+        _player.reset()
+    question: FrontQuestion = st.session_state.pf
+    _common.to_url(question.to_query(), "pf_query")
+    return question
+
+
+def _put(question: FrontQuestion) -> None:
+    st.session_state.pf = question
+    _common.to_url(question.to_query(), "pf_query")
+
+
+def _ask(**changes: Any) -> None:
+    _put(replace(st.session_state.pf, **changes))
+
+
+def _widget(name: str, value: object) -> None:
+    """Widgets show the question; it is the only state there is."""
+    st.session_state[f"pf_{name}"] = value
+
+
+def _controls(question: FrontQuestion, answers: FrontAnswers) -> None:
+    problem = problems.get(question.problem)
+    st.subheader("The question")
+    _widget("problem", question.problem)
+    st.selectbox(
+        "Problem",
+        problems.names(),
+        key="pf_problem",
+        format_func=lambda name: problems.get(name).title,
+        on_change=_ask_problem,
+        help=problem.description,
+    )
+    for name, about in (problem.options or {}).items():
+        _widget(f"option_{name}", question.problem_options.get(name, ""))
+        st.text_input(
+            name.capitalize(),
+            key=f"pf_option_{name}",
+            help=f"{about[0].upper()}{about[1:]}.",
+            on_change=_ask_problem_option,
+            args=(name,),
+        )
+    _widget("methods", list(question.methods))
+    st.multiselect(
+        "Methods, compared on the same seeds",
+        list(METHODS),
+        key="pf_methods",
+        format_func=METHOD_TITLES.__getitem__,
+        on_change=_ask_methods,
+        help=_METHOD_HELP,
+    )
+    _widget("focus", question.focus)
+    st.selectbox(
+        "Look closely at",
+        question.methods,
+        key="pf_focus",
+        format_func=METHOD_TITLES.__getitem__,
+        on_change=lambda: _ask(focus=st.session_state.pf_focus),
+        help="The method whose solutions you pick, and whose transfers are drawn.",
+    )
+    _override(question, "scalarization", st.selectbox, "Scalarization", scalarizations.names(),
+              help=_SCALARIZATION_HELP)  # fmt: skip
+    _widget("preset", question.preset)
+    st.segmented_control(
+        "Budget",
+        list(problem.presets),
+        key="pf_preset",
+        required=True,
+        on_change=lambda: _ask(preset=st.session_state.pf_preset, overrides={}),
+        help="quick: seconds on two CPU cores. standard: what ships with the app. paper: long.",
+    )
+    _widget("seeds", " ".join(map(str, question.seeds)))
+    st.text_input(
+        "Seeds",
+        key="pf_seeds",
+        on_change=_ask_seeds,
+        help="One front each; a seed varies starts and batches, never the preferences.",
+    )
+    if wrong := st.session_state.pop("pf_seeds_problem", None):
+        st.error(wrong)
+    _hyperparameters(question)
+    _transfer_options(question)
+    _pinned(question, answers)
+    worker = answers.store.worker() if answers.store else None
+    st.caption(f"Solves on: {worker['title']}" if worker else "Starting the worker …")
+
+
+def _hyperparameters(question: FrontQuestion) -> None:
+    changed = len(set(question.overrides) - {"scalarization"})
+    with st.expander(f"Hyperparameters ({changed} changed)" if changed else "Hyperparameters"):
+        _override(question, "solutions", st.number_input, "Solutions", step=1)
+        _override(question, "layout", st.selectbox, "Preferences", preferences.LAYOUTS[:2],
+                  help="lattice: evenly over the simplex. random: drawn from it.")  # fmt: skip
+        rows = question.overrides.get("preferences") or ()
+        _widget("rows", "\n".join(" ".join(f"{w:g}" for w in row) for row in rows))
+        st.text_area(
+            "Or your own preferences",
+            key="pf_rows",
+            placeholder="a line each, such as\n0.3 0.7",
+            on_change=_ask_preferences,
+            help="A weight for each objective, which sum to 1.",
+        )
+        if wrong := st.session_state.pop("pf_rows_problem", None):
+            st.error(wrong)
+        _override(question, "optimizer", st.selectbox, "Optimizer", OPTIMIZERS)
+        _override(
+            question, "lr", st.number_input, "Learning rate", value=None, format="%.5g", step=1e-2
+        )
+        _override(question, "iterations", st.number_input, "Iterations", value=None, step=50)
+        if problems.get(question.problem).fingerprint is not None:
+            for name, title in (
+                ("batch_size", "Batch size"),
+                ("samples", "Training examples"),
+                ("held_out", "Test examples"),
+            ):
+                _override(question, name, st.number_input, title, value=None, step=50,
+                          placeholder="all")  # fmt: skip
+        _override(question, "frames", st.number_input, "Saved frames", value=None, step=5)
+        if question.overrides.get("scalarization") == "smooth_tchebycheff":
+            _override(
+                question, "smoothing", st.number_input, "Smoothing μ", value=None, format="%.4g",
+                step=0.01,
+            )  # fmt: skip
+
+
+def _override(
+    question: FrontQuestion, name: str, widget: Any, title: str, *words: Any, **more: Any
+) -> None:
+    """One of ParetoConfig's fields; it counts as changed when it differs from the usual value."""
+    _widget(name, question.overrides.get(name, question.usual(name)))
+    widget(
+        title,
+        *words,
+        key=f"pf_{name}",
+        on_change=lambda: _put(
+            st.session_state.pf.with_override(name, st.session_state[f"pf_{name}"])
+        ),
+        **more,
+    )
+
+
+def _transfer_options(question: FrontQuestion) -> None:
+    """The options of the method that is looked at."""
+    method = question.focus
+    if method in BASELINES or not transfer.rule(method).options:
+        return
+    changed = question.options.get(method, {})
+    with st.expander(f"{METHOD_TITLES[method]} transfer"):
+        for option in transfer.rule(method).options:
+            key = f"{method}_{option.name}"
+            _widget(key, changed.get(option.name, option.default))
+            st.number_input(
+                option.name.capitalize(),
+                value=None,
+                key=f"pf_{key}",
+                format=None if isinstance(option.default, int) else "%.4g",
+                help=f"{option.about[0].upper()}{option.about[1:]}",
+                on_change=_ask_option,
+                args=(method, option.name),
+            )
+        if wrong := st.session_state.pop("pf_option_problem", None):
+            st.error(wrong)
+
+
+def _ask_problem() -> None:
+    before: FrontQuestion = st.session_state.pf
+    found = FrontQuestion.default(st.session_state.pf_problem)
+    kept = {"methods": before.methods, "focus": before.focus, "look": before.look}
+    _put(replace(found, **kept, pins=before.pins))
+    _player.reset()
+
+
+def _ask_problem_option(name: str) -> None:
+    text = st.session_state[f"pf_option_{name}"].strip()
+    before: FrontQuestion = st.session_state.pf
+    others = {known: kept for known, kept in before.problem_options.items() if known != name}
+    _ask(problem_options={**others, name: text} if text else others)
+
+
+def _ask_methods() -> None:
+    chosen = st.session_state.pf_methods
+    methods = tuple(name for name in METHODS if name in chosen) or ("independent",)
+    now = st.session_state.pf.focus
+    _ask(methods=methods, focus=now if now in methods else focus(methods))
+
+
+def _ask_seeds() -> None:
+    try:
+        seeds = parse_seeds(st.session_state.pf_seeds)
+    except InputError as error:
+        st.session_state.pf_seeds_problem = str(error)
+        return
+    now = st.session_state.pf.seed
+    _ask(seeds=seeds, seed=now if now in seeds else seeds[0])
+
+
+def _ask_preferences() -> None:
+    try:
+        rows = parse_preferences(st.session_state.pf_rows)
+    except InputError as error:
+        st.session_state.pf_rows_problem = str(error)
+        return
+    _put(st.session_state.pf.with_override("preferences", rows))
+
+
+def _ask_option(method: str, name: str) -> None:
+    value = st.session_state[f"pf_{method}_{name}"]
+    try:
+        checked = transfer.checked(method, {} if value is None else {name: value})[name]
+    except InputError as error:
+        st.session_state.pf_option_problem = str(error)
+        return
+    _put(st.session_state.pf.with_option(method, name, checked))
+
+
+def _pinned(question: FrontQuestion, answers: FrontAnswers) -> None:
+    names = {}
+    for run in question.pins:
+        answer = answers.find_id(run)
+        names[run] = f"{answer.config.problem} {label(answer.config)}" if answer else f"gone {run}"
+    if names:
+        _widget("pins", list(names))
+        st.multiselect(
+            "Pinned fronts",
+            list(names),
+            key="pf_pins",
+            format_func=lambda run: names[run],
+            on_change=lambda: _ask(pins=tuple(st.session_state.pf_pins)),
+        )
+
+
+# What can be done about it.
+
+
+def _data_ready(panel: FrontPanel) -> bool:
+    """Whether the problem's data is here; if not, what to do. Raises InputError where it is bad."""
+    problem, config = panel.problem, panel.focus.config
+    if problem.options and panel.focus.answer.state == "new":
+        front_artifacts.data_fingerprint(config)  # a user's own file: read it before Run does
+    state = problem.data_state()
+    if state.state == "found":
+        return True
+    if any(one.answer.state not in ("done",) for one in panel.asked):
+        st.warning(state.message, icon=":material/database_off:")
+    return False
+
+
+def _actions(panel: FrontPanel, answers: FrontAnswers, ready: bool) -> None:
+    active = [one for one in panel.asked if one.answer.active]
+    missing = [one for one in panel.asked if one.answer.state in ("new", "failed", "cancelled")]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if active:
+            if st.button("Stop", icon=":material/stop:", type="primary"):
+                for one in active:
+                    answers.store.cancel(one.config.id)  # type: ignore[union-attr]
+                st.rerun()
+        elif missing:
+            resume = any(one.answer.state != "new" for one in missing)
+            if st.button(
+                "Resume" if resume else "Run",
+                icon=":material/play_arrow:",
+                type="primary",
+                disabled=not (ready and answers.store),
+            ):
+                _run(missing, answers)
+        else:
+            st.button("Run", icon=":material/check:", disabled=True)
+        _pin_button(panel)
+        _fronts.export(panel, answers)
+        st.caption(_status(panel.asked, missing, answers))
+
+
+def _run(missing: Sequence[ShownFront], answers: FrontAnswers) -> None:
+    assert answers.store is not None
+    try:
+        for one in missing:
+            answers.store.submit(one.config)
+    except InputError as error:
+        st.error(str(error))
+        return
+    tend(answers.store)
+    _player.reset()
+    st.rerun()
+
+
+def _status(
+    asked: Sequence[ShownFront], missing: Sequence[ShownFront], answers: FrontAnswers
+) -> str:
+    if any(one.answer.active for one in asked):
+        return "It goes on when this tab is closed; the link brings you back to it."
+    if missing:
+        estimates = [answers.estimate_seconds(one.config) for one in missing]
+        about = (
+            f", about {_fronts.duration(sum(filter(None, estimates)))}" if all(estimates) else ""
+        )
+        fronts = sum(len(one.config.seeds) for one in missing)
+        return f"{fronts} fronts to solve for{about}"
+    origins = {one.answer.origin for one in asked}
+    words = {"shipped": "ship with the app", "imported": "were imported"}
+    where = words.get(origins.pop(), "") if len(origins) == 1 else ""
+    return f"Answered already: these fronts {where or 'are in the store'}."
+
+
+def _pin_button(panel: FrontPanel) -> None:
+    run, pins = panel.focus.config.id, panel.question.pins
+    if run in pins:
+        st.button(
+            "Unpin",
+            icon=":material/keep_off:",
+            on_click=lambda: _ask(pins=tuple(pin for pin in pins if pin != run)),
+        )
+    else:
+        st.button(
+            "Pin",
+            icon=":material/keep:",
+            disabled=panel.focus.answer.state == "new" or len(pins) >= MOST_PINS,
+            help="Keeps the front that you look closely at on the chart while you ask for others.",
+            on_click=lambda: _ask(pins=(*pins, run)),
+        )
+
+
+# The answer, which grows while its fronts are solved for, and is played.
+
+
+@_common.errors_in_words
+def _answer(answers: FrontAnswers, every: float | None, look: str) -> None:
+    # Not as an argument: a click in here runs this part alone again, with the arguments of before.
+    question: FrontQuestion = st.session_state.pf
+    if answers.store is not None and every is not None and (problem := tend(answers.store)):
+        st.warning(problem, icon=":material/engineering:")
+    panel: FrontPanel | None = st.session_state.pop("pf_built", None)
+    if panel is None:
+        panel = front_panel.build(question, answers)
+    active = any(one.answer.active for one in panel.shown)
+    if _player.interval(active, TICK_SECONDS) != every or question.look != look:
+        st.rerun()
+    for one in panel.shown:
+        _fronts.progress(one)
+    step = _player.draw(panel.steps, active)
+    if step is None:
+        st.info(
+            "Press Run to solve for these fronts." if not active else "The first front is coming …",
+            icon=":material/hourglass_empty:",
+        )
+    else:
+        _fronts.cards(panel, step)
+        _fronts.fronts(panel, step, active, _ask)
+        _fronts.picked(panel, step, _ask)
+        _fronts.views(panel, step, _ask)
+    for one in panel.shown:
+        if one.answer.artifact and (line := other_data(one.answer)):
+            st.warning(f"{one.label}: {line}")
+    for answer in panel.elsewhere:
+        st.caption(f"Not drawn: {answer.config.problem} {label(answer.config)}, another problem.")
+
+
+_METHOD_HELP = "\n\n".join(
+    [
+        *(
+            f"**{transfer.rule(name).title}**: {transfer.rule(name).about}"
+            for name in transfer.names()
+        ),
+        "**MGDA**: the shortest convex combination of the gradients, from a start of its own each; "
+        "no preference is heard.",
+        "**Pareto MTL**: MGDA inside a region of the losses for each preference.",
+    ]
+)
+_SCALARIZATION_HELP = (
+    "How a preference λ makes one loss of several: weighted_sum Σ λₖ Lₖ; tchebycheff max λₖ Lₖ; "
+    "smooth_tchebycheff, a soft maximum. MGDA and Pareto MTL ask nothing of it."
+)
+
+
+main()
