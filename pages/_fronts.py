@@ -41,24 +41,27 @@ METRICS = {
     "absolute_error": ("test absolute error", ".3g"),
     "angle": ("test mean angle error in degrees", ".3g"),
 }
-DENSE = 2_000  # points of a true front, for its hypervolume
+DENSE = {2: 50_000, 3: 10_000}  # points of a true front of so many objectives, for its hypervolume
 
 
-def progress(one: ShownFront) -> None:
-    """How far a front is that is not done."""
-    record = one.answer.record
-    if record is None or one.answer.artifact is not None:
-        return
-    share = record.steps_done / record.steps_total
-    if record.state == "queued":
-        place = "next" if record.place == 1 else f"at place {record.place}"
-        st.progress(share, text=f"**{one.label}** waits in the queue, {place}")
-    elif record.state == "running":
-        st.progress(share, text=f"**{one.label}** is solved for, {share:.0%}")
-    elif record.state == "failed":
-        st.error(f"{one.label}: {record.error}", icon=":material/error:")
-    elif record.state == "cancelled":
-        st.info(f"{one.label} was stopped at {share:.0%}; its frames stay.")
+def progress(panel: FrontPanel) -> None:
+    """How far the fronts are that are not done."""
+    waiting = []
+    for one in panel.shown:
+        record = one.answer.record
+        if record is None or one.answer.artifact is not None:
+            continue
+        share = record.steps_done / record.steps_total
+        if record.state == "queued":
+            waiting.append(f"{one.label} (place {record.place})")
+        elif record.state == "running":
+            st.progress(share, text=f"**{one.label}** is solved for, {share:.0%}")
+        elif record.state == "failed":
+            st.error(f"{one.label}: {record.error}", icon=":material/error:")
+        elif record.state == "cancelled":
+            st.info(f"{one.label} was stopped at {share:.0%}; its frames stay.")
+    if waiting:
+        st.caption(f"In the queue: {', '.join(waiting)}.")
 
 
 def duration(seconds: float) -> str:
@@ -78,7 +81,7 @@ def cards(panel: FrontPanel, step: int) -> None:
     place.metric(
         f"Hypervolume, {focus.label}",
         "–" if here is None else f"{here:.3f}",
-        delta=None if here is None or beside is None else f"{here - beside:+.3f} to no transfer",
+        delta=None if here is None or beside is None else f"{here - beside:+.3f} on no transfer",
         delta_color="normal" if here is not None and beside is not None else "off",
         border=True,
         help="The share of the box between ideal and reference point that the solutions dominate; "
@@ -182,7 +185,8 @@ def _front(panel: FrontPanel, step: int, space: Any, zoom: bool, styles: list[Cu
             reference=reference if space == "loss" else None,
             front=front,
             ray=_ray(panel) if space == "loss" else None,
-            trails=panel.trails(step, space),
+            # Networks jump about from frame to frame; their ways would hide the front.
+            trails=panel.trails(step, space) if panel.problem.fingerprint is None else None,
             joined=len(panel.problem.objectives) == 2,
             format_x=formats[0],
             format_y=formats[1],
@@ -240,8 +244,8 @@ def picked(panel: FrontPanel, step: int, ask: Ask) -> None:
     )  # fmt: skip
 
 
-def views(panel: FrontPanel, step: int, ask: Ask) -> None:
-    """One view at a time: each costs its part of every redraw."""
+def views(panel: FrontPanel, step: int | None, ask: Ask) -> None:
+    """One view at a time: each costs its part of every redraw. Some need a front to look at."""
     look = panel.question.look
     _widget("look", look)
     st.segmented_control(
@@ -253,9 +257,9 @@ def views(panel: FrontPanel, step: int, ask: Ask) -> None:
         on_change=lambda: ask(look=st.session_state.pf_look),
         label_visibility="collapsed",
     )
-    if look == "hypervolume":
+    if look == "hypervolume" and step is not None:
         _hypervolume(panel, step)
-    elif look == "transfer":
+    elif look == "transfer" and step is not None:
         _transfer(panel, step)
 
 
@@ -416,11 +420,9 @@ def toy() -> None:
     left, right = st.columns([1, 2])
     with left:
         iterations = st.slider("Iterations", 0, 300, 30, key="pft_iterations")
-        method = st.segmented_control(
+        method = st.selectbox(
             "Transfer",
-            [name for name in METHODS if name not in BASELINES],
-            default="decay",
-            required=True,
+            ["decay", "constant", "adaptive", "independent"],
             key="pft_method",
             format_func=METHOD_TITLES.__getitem__,
         )
@@ -481,7 +483,9 @@ def _toy(
 
 def _toy_chart(found: dict[str, pd.DataFrame], key: str, *, trails: bool = False) -> None:
     problem = problems.get("toy")
-    styles = style_methods(list(found))
+    named = {style.label: style for style in style_methods(_ORDER)}
+    rest = style_methods(list(found))
+    styles = [named.get(name, other) for name, other in zip(found, rest, strict=True)]
     known = _true_front(ParetoConfig.from_preset("toy", "standard"))
     points, ways = [], []
     for name, table in found.items():
@@ -580,11 +584,13 @@ def _computed(panel: FrontPanel) -> None:
     st.caption(panel.problem.description)
 
 
+_ORDER = [METHOD_TITLES[name] for name in METHODS]
+
+
 def _styles(panel: FrontPanel) -> list[Curve]:
     """A method looks the same whichever others are shown; pins take what is left."""
-    order = [METHOD_TITLES[name] for name in METHODS]
     pins = [one.label for one in panel.shown if one.pinned]
-    styles = {style.label: style for style in style_methods([*order, *pins])}
+    styles = {style.label: style for style in style_methods([*_ORDER, *pins])}
     return [styles[one.label] for one in panel.shown]
 
 
@@ -638,7 +644,11 @@ def _true_front(config: ParetoConfig, points: int = 200) -> np.ndarray:
 def _ideal_hypervolume_of(problem: str, options: tuple[tuple[str, Any], ...]) -> float:
     found = problems.get(problem).given(dict(options))
     assert found.front is not None
-    return float(measures.hypervolume(found.front(DENSE), found.reference, found.ideal))
+    return float(
+        measures.hypervolume(
+            found.front(DENSE[len(found.objectives)]), found.reference, found.ideal
+        )
+    )
 
 
 def _ideal_hypervolume(config: ParetoConfig) -> float:

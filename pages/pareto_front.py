@@ -402,8 +402,7 @@ def _answer(answers: FrontAnswers, every: float | None, look: str) -> None:
     active = any(one.answer.active for one in panel.shown)
     if _player.interval(active, TICK_SECONDS) != every or question.look != look:
         st.rerun()
-    for one in panel.shown:
-        _fronts.progress(one)
+    _fronts.progress(panel)
     step = _player.draw(panel.steps, active)
     if step is None:
         st.info(
@@ -414,7 +413,7 @@ def _answer(answers: FrontAnswers, every: float | None, look: str) -> None:
         _fronts.cards(panel, step)
         _fronts.fronts(panel, step, active, _ask)
         _fronts.picked(panel, step, _ask)
-        _fronts.views(panel, step, _ask)
+    _fronts.views(panel, step, _ask)
     for one in panel.shown:
         if one.answer.artifact and (line := other_data(one.answer)):
             st.warning(f"{one.label}: {line}")

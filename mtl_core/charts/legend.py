@@ -10,7 +10,7 @@ __all__ = ["MARKERS", "POINTS", "curve_legend"]
 
 RADIUS = 3.5  # pixels, of a point in the legend
 LINE = 4.5  # radii, half the length of the line through it
-CHARACTER = 6.4  # pixels, a generous mean over proportional fonts of 12 px
+CHARACTER = 8.4  # pixels, of Vega's own measure of the page's font; it draws them narrower
 LINE_TO_LABEL = 6  # pixels
 ENTRY_GAP = 16  # pixels
 LONGEST_LABEL = 40  # characters; what is longer is cut off, and the tooltip has it whole

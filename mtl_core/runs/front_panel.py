@@ -183,7 +183,7 @@ class FrontPanel:
         if space == "loss":
             ideal = self.problem.ideal[axis] if self.problem.ideal else 0.0
             room = MARGIN * (self.problem.reference[axis] - ideal)
-            return ideal, self.problem.reference[axis] + room
+            return ideal - room / 2, self.problem.reference[axis] + room
         if self.problem.objectives[axis].metric in ("accuracy", "mean_iou"):
             return 0.0, 1.0
         name = self.problem.objectives[axis].name
