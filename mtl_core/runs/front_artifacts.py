@@ -208,8 +208,7 @@ def _check_front(artifact: FrontArtifact) -> None:
     import numpy as np
 
     config, table = artifact.config, artifact.front()
-    steps = set(config.steps) if artifact.unfinished is None else set(table["step"])
-    if not steps <= set(config.steps):
+    if not set(table["step"]) <= set(config.steps):
         raise InputError("it has steps that its config does not measure")
     names = [objective.name for objective in config.definition.objectives]
     solutions = np.repeat(np.arange(len(config.weights)), len(names))
@@ -218,7 +217,7 @@ def _check_front(artifact: FrontArtifact) -> None:
         raise InputError("its seeds are not those of its config")
     if (places != len(solutions)).any():
         raise InputError("it has not a row for each solution and objective of its config")
-    if artifact.unfinished is None and len(places) != len(steps) * len(config.seeds):
+    if artifact.unfinished is None and len(places) != len(config.steps) * len(config.seeds):
         raise InputError("it lacks steps without saying why")
     numbered = table["solution"].to_numpy().reshape(len(places), -1) == solutions
     named = table["objective"].to_numpy().reshape(-1, len(names)) == np.array(names, dtype=object)
