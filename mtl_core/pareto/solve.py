@@ -17,6 +17,10 @@ __all__ = ["solve"]
 WORTH_IT = 0.02
 """Seconds of an iteration from which on it is spread over processes; a round trip takes 2 ms."""
 
+STARTING = 10.0
+"""Seconds that new processes take until they are of use, and to end: with less left to do, none are
+started."""
+
 SHORT = 5
 """Iterations until that is looked at again."""
 
@@ -46,7 +50,7 @@ def solve(
         config: what to solve.
         device: ``cpu`` or ``cuda``; default cuda where there is one and the problem has data.
         states: states of earlier fronts by seed, to resume from: of the same config and device.
-        pool: warm processes to use on a CPU; default as many new ones as are of use.
+        pool: warm processes to use on a CPU; default as many new ones as are of use, if any.
 
     Yields:
         Fronts at the config's ``steps``, seeds in order at each; resumed, those after the states.
@@ -83,7 +87,9 @@ def solve(
                 yield from solver.fronts()
             for due in (due for due in config.steps if due > solver.step):
                 while solver.step < due:
-                    if solver.help is None and solver.alone > WORTH_IT:
+                    left = solver.alone * (config.iterations - solver.step)
+                    there = pool is not None or left > STARTING
+                    if solver.help is None and solver.alone > WORTH_IT and there:
                         pool = _help(solver, pool, stack)
                     alone = device == "cpu" and solver.help is None
                     solver.advance(min(due, solver.step + SHORT) if alone else due)
