@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, max_pool2d, pad, relu
+from torch.nn.functional import conv2d, max_pool2d, relu
 
 __all__ = ["TwoItemLeNet", "stacked_logits"]
 
@@ -78,8 +78,8 @@ def stacked_logits(
             for of, weight, bias in zip(own, others, biases, strict=True)
         ]
         features.append(torch.stack(found))
-    filled = pad(torch.cat(features, dim=1), (0, 0, 0, -len(canvases) % EVEN))
-    shared = relu(_linear(parameters, "encoder.7", relu(filled)))
+    features.append(features[0].new_zeros(count, -len(canvases) % EVEN, features[0].shape[2]))
+    shared = relu(_linear(parameters, "encoder.7", relu(torch.cat(features, dim=1))))
     heads = [_linear(parameters, name, shared) for name in ("top_left", "bottom_right")]
     return torch.stack(heads, dim=2)[:, : len(canvases)]
 
