@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mtl_core.errors import InputError, quoted, unknown
 from mtl_core.pareto import preferences, problems, scalarizations, transfer
 from mtl_core.pareto.problems.base import Problem
+from mtl_core.pareto.problems.options import refuse_unknown
 
 __all__ = ["BASELINES", "METHODS", "OPTIMIZERS", "PARETO_VERSION", "ParetoConfig", "Preferences"]
 
@@ -45,14 +46,16 @@ class ParetoConfig:
         method_options: those of a transfer's options that are not at their defaults.
         scalarization: what a subproblem minimises (``scalarizations.names()``).
         smoothing: μ of smooth Tchebycheff.
-        solutions: N; of no consequence where ``preferences`` are given.
+        solutions: N, at least one for each objective; of no consequence where ``preferences`` are
+            given.
         layout: of preferences: ``lattice``, ``random`` or ``given``.
         layout_seed: of random preferences; all seeds of a run have the same preferences.
-        preferences: the given ones, N rows of K weights.
+        preferences: the given ones, N rows of K weights; N is at least K.
         optimizer: ``sgd`` (no momentum) or ``adam`` (betas .9/.999).
         lr: constant learning rate, > 0; with a transfer, below 2 m_ii / curvature (``transfer``).
         iterations: steps of each solution.
-        batch_size: examples of a step, the same for all solutions of a seed; None takes all.
+        batch_size: examples of a step, the same for all solutions of a seed; None takes all. Like
+            the next two, None in a problem without data.
         samples: training examples; None takes all.
         held_out: test examples that a front is measured on; None takes all.
         frames: at how many steps after 0, evenly spaced and the last always, it is measured.
@@ -82,7 +85,9 @@ class ParetoConfig:
     seeds: tuple[int, ...] = (0, 1, 2)
 
     def __post_init__(self) -> None:
-        self._set("problem_options", tuple(sorted(_pairs(self.problem_options, "problem").items())))
+        options = _pairs(self.problem_options, "problem")
+        self._set("problem_options", tuple(sorted(options.items())))
+        refuse_unknown(self.problem, options, problems.get(self.problem).options or ())
         self._check_preferences(len(self.definition.objectives))
         self._check_method()
         if self.optimizer not in OPTIMIZERS:
@@ -97,14 +102,23 @@ class ParetoConfig:
                 f"batch size {self.batch_size} is larger than the {self.samples} training "
                 "examples; choose a smaller one, or more samples"
             )
+        if self.definition.fingerprint is None:
+            for name in ("batch_size", "samples", "held_out"):
+                self._set(name, None)
         _whole("frames", self.frames, 1, 100_000)
         self._set("frames", min(self.frames, self.iterations))
         self._set("seeds", _seeds(self.seeds))
 
     @classmethod
     def from_preset(cls, problem: str, preset: str, **changes: Any) -> Self:
-        """The config of a problem's preset (quick, standard, paper), with ``changes``."""
+        """The config of a problem's preset (quick, standard, paper), with ``changes``.
+
+        Where options define more objectives than a preset has solutions, it gets one for each.
+        """
         values = asdict(problems.get(problem).preset(preset))
+        options = _pairs(changes.get("problem_options", ()), "problem")
+        objectives = len(problems.get(problem).given(options).objectives)
+        values["solutions"] = max(values["solutions"], objectives)
         return cls(problem=problem, **(values | changes))
 
     @classmethod
@@ -196,6 +210,13 @@ class ParetoConfig:
             raise InputError("layout 'given' needs preferences; give a row of weights per solution")
         else:
             preferences.lattice(self.solutions, objectives)
+        if self.solutions < objectives:
+            count = f"{self.solutions} solution{'s' * (self.solutions > 1)}"
+            shown = "shows" if self.solutions == 1 else "show"
+            raise InputError(
+                f"{count} for {objectives} objectives {shown} no trade-off; give at least "
+                f"{objectives} {'solutions' if self.preferences is None else 'preferences'}"
+            )
         _whole("layout seed", self.layout_seed, 0, 2**31 - 1)
         if self.layout != "random":
             self._set("layout_seed", 0)

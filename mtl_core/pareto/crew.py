@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -29,7 +30,8 @@ class Crew:
     """
 
     def __init__(self, config: ParetoConfig, seeds: Seeds, pool: ReplicaPool) -> None:
-        self._asked = (config.to_dict(), seeds)
+        # A crew of its own reads the data anew: a file may have been replaced since the last one.
+        self._asked = (uuid4().hex, config.to_dict(), seeds)
         self._pool = pool
         self._loading = [pool.call(_load, *self._asked) for _ in range(pool.processes)]
 
@@ -57,11 +59,12 @@ class Crew:
         return torch.from_numpy(found).unflatten(0, (seeds, size))  # type: ignore[no-any-return, no-untyped-call]
 
 
-def _load(config: dict[str, Any], seeds: Seeds) -> None:
-    _solver(ParetoConfig.from_dict(config), seeds)
+def _load(crew: str, config: dict[str, Any], seeds: Seeds) -> None:
+    _solver(crew, ParetoConfig.from_dict(config), seeds)
 
 
 def _part(
+    crew: str,
     config: dict[str, Any],
     seeds: Seeds,
     what: str,
@@ -69,14 +72,14 @@ def _part(
     rows: Sequence[tuple[int, int]],
     vectors: NDArray[Any],
 ) -> NDArray[Any]:
-    solver = _solver(ParetoConfig.from_dict(config), seeds)
+    solver = _solver(crew, ParetoConfig.from_dict(config), seeds)
     # What comes from another process is not for writing, which PyTorch warns of.
     found = solver.part(what, step, rows, torch.from_numpy(np.array(vectors)))
     return np.asarray(found.numpy())
 
 
 @lru_cache(maxsize=2)
-def _solver(config: ParetoConfig, seeds: Seeds) -> "Solver":
+def _solver(crew: str, config: ParetoConfig, seeds: Seeds) -> "Solver":
     from mtl_core.pareto.solver import Solver
 
     return Solver(config, seeds, torch.device("cpu"))

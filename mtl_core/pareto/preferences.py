@@ -55,7 +55,10 @@ def random(solutions: int, objectives: int, seed: int) -> NDArray[np.float64]:
 
 
 def given(preferences: Sequence[Sequence[Any]], objectives: int) -> NDArray[np.float64]:
-    """A user's own preferences, checked, (N, K); weights below ``FLOOR`` are raised to it.
+    """A user's own preferences, checked, (N, K), with no weight below ``FLOOR``.
+
+    What is on the simplex and not below it stays as it is, to the last bit; elsewhere what a row
+    has above the floor is scaled. So what comes out goes in again unchanged.
 
     Raises:
         InputError: for none, one that has not a weight for each objective, or one that is not on
@@ -65,9 +68,11 @@ def given(preferences: Sequence[Sequence[Any]], objectives: int) -> NDArray[np.f
         raise InputError(f"preferences {quoted(preferences)} must be a list of lists of weights")
     _check_counts(len(preferences), objectives)
     rows = [_row(preference, objectives) for preference in preferences]
-    found = np.maximum(np.array(rows, dtype=np.float64), FLOOR)
-    scaled: NDArray[np.float64] = found / found.sum(axis=1, keepdims=True)
-    return scaled
+    found = np.array(rows, dtype=np.float64)
+    above = np.maximum(found - FLOOR, 0)
+    raised = FLOOR + above * ((1 - objectives * FLOOR) / above.sum(axis=1, keepdims=True))
+    kept = (found >= FLOOR).all(axis=1) & (np.abs(found.sum(axis=1) - 1) <= 1e-12)
+    return np.where(kept[:, None], found, raised)
 
 
 def _row(preference: object, objectives: int) -> list[float]:

@@ -17,6 +17,10 @@ __all__ = ["slices", "solve"]
 WORTH_IT = 0.02
 """Seconds of an iteration from which on it is spread over processes; a round trip takes 2 ms."""
 
+STARTING = 10.0
+"""Seconds that new processes take until they are of use, and to end: with less left to do, none are
+started."""
+
 SHORT = 5
 """Iterations until that is looked at again."""
 
@@ -36,10 +40,11 @@ def solve(
     Each iteration is θ_i ← Σ_j m_ij θ_j − α d_i, with d_i the subproblem's gradient at θ_i, where
     it stood *before* the transfer, or what Adam makes of it. All solutions of a seed see the same
     batch. On a CPU a solution's numbers do not depend, to the last bit, on which others are solved
-    for beside it, unless a transfer mixes them: ``independent`` gives what each preference on its
-    own would. Every solution is computed by one thread; where an iteration takes long, processes
-    share them, and the numbers do not depend on how many. Starts and batches are decided by the
-    seed and, where each solution has a start of its own, by its preference.
+    for beside it, unless a transfer or Pareto MTL's regions mix them: ``independent`` gives what
+    each preference on its own would. With more than 13 solutions Pareto MTL's last digits depend on
+    which seeds are solved together. Every solution is computed by one thread; where an iteration
+    takes long, processes share them, and the numbers do not depend on how many. Starts and batches
+    are decided by the seed and, where each solution has a start of its own, by its preference.
 
     Adam's moments stay with their subproblem: they are means of ∇F_i, and a transfer moves θ_i but
     does not change F_i. Problems have no state beside their parameters, so BatchNorm normalises by
@@ -49,7 +54,7 @@ def solve(
         config: what to solve.
         device: ``cpu`` or ``cuda``; default cuda where there is one and the problem has data.
         states: states of earlier fronts by seed, to resume from: of the same config and device.
-        pool: warm processes to use on a CPU; default as many new ones as are of use.
+        pool: warm processes to use on a CPU; default as many new ones as are of use, if any.
 
     Yields:
         Fronts at the config's ``steps``, seeds in order at each; resumed, those after the states.
@@ -102,7 +107,9 @@ def slices(
                 yield _slice(solver, solver.fronts())
             for due in (due for due in config.steps if due > solver.step):
                 while solver.step < due:
-                    if solver.help is None and solver.alone > WORTH_IT:
+                    left = solver.alone * (config.iterations - solver.step)
+                    there = pool is not None or left > STARTING
+                    if solver.help is None and solver.alone > WORTH_IT and there:
                         pool = _help(solver, pool, stack)
                     alone = device == "cpu" and solver.help is None
                     until = min(due, solver.step + SHORT) if alone else due

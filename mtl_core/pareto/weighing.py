@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["FEASIBLE_SHARE", "Mgda", "ParetoMtl", "Scalarized", "create"]
 
+EVEN = 16
+"""Rows of a quadratic program are filled up to a multiple of this: then its matrix starts, for
+every solution, at a multiple of 64 bytes. Elsewhere a product may be summed up in another order."""
+
 FEASIBLE_SHARE = 0.2
 """Of the iterations, at the start, in which Pareto MTL may look for its region only."""
 
@@ -87,10 +91,13 @@ class ParetoMtl:
         self._ideal, self._unit = _units(config, like)
         rays = 1 / _tensor(config.weights, like)
         rays = rays / rays.norm(dim=1, keepdim=True)
-        self._constraints = rays[None] - rays[:, None]
         objectives = len(self._unit)
+        # Constraints of 0 are never broken.
+        filled = rays.new_zeros(len(rays), -(objectives + len(rays)) % EVEN, objectives)
+        self._constraints = torch.cat([rays[None] - rays[:, None], filled], dim=1)
         self._own = torch.eye(objectives, dtype=like.dtype, device=like.device)
-        self._method = optimizers.create("mgda", num_tasks=objectives + len(rays))
+        programmed = objectives + self._constraints.shape[1]
+        self._method = optimizers.create("mgda", num_tasks=programmed)
         self._until = round(FEASIBLE_SHARE * config.iterations)
 
     def __call__(self, losses: "Tensor", gramian: "Tensor | None", rows: Rows) -> "Tensor":

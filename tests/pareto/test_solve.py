@@ -1,6 +1,7 @@
 """Fronts: invariants of the transfers, exactness, and what MT2O claims of the toy problem."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -42,20 +43,16 @@ def test_rows_are_shares_at_every_step(problem: str, method: str) -> None:
     assert moved == (method != "independent")
 
 
-def test_independent_equals_each_preference_alone_bit_for_bit() -> None:
-    wanted = preferences.lattice(4, 2)
-    together = toy(
-        "independent",
-        layout="given",
-        preferences=tuple(map(tuple, wanted.tolist())),
-        iterations=50,
-        frames=5,
-    )
+@pytest.mark.parametrize("method", ["independent", "mgda"])
+def test_a_preferences_numbers_do_not_depend_on_the_others_bit_for_bit(method: str) -> None:
+    wanted = tuple(map(tuple, preferences.lattice(5, 2).tolist()))
+    together = toy(method, layout="given", preferences=wanted, iterations=50, frames=5)
     whole = fronts(together)[0]
-    for place, preference in enumerate(wanted.tolist()):
-        alone = fronts(replace(together, preferences=(tuple(preference),)))[0]
+    for places in combinations(range(5), 2):
+        alone = fronts(replace(together, preferences=tuple(wanted[i] for i in places)))[0]
         for one, all_ in zip(alone, whole, strict=True):
-            np.testing.assert_array_equal(one.losses[0], all_.losses[place])
+            np.testing.assert_array_equal(one.losses, all_.losses[list(places)])
+            np.testing.assert_array_equal(one.solutions, all_.solutions[list(places)])
 
 
 @pytest.mark.parametrize("method", ["adaptive", "decay", "mgda", "pareto_mtl"])

@@ -11,6 +11,10 @@ __all__ = ["TwoItemLeNet", "stacked_logits"]
 PIECE = 32
 """Canvases whose maps of a few networks stay in a core's cache."""
 
+EVEN = 16
+"""Canvases are filled up to a multiple of this: then what a layer puts out starts, for every
+network, at a multiple of 64 bytes. Elsewhere a product may be summed up in another order."""
+
 
 class TwoItemLeNet(nn.Module):
     """Two convolutions and a linear layer, shared, and two linear heads: 31,910 parameters.
@@ -74,9 +78,10 @@ def stacked_logits(
             for of, weight, bias in zip(own, others, biases, strict=True)
         ]
         features.append(torch.stack(found))
+    features.append(features[0].new_zeros(count, -len(canvases) % EVEN, features[0].shape[2]))
     shared = relu(_linear(parameters, "encoder.7", relu(torch.cat(features, dim=1))))
     heads = [_linear(parameters, name, shared) for name in ("top_left", "bottom_right")]
-    return torch.stack(heads, dim=2)
+    return torch.stack(heads, dim=2)[:, : len(canvases)]
 
 
 def _channels_last(filters: Tensor) -> Tensor:
