@@ -24,13 +24,14 @@ from mtl_core.charts import (
     style_curves,
 )
 from mtl_core.errors import InputError, StoreError
-from mtl_core.runs import Store, artifacts, exchange, front_artifacts
+from mtl_core.runs import Store, artifacts, downloads, exchange, front_artifacts
 from mtl_core.runs.answers import Answer, Answers
 from mtl_core.runs.artifacts import Artifact, scan
 from mtl_core.runs.front_answers import FrontAnswers
 from mtl_core.runs.front_artifacts import FrontArtifact
 from mtl_core.runs.panel import Panel
 from mtl_core.runs.question import kind
+from mtl_core.settings import sources
 
 P = ParamSpec("P")
 METRIC = "test accuracy E"
@@ -174,6 +175,34 @@ def front_answers() -> FrontAnswers:
     for line in [*skipped, *damaged]:
         st.warning(f"Skipped: {line}", icon=":material/broken_image:")
     return FrontAnswers(store, {**imported, **shipped})
+
+
+def download(source: str, tick: float) -> None:
+    """Offers to fetch a data set that is not here but public; shows how far that is.
+
+    Args:
+        tick: seconds between looks at the progress.
+    """
+    if sources.state(source).state != "downloadable":
+        return
+    current = downloads.progress(source)
+    if current is None or not current.running:
+        if current is not None and current.error:
+            st.error(current.error)
+        title = sources.title(source)
+        if st.button(f"Download {title}", icon=":material/download:", key=f"download_{source}"):
+            downloads.start(source)
+            st.rerun()
+        return
+
+    @st.fragment(run_every=tick)
+    def bar() -> None:
+        now = downloads.progress(source)
+        if now is None or not now.running:
+            st.rerun()
+        st.progress(now.share, text=f"Downloading … {now.share:.0%}")
+
+    bar()
 
 
 def curves(panel: Panel, others: Sequence[CurveKey] = ()) -> list[Curve]:

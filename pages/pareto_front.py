@@ -302,15 +302,17 @@ def _pinned(question: FrontQuestion, answers: FrontAnswers) -> None:
 
 def _data_ready(panel: FrontPanel) -> bool:
     """Whether the problem's data is here; if not, what to do. Raises InputError where it is bad."""
-    problem, config = panel.problem, panel.focus.config
-    if problem.options and panel.focus.answer.state == "new":
-        front_artifacts.data_fingerprint(config)  # a user's own file: read it before Run does
-    state = problem.data_state()
-    if state.state == "found":
-        return True
-    if any(one.answer.state not in ("done",) for one in panel.asked):
-        st.warning(state.message, icon=":material/database_off:")
-    return False
+    state = panel.problem.data_state()
+    if state.state != "found":
+        if any(one.answer.state != "done" for one in panel.asked):
+            st.warning(state.message, icon=":material/database_off:")
+            for source in panel.problem.sources:
+                _common.download(source, TICK_SECONDS)
+        return False
+    if panel.problem.options and panel.focus.answer.state == "new":
+        # A user's own file: it is read before Run is there.
+        front_artifacts.data_fingerprint(panel.focus.config)
+    return True
 
 
 def _actions(panel: FrontPanel, answers: FrontAnswers, ready: bool) -> None:

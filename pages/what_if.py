@@ -11,12 +11,11 @@ from mtl_core import InputError, settings
 from mtl_core.charts import Curve, over_epochs_alt, over_epochs_chart
 from mtl_core.cli import command_line
 from mtl_core.config import BASE_OPTIMIZERS
-from mtl_core.runs import downloads, panel, paper
+from mtl_core.runs import panel, paper
 from mtl_core.runs.answers import Answer, Answers, other_data
 from mtl_core.runs.launch import tend
 from mtl_core.runs.panel import Panel, Shown
 from mtl_core.runs.question import LOOKS, MOST_PINS, Question, label, parse_seeds
-from mtl_core.settings import sources
 from pages import _common, _optimizers, _views
 
 TICK_SECONDS = 2.0  # drawing takes its part of the cores that train
@@ -375,30 +374,8 @@ def _data_ready(question: Question) -> bool:
         return True
     st.warning(state.message, icon=":material/database_off:")
     for source in setting.sources:
-        if sources.state(source).state == "downloadable":
-            _download(source)
+        _common.download(source, TICK_SECONDS)
     return False
-
-
-def _download(source: str) -> None:
-    current = downloads.progress(source)
-    if current is None or not current.running:
-        if current is not None and current.error:
-            st.error(current.error)
-        title = sources.title(source)
-        if st.button(f"Download {title}", icon=":material/download:", key=f"download_{source}"):
-            downloads.start(source)
-            st.rerun()
-        return
-
-    @st.fragment(run_every=TICK_SECONDS)
-    def bar() -> None:
-        now = downloads.progress(source)
-        if now is None or not now.running:
-            st.rerun()
-        st.progress(now.share, text=f"Downloading … {now.share:.0%}")
-
-    bar()
 
 
 # The answer, which grows while its runs are carried out.

@@ -1,0 +1,280 @@
+"""The Pareto front page: what it asks, shows and plays, by value."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mtl_core.pareto import Front, ParetoConfig, measures, solve
+from mtl_core.runs import Store
+from mtl_core.runs.front_question import METHOD_TITLES, FrontQuestion
+
+SMALL = {
+    "problem": "toy",
+    "method": "independent decay",
+    "seeds": "0 1",
+    "solutions": "5",
+    "iterations": "40",
+    "frames": "4",
+}
+
+
+def labels(app: Any) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def sent(app: Any) -> dict[str, str]:
+    """The query string; AppTest gives what the page has set as lists."""
+    return {
+        name: value[0] if isinstance(value, list) else value
+        for name, value in dict(app.query_params).items()
+    }
+
+
+def press(app: Any, name: str) -> Any:
+    next(button for button in app.button if button.label == name).click()
+    app.run()
+    assert not app.exception
+    return app
+
+
+def table(app: Any) -> dict[str, dict[str, str]]:
+    """The table below the hypervolumes, by method."""
+    found = next(one.value for one in app.dataframe if "hypervolume" in one.value)
+    return {row["method"]: row for row in found.to_dict("records")}
+
+
+@pytest.fixture
+def solved(store: Store) -> Callable[..., dict[str, list[Front]]]:
+    """Puts the fronts that ``SMALL`` asks for into the store."""
+
+    def put(**changes: str) -> dict[str, list[Front]]:
+        question, problems = FrontQuestion.from_query(SMALL | changes)
+        assert problems == []
+        found = {}
+        for config in question.configs:
+            found[config.method] = list(solve(config))
+            store.submit(config)
+            store.claim("1-a")
+            step = config.iterations
+            assert store.save_frames(config.id, "1-a", found[config.method], step, {})
+            store.finish(config.id, "1-a", "done")
+        return found
+
+    return put
+
+
+def test_run_submits_a_front_for_each_method_and_stop_takes_them_back(
+    open_page: Any, store: Store
+) -> None:
+    app = press(open_page("pareto_front", **SMALL), "Run")
+    question, _ = FrontQuestion.from_query(SMALL)
+    assert [record.config for record in reversed(store.fronts())] == list(question.configs)
+    press(app, "Stop")
+    assert {record.state for record in store.fronts()} == {"cancelled"}
+    press(app, "Resume")
+    assert {record.state for record in store.fronts()} == {"queued"}
+
+
+def test_it_shows_the_hypervolume_that_the_solutions_have(open_page: Any, solved: Any) -> None:
+    fronts = solved()
+    app = open_page("pareto_front", **SMALL)
+    rows = table(app)
+    for method, found in fronts.items():
+        last = [front for front in found if front.step == 40]
+        shares = np.array([measures.hypervolume(one.train, (1.0, 1.0)) for one in last])
+        expected = f"{shares.mean():.3f} ± {2 * shares.std(ddof=1):.3f}"
+        assert rows[METHOD_TITLES[method]]["hypervolume"] == expected
+        assert rows[METHOD_TITLES[method]]["source"] == "this store"
+    decay = [f for f in fronts["decay"] if f.step == 40]
+    mean = np.mean([measures.hypervolume(one.train, (1.0, 1.0)) for one in decay])
+    assert labels(app)["Hypervolume, Decaying"] == f"{mean:.3f}"
+
+
+def test_frames_are_stepped_slid_and_played(open_page: Any, solved: Any) -> None:
+    fronts = solved()["decay"]
+    app = open_page("pareto_front", **SMALL)
+    assert labels(app)["Iteration"] == "40"
+    press(app, "Step back")
+    assert labels(app)["Iteration"] == "30"
+    app.select_slider(key="pf_slider").set_value(10).run()
+    assert labels(app)["Iteration"] == "10"
+    press(app, "Step")
+    assert labels(app)["Iteration"] == "20"
+    at = next(front for front in fronts if (front.seed, front.step) == (0, 20))
+    assert labels(app)["First peak: loss"] == f"{at.train[2, 0]:.3g}"
+    press(app, "Play")
+    for _ in range(6):
+        app.run()
+    assert labels(app)["Iteration"] == "40"
+    assert any(button.label == "Play" for button in app.button)
+
+
+def test_pause_keeps_the_frame(open_page: Any, solved: Any) -> None:
+    solved()
+    app = press(open_page("pareto_front", **SMALL), "Play")
+    press(app, "Pause")
+    shown = labels(app)["Iteration"]
+    app.run()
+    app.run()
+    assert labels(app)["Iteration"] == shown
+    assert shown != "40"
+
+
+def test_a_preference_picks_a_model_off_the_front(open_page: Any, solved: Any) -> None:
+    fronts = solved()["decay"]
+    app = open_page("pareto_front", **SMALL)
+    slider = app.select_slider(key="pf_pick")
+    slider.set_value(slider.options[4]).run()
+    last = next(front for front in fronts if (front.seed, front.step) == (0, 40))
+    assert labels(app)["First peak: loss"] == f"{last.train[4, 0]:.3g}"
+    assert labels(app)["Second peak: loss"] == f"{last.train[4, 1]:.3g}"
+    assert sent(app)["pick"] == "5"
+    app.segmented_control(key="pf_seed").set_value(1).run()
+    other = next(front for front in fronts if (front.seed, front.step) == (1, 40))
+    assert labels(app)["First peak: loss"] == f"{other.train[4, 0]:.3g}"
+    assert sent(app)["seed"] == "1"
+
+
+def test_a_link_says_everything(open_page: Any) -> None:
+    query = SMALL | {
+        "preset": "quick",
+        "focus": "decay",
+        "scalarization": "smooth_tchebycheff",
+        "smoothing": "0.2",
+        "decay.halving": "30.0",
+        "lr": "0.2",
+        "seed": "1",
+        "pick": "2",
+        "look": "transfer",
+        "zoom": "true",
+    }
+    app = open_page("pareto_front", **query)
+    assert sent(app) == query
+    again, problems = FrontQuestion.from_query(query)
+    assert problems == []
+    assert again.to_query() == query
+
+
+def test_widgets_change_the_question_and_the_link(open_page: Any) -> None:
+    app = open_page("pareto_front", **SMALL)
+    app.multiselect(key="pf_methods").set_value(["independent", "mgda"]).run()
+    assert (sent(app)["method"], sent(app)["focus"]) == ("independent mgda", "independent")
+    app.number_input(key="pf_lr").set_value(0.02).run()
+    assert sent(app)["lr"] == "0.02"
+    app.selectbox(key="pf_problem").set_value("three").run()
+    assert sent(app)["problem"] == "three"
+    assert "lr" not in sent(app)
+    app.text_area(key="pf_rows").set_value("0.2 0.3 0.5\n0.5 0.3 0.2\n0.1 0.1 0.8").run()
+    assert sent(app)["preferences"] == "0.2 0.3 0.5/0.5 0.3 0.2/0.1 0.1 0.8"
+
+
+def csv(folder: Path, targets: int = 2) -> str:
+    values = np.random.default_rng(0).normal(size=(40, 2 + targets))
+    names = ["a", "b", *(f"t{i}" for i in range(targets))]
+    path = folder / "table.csv"
+    lines = [",".join(names), *(",".join(f"{v:.6f}" for v in row) for row in values)]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+BAD: dict[str, tuple[dict[str, str], str]] = {
+    "off the simplex": ({"preferences": "0.2 0.2/0.5 0.5"}, "sums to 0.4, not 1"),
+    "below 0": ({"preferences": "-0.2 1.2/0.5 0.5"}, "must be a number in 0..1"),
+    "too few weights": ({"preferences": "1/0.5 0.5"}, "has 1 weights for 2 objectives"),
+    "fewer than objectives": ({"preferences": "0.5 0.5"}, "1 solution for 2 objectives"),
+    "no file": ({"problem": "csv"}, "csv needs the option targets"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_said_and_the_controls_stay(open_page: Any, case: str) -> None:
+    changes, words = BAD[case]
+    query = {k: v for k, v in SMALL.items() if k != "solutions"} | changes
+    app = open_page("pareto_front", **query)
+    assert [error.value for error in app.error if words in error.value]
+    assert app.selectbox(key="pf_problem").value == query["problem"]
+    assert not any(button.label == "Run" for button in app.button)
+
+
+def test_a_csv_without_the_named_targets_or_with_one_is_refused_before_run(
+    open_page: Any, tmp_path: Path
+) -> None:
+    file = {"problem": "csv", "problem.file": csv(tmp_path)}
+    for targets, words in (("t0, t9", "t9"), ("t0", "'t0' is one")):
+        app = open_page("pareto_front", **file, **{"problem.targets": targets})
+        assert [error.value for error in app.error if words in error.value], targets
+        assert not any(button.label == "Run" for button in app.button)
+    app = open_page("pareto_front", **file, **{"problem.targets": "t0, t1"})
+    assert not app.error
+    assert any(button.label == "Run" and not button.disabled for button in app.button)
+
+
+def test_nonsense_in_the_link_is_named(open_page: Any) -> None:
+    app = open_page("pareto_front", problem="toys", lr="fast", pick="0", look="up")
+    said = " ".join(warning.value for warning in app.warning)
+    for name in ("problem", "lr", "pick", "look"):
+        assert f"in the URL, {name}:" in said
+
+
+def test_missing_data_is_explained(
+    open_page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MTL_DATA_DIR", str(tmp_path))
+    app = open_page("pareto_front", problem="nyuv2")
+    assert any("nyuv2" in warning.value.casefold() for warning in app.warning)
+    assert all(button.disabled for button in app.button if button.label == "Run")
+
+
+def test_a_method_without_transfer_says_so(open_page: Any, solved: Any) -> None:
+    solved()
+    app = open_page("pareto_front", **SMALL, focus="independent", look="transfer")
+    assert any("transfers nothing" in info.value for info in app.info)
+    app = open_page("pareto_front", **SMALL, focus="decay", look="transfer")
+    assert not any("transfers nothing" in info.value for info in app.info)
+
+
+def test_pinned_fronts_stay_for_comparison(open_page: Any, solved: Any) -> None:
+    solved()
+    app = press(open_page("pareto_front", **SMALL), "Pin")
+    assert sent(app)["pins"]
+    app.number_input(key="pf_lr").set_value(0.02).run()
+    row = table(app)["Decaying · lr 0.05 (pinned)"]
+    assert row["state"] == "done"
+    assert table(app)["Decaying"]["state"] == "new"
+    app.multiselect(key="pf_pins").set_value([]).run()
+    assert "pins" not in sent(app)
+
+
+def test_the_lesson_is_measured(open_page: Any) -> None:
+    app = open_page("pareto_front", **SMALL, look="lesson")
+    said = next(
+        one.value
+        for one in app.markdown
+        if "weighted sum slides" in one.value or "slides" in one.value
+    )
+    config = ParetoConfig("toy", method="independent", scalarization="weighted_sum",
+                          solutions=20, lr=0.05, iterations=500, frames=1, seeds=(0,))  # fmt: skip
+    last = list(solve(config))[-1].train
+    at_ends = int((last.min(axis=1) < 0.05).sum())
+    assert at_ends == 20
+    assert f"**{at_ends} of 20**" in said
+    assert "0.3421" in said
+
+
+def test_the_toy_is_solved_for_at_a_touch(open_page: Any) -> None:
+    app = open_page("pareto_front", **SMALL, look="toy")
+
+    def said() -> str:
+        return next(one.value for one in app.markdown if one.value.startswith("Hypervolume:"))
+
+    config = ParetoConfig("toy", method="independent", solutions=10, lr=0.1, iterations=30,
+                          frames=1, seeds=(0,))  # fmt: skip
+    alone = measures.hypervolume(list(solve(config))[-1].train, (1.0, 1.0))
+    before = said()
+    assert f"Independent **{alone:.4f}**" in before
+    app.slider(key="pft_iterations").set_value(120).run()
+    assert said() != before
+    assert not app.exception
