@@ -1,0 +1,88 @@
+"""The Pareto front page in a real browser: a run is watched, paused, stepped and picked from."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+FRONT = ".st-key-pf_front_loss [data-testid=stVegaLiteChart] svg.marks"
+LINK = (
+    "/pareto_front?problem=toy&method=decay&seeds=0+1&solutions=8"
+    "&iterations=20000&frames=100&lr=0.002"
+)
+
+
+def iteration(page: Page) -> int:
+    shown = page.get_by_test_id("stMetric").filter(has_text=re.compile("^Iteration"))
+    text = shown.get_by_test_id("stMetricValue").inner_text()
+    return int(text.replace(",", ""))
+
+
+def places(page: Page) -> list[str]:
+    """Where the solutions are, as the browser has drawn them."""
+    return page.locator(f"{FRONT} path[aria-roledescription=point]").evaluate_all(
+        "paths => paths.map(path => path.getAttribute('transform'))"
+    )
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_front_is_watched_paused_stepped_and_picked_from(open_page, dark: bool) -> None:
+    page = open_page(LINK, dark=dark)
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator(FRONT)).to_be_visible()
+    page.locator(FRONT).evaluate("node => { node.untouched = true }")
+
+    # It moves by itself, and the chart stays the same node.
+    page.wait_for_function(
+        """() => [...document.querySelectorAll('[data-testid=stMetric]')].some(metric =>
+            metric.innerText.startsWith('Iteration') && 400 <
+            metric.querySelector('[data-testid=stMetricValue]').innerText.replace(',', ''))"""
+    )
+    assert page.locator(FRONT).evaluate("node => node.untouched === true")
+
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    stopped, before = iteration(page), places(page)
+    page.wait_for_timeout(3_000)
+    assert iteration(page) == stopped
+
+    page.get_by_role("button", name="Step back").click()
+    value = page.get_by_test_id("stMetricValue")
+    expect(value.filter(has_text=re.compile(f"^{stopped - 200:,}$"))).to_be_visible()
+    expect(page.locator(FRONT)).to_be_visible()
+    assert places(page) != before
+    page.get_by_role("button", name="Step", exact=True).click()
+    expect(value.filter(has_text=re.compile(f"^{stopped:,}$"))).to_be_visible()
+
+    # A preference picks another model off the front.
+    loss = page.get_by_test_id("stMetric").filter(has_text="First peak: loss")
+    first = loss.get_by_test_id("stMetricValue").inner_text()
+    slider = page.get_by_role("slider", name=re.compile("^Preference among"))
+    slider.focus()
+    slider.press("ArrowRight")
+    slider.press("ArrowRight")
+    expect(page).to_have_url(re.compile(r"pick=6"))
+    expect(loss.get_by_test_id("stMetricValue")).not_to_have_text(first)
+
+    # All that it takes to come back here is in the address.
+    expect(page.get_by_role("button", name="Run", exact=True)).to_be_disabled()
+    page.get_by_text("Transfer", exact=True).click()
+    expect(page.locator(".st-key-pf_matrix svg.marks")).to_be_visible()
+    again = open_page(page.url[page.url.index("/pareto_front") :], dark=dark)
+    expect(again.locator(".st-key-pf_matrix svg.marks")).to_be_visible()
+    expect(again.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_a_phone_sees_shipped_fronts_and_nothing_sticks_out(look_at) -> None:
+    page = look_at("/pareto_front?problem=multimnist&preset=standard", width=390)
+    expect(page.locator(FRONT)).to_be_visible()
+    expect(page.locator(".st-key-pf_front_metric svg.marks")).to_be_visible()
+    expect(page.get_by_text("these fronts ship with the app")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    box = page.locator(FRONT).bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+    page.get_by_role("button", name="Play").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    expect(page.get_by_role("button", name="Play")).to_be_visible()  # at the end
