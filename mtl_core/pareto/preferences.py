@@ -57,6 +57,8 @@ def random(solutions: int, objectives: int, seed: int) -> NDArray[np.float64]:
 def given(preferences: Sequence[Sequence[Any]], objectives: int) -> NDArray[np.float64]:
     """A user's own preferences, checked, (N, K); weights below ``FLOOR`` are raised to it.
 
+    What comes out comes out again as it is: it is part of a front's identity.
+
     Raises:
         InputError: for none, one that has not a weight for each objective, or one that is not on
             the simplex (weights of 0 or more with the sum 1, within 1e-6).
@@ -65,9 +67,7 @@ def given(preferences: Sequence[Sequence[Any]], objectives: int) -> NDArray[np.f
         raise InputError(f"preferences {quoted(preferences)} must be a list of lists of weights")
     _check_counts(len(preferences), objectives)
     rows = [_row(preference, objectives) for preference in preferences]
-    found = np.maximum(np.array(rows, dtype=np.float64), FLOOR)
-    scaled: NDArray[np.float64] = found / found.sum(axis=1, keepdims=True)
-    return scaled
+    return np.stack([_raised(np.array(row)) for row in rows])
 
 
 def _row(preference: object, objectives: int) -> list[float]:
@@ -88,6 +88,19 @@ def _row(preference: object, objectives: int) -> list[float]:
             "its weights by that"
         )
     return [float(weight) for weight in preference]
+
+
+def _raised(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(K,) with the sum 1 and nothing below ``FLOOR``; the others give for that in proportion."""
+    low = weights < FLOOR
+    if not low.any() and abs(weights.sum() - 1) <= 1e-9:
+        return weights
+    while True:
+        share = (1 - FLOOR * low.sum()) / weights[~low].sum()
+        scaled = np.where(low, FLOOR, weights * share)
+        if not (scaled < FLOOR).any():
+            return scaled
+        low |= scaled < FLOOR
 
 
 def _check_counts(solutions: object, objectives: int) -> None:
