@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mtl_core.errors import InputError, quoted, unknown
 from mtl_core.pareto import preferences, problems, scalarizations, transfer
 from mtl_core.pareto.problems.base import Problem
+from mtl_core.pareto.problems.options import refuse_unknown
 
 __all__ = ["BASELINES", "METHODS", "OPTIMIZERS", "PARETO_VERSION", "ParetoConfig", "Preferences"]
 
@@ -82,7 +83,9 @@ class ParetoConfig:
     seeds: tuple[int, ...] = (0, 1, 2)
 
     def __post_init__(self) -> None:
-        self._set("problem_options", tuple(sorted(_pairs(self.problem_options, "problem").items())))
+        options = _pairs(self.problem_options, "problem")
+        refuse_unknown(self.problem, options, problems.get(self.problem).options or ())
+        self._set("problem_options", tuple(sorted(options.items())))
         self._check_preferences(len(self.definition.objectives))
         self._check_method()
         if self.optimizer not in OPTIMIZERS:

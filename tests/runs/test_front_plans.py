@@ -148,6 +148,7 @@ BAD = {
     "[[front]]\nproblem = 'toy'\nmethod_options = ['x']": r"method_options \['x'\] are not a table",
     "[[front]]\nproblem = 'toy'\nmethod_options = {x = 1}": r"unknown option of transfer .* 'x'",
     "[[front]]\nproblem = 'toy'\nproblem_options = {x = [1]}": r"problem option 'x'=\[1\] is not a",
+    "[[front]]\nproblem = 'toy'\nproblem_options = {x = 1}": r"toy has no options; leave 'x' out",
     "[[front]]\nproblem = 'csv'": r"csv needs the option targets, two columns or more",
 }
 
