@@ -239,9 +239,8 @@ def test_a_replica_starts_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 KILLED = """
-import json, sys, time
+import json, sys
 from pathlib import Path
-from mtl_core.runs import replica
 from mtl_core.runs.records import config_from_dict
 from mtl_core.runs.precompute import precompute
 configs = [config_from_dict(one) for one in json.loads(sys.argv[2])]
