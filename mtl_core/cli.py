@@ -10,17 +10,20 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mtl_core import optimizers, settings
+from mtl_core import cli_fronts, optimizers, settings
+from mtl_core.cli_fronts import front_line
+from mtl_core.cli_words import PRESETS, count, option, progress, progress_ends, written
 from mtl_core.config import BASE_OPTIMIZERS, RunConfig
 from mtl_core.errors import InputError, TrainingDiverged, quoted, unknown
+from mtl_core.pareto import ParetoConfig, problems
 from mtl_core.trajectory import FACTORS
 
 if TYPE_CHECKING:
     from mtl_core.runs.answers import Answers
+    from mtl_core.runs.front_answers import FrontAnswers
 
-__all__ = ["command_line", "main", "parse_config"]
+__all__ = ["command_line", "front_line", "main", "parse_config", "parse_front"]
 
-PRESETS = ("quick", "standard", "paper")
 BACKENDS = ("loky", "dask", "ray")
 
 
@@ -55,6 +58,11 @@ def parse_config(arguments: Sequence[str]) -> RunConfig:
     return _config(_parser().parse_args(["run", *arguments]))
 
 
+def parse_front(arguments: Sequence[str]) -> ParetoConfig:
+    """The config that ``front`` with these arguments solves. Raises InputError."""
+    return cli_fronts.config_of(_parser().parse_args(["front", *arguments]))
+
+
 def command_line(config: RunConfig, preset: str = "quick", out: str = "out") -> str:
     """The ``python -m mtl_core run`` line that repeats a run."""
     plain = RunConfig.from_preset(
@@ -64,7 +72,7 @@ def command_line(config: RunConfig, preset: str = "quick", out: str = "out") -> 
     if config.auxiliaries:
         words += ["--aux", *config.auxiliaries, "--optimizer", config.optimizer]
         for name, value in config.options:
-            words += ["--option", f"{name}={_written(value)}"]
+            words += ["--option", f"{name}={written(value)}"]
     words += ["--preset", preset]
     for name, flag in _BUDGET.items():
         value = getattr(config, name)
@@ -113,7 +121,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m mtl_core", description="Multi-task transfer, measured.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _add_run(commands.add_parser("run", help="train one config and write its trajectory"))
-    _add_precompute(commands.add_parser("precompute", help="train a grid of configs"))
+    cli_fronts.add_front(commands.add_parser("front", help="solve one front and write it"))
+    _add_precompute(commands.add_parser("precompute", help="train and solve what a plan names"))
 
     listing = commands.add_parser("list", help="what there is")
     listing.set_defaults(command=_list)
@@ -122,11 +131,11 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="device, data, store")
     doctor.set_defaults(command=_doctor)
 
-    take_in = commands.add_parser("import", help="take in runs from another machine")
+    take_in = commands.add_parser("import", help="take in runs and fronts from another machine")
     take_in.set_defaults(command=_import)
     take_in.add_argument("path", type=Path, metavar="FILE.zip|DIR")
 
-    export = commands.add_parser("export", help="write finished runs into a zip file")
+    export = commands.add_parser("export", help="write finished runs and fronts into a zip file")
     export.set_defaults(command=_export)
     export.add_argument("runs", nargs="+", metavar="RUN_ID", help="as `list runs` names them")
     export.add_argument("--out", type=Path, required=True, metavar="FILE.zip")
@@ -147,7 +156,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--preset", default="standard", help=", ".join(PRESETS))
     run.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     run.add_argument("--factors", nargs="*", default=FACTORS, help="default: all of them")
-    run.add_argument("--factor-points", type=_count, help="checkpoints at which, or all")
+    run.add_argument("--factor-points", type=count, help="checkpoints at which, or all")
     run.add_argument("--factor-examples", type=int, help="training examples to measure on")
     run.add_argument("--apgd-steps", type=int, help="of sharpness; the paper's are 20")
     run.add_argument("--fisher-draws", type=int, help="labels sampled for each example")
@@ -159,8 +168,8 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--lr", type=float)
     run.add_argument("--batch-size", type=int)
     run.add_argument("--epochs", type=int)
-    run.add_argument("--samples", type=_count, help="training examples per task, or all")
-    run.add_argument("--held-out", type=_count, help="validation and test examples, or all")
+    run.add_argument("--samples", type=count, help="training examples per task, or all")
+    run.add_argument("--held-out", type=count, help="validation and test examples, or all")
     run.add_argument("--width", type=int, help="channels of the encoder's first layer")
     run.add_argument("--early-checkpoints", type=int, help="log-spaced, inside the first epoch")
     run.add_argument("--device", help="cpu or cuda; default: the best there is")
@@ -169,7 +178,9 @@ def _add_run(run: argparse.ArgumentParser) -> None:
 
 def _add_precompute(precompute: argparse.ArgumentParser) -> None:
     precompute.set_defaults(command=_precompute)
-    precompute.add_argument("plan", type=Path, metavar="PLAN.toml")
+    precompute.add_argument(
+        "plan", type=Path, metavar="PLAN.toml", help="with tables [[grid]], [[front]]"
+    )
     precompute.add_argument(
         "--backend", default="loky", choices=BACKENDS, help="default: loky; others are extras"
     )
@@ -180,12 +191,6 @@ def _add_precompute(precompute: argparse.ArgumentParser) -> None:
         "--scheduler", metavar="ADDRESS", help="of a Dask or Ray cluster; default: a local one"
     )
     precompute.add_argument("--out", type=Path, metavar="DIR", help="default: cache/")
-
-
-def _count(text: str) -> int | str:
-    if text == "all" or text.isdecimal():
-        return text if text == "all" else int(text)
-    raise argparse.ArgumentTypeError(f"{quoted(text)} is neither a whole number nor all")
 
 
 def _config(options: argparse.Namespace) -> RunConfig:
@@ -202,7 +207,7 @@ def _config(options: argparse.Namespace) -> RunConfig:
         options.preset,
         auxiliaries=tuple(options.aux),
         optimizer=options.optimizer,
-        options=tuple(map(_option, options.option)),
+        options=tuple(map(option, options.option)),
         seeds=tuple(options.seeds),
         factors=tuple(options.factors),
         auxiliary_factors=options.auxiliary_factors,
@@ -219,6 +224,7 @@ def _run(options: argparse.Namespace) -> int:
 
     device = devices.choose(options.device)
     info = artifacts.provenance(config, device)
+    folders.check_without(options.out, "front.parquet")
     folders.check_writable(options.out)
     started = time.monotonic()
     found = Collected()
@@ -227,49 +233,17 @@ def _run(options: argparse.Namespace) -> int:
         for checkpoint in train(config, device=device):
             found.add(checkpoint)
             steps |= dict.fromkeys(checkpoint.seeds, checkpoint.step)
-            _progress(sum(steps.values()), config.steps * len(steps), started)
+            progress(sum(steps.values()), config.steps * len(steps), started)
     except BaseException as error:
         info["error"] = str(error) or "stopped before its end"
         raise
     finally:
-        _progress_ends()
+        progress_ends()
         if found.rows:
             info["duration_seconds"] = round(time.monotonic() - started, 3)
             found.write(options.out, config, info)
             print(options.out)
     return 0
-
-
-def _option(text: str) -> tuple[str, bool | int | float | str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise InputError(f"optimizer option {quoted(text)} is not NAME=VALUE")
-    if value in ("true", "false"):
-        return name, value == "true"
-    for kind in (int, float):
-        try:
-            return name, kind(value)
-        except ValueError:
-            continue
-    return name, value
-
-
-def _written(value: bool | int | float | str) -> str:
-    """Inverse of ``_option`` for its value."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _progress(done: int, total: int, started: float) -> None:
-    if not sys.stderr.isatty():
-        return
-    spent = time.monotonic() - started
-    left = spent * (total - done) / max(done, 1)
-    print(f"\r{done / total:4.0%}  {left:5.0f} s left", end="", file=sys.stderr, flush=True)
-
-
-def _progress_ends() -> None:
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
 
 
 def _precompute(options: argparse.Namespace) -> int:
@@ -303,6 +277,12 @@ def _list_optimizers() -> None:
         print(name)
 
 
+def _list_problems() -> None:
+    for problem in map(problems.get, problems.names()):
+        objectives = ", ".join(one.name for one in problem.objectives) or "(its targets)"
+        print(f"{problem.name:18} data {problem.data_state().state:13} {objectives}")
+
+
 def _list_runs() -> None:
     from mtl_core.runs import Store
 
@@ -315,6 +295,9 @@ def _list_runs() -> None:
             f"{config.run}  lr {config.lr:g}  epochs {config.epochs}  "
             f"seeds {' '.join(map(str, config.seeds))}"
         )
+    for front in store.fronts():
+        share = front.steps_done / front.steps_total
+        print(f"{front.id}  {front.state:9} {share:4.0%}  {cli_fronts.in_words(front.config)}")
     for run, reason in store.unreadable().items():
         print(f"{run}  skipped: {reason}")
 
@@ -322,12 +305,13 @@ def _list_runs() -> None:
 _LISTS: dict[str, Callable[[], None]] = {
     "settings": _list_settings,
     "optimizers": _list_optimizers,
+    "problems": _list_problems,
     "runs": _list_runs,
 }
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from mtl_core.runs import Store, artifacts, devices, exchange
+    from mtl_core.runs import Store, artifacts, devices, exchange, front_artifacts
     from mtl_core.runs.launch import worker_alive
 
     device = devices.choose()
@@ -336,12 +320,21 @@ def _doctor(options: argparse.Namespace) -> int:
     for setting in map(settings.get, settings.names()):
         state = setting.data_state()
         print(f"data       {setting.name}: {state.state}, {state.message}")
-    found, problems = artifacts.scan()
-    print(f"artifacts  {len(found)} in {artifacts.cache_dir()}")
-    brought, damaged = exchange.imported()
-    print(f"artifacts  {len(brought)} imported, in {artifacts.imported_dir()}")
-    for problem in [*problems, *damaged]:
-        print(f"           skipped: {problem}")
+    for problem in map(problems.get, problems.names()):
+        state = problem.data_state()
+        print(f"data       of fronts, {problem.name}: {state.state}, {state.message}")
+    shipped, brought = artifacts.cache_dir(), artifacts.imported_dir()
+    damaged: list[str] = []
+    for (found, skipped), where in (
+        (artifacts.scan(), f"in {shipped}"),
+        (exchange.imported(), f"imported, in {brought}"),
+        (front_artifacts.scan(), f"of fronts, in {shipped}"),
+        (exchange.imported_fronts(), f"of fronts imported, in {brought}"),
+    ):
+        print(f"artifacts  {len(found)} {where}")
+        damaged += skipped
+    for line in damaged:
+        print(f"           skipped: {line}")
     store = Store()
     if store.notice:
         print(f"store      {store.notice}")
@@ -355,7 +348,7 @@ def _doctor(options: argparse.Namespace) -> int:
 def _import(options: argparse.Namespace) -> int:
     from mtl_core.runs import artifacts, exchange
 
-    for one in exchange.receive_path(options.path, _answers()):
+    for one in exchange.receive_path(options.path, _answers(), _front_answers()):
         if one.kept is None:
             print(f"{one.run}  imported into {artifacts.imported_dir() / one.run}")
         else:
@@ -366,10 +359,10 @@ def _import(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from mtl_core.runs import exchange
 
-    answers = _answers()
+    answers, fronts = _answers(), _front_answers()
     found = []
     for run in options.runs:
-        answer = answers.find_id(run)
+        answer = answers.find_id(run) or fronts.find_id(run)
         if answer is None:
             raise InputError(f"there is no run {quoted(run)} here; see `list runs` and cache/")
         found.append(answer)
@@ -387,6 +380,13 @@ def _answers() -> "Answers":
     from mtl_core.runs.answers import Answers
 
     return Answers(Store(), {**exchange.imported()[0], **artifacts.scan()[0]})
+
+
+def _front_answers() -> "FrontAnswers":
+    from mtl_core.runs import Store, exchange, front_artifacts
+    from mtl_core.runs.front_answers import FrontAnswers
+
+    return FrontAnswers(Store(), {**exchange.imported_fronts()[0], **front_artifacts.scan()[0]})
 
 
 def _download(options: argparse.Namespace) -> int:

@@ -456,7 +456,7 @@ def test_doctor_reports_on_everything(tmp_path: Path, capsys: pytest.CaptureFixt
     out = capsys.readouterr().out
     heads = [line.split()[0] for line in out.splitlines() if not line.startswith(" ")]
     assert list(dict.fromkeys(heads)) == ["device", "data", "artifacts", "store", "worker"]
-    assert f"store      ok, schema 3, 0 runs, {tmp_path / 'runs.db'}" in out
+    assert f"store      ok, schema 4, 0 runs, {tmp_path / 'runs.db'}" in out
     assert "worker     none; the app starts one" in out
 
 

@@ -86,8 +86,8 @@ class ParetoConfig:
 
     def __post_init__(self) -> None:
         options = _pairs(self.problem_options, "problem")
-        self._set("problem_options", tuple(sorted(options.items())))
         refuse_unknown(self.problem, options, problems.get(self.problem).options or ())
+        self._set("problem_options", tuple(sorted(options.items())))
         self._check_preferences(len(self.definition.objectives))
         self._check_method()
         if self.optimizer not in OPTIMIZERS:

@@ -34,6 +34,7 @@ def solve(
     device: str | None = None,
     states: Mapping[int, State] | None = None,
     pool: "ReplicaPool | None" = None,
+    processes: int | None = None,
 ) -> Iterator[Front]:
     """Solve for the front of a config, all seeds and preferences together.
 
@@ -55,6 +56,7 @@ def solve(
         device: ``cpu`` or ``cuda``; default cuda where there is one and the problem has data.
         states: states of earlier fronts by seed, to resume from: of the same config and device.
         pool: warm processes to use on a CPU; default as many new ones as are of use, if any.
+        processes: 1 stays in this one, whatever ``pool`` is; else at most so many new ones.
 
     Yields:
         Fronts at the config's ``steps``, seeds in order at each; resumed, those after the states.
@@ -64,7 +66,7 @@ def solve(
         DataMissing: when the problem's data is not on this machine.
         TrainingDiverged: when a loss is not finite, after yielding what came before.
     """
-    for part in slices(config, device=device, states=states, pool=pool):
+    for part in slices(config, device=device, states=states, pool=pool, processes=processes):
         yield from part.fronts
 
 
@@ -74,6 +76,7 @@ def slices(
     device: str | None = None,
     states: Mapping[int, State] | None = None,
     pool: "ReplicaPool | None" = None,
+    processes: int | None = None,
 ) -> Iterator[Slice]:
     """``solve``, for those who may have to stop between two fronts: takes and raises the same.
 
@@ -109,8 +112,9 @@ def slices(
                 while solver.step < due:
                     left = solver.alone * (config.iterations - solver.step)
                     there = pool is not None or left > STARTING
-                    if solver.help is None and solver.alone > WORTH_IT and there:
-                        pool = _help(solver, pool, stack)
+                    slow = solver.help is None and solver.alone > WORTH_IT
+                    if processes != 1 and slow and there:
+                        pool = _help(solver, pool, processes, stack)
                     alone = device == "cpu" and solver.help is None
                     until = min(due, solver.step + SHORT) if alone else due
                     solver.advance(until, SLICE_SECONDS)
@@ -123,12 +127,14 @@ def _slice(solver: "Solver", fronts: Sequence[Front]) -> Slice:
     return Slice(solver.seeds, solver.step, tuple(fronts), solver.states)
 
 
-def _help(solver: "Solver", pool: "ReplicaPool | None", stack: ExitStack) -> "ReplicaPool | None":
+def _help(
+    solver: "Solver", pool: "ReplicaPool | None", most: int | None, stack: ExitStack
+) -> "ReplicaPool | None":
     """Spread its solutions over a pool's processes, new ones where there is none yet."""
     from mtl_core.pareto.crew import Crew
     from mtl_core.training.pool import ReplicaPool, cores
 
-    processes = min(cores(), solver.solutions.shape[0] * solver.solutions.shape[1])
+    processes = min(most or cores(), solver.solutions.shape[0] * solver.solutions.shape[1])
     if pool is None and processes > 1:
         pool = stack.enter_context(ReplicaPool(processes))
     if pool is not None:

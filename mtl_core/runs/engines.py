@@ -20,14 +20,14 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
-from mtl_core.config import RunConfig
 from mtl_core.errors import InputError, quoted, unknown
 from mtl_core.runs import artifacts
+from mtl_core.runs.records import AnyConfig
 from mtl_core.runs.replica import Replica, in_one_line, train_replica
 
 __all__ = ["BACKENDS", "Engine", "EngineLost", "check_engine", "open_engine"]
 
-Task = tuple[RunConfig, int]
+Task = tuple[AnyConfig, int]
 """A config and one of its seeds."""
 
 Replicas = Generator[Replica, None, None]
@@ -227,7 +227,7 @@ def _ahead(engine: Engine, jobs: int | None, workers: Callable[[], int]) -> int:
 def _as_finished(
     tasks: Iterable[Task],
     ahead: Callable[[], int],
-    submit: Callable[[RunConfig, int], Any],
+    submit: Callable[[AnyConfig, int], Any],
     first_done: Callable[[list[Any]], Iterable[Any]],
     result: Callable[[Any], Replica],
 ) -> Replicas:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MANIFEST",
     "SCRATCH",
+    "check_without",
     "check_writable",
     "clear",
     "digest",
@@ -96,6 +97,12 @@ def check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise InputError(f"cannot write {folder} ({error}); choose another folder") from error
+
+
+def check_without(folder: Path, table: str) -> None:
+    """Raises InputError when ``folder`` holds the table of another kind of artifact."""
+    if (folder / table).exists():
+        raise InputError(f"{folder} holds another artifact, with {table}; choose another folder")
 
 
 def manifest(folder: Path, schema: int) -> dict[str, Any]:

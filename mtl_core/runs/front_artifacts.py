@@ -169,7 +169,8 @@ def _read(folder: Path, _stamps: tuple[tuple[str, int, int, int], ...]) -> Front
         for name, key in ((_NAME, "table_blake2b"), (_SIDE, f"{_SIDE}_blake2b")):
             file = folder / f"{name}.parquet"
             there = manifest[key] if name == _NAME else manifest.get(key)
-            if there is not None and there != folders.digest(file):
+            missing = there is None and name != _NAME
+            if not missing and there != folders.digest(file):
                 raise InputError(f"{file.name} is not the file that the manifest describes")
         artifact = FrontArtifact(folder, config, manifest)
         _check_front(artifact)
@@ -233,11 +234,14 @@ def _check_front(artifact: FrontArtifact) -> None:
 
 def _check_transfers(artifact: FrontArtifact) -> None:
     """Whether all matrices are row-stochastic."""
-    table, count = artifact.transfers(), len(artifact.config.weights)
+    config, table = artifact.config, artifact.transfers()
+    count = len(config.weights)
     if table.empty:
         return
     if not (table[["solution", "other"]].isin(range(count))).all(axis=None):
         raise InputError(f"{_SIDE}.parquet names solutions that its config does not have")
+    if not (set(table["seed"]) <= set(config.seeds) and set(table["step"]) <= set(config.steps)):
+        raise InputError(f"{_SIDE}.parquet has seeds or steps that its config does not have")
     sums = table.groupby(["seed", "step", "solution"])["share"].sum()
-    if (table["share"] < 0).any() or ((sums - 1).abs() > _LARGEST).any():
+    if not (table["share"] >= 0).all() or ((sums - 1).abs() > _LARGEST).any():
         raise InputError(f"{_SIDE}.parquet has rows that are not shares of 1")

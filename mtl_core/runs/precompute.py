@@ -1,57 +1,28 @@
-"""Precompute: a grid of configs into artifacts, one replica per job."""
+"""Precompute: configs of runs and fronts into artifacts, one replica per job."""
 
-import itertools
 import sys
 import time
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mtl_core.config import RunConfig
-from mtl_core.errors import InputError, quoted, unknown
-from mtl_core.runs import artifacts, folders
-from mtl_core.runs.collected import Collected
+from mtl_core.pareto.config import ParetoConfig
+from mtl_core.runs import artifacts, folders, front_artifacts
+from mtl_core.runs.collected import Collected, CollectedFronts
 from mtl_core.runs.engines import Engine, EngineLost, check_engine, open_engine
+from mtl_core.runs.plans import read_plan
 from mtl_core.runs.progress import Progress, cost, duration
+from mtl_core.runs.records import AnyConfig
 from mtl_core.runs.replica import Replica
 from mtl_core.runs.scratch import Scratch
 
 __all__ = ["artifact_name", "precompute", "read_plan"]
 
 
-def read_plan(path: Path) -> list[RunConfig]:
-    """The configs of a TOML plan, each once.
-
-    A plan has tables ``[[grid]]`` with a setting, a preset and any other fields of RunConfig.
-    ``auxiliaries`` is a list of sets, ``seeds`` and ``factors`` are lists themselves; any other
-    field that is given a list is swept over.
-
-    Raises:
-        InputError: for a plan that cannot be read or holds a config that cannot be trained.
-    """
-    try:
-        plan = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read plan {path} ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"plan {path} is not TOML ({error})") from error
-    grids = plan.get("grid")
-    if not isinstance(grids, list) or not grids:
-        raise InputError(f"plan {path} has no [[grid]]; see plans/ for examples")
-    configs = []
-    for number, grid in enumerate(grids, start=1):
-        try:
-            configs += _expand(grid)
-        except InputError as error:
-            raise InputError(f"grid {number} of plan {path}: {error}") from error
-    return list({config.id: config for config in configs}.values())
-
-
 def precompute(
-    configs: Iterable[RunConfig],
+    configs: Iterable[AnyConfig],
     out: Path,
     *,
     jobs: int | None = None,
@@ -76,7 +47,7 @@ def precompute(
     folders.check_writable(out)
     scratch = Scratch(out)
     with scratch.locked():
-        there, damaged = artifacts.scan(out)
+        there, damaged = _scan(out)
         for problem in damaged:
             print(f"not taken as done: {problem}", file=sys.stderr)
         wanted = {config.id: config for config in configs}
@@ -88,17 +59,26 @@ def precompute(
     return code
 
 
-def artifact_name(config: RunConfig) -> str:
+def artifact_name(config: AnyConfig) -> str:
     """A folder name that people can read and no two configs share."""
+    if isinstance(config, ParetoConfig):
+        return front_artifacts.artifact_name(config)
     run = config.run if len(config.run) <= 100 else f"{len(config.auxiliaries)}-auxiliaries"
     return f"{config.setting}/{config.target}--{run}--{config.id}"
+
+
+def _scan(out: Path) -> tuple[set[str], list[str]]:
+    """The ids of what is done in ``out``, of both kinds, and what was skipped."""
+    runs, damaged_runs = artifacts.scan(out)
+    fronts, damaged_fronts = front_artifacts.scan(out)
+    return {*runs, *fronts}, [*damaged_runs, *damaged_fronts]
 
 
 @dataclass
 class _Job:
     """A config on its way to an artifact."""
 
-    config: RunConfig
+    config: AnyConfig
     replicas: dict[int, Replica] = field(default_factory=dict)
     written: bool = False
     error: str | None = None
@@ -114,7 +94,7 @@ class _Job:
 class _Grid:
     """The configs that are missing from an output folder, and how far they are."""
 
-    def __init__(self, out: Path, scratch: Scratch, missing: Iterable[RunConfig]) -> None:
+    def __init__(self, out: Path, scratch: Scratch, missing: Iterable[AnyConfig]) -> None:
         self.jobs = {config.id: _Job(config) for config in missing}
         self._out = out
         self._scratch = scratch
@@ -162,7 +142,7 @@ class _Grid:
             print(f"trained again: {problem}", file=sys.stderr)
         self._write_if_complete(job)
 
-    def _train(self, engine: Engine, tasks: Sequence[tuple[RunConfig, int]]) -> None:
+    def _train(self, engine: Engine, tasks: Sequence[tuple[AnyConfig, int]]) -> None:
         going = [job for job in self.jobs.values() if job.left]
         every = [(job.config, seed) for job in going for seed in job.config.seeds]
         progress = Progress(every, engine.processes)
@@ -201,10 +181,6 @@ class _Grid:
         if any(origin != origins[0] for origin in origins):
             job.error = "its seeds were trained on machines with other data or library versions"
         else:
-            found = Collected()
-            for replica in replicas:
-                for checkpoint in replica.checkpoints:
-                    found.add(checkpoint)
             info = {
                 **replicas[0].provenance,
                 "created": max(replica.provenance["created"] for replica in replicas),
@@ -212,54 +188,28 @@ class _Grid:
             }
             folder = self._out / artifact_name(job.config)
             folders.clear(folder)
-            found.write(folder, job.config, info)
+            _write(folder, job.config, replicas, info)
             job.written = True
         self._scratch.forget(job.config.id)
         job.replicas = {}
 
 
+def _write(
+    folder: Path, config: AnyConfig, replicas: Iterable[Replica], info: Mapping[str, Any]
+) -> None:
+    if isinstance(config, ParetoConfig):
+        fronts = CollectedFronts()
+        for replica in replicas:
+            fronts.add(replica.fronts)
+        fronts.write(folder, config, info)
+        return
+    found = Collected()
+    for replica in replicas:
+        for checkpoint in replica.checkpoints:
+            found.add(checkpoint)
+    found.write(folder, config, info)
+
+
 def _origin(replica: Replica) -> dict[str, Any]:
     """What must be the same for all replicas of an artifact."""
     return {name: value for name, value in replica.provenance.items() if name != "created"}
-
-
-def _expand(grid: object) -> list[RunConfig]:
-    """The configs of one grid: the product of all fields that are given a list."""
-    if not isinstance(grid, Mapping):
-        raise InputError(f"{quoted(grid)} is not a table; write [[grid]] and its fields below")
-    known = [one.name for one in fields(RunConfig)]
-    for name in grid:
-        if name not in known and name != "preset":
-            raise unknown("field", name, [*known, "preset"])
-    given = {"preset": "quick", **grid}
-    setting = given.pop("setting", None)
-    if not isinstance(setting, str):
-        raise InputError(f"setting {quoted(setting)} is not a name; one setting to each grid")
-    swept = [[(name, value) for value in _values(name, given[name])] for name in given]
-    configs = []
-    for chosen in itertools.product(*swept):
-        changes = dict(chosen)
-        preset = changes.pop("preset")
-        configs.append(RunConfig.from_preset(setting, preset, **changes))
-    return configs
-
-
-def _values(name: str, given: object) -> list[Any]:
-    """What a field is swept over."""
-    if name == "seeds":
-        if not isinstance(given, list):
-            raise InputError(f"seeds {quoted(given)} are not a list, such as [0, 1, 2]")
-        return [tuple(given)]
-    if name == "auxiliaries":
-        if not isinstance(given, list) or not all(isinstance(one, list) for one in given):
-            raise InputError(
-                f"auxiliaries {quoted(given)} are not a list of lists, such as [[], ['NAME']]"
-            )
-        return [tuple(one) for one in given]
-    if name == "factors":
-        if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
-            raise InputError(f"factors {quoted(given)} are not a list of names, such as []")
-        return [tuple(given)]
-    if given == []:
-        raise InputError(f"field {name!r} is an empty list; give it a value, or leave it out")
-    return given if isinstance(given, list) else [given]

@@ -1,4 +1,4 @@
-"""Progress of a grid, on standard error: one moving line on a terminal, else a line a replica."""
+"""Progress of a plan, on standard error: one moving line on a terminal, else a line a replica."""
 
 import sys
 import threading
@@ -7,15 +7,23 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from mtl_core.config import RunConfig
+from mtl_core.pareto.config import ParetoConfig
+from mtl_core.runs.records import AnyConfig
 
 __all__ = ["Progress", "cost", "duration"]
 
 _WIDTH = 24
 
 
-def cost(config: RunConfig) -> int:
-    """What a replica is expected to cost, in examples that it trains on."""
+_FEW = 16
+"""Examples that a step of a formula, or on all of a small table, costs as much as."""
+
+
+def cost(config: AnyConfig) -> int:
+    """What a replica is expected to cost, in examples that are differentiated."""
+    if isinstance(config, ParetoConfig):
+        examples = config.batch_size or config.samples or _FEW
+        return config.iterations * config.solutions * examples * config.passes
     return config.steps * config.batch_size * len(config.tasks)
 
 
@@ -28,17 +36,17 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """How far a grid is. A context: it shows inside, where a terminal's line moves by itself.
+    """How far a plan is. A context: it shows inside, where a terminal's line moves by itself.
 
-    Time left is the cost that is left at the seconds which the same setting has taken for its cost
-    so far, or all settings where it has not had its turn yet.
+    Time left is the cost that is left at the seconds which the same setting or problem has taken
+    for its cost so far, or all of them where it has not had its turn yet.
 
     Args:
-        tasks: all replicas of the grid, as (config, seed).
+        tasks: all replicas of the plan, as (config, seed).
         processes: how many are trained at once.
     """
 
-    def __init__(self, tasks: Iterable[tuple[RunConfig, int]], processes: int) -> None:
+    def __init__(self, tasks: Iterable[tuple[AnyConfig, int]], processes: int) -> None:
         self._left = {(config.id, seed): config for config, seed in tasks}
         self._total = len(self._left)
         self._whole_cost = self._cost_left()
@@ -67,16 +75,16 @@ class Progress:
             if self._live:
                 print(file=sys.stderr, flush=True)
 
-    def done(self, config: RunConfig, seed: int, seconds: float) -> None:
+    def done(self, config: AnyConfig, seed: int, seconds: float) -> None:
         """A replica has reached its end, now or in an earlier call."""
         with self._lock:
             self._left.pop((config.id, seed), None)
-            self._seconds[config.setting] += seconds
-            self._cost[config.setting] += cost(config)
+            self._seconds[_place(config)] += seconds
+            self._cost[_place(config)] += cost(config)
             self._estimate, self._at = self._seconds_left(), time.monotonic()
         self._show()
 
-    def drop(self, config: RunConfig) -> None:
+    def drop(self, config: AnyConfig) -> None:
         """A config has failed; what is left of it is not waited for."""
         with self._lock:
             for seed in config.seeds:
@@ -104,8 +112,8 @@ class Progress:
             return None
         total = 0.0
         for config in self._left.values():
-            known = self._cost[config.setting]
-            rate = self._seconds[config.setting] / known if known else spent / paid
+            known = self._cost[_place(config)]
+            rate = self._seconds[_place(config)] / known if known else spent / paid
             total += cost(config) * rate
         return total / self.processes
 
@@ -126,3 +134,10 @@ class Progress:
                 self._shown = len(line)
             else:
                 print(text, file=sys.stderr, flush=True)
+
+
+def _place(config: AnyConfig) -> str:
+    """What shares a speed: a setting or a problem."""
+    if isinstance(config, ParetoConfig):
+        return f"problem {config.problem}"
+    return f"setting {config.setting}"

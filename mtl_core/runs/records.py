@@ -11,7 +11,16 @@ from mtl_core.config import RunConfig
 from mtl_core.errors import InputError
 from mtl_core.pareto.config import ParetoConfig
 
-__all__ = ["AnyConfig", "FrontRecord", "Record", "RunRecord", "RunState", "config_of", "record_of"]
+__all__ = [
+    "AnyConfig",
+    "FrontRecord",
+    "Record",
+    "RunRecord",
+    "RunState",
+    "config_from_dict",
+    "config_of",
+    "record_of",
+]
 
 RunState = Literal["queued", "running", "done", "failed", "cancelled"]
 AnyConfig = RunConfig | ParetoConfig
@@ -62,6 +71,12 @@ RunRecord = Record[RunConfig]
 FrontRecord = Record[ParetoConfig]
 
 
+def config_from_dict(values: Any) -> AnyConfig:
+    """Inverse of a config's ``to_dict``, whichever kind it is of; InputError for anything else."""
+    pareto = isinstance(values, Mapping) and values.get("kind") == "pareto"
+    return ParetoConfig.from_dict(values) if pareto else RunConfig.from_dict(values)
+
+
 def config_of(row: sqlite3.Row) -> AnyConfig:
     """The config of a row of ``runs``; InputError where this version would train another."""
     return _parsed(row["id"], row["config"])
@@ -93,9 +108,7 @@ def record_of(row: sqlite3.Row) -> Record[AnyConfig]:
 def _parsed(run: str, text: str) -> AnyConfig:
     """Pages list thousands of runs again and again; what is said of a config stays true."""
     try:
-        values = json.loads(text)
-        pareto = isinstance(values, dict) and values.get("kind") == "pareto"
-        config = ParetoConfig.from_dict(values) if pareto else RunConfig.from_dict(values)
+        config = config_from_dict(json.loads(text))
     except (InputError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"its config is not one of this version ({error})") from error
     if config.id != run:

@@ -13,11 +13,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
-from mtl_core.config import RunConfig
 from mtl_core.errors import DataMissing, InputError, quoted
-from mtl_core.runs import artifacts
+from mtl_core.pareto.config import ParetoConfig
+from mtl_core.pareto.front import Front
+from mtl_core.runs import artifacts, front_artifacts
+from mtl_core.runs.records import AnyConfig
 from mtl_core.runs.replica import Replica
 
 __all__ = ["Scratch"]
@@ -62,7 +65,7 @@ class Scratch:
             with suppress(OSError):
                 self._folder.rmdir()
 
-    def keep(self, config: RunConfig, replica: Replica) -> None:
+    def keep(self, config: AnyConfig, replica: Replica) -> None:
         """Write a finished replica. Raises InputError when that is impossible."""
         body = json.dumps(
             {
@@ -73,6 +76,7 @@ class Scratch:
                 "checkpoints": [
                     {name: getattr(one, name) for name in _PARTS} for one in replica.checkpoints
                 ],
+                "fronts": [_written(front) for front in replica.fronts],
             }
         )
         head = json.dumps({"version": _VERSION, "blake2b": _digest(body)})
@@ -84,7 +88,7 @@ class Scratch:
         except OSError as error:
             raise InputError(f"cannot write {path} ({error}); choose another folder") from error
 
-    def find(self, config: RunConfig) -> tuple[dict[int, Replica], list[str]]:
+    def find(self, config: AnyConfig) -> tuple[dict[int, Replica], list[str]]:
         """The replicas of a config that need not be trained again by seed, and what was refused."""
         found: dict[int, Replica] = {}
         problems: list[str] = []
@@ -111,7 +115,7 @@ _PARTS = ("step", "rows", "cosines", "updates", "notes")
 """Fields of a Checkpoint that say what it measured."""
 
 
-def _read(path: Path, config: RunConfig, seed: int) -> Replica:
+def _read(path: Path, config: AnyConfig, seed: int) -> Replica:
     """Raises InputError for all but a whole replica of here and now."""
     from mtl_core.training.checkpoint import Checkpoint
 
@@ -138,16 +142,41 @@ def _read(path: Path, config: RunConfig, seed: int) -> Replica:
         )
         for one in content["checkpoints"]
     )
-    return Replica(config.id, seed, checkpoints, content["seconds"], content["provenance"])
+    return Replica(
+        config.id,
+        seed,
+        checkpoints,
+        content["seconds"],
+        content["provenance"],
+        fronts=tuple(_front(seed, one) for one in content.get("fronts", ())),
+    )
 
 
-def _check_provenance(found: dict[str, Any], config: RunConfig) -> None:
+def _written(front: Front) -> dict[str, Any]:
+    """As JSON, which writes a float so that it is read as the same float."""
+    from mtl_core.runs.fronts import packed
+
+    arrays = {name: array.tolist() for name, array in packed(front).items()}
+    return {"step": front.step, "arrays": arrays}
+
+
+def _front(seed: int, written: dict[str, Any]) -> Front:
+    from mtl_core.runs.fronts import unpacked
+
+    arrays = {name: np.array(values) for name, values in written["arrays"].items()}
+    return unpacked(seed, written["step"], arrays)
+
+
+def _check_provenance(found: dict[str, Any], config: AnyConfig) -> None:
     for name, value in found["versions"].items():
         here = artifacts.versions().get(name)
         if value != here:
             raise InputError(f"was trained with {name} {value}, and here is {here}")
     try:
-        here = artifacts.data_fingerprint(config)
+        if isinstance(config, ParetoConfig):
+            here = front_artifacts.data_fingerprint(config)
+        else:
+            here = artifacts.data_fingerprint(config)
     except DataMissing as error:
         raise InputError(f"was trained on data that is not here ({error})") from error
     if found["data_fingerprint"] != here:

@@ -25,6 +25,21 @@ def test_all_lie_on_the_simplex_once(objectives: int, count: int) -> None:
         assert len(np.unique(found.round(12), axis=0)) == count
 
 
+@pytest.mark.parametrize("objectives", [2, 3, 7])
+def test_given_ones_are_raised_once_and_stay_what_they_are(objectives: int) -> None:
+    generator = np.random.default_rng(objectives)
+    rows = generator.dirichlet(np.full(objectives, 0.2), size=200)
+    rows[0] = np.eye(objectives)[0]
+    found = preferences.given(rows.tolist(), objectives)
+    assert (found >= preferences.FLOOR).all()
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-12)
+    high = (rows >= 0.05).all(axis=1)
+    np.testing.assert_array_equal(found[high], rows[high])
+    assert ((found == preferences.FLOOR) >= (rows < preferences.FLOOR)).all()
+    np.testing.assert_array_equal(preferences.given(found.tolist(), objectives), found)
+    np.testing.assert_allclose(found[0, 0], 1 - 0.01 * (objectives - 1), atol=1e-15)
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [

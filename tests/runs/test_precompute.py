@@ -79,8 +79,9 @@ def test_the_plans_that_ship_can_be_read(path: Path) -> None:
 
 
 BAD = {
-    "": r"plan .* has no \[\[grid\]\]; see plans/",
-    "grid = 3": r"plan .* has no \[\[grid\]\]",
+    "": r"plan .* has neither \[\[grid\]\] nor \[\[front\]\]; see plans/",
+    "grid = []": r"plan .* has neither \[\[grid\]\] nor \[\[front\]\]; see plans/",
+    "grid = 3": r"plan .* has no \[\[grid\]\], but grid = 3",
     "grid = [1]": r"grid 1 of plan .*: 1 is not a table; write \[\[grid\]\]",
     "[[grid]\n": r"plan .* is not TOML \(",
     "[[grid]]\npreset = 'quick'": r"grid 1 of plan .*: setting None is not a name",
