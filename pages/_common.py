@@ -24,7 +24,7 @@ from mtl_core.charts import (
     style_curves,
 )
 from mtl_core.errors import InputError, StoreError
-from mtl_core.runs import Store, artifacts, downloads, exchange, front_artifacts
+from mtl_core.runs import Store, downloads, exchange, front_artifacts
 from mtl_core.runs.answers import Answer, Answers
 from mtl_core.runs.artifacts import Artifact, scan
 from mtl_core.runs.front_answers import FrontAnswers
@@ -169,7 +169,7 @@ def front_answers() -> FrontAnswers:
     """The store and all artifacts of fronts; what is wrong with any is said on the page."""
     store, problem = _store()
     shipped, skipped = _shipped_fronts()
-    imported, damaged = front_artifacts.scan(artifacts.imported_dir())
+    imported, damaged = exchange.imported_fronts()
     if problem:
         st.warning(problem, icon=":material/database_off:")
     for line in [*skipped, *damaged]:

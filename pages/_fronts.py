@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,10 @@ from mtl_core.charts import (
     transfer_heatmap,
 )
 from mtl_core.charts.plane import style_methods
+from mtl_core.cli import front_line
 from mtl_core.pareto import ParetoConfig, curves, measures, problems, solve, transfer
 from mtl_core.pareto.config import BASELINES, METHODS
+from mtl_core.runs import exchange
 from mtl_core.runs.front_answers import FrontAnswers
 from mtl_core.runs.front_panel import FrontPanel, ShownFront
 from mtl_core.runs.front_question import METHOD_TITLES, preference_words
@@ -541,15 +544,34 @@ def export(panel: FrontPanel, answers: FrontAnswers) -> None:
     """What can be taken away."""
     with st.popover("Export", icon=":material/ios_share:"):
         st.caption("The address of this page is the whole question; share it as it is.")
-        tables = [one.tables.front.assign(method=one.label) for one in panel.shown]
         st.download_button(
             "Shown fronts as CSV",
-            pd.concat(tables).to_csv(index=False),
+            partial(_csv, panel),
             file_name="fronts.csv",
             mime="text/csv",
             icon=":material/download:",
             on_click="ignore",
         )
+        finished = [one.answer for one in panel.shown if one.answer.state == "done"]
+        if finished:
+            st.download_button(
+                "Finished fronts as artifacts",
+                partial(exchange.pack, finished, answers),
+                file_name="fronts.zip",
+                mime="application/zip",
+                icon=":material/folder_zip:",
+                on_click="ignore",
+                help="A zip file that the Library page, or `import`, takes in on another machine.",
+            )
+        st.caption("The front that you look closely at, on the command line:")
+        st.code(
+            front_line(panel.focus.config, panel.question.preset), language="bash", wrap_lines=True
+        )
+
+
+def _csv(panel: FrontPanel) -> str:
+    tables = [one.tables.front.assign(method=one.label) for one in panel.shown]
+    return str(pd.concat(tables).to_csv(index=False))
 
 
 def words(panel: FrontPanel) -> None:

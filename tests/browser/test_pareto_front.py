@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 FRONT = ".st-key-pf_front_loss [data-testid=stVegaLiteChart] svg.marks"
+CHARTS = "[data-testid=stVegaLiteChart] svg.marks"
 LINK = (
     "/pareto_front?problem=toy&method=decay&seeds=0+1&solutions=8"
     "&iterations=20000&frames=100&lr=0.002"
@@ -66,10 +67,10 @@ def test_a_front_is_watched_paused_stepped_and_picked_from(open_page, dark: bool
 
     # All that it takes to come back here is in the address.
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_disabled()
-    page.get_by_text("Transfer", exact=True).click()
-    expect(page.locator(".st-key-pf_matrix svg.marks")).to_be_visible()
+    page.get_by_role("radio", name="Transfer", exact=True).click()
+    expect(page.locator(CHARTS)).to_have_count(3)  # the front and two heat maps
     again = open_page(page.url[page.url.index("/pareto_front") :], dark=dark)
-    expect(again.locator(".st-key-pf_matrix svg.marks")).to_be_visible()
+    expect(again.locator(CHARTS)).to_have_count(3)
     expect(again.get_by_test_id("stException")).to_have_count(0)
 
 
