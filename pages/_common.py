@@ -165,12 +165,16 @@ def _shipped_fronts() -> tuple[dict[str, FrontArtifact], list[str]]:
     return front_artifacts.scan()
 
 
-def front_answers() -> FrontAnswers:
-    """The store and all artifacts of fronts; what is wrong with any is said on the page."""
+def front_answers(*, alone: bool = True) -> FrontAnswers:
+    """The store and all artifacts of fronts; what is wrong with any is said on the page.
+
+    Args:
+        alone: whether ``answers`` has not said already what is wrong with the store.
+    """
     store, problem = _store()
     shipped, skipped = _shipped_fronts()
     imported, damaged = exchange.imported_fronts()
-    if problem:
+    if problem and alone:
         st.warning(problem, icon=":material/database_off:")
     for line in [*skipped, *damaged]:
         st.warning(f"Skipped: {line}", icon=":material/broken_image:")

@@ -27,7 +27,7 @@ from mtl_core.runs.answers import Answers
 from mtl_core.runs.launch import tend
 from mtl_core.runs.library import SINGLE, SOURCES, STATES, Entry, Search
 from mtl_core.runs.question import kind
-from pages import _common
+from pages import _common, _library_fronts
 
 MOST_CURVES = 24  # runs that are drawn, compared and described below the table
 MOST_NAMED = 10  # in the dialog that asks before they are deleted
@@ -62,6 +62,7 @@ def main() -> None:
         _chosen(chosen, shown, search, answers)
     else:
         st.caption("Choose rows to compare, export or delete them.")
+    _library_fronts.section()
     _broken(answers)
 
 
@@ -452,17 +453,21 @@ def _take_in(files: Sequence[Any], answers: Answers) -> None:
     if loose:
         parcels.append(("these files", partial(exchange.receive_files, loose, answers)))
     told, failed, chosen = [], [], []
+    runs = {entry.config.id for entry in library.entries(answers)}
     for name, receive in parcels:
         try:
             received = receive()
         except InputError as error:
             failed.append(str(error))
             continue
-        taken = [one for one in received if one.kept is None]
-        if taken:
-            told.append(f"{name}: imported {_count(len(taken), 'run')}.")
+        taken = [one.run for one in received if one.kept is None]
+        fronts = [run for run in taken if run in exchange.imported_fronts()[0]]
+        kinds = {"run": len(taken) - len(fronts), "front": len(fronts)}
+        words = [_count(number, noun) for noun, number in kinds.items() if number]
+        if words:
+            told.append(f"{name}: imported {' and '.join(words)}.")
         told += _kept(name, [one for one in received if one.kept is not None])
-        chosen += [one.run for one in received]
+        chosen += [one.run for one in received if one.run in runs | {*taken} - {*fronts}]
     st.session_state.library_told, st.session_state.library_failed = told, failed
     if chosen:
         _change(chosen=tuple(dict.fromkeys(chosen)))

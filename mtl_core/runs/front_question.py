@@ -120,6 +120,29 @@ class FrontQuestion:
         """
         return tuple(dict.fromkeys(self.config(name) for name in self.methods))
 
+    @classmethod
+    def of(cls, config: ParetoConfig) -> "FrontQuestion":
+        """The question that asks for one front and no other."""
+        options = {name: str(value) for name, value in config.problem_options}
+        question = replace(
+            cls.default(config.problem),
+            problem_options=options,
+            methods=(config.method,),
+            focus=config.method,
+            seeds=config.seeds,
+            seed=config.seeds[0],
+            options={config.method: dict(config.method_options)} if config.method_options else {},
+        )
+        usual = question.config(config.method)
+        for name in _OVERRIDES:
+            if (value := getattr(config, name)) != getattr(usual, name):
+                question = question.with_override(name, value)
+        # Given preferences say their layout and number themselves.
+        if config.preferences is not None:
+            question = question.with_override("layout", question.usual("layout"))
+            question = question.with_override("solutions", question.usual("solutions"))
+        return question
+
     def config(self, method: str) -> ParetoConfig:
         """The front of a method. Raises InputError."""
         return ParetoConfig.from_preset(

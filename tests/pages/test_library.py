@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from mtl_core import RunConfig
+from mtl_core.pareto import ParetoConfig, solve
 from mtl_core.runs import Store, artifacts, exchange
 from mtl_core.runs.answers import Answers
 from mtl_core.runs.frames import to_frame
@@ -367,3 +368,30 @@ def test_what_cannot_be_shown_can_be_deleted(open_page, store: Store, parcel) ->
     assert not folder.exists()
     assert store.unreadable() == {}
     assert not any("cannot be shown" in one.label for one in app.expander)
+
+
+def test_fronts_are_listed_and_own_ones_deleted(open_page, store: Store) -> None:
+    config = ParetoConfig("toy", solutions=3, iterations=7, frames=2, seeds=(5,))
+    store.submit(config)
+    store.claim("1-a")
+    store.save_frames(config.id, "1-a", list(solve(config)), 7, {})
+    store.finish(config.id, "1-a", "done")
+    app = open_page("library")
+
+    def rows() -> list[dict[str, Any]]:
+        tables = [one.value for one in app.dataframe if "scalarization" in one.value]
+        return tables[0].to_dict("records") if tables else []
+
+    own = [row for row in rows() if row["run"] == config.id]
+    assert [(row["method"], row["solutions"], row["source"]) for row in own] == [
+        ("Adaptive", 3, "this store")
+    ]
+    place = [row["run"] for row in rows()].index(config.id)
+    chosen = {"selection": {"rows": [place], "columns": [], "cells": []}}
+    app.session_state["library_fronts"] = chosen
+    app.run()
+    app.session_state["library_fronts"] = chosen
+    next(one for one in app.button if one.label == "Delete for ever").click().run()
+    assert not app.exception
+    assert store.get_front(config.id) is None
+    assert config.id not in [row["run"] for row in rows()]
