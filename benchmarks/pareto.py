@@ -4,9 +4,10 @@
                                 [--repeats N]
 
 Both sides train the LeNet of Pareto MTL on 36×36 canvases with the Tchebycheff scalarization, on
-the CPU: canvases of noise, or MultiMNIST's own with ``--real``. A loop is an ``nn.Module``, its own
+the CPU and, where there is one, on the GPU: canvases of noise, or MultiMNIST's own with ``--real``. A loop is an ``nn.Module``, its own
 batch of the same size, one ``backward``, PyTorch's optimizer, on as many threads as PyTorch takes.
-Ours is a step of ``solve`` without transfer and with the adaptive one, in a process per core.
+Ours is a step of ``solve`` without transfer and with the adaptive one, in a process per core; on a
+GPU all solutions are one stacked computation.
 Prints the medians and our share of the loops' time, taken in turns; then how long the toy problem's
 front takes.
 """
@@ -48,7 +49,11 @@ def main() -> None:
             os.environ["MTL_DATA_DIR"] = folder
         with ReplicaPool() as pool:
             for batch in asked.batch:
-                compare(asked.solutions, batch, asked.optimizer, asked.repeats, pool)
+                compare(asked.solutions, batch, asked.optimizer, asked.repeats, CPU, pool)
+        if torch.cuda.is_available():
+            for batch in asked.batch:
+                cuda = torch.device("cuda")
+                compare(asked.solutions, batch, asked.optimizer, asked.repeats, cuda, None)
     config = ParetoConfig("toy", solutions=10, iterations=500, seeds=(0,))
     list(solve(config))
     started_at = time.perf_counter()
@@ -56,7 +61,14 @@ def main() -> None:
     print(f"toy, 10 solutions, 500 iterations: {time.perf_counter() - started_at:.2f} s")
 
 
-def compare(solutions: int, batch: int, optimizer: str, repeats: int, pool: ReplicaPool) -> None:
+def compare(
+    solutions: int,
+    batch: int,
+    optimizer: str,
+    repeats: int,
+    device: torch.device,
+    pool: ReplicaPool | None,
+) -> None:
     """Times of one iteration of all solutions, in turns."""
     config = ParetoConfig(
         "multimnist",
@@ -72,48 +84,53 @@ def compare(solutions: int, batch: int, optimizer: str, repeats: int, pool: Repl
         seeds=(0,),
     )
     sides = {
-        "loops": loops(config),
-        "independent": ours(config, pool),
-        "adaptive": ours(replace(config, method="adaptive"), pool),
+        "loops": loops(config, device),
+        "independent": ours(config, device, pool),
+        "adaptive": ours(replace(config, method="adaptive"), device, pool),
     }
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for repeat in range(repeats + 2):
         for name, step in sides.items():
             started_at = time.perf_counter()
             step()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
             if repeat >= 2:
                 seconds[name].append(time.perf_counter() - started_at)
     medians = {name: statistics.median(of) for name, of in seconds.items()}
     for name, median in medians.items():
         share = [own / loop for own, loop in zip(seconds[name], seconds["loops"], strict=True)]
         print(
-            f"{solutions} x LeNet, batch {batch}, {optimizer}, {name}: {1e3 * median:.1f} ms, "
+            f"{device.type}: {solutions} x LeNet, batch {batch}, {optimizer}, {name}: {1e3 * median:.1f} ms, "
             f"{median / medians['loops']:.2f} of the loops "
             f"(per turn {min(share):.2f} to {max(share):.2f})"
         )
 
 
-def ours(config: ParetoConfig, pool: ReplicaPool) -> Callable[[], None]:
+def ours(
+    config: ParetoConfig, device: torch.device, pool: ReplicaPool | None
+) -> Callable[[], None]:
     """A step of all solutions."""
-    solver = Solver(config, (0,), CPU)
-    solver.help = Crew(config, (0,), pool)
-    while not solver.help.ready:
-        time.sleep(0.1)
+    solver = Solver(config, (0,), device)
+    if pool is not None:
+        solver.help = Crew(config, (0,), pool)
+        while not solver.help.ready:
+            time.sleep(0.1)
     return lambda: solver.advance(solver.step + 1)
 
 
-def loops(config: ParetoConfig) -> Callable[[], None]:
+def loops(config: ParetoConfig, device: torch.device) -> Callable[[], None]:
     """What a user would write."""
-    instance = config.definition.load(CPU, config.samples, config.held_out, {})
+    instance = config.definition.load(device, config.samples, config.held_out, {})
     canvases, labels = instance.train
     optimizers = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
-    nets = [TwoItemLeNet(0.153, 0.329) for _ in config.weights]
+    nets = [TwoItemLeNet(0.153, 0.329).to(device) for _ in config.weights]
     steps = [optimizers[config.optimizer](net.parameters(), lr=config.lr) for net in nets]
-    weights = torch.from_numpy(config.weights).float()
+    weights = torch.from_numpy(config.weights).float().to(device)
 
     def step() -> None:
         for net, weight, optimizer in zip(nets, weights, steps, strict=True):
-            index = torch.randint(len(canvases), (config.batch_size,))
+            index = torch.randint(len(canvases), (config.batch_size,), device=device)
             outputs, targets = net(canvases[index]), labels[index]
             losses = [cross_entropy(outputs[:, k], targets[:, k]) for k in range(2)]
             loss = (weight * torch.stack(losses)).max()
