@@ -4,12 +4,11 @@
                                 [--repeats N]
 
 Both sides train the LeNet of Pareto MTL on 36×36 canvases with the Tchebycheff scalarization, on
-the CPU and, where there is one, on the GPU: canvases of noise, or MultiMNIST's own with ``--real``. A loop is an ``nn.Module``, its own
-batch of the same size, one ``backward``, PyTorch's optimizer, on as many threads as PyTorch takes.
-Ours is a step of ``solve`` without transfer and with the adaptive one, in a process per core; on a
-GPU all solutions are one stacked computation.
-Prints the medians and our share of the loops' time, taken in turns; then how long the toy problem's
-front takes.
+the CPU and, where there is one, on the GPU: canvases of noise, or MultiMNIST's own with ``--real``.
+A loop is an ``nn.Module``, its own batch of the same size, one ``backward``, PyTorch's optimizer, on
+as many threads as PyTorch takes. Ours is a step of ``solve`` without transfer and with the adaptive
+one, in a process per core; on a GPU all solutions are one stacked computation. Prints the medians
+and our share of the loops' time, taken in turns; then how long the toy problem's front takes.
 """
 
 import argparse
@@ -101,7 +100,8 @@ def compare(
     for name, median in medians.items():
         share = [own / loop for own, loop in zip(seconds[name], seconds["loops"], strict=True)]
         print(
-            f"{device.type}: {solutions} x LeNet, batch {batch}, {optimizer}, {name}: {1e3 * median:.1f} ms, "
+            f"{device.type}: {solutions} x LeNet, batch {batch}, {optimizer}, {name}: "
+            f"{1e3 * median:.1f} ms, "
             f"{median / medians['loops']:.2f} of the loops "
             f"(per turn {min(share):.2f} to {max(share):.2f})"
         )

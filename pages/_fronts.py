@@ -309,22 +309,19 @@ def _hypervolume(panel: FrontPanel, step: int) -> None:
 
 
 def _table(panel: FrontPanel, found: pd.DataFrame) -> None:
-    by_name = found.set_index("name")
+    by_name = {str(row["name"]): row for row in found.to_dict("records")}
     rows = []
     for one in panel.shown:
         last = one.quality.sort_values("step").groupby("seed").tail(1)
-        row = by_name.loc[one.label] if one.label in by_name.index else None
-        known = row is not None and math.isfinite(row["evaluations"])
+        row = by_name.get(one.label, {"evaluations": math.nan, "ratio": math.nan})
         rows.append(
             {
                 "method": one.label,
                 "state": one.answer.state,
                 "hypervolume": _mean_2sd(last["hypervolume"], ".3f"),
-                "evaluations to 90 %": f"{row['evaluations']:,.0f}" if known else "–",  # type: ignore[index]
-                "ratio": f"{row['ratio']:.2f}" if known and math.isfinite(row["ratio"]) else "–",  # type: ignore[index]
-                "seeds that reach it": "–"
-                if row is None
-                else f"{row['reached']} of {row['seeds']}",
+                "evaluations to 90 %": _known(row["evaluations"], ",.0f"),
+                "ratio": _known(row["ratio"], ".2f"),
+                "reached": f"{row['reached']} of {row['seeds']} seeds" if "reached" in row else "–",
                 "spread": _mean_2sd(last["coverage"], ".3f"),
                 "distance to true front": _mean_2sd(last["distance"], ".4f"),
                 "source": _common.ORIGINS[one.answer.origin],
@@ -332,6 +329,10 @@ def _table(panel: FrontPanel, found: pd.DataFrame) -> None:
             }
         )
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="pf_table")
+
+
+def _known(value: float, form: str) -> str:
+    return format(value, form) if math.isfinite(value) else "–"
 
 
 def _mean_2sd(values: pd.Series, form: str) -> str:
