@@ -5,10 +5,10 @@
 
 Both sides train the LeNet of Pareto MTL on 36×36 canvases with the Tchebycheff scalarization, on
 the CPU and, where there is one, on the GPU: canvases of noise, or MultiMNIST's own with ``--real``.
-A loop is an ``nn.Module``, its own batch of the same size, one ``backward`` and PyTorch's optimizer,
-on as many threads as PyTorch takes. Ours is a step of ``solve`` without transfer and with the
-adaptive one, in a process per core; on a GPU all solutions are one stacked computation. Prints the
-medians and our share of the loops' time, taken in turns; then how long the toy problem's front takes.
+A loop is an ``nn.Module``, a batch of its own, one ``backward``, PyTorch's optimizer, on as many
+threads as PyTorch takes. Ours is a step of ``solve`` without transfer and with the adaptive
+one, in a process per core; on a GPU all solutions are one stacked computation. Prints the medians
+and our share of the loops' time, taken in turns; then how long the toy problem's front takes.
 """
 
 import argparse

@@ -67,11 +67,6 @@ def progress(panel: FrontPanel) -> None:
         st.caption(f"In the queue: {', '.join(waiting)}.")
 
 
-def duration(seconds: float) -> str:
-    """As people say it."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
-
-
 def cards(panel: FrontPanel, step: int) -> None:
     """Numbers of the method that is looked at, at the shown step, over all seeds."""
     focus, config = panel.focus, panel.focus.config

@@ -1,6 +1,5 @@
 """Pareto front: many trade-offs at once, how soon each method finds them, live."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,7 @@ from mtl_core.pareto import preferences, problems, scalarizations, transfer
 from mtl_core.pareto.config import BASELINES, METHODS, OPTIMIZERS
 from mtl_core.runs import front_artifacts, front_panel
 from mtl_core.runs.front_answers import FrontAnswers, other_data
-from mtl_core.runs.front_panel import FrontPanel, ShownFront
+from mtl_core.runs.front_panel import FrontPanel
 from mtl_core.runs.front_question import (
     METHOD_TITLES,
     FrontQuestion,
@@ -20,8 +19,8 @@ from mtl_core.runs.front_question import (
     parse_preferences,
 )
 from mtl_core.runs.launch import tend
-from mtl_core.runs.question import MOST_PINS, parse_seeds
-from pages import _common, _fronts, _player
+from mtl_core.runs.question import parse_seeds
+from pages import _buttons, _common, _fronts, _player
 
 TICK_SECONDS = 1.0
 TITLE = "Which trade-offs can one run reach, and how soon?"
@@ -316,77 +315,24 @@ def _data_ready(panel: FrontPanel) -> bool:
 
 
 def _actions(panel: FrontPanel, answers: FrontAnswers, ready: bool) -> None:
-    active = [one for one in panel.asked if one.answer.active]
-    missing = [one for one in panel.asked if one.answer.state in ("new", "failed", "cancelled")]
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if active:
-            if st.button("Stop", icon=":material/stop:", type="primary"):
-                for one in active:
-                    answers.store.cancel(one.config.id)  # type: ignore[union-attr]
-                st.rerun()
-        elif missing:
-            resume = any(one.answer.state != "new" for one in missing)
-            if st.button(
-                "Resume" if resume else "Run",
-                icon=":material/play_arrow:",
-                type="primary",
-                disabled=not (ready and answers.store),
-            ):
-                _run(missing, answers)
-        else:
-            st.button("Run", icon=":material/check:", disabled=True)
-        _pin_button(panel)
+    def beside() -> None:
+        _buttons.pin_button(
+            panel.focus.config.id,
+            panel.question.pins,
+            new=panel.focus.answer.state == "new",
+            what="the front that you look closely at",
+            ask=lambda pins: _ask(pins=pins),
+        )
         _fronts.export(panel, answers)
-        st.caption(_status(panel.asked, missing, answers))
 
-
-def _run(missing: Sequence[ShownFront], answers: FrontAnswers) -> None:
-    assert answers.store is not None
-    try:
-        for one in missing:
-            answers.store.submit(one.config)
-    except InputError as error:
-        st.error(str(error))
-        return
-    tend(answers.store)
-    _player.reset()
-    st.rerun()
-
-
-def _status(
-    asked: Sequence[ShownFront], missing: Sequence[ShownFront], answers: FrontAnswers
-) -> str:
-    if any(one.answer.active for one in asked):
-        return "It goes on when this tab is closed; the link brings you back to it."
-    if missing:
-        estimates = [answers.estimate_seconds(one.config) for one in missing]
-        about = (
-            f", about {_fronts.duration(sum(filter(None, estimates)))}" if all(estimates) else ""
-        )
-        fronts = sum(len(one.config.seeds) for one in missing)
-        return f"{fronts} fronts to solve for{about}"
-    origins = {one.answer.origin for one in asked}
-    words = {"shipped": "ship with the app", "imported": "were imported"}
-    where = words.get(origins.pop(), "") if len(origins) == 1 else ""
-    return f"Answered already: these fronts {where or 'are in the store'}."
-
-
-def _pin_button(panel: FrontPanel) -> None:
-    run, pins = panel.focus.config.id, panel.question.pins
-    if run in pins:
-        st.button(
-            "Unpin",
-            icon=":material/keep_off:",
-            on_click=lambda: _ask(pins=tuple(pin for pin in pins if pin != run)),
-        )
-    else:
-        st.button(
-            "Pin",
-            icon=":material/keep:",
-            disabled=panel.focus.answer.state == "new" or len(pins) >= MOST_PINS,
-            help="Keeps the front that you look closely at on the chart while you ask for others.",
-            on_click=lambda: _ask(pins=(*pins, run)),
-        )
+    _buttons.draw(
+        panel.asked,
+        answers,
+        ready=lambda: ready,
+        noun=("fronts", "to solve for"),
+        beside=beside,
+        started=_player.reset,
+    )
 
 
 # The answer, which grows while its fronts are solved for, and is played.

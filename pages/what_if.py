@@ -15,8 +15,8 @@ from mtl_core.runs import panel, paper
 from mtl_core.runs.answers import Answer, Answers, other_data
 from mtl_core.runs.launch import tend
 from mtl_core.runs.panel import Panel, Shown
-from mtl_core.runs.question import LOOKS, MOST_PINS, Question, label, parse_seeds
-from pages import _common, _optimizers, _views
+from mtl_core.runs.question import LOOKS, Question, label, parse_seeds
+from pages import _buttons, _common, _optimizers, _views
 
 TICK_SECONDS = 2.0  # drawing takes its part of the cores that train
 MOST_TOGGLES = 6  # auxiliaries beyond which they are chosen from a list
@@ -279,74 +279,25 @@ def _pinned(question: Question, answers: Answers) -> None:
 
 
 def _actions(question: Question, shown: Panel, answers: Answers) -> None:
-    asked = [one for one in shown.shown if not one.pinned]
-    active = [one for one in asked if one.answer.active]
-    missing = [one for one in asked if one.answer.state in ("new", "failed", "cancelled")]
-    ready = _data_ready(question) if missing else True
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if active:
-            if st.button("Stop", icon=":material/stop:", type="primary"):
-                for one in active:
-                    answers.store.cancel(one.config.id)  # type: ignore[union-attr]
-                st.rerun()
-        elif missing:
-            resume = any(one.answer.state != "new" for one in missing)
-            if st.button(
-                "Resume" if resume else "Run",
-                icon=":material/play_arrow:",
-                type="primary",
-                disabled=not (ready and answers.store),
-            ):
-                _run(missing, answers)
-        else:
-            st.button("Run", icon=":material/check:", disabled=True)
-        _pin_button(question, shown)
+    current = shown.current
+
+    def beside() -> None:
+        _buttons.pin_button(
+            current.config.id,
+            question.pins,
+            new=current.answer.state == "new",
+            what="this curve",
+            ask=lambda pins: _ask(pins=pins),
+        )
         _share(question, shown)
-        st.caption(_status(asked, missing, answers))
 
-
-def _run(missing: Sequence[Shown], answers: Answers) -> None:
-    assert answers.store is not None
-    try:
-        for one in missing:
-            answers.store.submit(one.config)
-    except InputError as error:
-        st.error(str(error))
-        return
-    tend(answers.store)
-    st.rerun()
-
-
-def _status(asked: Sequence[Shown], missing: Sequence[Shown], answers: Answers) -> str:
-    if any(one.answer.active for one in asked):
-        return "It goes on when this tab is closed; the link brings you back to it."
-    if missing:
-        estimates = [answers.estimate_seconds(one.config) for one in missing]
-        replicas = sum(len(one.config.seeds) for one in missing)
-        about = f", about {_duration(sum(filter(None, estimates)))}" if all(estimates) else ""
-        return f"{replicas} networks to train{about}"
-    origins = {one.answer.origin for one in asked}
-    words = {"shipped": "ship with the app", "imported": "were imported"}
-    where = words.get(origins.pop(), "") if len(origins) == 1 else ""
-    return f"Answered already: these runs {where or 'are in the store'}."
-
-
-def _pin_button(question: Question, shown: Panel) -> None:
-    run = shown.current.config.id
-    if run in question.pins:
-        st.button(
-            "Unpin",
-            icon=":material/keep_off:",
-            on_click=lambda: _ask(pins=tuple(pin for pin in question.pins if pin != run)),
-        )
-    else:
-        st.button(
-            "Pin",
-            icon=":material/keep:",
-            disabled=shown.current.answer.state == "new" or len(question.pins) >= MOST_PINS,
-            help="Keeps this curve on the chart while you ask for others.",
-            on_click=lambda: _ask(pins=(*question.pins, run)),
-        )
+    _buttons.draw(
+        [one for one in shown.shown if not one.pinned],
+        answers,
+        ready=lambda: _data_ready(question),
+        noun=("networks", "to train"),
+        beside=beside,
+    )
 
 
 def _share(question: Question, shown: Panel) -> None:
@@ -430,11 +381,7 @@ def _left(record: Any) -> str:
         return ""
     spent = record.seconds + (record.heartbeat or record.started_at) - record.started_at
     left = spent * (record.steps_total - record.steps_done) / record.steps_done
-    return f", about {_duration(left)} left"
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    return f", about {_buttons.duration(left)} left"
 
 
 def _cards(shown: Panel) -> None:

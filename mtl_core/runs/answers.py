@@ -1,15 +1,15 @@
 """Answers: what is known of a run already, from the shipped artifacts or the store."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from mtl_core.config import RunConfig
 from mtl_core.errors import InputError
 from mtl_core.runs import artifacts
 from mtl_core.runs.artifacts import Artifact
-from mtl_core.runs.store import RunRecord, Store
+from mtl_core.runs.known import Known
+from mtl_core.runs.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,45 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Answers"]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """All that is known of a run.
-
-    Args:
-        source: ``artifact`` (shipped or imported), ``store`` (trained here, or being trained), or
-            ``none``.
-    """
-
-    config: RunConfig
-    source: Literal["artifact", "store", "none"]
-    record: RunRecord | None = None
-    artifact: Artifact | None = None
-
-    @property
-    def state(self) -> str:
-        """``done`` or the state of the run in the store; ``new`` when nobody asked before."""
-        if self.artifact is not None:
-            return "done"
-        return self.record.state if self.record else "new"
-
-    @property
-    def active(self) -> bool:
-        """Whether it is queued or running."""
-        return self.artifact is None and self.record is not None and self.record.active
-
-    @property
-    def origin(self) -> Literal["own", "imported", "shipped", "nowhere"]:
-        """Where it comes from, in a word; own runs are those of this machine's store."""
-        if self.artifact is not None:
-            return "imported" if self.artifact.imported else "shipped"
-        return "own" if self.record else "nowhere"
-
-    @property
-    def manifest(self) -> Mapping[str, Any]:
-        """Where the numbers come from: device, versions, data fingerprint."""
-        if self.artifact is not None:
-            return self.artifact.manifest
-        return self.record.info if self.record else {}
+class Answer(Known[RunConfig, Artifact]):
+    """All that is known of a training run."""
 
 
 class Answers:

@@ -119,17 +119,13 @@ def read(folder: Path) -> Artifact:
     Raises:
         InputError: naming what is wrong with it.
     """
-    try:
-        stamps = [(file.name, file.stat()) for file in sorted(folder.iterdir())]
-    except OSError as error:
-        raise InputError(f"artifact {folder.name} cannot be read ({error})") from error
-    return _read(folder, tuple((name, s.st_mtime_ns, s.st_size, s.st_ino) for name, s in stamps))
+    return _read(folder, folders.stamps(folder))
 
 
 @lru_cache(maxsize=4096)
 def _read(folder: Path, _stamps: tuple[tuple[str, int, int, int], ...]) -> Artifact:
     """Files that have not changed are checked once."""
-    try:
+    with folders.checking(folder):
         manifest = folders.manifest(folder, ARTIFACT_VERSION)
         config = RunConfig.from_dict(manifest["config"])
         if manifest["id"] != config.id:
@@ -140,36 +136,14 @@ def _read(folder: Path, _stamps: tuple[tuple[str, int, int, int], ...]) -> Artif
         _check_table(artifact)
         for name in SIDE_TABLES:
             _check_side(artifact, name)
-    except KeyError as error:
-        raise InputError(f"artifact {folder.name}: {_MANIFEST} lacks {error}") from error
-    except InputError as error:
-        raise InputError(f"artifact {folder.name}: {error}") from error
-    except OSError as error:
-        raise InputError(f"artifact {folder.name} cannot be read ({error})") from error
-    except (TypeError, ValueError) as error:
-        raise InputError(f"artifact {folder.name}: {folders.first_line(error)}") from error
     return artifact
 
 
 def scan(root: Path | None = None) -> tuple[dict[str, Artifact], list[str]]:
     """All finished runs below ``root`` (default: the shipped ones) by id, and what was skipped."""
-    found: dict[str, Artifact] = {}
-    problems: list[str] = []
-    for manifest in sorted((root or cache_dir()).glob(f"**/{_MANIFEST}")):
-        if manifest.parent.name.startswith(folders.SCRATCH):
-            continue  # left by a process that was killed while it wrote
-        if (manifest.parent / "front.parquet").exists():
-            continue  # of ``front_artifacts``
-        try:
-            artifact = read(manifest.parent)
-        except InputError as error:
-            problems.append(str(error))
-            continue
-        if artifact.unfinished is not None:
-            problems.append(f"artifact {manifest.parent.name} is unfinished: {artifact.unfinished}")
-        else:
-            found[artifact.config.id] = artifact
-    return found, problems
+    manifests = (root or cache_dir()).glob(f"**/{_MANIFEST}")
+    fronts = "front.parquet"  # those are of ``front_artifacts``
+    return folders.scan((one for one in manifests if not (one.parent / fronts).exists()), read)
 
 
 def provenance(config: RunConfig, device: str) -> dict[str, Any]:

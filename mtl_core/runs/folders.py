@@ -9,11 +9,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from mtl_core.errors import InputError, quoted
+from mtl_core.runs.records import AnyConfig
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +36,18 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 SCRATCH = ".part-"
+
+
+class _Unfinished(Protocol):
+    @property
+    def unfinished(self) -> str | None: ...
+
+    @property
+    def config(self) -> AnyConfig: ...
+
+
+Artifact = TypeVar("Artifact", bound=_Unfinished)
+
 _MAIN = "table_blake2b"
 _KINDS = ("measured", "published")
 
@@ -123,6 +137,60 @@ def manifest(folder: Path, schema: int) -> dict[str, Any]:
     if found["kind"] not in _KINDS:
         raise InputError(f"kind {quoted(found['kind'])} is none of: {', '.join(_KINDS)}")
     return found
+
+
+@contextmanager
+def checking(folder: Path) -> Iterator[None]:
+    """Whatever is wrong with what is read inside becomes an InputError that names the folder."""
+    try:
+        yield
+    except KeyError as error:
+        raise InputError(f"artifact {folder.name}: {MANIFEST} lacks {error}") from error
+    except InputError as error:
+        raise InputError(f"artifact {folder.name}: {error}") from error
+    except OSError as error:
+        raise InputError(f"artifact {folder.name} cannot be read ({error})") from error
+    except (TypeError, ValueError) as error:
+        raise InputError(f"artifact {folder.name}: {first_line(error)}") from error
+
+
+def stamps(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
+    """What changes when a file of a folder does: name, time, size and inode of each.
+
+    Raises:
+        InputError: where it cannot be read.
+    """
+    try:
+        found = [(file.name, file.stat()) for file in sorted(folder.iterdir())]
+    except OSError as error:
+        raise InputError(f"artifact {folder.name} cannot be read ({error})") from error
+    return tuple((name, s.st_mtime_ns, s.st_size, s.st_ino) for name, s in found)
+
+
+def scan(
+    found: Iterable[Path], read: "Callable[[Path], Artifact]"
+) -> "tuple[dict[str, Artifact], list[str]]":
+    """Finished artifacts by id, and what was skipped.
+
+    Args:
+        found: files, one in each folder that may be an artifact.
+        read: a folder to its artifact; raises InputError.
+    """
+    artifacts: dict[str, Artifact] = {}
+    problems: list[str] = []
+    for folder in (file.parent for file in sorted(found)):
+        if folder.name.startswith(SCRATCH):
+            continue  # left by a process that was killed while it wrote
+        try:
+            artifact = read(folder)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        if artifact.unfinished is not None:
+            problems.append(f"artifact {folder.name} is unfinished: {artifact.unfinished}")
+        else:
+            artifacts[artifact.config.id] = artifact
+    return artifacts, problems
 
 
 def tables(found: Mapping[str, Any], main: str) -> list[str]:

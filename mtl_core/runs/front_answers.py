@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from mtl_core.errors import InputError
 from mtl_core.pareto.config import ParetoConfig
 from mtl_core.runs import front_artifacts
 from mtl_core.runs.front_artifacts import FrontArtifact
-from mtl_core.runs.records import FrontRecord
+from mtl_core.runs.known import Known
 from mtl_core.runs.store import Store
 
 if TYPE_CHECKING:
@@ -32,40 +32,8 @@ class Tables:
     transfers: "pd.DataFrame"
 
 
-@dataclass(frozen=True)
-class FrontAnswer:
-    """All that is known of a front, as ``answers.Answer``."""
-
-    config: ParetoConfig
-    source: Literal["artifact", "store", "none"]
-    record: FrontRecord | None = None
-    artifact: FrontArtifact | None = None
-
-    @property
-    def state(self) -> str:
-        """``done`` or the state of the run in the store; ``new`` when nobody asked before."""
-        if self.artifact is not None:
-            return "done"
-        return self.record.state if self.record else "new"
-
-    @property
-    def active(self) -> bool:
-        """Whether it is queued or running."""
-        return self.artifact is None and self.record is not None and self.record.active
-
-    @property
-    def origin(self) -> Literal["own", "imported", "shipped", "nowhere"]:
-        """Where it comes from, in a word; own runs are those of this machine's store."""
-        if self.artifact is not None:
-            return "imported" if self.artifact.imported else "shipped"
-        return "own" if self.record else "nowhere"
-
-    @property
-    def manifest(self) -> Mapping[str, Any]:
-        """Where the numbers come from: device, versions, data fingerprint."""
-        if self.artifact is not None:
-            return self.artifact.manifest
-        return self.record.info if self.record else {}
+class FrontAnswer(Known[ParetoConfig, FrontArtifact]):
+    """All that is known of a front."""
 
 
 class FrontAnswers:

@@ -106,30 +106,12 @@ def read(folder: Path) -> FrontArtifact:
     Raises:
         InputError: naming what is wrong with it.
     """
-    try:
-        stamps = [(file.name, file.stat()) for file in sorted(folder.iterdir())]
-    except OSError as error:
-        raise InputError(f"artifact {folder.name} cannot be read ({error})") from error
-    return _read(folder, tuple((name, s.st_mtime_ns, s.st_size, s.st_ino) for name, s in stamps))
+    return _read(folder, folders.stamps(folder))
 
 
 def scan(root: Path | None = None) -> tuple[dict[str, FrontArtifact], list[str]]:
     """All finished fronts below ``root`` (default: the shipped) by id, and what was skipped."""
-    found: dict[str, FrontArtifact] = {}
-    problems: list[str] = []
-    for table in sorted((root or artifacts.cache_dir()).glob(f"**/{_NAME}.parquet")):
-        if table.parent.name.startswith(folders.SCRATCH):
-            continue  # left by a process that was killed while it wrote
-        try:
-            artifact = read(table.parent)
-        except InputError as error:
-            problems.append(str(error))
-            continue
-        if artifact.unfinished is not None:
-            problems.append(f"artifact {table.parent.name} is unfinished: {artifact.unfinished}")
-        else:
-            found[artifact.config.id] = artifact
-    return found, problems
+    return folders.scan((root or artifacts.cache_dir()).glob(f"**/{_NAME}.parquet"), read)
 
 
 def provenance(config: ParetoConfig, device: str) -> dict[str, Any]:
@@ -161,7 +143,7 @@ def data_fingerprint(config: ParetoConfig) -> str:
 @lru_cache(maxsize=1024)
 def _read(folder: Path, _stamps: tuple[tuple[str, int, int, int], ...]) -> FrontArtifact:
     """Files that have not changed are checked once."""
-    try:
+    with folders.checking(folder):
         manifest = folders.manifest(folder, FRONT_VERSION)
         config = ParetoConfig.from_dict(manifest["config"])
         if manifest["id"] != config.id:
@@ -175,14 +157,6 @@ def _read(folder: Path, _stamps: tuple[tuple[str, int, int, int], ...]) -> Front
         artifact = FrontArtifact(folder, config, manifest)
         _check_front(artifact)
         _check_transfers(artifact)
-    except KeyError as error:
-        raise InputError(f"artifact {folder.name}: {folders.MANIFEST} lacks {error}") from error
-    except InputError as error:
-        raise InputError(f"artifact {folder.name}: {error}") from error
-    except OSError as error:
-        raise InputError(f"artifact {folder.name} cannot be read ({error})") from error
-    except (TypeError, ValueError) as error:
-        raise InputError(f"artifact {folder.name}: {folders.first_line(error)}") from error
     return artifact
 
 
