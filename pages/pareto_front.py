@@ -54,6 +54,10 @@ def main() -> None:
     elif question.look == "toy":
         _fronts.toy()
     _fronts.words(panel)
+    # Last, since all canvases are made for it, once.
+    for one in panel.shown:
+        if one.answer.artifact and (line := other_data(one.answer)):
+            st.warning(f"{one.label}: {line}", icon=":material/difference:")
 
 
 # The question: kept in the session, written to the URL, changed by callbacks only.
@@ -362,9 +366,6 @@ def _answer(answers: FrontAnswers, every: float | None, look: str) -> None:
         _fronts.fronts(panel, step, active, _ask)
         _fronts.picked(panel, step, _ask)
     _fronts.views(panel, step, _ask)
-    for one in panel.shown:
-        if one.answer.artifact and (line := other_data(one.answer)):
-            st.warning(f"{one.label}: {line}")
     for answer in panel.elsewhere:
         st.caption(f"Not drawn: {answer.config.problem} {label(answer.config)}, another problem.")
 

@@ -83,6 +83,8 @@ class FrontAnswers:
 def other_data(answer: FrontAnswer) -> str | None:
     """A line to show when an artifact was made on other data than this machine has."""
     made_on = answer.manifest.get("data_fingerprint")
+    if answer.origin == "imported" and answer.config.problem_options:
+        return None  # somebody else's file, whose path may be that of another one here
     try:
         here = front_artifacts.data_fingerprint(answer.config)
     except InputError:

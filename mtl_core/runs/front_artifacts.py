@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtl_core.errors import DataMissing, InputError, quoted
-from mtl_core.pareto.config import ParetoConfig
+from mtl_core.pareto import problems
+from mtl_core.pareto.config import Options, ParetoConfig
 from mtl_core.pareto.front import FRONT_COLUMNS, TRANSFER_COLUMNS
 from mtl_core.runs import artifacts, devices, folders
+from mtl_core.settings.base import Stamp
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,7 +139,17 @@ def data_fingerprint(config: ParetoConfig) -> str:
     state = problem.data_state()
     if state.state != "found":
         raise DataMissing(state.message)
-    return problem.fingerprint(dict(config.problem_options))
+    if not state.files:
+        return problem.fingerprint(dict(config.problem_options))
+    return _fingerprint(config.problem, config.problem_options, state.stamp)
+
+
+@lru_cache(maxsize=64)
+def _fingerprint(problem: str, options: Options, _stamp: Stamp) -> str:
+    """Making and hashing all canvases takes a while; of files that stay it stays the same."""
+    found = problems.get(problem).given(dict(options))
+    assert found.fingerprint is not None
+    return found.fingerprint(dict(options))
 
 
 @lru_cache(maxsize=1024)
