@@ -1,5 +1,6 @@
 """What the pages share: the store and artifacts behind them, and how numbers are worded."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -116,7 +117,7 @@ def errors_in_words(draw: Callable[P, None]) -> Callable[P, None]:
         try:
             draw(*args, **kwargs)
         except InputError as error:
-            st.error(str(error), icon=":material/error:")
+            st.error(escaped(str(error)), icon=":material/error:")
 
     return drawn
 
@@ -133,6 +134,11 @@ def _through_app() -> None:
         if "through_app" not in st.session_state:
             st.session_state.through_app = True
             st.rerun()
+
+
+def escaped(text: str) -> str:
+    """What a user or another machine wrote is no Markdown of ours: no picture, link or formula."""
+    return re.sub(r"([\\`*\[\]<$])", r"\\\1", text)
 
 
 def to_url(query: dict[str, str], kept: str) -> None:

@@ -70,49 +70,62 @@ def progress(panel: FrontPanel) -> None:
 def cards(panel: FrontPanel, step: int) -> None:
     """Numbers of the method that is looked at, at the shown step, over all seeds."""
     focus, config = panel.focus, panel.focus.config
-    found = panel.convergence().set_index("name")
-    row = found.loc[focus.label] if focus.label in found.index else None
-    here = _mean_at(focus, step)
+    at, here = _at(focus, step)
     alone = next((one for one in panel.asked if one.config.method == "independent"), None)
-    beside = _mean_at(alone, step) if alone is not None and alone is not focus else None
+    beside = None
+    if alone is not None and alone is not focus and alone.config.passes == config.passes:
+        # A difference means something at one step and, as here, as many evaluations.
+        beside_at, found = _at(alone, step)
+        beside = found if beside_at == at else None
     place = st.container(horizontal=True)
     place.metric(
         f"Hypervolume, {focus.label}",
         "–" if here is None else f"{here:.3f}",
-        delta=None if here is None or beside is None else f"{here - beside:+.3f} on no transfer",
-        delta_color="normal" if here is not None and beside is not None else "off",
+        delta=None if here is None or beside is None else f"{here - beside:+.3f} on Independent",
         border=True,
         help="The share of the box between ideal and reference point that the solutions dominate; "
         "mean over seeds, at the shown iteration.",
     )
-    known = row is not None and math.isfinite(row["evaluations"])
-    ratio = row["ratio"] if known and row is not None else math.nan
     share = f"{curves.SHARE:.0%}"
-    if known and math.isfinite(ratio) and focus is not alone:
-        words = f"{ratio:.2f} × those without transfer"
-    elif row is not None and not known:
-        words = f"{int(row['reached'])} of {int(row['seeds'])} seeds get there"
-    else:
-        words = "the comparison's reference" if focus is alone else "no reference"
+    known = {str(row["name"]): row for row in panel.convergence().to_dict("records")}
+    row = known.get(focus.label)
     place.metric(
         f"Evaluations to {share}",
-        f"{row['evaluations']:,.0f}" if known and row is not None else "–",
-        delta=words,
+        "–" if row is None else _known(row["evaluations"], ",.0f"),
+        delta=_convergence_words(focus, alone, known),
         delta_color="gray",
         delta_arrow="off",
         border=True,
         help=f"Gradient evaluations until {share} of the best final hypervolume of all that are "
-        "shown; the convergence ratio divides them by those of the method without transfer.",
+        "shown and done; the convergence ratio divides them by those of Independent.",
     )
-    evaluations = step * len(config.weights) * config.passes
+    evaluations = (at or 0) * len(config.weights) * config.passes
     place.metric(
         "Iteration",
-        f"{step:,}",
+        "–" if at is None else f"{at:,}",
         delta=f"of {config.iterations:,}; {evaluations:,} gradient evaluations",
         delta_color="gray",
         delta_arrow="off",
         border=True,
     )
+    if behind := panel.lagging(step):
+        words = ", ".join(f"{name} at iteration {at_step:,}" for name, at_step in behind.items())
+        st.caption(f"Not as far as the others, and drawn where it is: {words}.")
+
+
+def _convergence_words(focus: ShownFront, alone: ShownFront | None, known: dict[str, Any]) -> str:
+    row = known.get(focus.label)
+    if row is None:
+        return "known when it is done"
+    if not math.isfinite(row["evaluations"]):
+        return f"{row['reached']} of {row['seeds']} seeds get there"
+    if focus is alone:
+        return "what the others are compared with"
+    if alone is None or alone.label not in known:
+        return "nothing without transfer to compare with"
+    if not math.isfinite(row["ratio"]):
+        return "Independent does not get there on all seeds"
+    return f"{row['ratio']:.2f} × those of Independent"
 
 
 def fronts(panel: FrontPanel, step: int, active: bool, ask: Ask) -> None:
@@ -155,7 +168,7 @@ def fronts(panel: FrontPanel, step: int, active: bool, ask: Ask) -> None:
     for space, column in zip(spaces, columns, strict=True):
         with column:
             _front(panel, step, space, zoom, styles)
-    if len(spaces) == 1 and panel.problem.front is not None:
+    if len(spaces) == 1 and panel.front_known:
         st.caption(
             "The thick grey line is the true front, which is known here."
             if len(objectives) == 2
@@ -169,7 +182,7 @@ def _front(panel: FrontPanel, step: int, space: Any, zoom: bool, styles: list[Cu
     formats = [".3~g" if space == "loss" else _metric(panel, axis)[1] for axis in (x, y)]
     reference = (panel.problem.reference[x], panel.problem.reference[y])
     front = None
-    if space == "loss" and panel.problem.front is not None:
+    if space == "loss" and panel.front_known:
         known = _true_front(panel.focus.config)
         front = pd.DataFrame({"x": known[:, x], "y": known[:, y]})
     st.altair_chart(
@@ -201,7 +214,7 @@ def picked(panel: FrontPanel, step: int, ask: Ask) -> None:
     focus, objectives = panel.focus, panel.problem.objectives
     weights = focus.config.weights
     words = [f"{i + 1}: {preference_words(row)}" for i, row in enumerate(weights)]
-    names = " · ".join(objective.title for objective in objectives)
+    names = _common.escaped(" · ".join(objective.title for objective in objectives))
     _widget("pick", words[panel.pick])
     if len(words) > 1:
         st.select_slider(
@@ -211,23 +224,22 @@ def picked(panel: FrontPanel, step: int, ask: Ask) -> None:
             on_change=lambda: ask(pick=words.index(st.session_state.pf_pick)),
         )
     losses = panel.values(focus, step, "loss")
-    if losses.empty:
+    if not len(losses):
         return
     metrics = panel.values(focus, step, "metric") if objectives[0].metric else None
-    loss_word = "loss" if panel.problem.fingerprint is None else "test loss"
+    loss_word = "test loss" if panel.held_out else "loss"
     place = st.container(horizontal=True)
     for axis, objective in enumerate(objectives):
-        loss = float(losses.iloc[panel.pick][objective.name])
-        best = float(losses[objective.name].min())
+        loss, best = float(losses[panel.pick, axis]), float(losses[:, axis].min())
         if metrics is None:
             shown, less = f"{loss:.3g}", f"best of the front {best:.3g}"
         else:
             form = _metric(panel, axis)[1]
-            shown = format(float(metrics.iloc[panel.pick][objective.name]), form)
+            shown = format(float(metrics[panel.pick, axis]), form)
             less = f"{loss_word} {loss:.3g}, best {best:.3g}"
         title = loss_word if metrics is None else _metric(panel, axis)[0]
         place.metric(
-            f"{objective.title}: {title}",
+            f"{_common.escaped(objective.title)}: {title}",
             shown,
             delta=less,
             delta_color="gray",
@@ -274,8 +286,8 @@ def _hypervolume(panel: FrontPanel, step: int) -> None:
     bands = [curves.band(one.quality).assign(curve=one.label) for one in panel.shown]
     drawn = pd.concat([one for one in bands if len(one)])
     found = panel.convergence()
-    levels = [(float(found["target"].iloc[0]), f"{curves.SHARE:.0%} of the best")]
-    if panel.problem.front is not None:
+    levels = [(float(row), f"{curves.SHARE:.0%} of the best") for row in found["target"][:1]]
+    if panel.front_known:
         levels.append((_ideal_hypervolume(panel.focus.config), "the true front"))
     at = curves.band(panel.focus.quality)
     now = at.loc[at["step"] <= step, x]
@@ -297,8 +309,8 @@ def _hypervolume(panel: FrontPanel, step: int) -> None:
     st.caption(
         "Lines are means over seeds, bands ± 2 standard deviations. The same seeds have the same "
         "starts and batches in every method that has a preference."
-        + (" Seconds are of the machine that solved, with whatever else ran there."
-           if x == "seconds" else "")
+        + (" Seconds are of the machine that solved, with whatever else ran there; seeds that are "
+           "solved together share them equally." if x == "seconds" else "")
     )  # fmt: skip
     _table(panel, found)
 
@@ -350,7 +362,10 @@ def _transfer(panel: FrontPanel, step: int) -> None:
         return
     st.markdown(transfer.rule(focus.config.method).about)
     rows = focus.tables.transfers
-    rows = rows[rows["seed"] == seed] if len(rows) else rows
+    rows = rows[rows["seed"] == seed]
+    if rows.empty or (rows["solution"] == rows["other"]).all():
+        st.info("Nothing was taken from others: M = I in all frames.", icon=":material/link_off:")
+        return
     labels = [preference_words(row) for row in focus.config.weights]
     if focus.config.definition.objectives[2:]:
         labels = [str(i + 1) for i in range(len(labels))]
@@ -540,6 +555,8 @@ def export(panel: FrontPanel, answers: FrontAnswers) -> None:
     """What can be taken away."""
     with st.popover("Export", icon=":material/ios_share:"):
         st.caption("The address of this page is the whole question; share it as it is.")
+        if panel.focus.config.problem_options:
+            st.caption("It names your file, as the exported fronts do.")
         st.download_button(
             "Shown fronts as CSV",
             partial(_csv, panel),
@@ -585,11 +602,13 @@ def _computed(panel: FrontPanel) -> None:
         rows.append(
             {
                 "method": one.label,
+                "scalarization": "–" if config.method in BASELINES else config.scalarization,
                 "solutions": config.solutions,
                 "iterations": config.iterations,
                 "optimizer": f"{config.optimizer}, lr {config.lr:g}",
                 "batch": "all" if config.batch_size is None else str(config.batch_size),
                 "examples": "all" if config.samples is None else f"{config.samples:,}",
+                "tested on": "all" if config.held_out is None else f"{config.held_out:,}",
                 "seeds": " ".join(map(str, config.seeds)),
                 "source": _common.ORIGINS[one.answer.origin],
                 "device": manifest.get("device", "–"),
@@ -616,7 +635,7 @@ def _axis_title(panel: FrontPanel, axis: int, space: str) -> str:
     objective = panel.problem.objectives[axis]
     if space == "metric":
         return f"{_metric(panel, axis)[0]}, {objective.title.lower()}"
-    kind = "loss" if panel.problem.fingerprint is None else "test loss"
+    kind = "test loss" if panel.held_out else "loss"
     return f"{kind}, {objective.title.lower()}"
 
 
@@ -631,20 +650,21 @@ def _ray(panel: FrontPanel) -> pd.DataFrame | None:
         return None
     if len(problem.objectives) > 2:
         return None  # the plane shows a shadow of it, which points elsewhere
-    weights = config.weights[panel.pick]
-    ideal = np.array(problem.ideal or (0.0, 0.0))
-    unit = np.array(problem.reference) - ideal
+    axes = list(panel.axes)
+    weights = config.weights[panel.pick][axes]
+    ideal = np.array(problem.ideal or (0.0, 0.0))[axes]
+    unit = np.array(problem.reference)[axes] - ideal
     end = ideal + 2 * unit / weights / (1 / weights).min()
     return pd.DataFrame([{"x": ideal[0], "y": ideal[1], "x2": end[0], "y2": end[1]}])
 
 
-def _mean_at(one: ShownFront | None, step: int) -> float | None:
-    """Mean hypervolume over seeds at the last step up to ``step`` that all have reached."""
-    if one is None:
-        return None
+def _at(one: ShownFront, step: int) -> tuple[int | None, float | None]:
+    """The last step up to ``step`` that all its seeds have reached, and its mean hypervolume."""
     band = curves.band(one.quality)
-    before = band.loc[band["step"] <= step, "mean"]
-    return float(before.iloc[-1]) if len(before) else None
+    before = band[band["step"] <= step]
+    if before.empty:
+        return None, None
+    return int(before["step"].iloc[-1]), float(before["mean"].iloc[-1])
 
 
 @st.cache_data(max_entries=20, show_spinner=False)
@@ -682,9 +702,9 @@ GLOSSARY = r"""
 worse; all of them form the *front*. A *preference* $\lambda$, one weight for each objective with
 the sum 1, asks for one of them.
 
-**Scalarization** makes one loss of several, from losses scaled to 0 at the ideal and 1 at the
-reference point: *weighted sum* $\sum_k \lambda_k L_k$; *Tchebycheff* $\max_k \lambda_k L_k$;
-*smooth Tchebycheff* $\mu \log \sum_k \exp(\lambda_k L_k / \mu)$.
+**Scalarization** makes one loss of several, from what losses are above the ideal point, in units
+that make objectives count alike: *weighted sum* $\sum_k \lambda_k L_k$; *Tchebycheff*
+$\max_k \lambda_k L_k$; *smooth Tchebycheff* $\mu \log \sum_k \exp(\lambda_k L_k / \mu)$.
 
 **Multi-task gradient descent with transfer** (MT2O). $N$ preferences are $N$ subproblems $F_i$,
 solved together: $\theta_i \leftarrow \sum_j m_{ij}\,\theta_j - \alpha\,\nabla F_i(\theta_i)$. Rows
@@ -701,7 +721,8 @@ scalarization, one for each objective in a step of MGDA and Pareto MTL.
 **Evaluations to 90 %** of the best final hypervolume on a seed, over all that are shown; the
 *ratio* divides them by those of the method without transfer.
 
-**Spread.** How much of each objective's range the solutions cover, 1 from ideal to reference point.
+**Spread.** How much of each objective's range the solutions cover, 1 from ideal to reference point;
+more where solutions lie beyond the reference point, which adds nothing to the hypervolume.
 
 Sources: Bai, Gupta & Ong 2024 (MT2O, arXiv 2403.16162); Lin et al. 2019 (Pareto MTL, arXiv
 1912.12854); Sener & Koltun 2018 (MGDA, arXiv 1810.04650); Lin et al. 2024 (smooth Tchebycheff,

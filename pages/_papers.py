@@ -97,7 +97,7 @@ def place(key: str, chosen: View, pools: Sequence[Pool], read: Callable[..., Any
 def problems(key: str) -> None:
     """Say what in the address was not understood."""
     for line in st.session_state.pop(f"{key}_problems", []):
-        st.warning(line, icon=":material/link_off:")
+        st.warning(_common.escaped(line), icon=":material/link_off:")
 
 
 def nothing(what: str) -> None:

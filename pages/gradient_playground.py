@@ -46,7 +46,7 @@ def main() -> None:
         _controls(playground)
     st.title("What does each optimizer make of these gradients?")
     for problem in st.session_state.pop("gp_problems", []):
-        st.warning(problem, icon=":material/link_off:")
+        st.warning(_common.escaped(problem), icon=":material/link_off:")
     with st.container(horizontal=True):
         for name in PRESETS:
             st.button(name, key=f"gp_preset_{name}", on_click=_show_preset, args=(name,))

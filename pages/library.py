@@ -48,7 +48,7 @@ def main() -> None:
         _filters(search, found)
     st.title("Which runs are there, and where do their numbers come from?")
     for problem in st.session_state.pop("library_problems", []):
-        st.warning(problem, icon=":material/link_off:")
+        st.warning(_common.escaped(problem), icon=":material/link_off:")
     for line in st.session_state.pop("library_failed", []):
         st.error(line, icon=":material/error:")
     for line in st.session_state.pop("library_told", []):

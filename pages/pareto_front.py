@@ -1,6 +1,6 @@
 """Pareto front: many trade-offs at once, how soon each method finds them, live."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import streamlit as st
@@ -8,10 +8,12 @@ import streamlit as st
 from mtl_core import InputError
 from mtl_core.pareto import preferences, problems, scalarizations, transfer
 from mtl_core.pareto.config import BASELINES, METHODS, OPTIMIZERS
+from mtl_core.pareto.problems import Budget
 from mtl_core.runs import front_artifacts, front_panel
 from mtl_core.runs.front_answers import FrontAnswers, other_data
 from mtl_core.runs.front_panel import FrontPanel
 from mtl_core.runs.front_question import (
+    MAY_BE_ALL,
     METHOD_TITLES,
     FrontQuestion,
     focus,
@@ -37,7 +39,7 @@ def main() -> None:
         _controls(question, answers)
     st.title(TITLE)
     for problem in st.session_state.pop("pf_problems", []):
-        st.warning(problem, icon=":material/link_off:")
+        st.warning(_common.escaped(problem), icon=":material/link_off:")
     try:
         panel = front_panel.build(question, answers)
         ready = _data_ready(panel)
@@ -56,8 +58,10 @@ def main() -> None:
     _fronts.words(panel)
     # Last, since all canvases are made for it, once.
     for one in panel.shown:
-        if one.answer.artifact and (line := other_data(one.answer)):
-            st.warning(f"{one.label}: {line}", icon=":material/difference:")
+        if one.answer.state == "done" and (line := other_data(one.answer)):
+            own = "; delete it in the Library to solve anew" if one.answer.record else ""
+            said = _common.escaped(f"{one.label}: {line}{own}")
+            st.warning(said, icon=":material/difference:")
 
 
 # The question: kept in the session, written to the URL, changed by callbacks only.
@@ -137,7 +141,7 @@ def _controls(question: FrontQuestion, answers: FrontAnswers) -> None:
         list(problem.presets),
         key="pf_preset",
         required=True,
-        on_change=lambda: _ask(preset=st.session_state.pf_preset, overrides={}),
+        on_change=_ask_preset,
         help="quick: seconds on two CPU cores. standard: what ships with the app. paper: long.",
     )
     _widget("seeds", " ".join(map(str, question.seeds)))
@@ -152,8 +156,9 @@ def _controls(question: FrontQuestion, answers: FrontAnswers) -> None:
     _hyperparameters(question)
     _transfer_options(question)
     _pinned(question, answers)
-    worker = answers.store.worker() if answers.store else None
-    st.caption(f"Solves on: {worker['title']}" if worker else "Starting the worker …")
+    if answers.store:
+        worker = answers.store.worker()
+        st.caption(f"Worker: {worker['title']}" if worker else "Starting the worker …")
 
 
 def _hyperparameters(question: FrontQuestion) -> None:
@@ -163,7 +168,7 @@ def _hyperparameters(question: FrontQuestion) -> None:
         _override(question, "layout", st.selectbox, "Preferences", preferences.LAYOUTS[:2],
                   help="lattice: evenly over the simplex. random: drawn from it.")  # fmt: skip
         rows = question.overrides.get("preferences") or ()
-        _widget("rows", "\n".join(" ".join(f"{w:g}" for w in row) for row in rows))
+        _widget("rows", "\n".join(" ".join(map(repr, row)) for row in rows))
         st.text_area(
             "Or your own preferences",
             key="pf_rows",
@@ -203,11 +208,17 @@ def _override(
         title,
         *words,
         key=f"pf_{name}",
-        on_change=lambda: _put(
-            st.session_state.pf.with_override(name, st.session_state[f"pf_{name}"])
-        ),
+        on_change=_ask_override,
+        args=(name,),
         **more,
     )
+
+
+def _ask_override(name: str) -> None:
+    question, value = st.session_state.pf, st.session_state[f"pf_{name}"]
+    if value is None and name not in MAY_BE_ALL:
+        value = question.usual(name)  # a field that was emptied
+    _put(question.with_override(name, value))
 
 
 def _transfer_options(question: FrontQuestion) -> None:
@@ -224,6 +235,7 @@ def _transfer_options(question: FrontQuestion) -> None:
                 option.name.capitalize(),
                 value=None,
                 key=f"pf_{key}",
+                step=1 if isinstance(option.default, int) else None,
                 format=None if isinstance(option.default, int) else "%.4g",
                 help=f"{option.about[0].upper()}{option.about[1:]}",
                 on_change=_ask_option,
@@ -239,6 +251,13 @@ def _ask_problem() -> None:
     kept = {"methods": before.methods, "focus": before.focus, "look": before.look}
     _put(replace(found, **kept, pins=before.pins))
     _player.reset()
+
+
+def _ask_preset() -> None:
+    """Another budget; what is no part of it stays."""
+    budget = {one.name for one in fields(Budget)}
+    kept = {k: v for k, v in st.session_state.pf.overrides.items() if k not in budget}
+    _ask(preset=st.session_state.pf_preset, overrides=kept)
 
 
 def _ask_problem_option(name: str) -> None:

@@ -41,7 +41,7 @@ def main() -> None:
         _controls(selection, found, chosen)
     st.title("When an optimizer makes a task generalize better, does it also optimize it better?")
     for problem in st.session_state.pop("smtos_problems", []):
-        st.warning(problem, icon=":material/link_off:")
+        st.warning(_common.escaped(problem), icon=":material/link_off:")
     drawn = _entries(selection, chosen)
     points = _points(chosen, drawn, answers)
     if points.empty:

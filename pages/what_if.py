@@ -45,7 +45,7 @@ def main() -> None:
         _controls(question, answers)
     st.title(_title(question))
     for problem in st.session_state.pop("problems", []):
-        st.warning(problem, icon=":material/link_off:")
+        st.warning(_common.escaped(problem), icon=":material/link_off:")
     try:
         configs = question.configs
     except InputError as error:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from mtl_core.errors import InputError
+from mtl_core.errors import DataMissing, InputError
 from mtl_core.pareto.config import ParetoConfig
 from mtl_core.runs import front_artifacts
 from mtl_core.runs.front_artifacts import FrontArtifact
@@ -81,15 +81,17 @@ class FrontAnswers:
 
 
 def other_data(answer: FrontAnswer) -> str | None:
-    """A line to show when an artifact was made on other data than this machine has."""
+    """A line to show when a front was made on other data than this machine has."""
     made_on = answer.manifest.get("data_fingerprint")
     if answer.origin == "imported" and answer.config.problem_options:
         return None  # somebody else's file, whose path may be that of another one here
     try:
         here = front_artifacts.data_fingerprint(answer.config)
-    except InputError:
+    except DataMissing:
         return None
-    if made_on in (None, here):
+    except InputError as error:
+        return f"made on a file that cannot be read now ({error})"
+    if made_on in (None, "unknown", here):
         return None
     return f"made on other data (fingerprint {made_on}) than this machine has ({here})"
 

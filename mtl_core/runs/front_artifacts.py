@@ -214,8 +214,12 @@ def _check_front(artifact: FrontArtifact) -> None:
         raise InputError("it has missing or infinite training losses or seconds")
     if np.isinf(table[["test_loss", "metric"]].to_numpy()).any():
         raise InputError("it has infinite losses or metrics")
-    if (table[["evaluations", "seconds"]].to_numpy() < 0).any():
-        raise InputError("it has impossible values")
+    each = len(config.weights) * config.passes
+    if (table["evaluations"] != table["step"] * each).any() or (table["seconds"] < 0).any():
+        raise InputError("it has evaluations or seconds that cannot be")
+    held_out = table["test_loss"].notna()
+    if held_out.any() != held_out.all() or held_out.any() != bool(config.definition.fingerprint):
+        raise InputError("it has not a test loss for each training loss, or one too many")
 
 
 def _check_transfers(artifact: FrontArtifact) -> None:

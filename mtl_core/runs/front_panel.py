@@ -2,11 +2,13 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mtl_core.pareto import curves
 from mtl_core.pareto.config import ParetoConfig
@@ -23,7 +25,7 @@ Space = Literal["loss", "metric"]
 MARGIN = 0.05
 """Of an axis beyond what it must show."""
 _KEPT = 64
-_done: "OrderedDict[tuple[str, object], tuple[Tables, pd.DataFrame]]" = OrderedDict()
+_measured_before: "OrderedDict[tuple[object, ...], tuple[Tables, pd.DataFrame]]" = OrderedDict()
 
 
 @dataclass(frozen=True)
@@ -102,20 +104,35 @@ class FrontPanel:
             return "metric"
         return "train_loss" if self.problem.fingerprint is None else "test_loss"
 
-    def values(self, one: ShownFront, step: int, space: Space) -> "pd.DataFrame":
-        """``solution`` and a column per objective: the shown seed's last front up to ``step``."""
-        import pandas as pd
+    @property
+    def held_out(self) -> bool:
+        """Whether losses are of examples that were not trained on."""
+        return self.problem.fingerprint is not None and self.problem.held_out
 
-        names = [objective.name for objective in self.problem.objectives]
+    @property
+    def front_known(self) -> bool:
+        """Whether the true front is that of what was solved for: of all examples."""
+        config = self.focus.config
+        return self.problem.front is not None and config.samples is config.held_out is None
+
+    def lagging(self, step: int) -> dict[str, int]:
+        """Fronts of which less than ``step`` is known, though they go on beyond it: their steps."""
+        at = {one.label: (one.config, one.step_at(step, self.question.seed)) for one in self.shown}
+        return {
+            label: found
+            for label, (config, found) in at.items()
+            if found is not None and found < max(due for due in config.steps if due <= step)
+        }
+
+    def values(self, one: ShownFront, step: int, space: Space) -> NDArray[np.float64]:
+        """(N, K): the shown seed's last front up to ``step``; (0, K) before the first."""
+        count = len(self.problem.objectives)
         at = one.step_at(step, self.question.seed)
         if at is None:
-            return pd.DataFrame(columns=["solution", *names])
+            return np.empty((0, count))
         table = one.tables.front
         rows = table[(table["seed"] == self.question.seed) & (table["step"] == at)]
-        found = rows[self.column(space)].to_numpy(dtype=float).reshape(-1, len(names))
-        values = pd.DataFrame(found, columns=names)
-        values.insert(0, "solution", range(len(values)))
-        return values
+        return rows[self.column(space)].to_numpy(dtype=float).reshape(-1, count)
 
     def points(self, step: int, space: Space) -> "pd.DataFrame":
         """What ``charts.front_chart`` draws of all fronts; solutions count from 1."""
@@ -124,17 +141,18 @@ class FrontPanel:
         parts = []
         for one in self.shown:
             values = self.values(one, step, space)
-            x, y = (self.problem.objectives[axis].name for axis in self.axes)
+            x, y = self.axes
+            places = np.arange(len(values))
             words = [preference_words(row) for row in one.config.weights]
             parts.append(
                 pd.DataFrame(
                     {
                         "curve": one.label,
-                        "solution": values["solution"] + 1,
-                        "x": values[x],
-                        "y": values[y],
+                        "solution": places + 1,
+                        "x": values[:, x],
+                        "y": values[:, y],
                         "preference": words[: len(values)],
-                        "chosen": (values["solution"] == self.pick) & (one is self.focus),
+                        "chosen": (places == self.pick) & (one is self.focus),
                     }
                 )
             )
@@ -170,9 +188,9 @@ class FrontPanel:
             return low, high
         ends: list[float] = []
         for one in self.shown:
-            losses = self.values(one, self.steps[-1], "loss").iloc[:, 1:].to_numpy(dtype=float)
+            losses = self.values(one, self.steps[-1], "loss")
             inside = (losses < np.array(self.problem.reference)).all(axis=1)
-            found = self.values(one, self.steps[-1], space).iloc[:, 1 + axis].to_numpy(dtype=float)
+            found = self.values(one, self.steps[-1], space)[:, axis]
             ends += found[inside & np.isfinite(found)].tolist() if len(found) else []
         if len(set(ends)) < 2:
             return low, high
@@ -195,11 +213,20 @@ class FrontPanel:
         return 0.0, (1 + MARGIN) * max(known, default=1.0)
 
     def convergence(self) -> "pd.DataFrame":
-        """``curves.convergence`` of those that have begun, against the one without transfer."""
-        begun = {one.label: one.quality for one in self.shown if len(one.quality)}
-        alone = [one.label for one in self.asked if one.config.method == "independent"]
-        reference = alone[0] if alone and alone[0] in begun else None
-        return curves.convergence(begun, reference=reference)
+        """``curves.convergence`` of those that are done, against the one without transfer.
+
+        Of one that goes on nobody knows the end. All have the same seeds; a pin of others is not
+        among them.
+        """
+        ended = [
+            one
+            for one in self.shown
+            if one.answer.state == "done" and one.config.seeds == self.question.seeds
+        ]
+        alone = [one.label for one in ended if one.config.method == "independent"]
+        return curves.convergence(
+            {one.label: one.quality for one in ended}, reference=alone[0] if alone else None
+        )
 
 
 def build(question: FrontQuestion, answers: FrontAnswers) -> FrontPanel:
@@ -227,18 +254,21 @@ def build(question: FrontQuestion, answers: FrontAnswers) -> FrontPanel:
 
 
 def _measured(answer: FrontAnswer, answers: FrontAnswers) -> "tuple[Tables, pd.DataFrame]":
-    """Its tables and their quality; what is done is worked out once."""
-    done = answer.record.finished_at if answer.record else answer.manifest.get("table_blake2b")
-    key = (answer.config.id, done)
-    if answer.state == "done" and key in _done:
-        return _done[key]
+    """Its tables and their quality; worked out once for each state it is in."""
+    record = answer.record
+    far = (record.steps_done, record.finished_at, record.started_at) if record else None
+    key = (answer.config.id, answer.state, far or answer.manifest.get("table_blake2b"))
+    if (known := _measured_before.get(key)) is not None:
+        return known
     tables = answers.tables(answer)
-    found = tables, curves.quality(tables.front, answer.config.definition)
-    if answer.state == "done":
-        _done[key] = found
-        while len(_done) > _KEPT:
-            _done.popitem(last=False)
-    return found
+    quality = curves.quality(tables.front, answer.config.definition)
+    if answer.config.samples is not None or answer.config.held_out is not None:
+        quality["distance"] = np.nan  # the true front is that of all examples
+    _measured_before[key] = tables, quality
+    with suppress(KeyError):  # another session was quicker
+        while len(_measured_before) > _KEPT:
+            _measured_before.popitem(last=False)
+    return tables, quality
 
 
 def _unique(shown: Sequence[ShownFront]) -> tuple[ShownFront, ...]:

@@ -15,6 +15,7 @@ from mtl_core.runs.urls import Reader, first_few
 
 __all__ = [
     "LOOKS",
+    "MAY_BE_ALL",
     "METHOD_TITLES",
     "FrontQuestion",
     "differences",
@@ -50,7 +51,7 @@ _NUMBERS: dict[str, type] = {
     "frames": int,
     "smoothing": float,
 }
-_MAY_BE_ALL = ("batch_size", "samples", "held_out")
+MAY_BE_ALL = ("batch_size", "samples", "held_out")
 _TITLES = {
     "scalarization": "",
     "smoothing": "μ ",
@@ -308,7 +309,7 @@ def _show(value: object) -> str:
         return "all"
     if isinstance(value, tuple):
         if value and isinstance(value[0], tuple):
-            return "/".join(" ".join(f"{weight:.6g}" for weight in row) for row in value)
+            return "/".join(" ".join(map(repr, row)) for row in value)
         return " ".join(map(_show, value)) or "none"
     if isinstance(value, bool):
         return str(value).lower()
@@ -316,7 +317,7 @@ def _show(value: object) -> str:
 
 
 def _number(name: str, text: str) -> Any:
-    if text == "all" and name in _MAY_BE_ALL:
+    if text == "all" and name in MAY_BE_ALL:
         return None
     kind = _NUMBERS[name]
     try:
@@ -333,7 +334,9 @@ def _option(method: str, name: str, text: str) -> Any:
     try:
         value: Any = float(text)
     except ValueError:
-        raise InputError(f"{quoted(text)} is not a number") from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(f"{quoted(text)} is not a number")
     usual = {option.name: option.default for option in transfer.rule(method).options}[name]
     if isinstance(usual, int) and value == int(value):
         value = int(value)

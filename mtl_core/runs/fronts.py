@@ -12,9 +12,20 @@ from mtl_core.pareto.front import FRONT_COLUMNS, TRANSFER_COLUMNS, Front
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["as_front", "as_transfers", "front_table", "packed", "transfer_table", "unpacked"]
+__all__ = [
+    "LEAST",
+    "as_front",
+    "as_transfers",
+    "front_table",
+    "packed",
+    "transfer_table",
+    "unpacked",
+]
 
 Arrays = dict[str, NDArray[Any]]
+LEAST = 1e-9
+"""The least share that is kept of a transfer matrix."""
+
 _VALUES = ("train", "test", "metrics", "matrix", "solutions")
 _TYPES = {
     "seed": "int64",
@@ -77,12 +88,15 @@ def front_table(config: ParetoConfig, fronts: Iterable[Front]) -> "pd.DataFrame"
 
 
 def transfer_table(fronts: Iterable[Front]) -> "pd.DataFrame":
-    """Transfer matrices with the columns of ``front.TRANSFER_COLUMNS``; without shares of 0."""
+    """Transfer matrices with the columns of ``front.TRANSFER_COLUMNS``.
+
+    Shares below ``LEAST`` are left out: a wide neighbourhood has thousands, which are nothing.
+    """
     import pandas as pd
 
     parts: list[pd.DataFrame] = []
     for front in fronts:
-        solution, other = np.nonzero(front.matrix)
+        solution, other = np.nonzero(front.matrix >= LEAST)
         parts.append(
             pd.DataFrame(
                 {

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA_VERSION", "RunRecord", "Store", "default_path"]
 
 _OLDER = "an older schema"
+_BROKEN = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
+"""What a damaged blob raises."""
 _MEASURED = ("epoch", "train_loss", "val_metric", "test_metric", *FACTORS, "seconds")
 
 
@@ -218,14 +220,21 @@ class Store:
             return [str(row["note"]) for row in found]
 
     def frames(self, run: str) -> "list[Front]":
-        """The fronts that a run has measured so far, by step and seed; they hold no states."""
+        """The fronts that a run has measured so far, by step and seed; they hold no states.
+
+        A damaged one is left out.
+        """
         from mtl_core.runs.fronts import unpacked
 
         with self._read() as db:
             found = db.execute(
                 "SELECT seed, step, front FROM frames WHERE run = ? ORDER BY step, seed", (run,)
             ).fetchall()
-        return [unpacked(row["seed"], row["step"], _unpack(row["front"])) for row in found]
+        fronts = []
+        for row in found:
+            with suppress(*_BROKEN):
+                fronts.append(unpacked(row["seed"], row["step"], _unpack(row["front"])))
+        return fronts
 
     # What workers do.
 
@@ -371,7 +380,7 @@ class Store:
             ).fetchall()
         states = {}
         for row in found:
-            with suppress(ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+            with suppress(*_BROKEN):
                 states[row["seed"]] = _unpack(row["state"])
         return states
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from filelock import Timeout
 
+from mtl_core.config import RunConfig
 from mtl_core.errors import InputError, StoreError, TrainingDiverged
 from mtl_core.pareto.config import ParetoConfig
 from mtl_core.runs.devices import DEVICES, choose, title
@@ -120,7 +121,7 @@ class _Worker:
                     outcome = self._solve(cast(FrontRecord, record), heart)
                 else:
                     outcome = self._train(cast(RunRecord, record), heart)
-                if outcome == "done":
+                if outcome == "done" and isinstance(record.config, RunConfig):
                     self._store.describe(run, self.name, _info(record, self._device))
         except (InputError, TrainingDiverged) as error:
             reason = str(error)
@@ -165,7 +166,9 @@ class _Worker:
 
         run, saved_at, most = record.id, time.monotonic(), FRONT_SECONDS
         # What is in closed form is faster on the CPU.
-        device = "cpu" if self._device == "cpu" or not record.config.definition.sources else None
+        device = "cpu" if record.config.definition.fingerprint is None else self._device
+        # Now: a file may be replaced while it is solved for.
+        self._store.describe(run, self.name, _info(record, device))
         steps = slices(
             record.config, device=device, states=self._store.states(run), pool=self._pool
         )

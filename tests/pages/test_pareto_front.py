@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mtl_core.pareto import Front, ParetoConfig, measures, solve
-from mtl_core.runs import Store
+from mtl_core.runs import Store, front_artifacts
 from mtl_core.runs.front_question import METHOD_TITLES, FrontQuestion
 
 SMALL = {
@@ -278,3 +278,108 @@ def test_the_toy_is_solved_for_at_a_touch(open_page: Any) -> None:
     app.slider(key="pft_iterations").set_value(120).run()
     assert said() != before
     assert not app.exception
+
+
+def test_a_front_that_lags_is_not_taken_for_one_that_is_there(open_page: Any, store: Store) -> None:
+    question, _ = FrontQuestion.from_query(SMALL)
+    alone, decay = question.configs
+    for config, most in ((alone, 40), (decay, 10)):
+        store.submit(config)
+        store.claim("1-a")
+        fronts = [front for front in solve(config) if front.step <= most]
+        assert store.save_frames(config.id, "1-a", fronts, most, {})
+        if config is alone:
+            store.finish(config.id, "1-a", "done")
+    app = open_page("pareto_front", **SMALL)
+    values = labels(app)
+    assert values["Iteration"] == "10"
+    assert values["Evaluations to 90%"] == "–"
+    assert any("Decaying at iteration 10" in caption.value for caption in app.caption)
+    hypervolume = next(m for m in app.metric if m.label == "Hypervolume, Decaying")
+    assert not hypervolume.delta, "at another step nothing is compared"
+    assert table(app)["Decaying"]["ratio"] == "–"
+    assert table(app)["Independent"]["ratio"] == "1.00"
+
+
+def test_a_replaced_table_is_noticed(open_page: Any, store: Store, tmp_path: Path) -> None:
+    file = csv(tmp_path)
+    query = {
+        "problem": "csv",
+        "problem.file": file,
+        "problem.targets": "t0, t1",
+        "method": "independent",
+        "solutions": "2",
+        "iterations": "4",
+        "frames": "2",
+        "seeds": "0",
+    }
+    (config,) = FrontQuestion.from_query(query)[0].configs
+    store.submit(config)
+    store.claim("1-a")
+    store.describe(config.id, "1-a", front_artifacts.provenance(config, "cpu"))
+    store.save_frames(config.id, "1-a", list(solve(config)), 4, {})
+    store.finish(config.id, "1-a", "done")
+    app = open_page("pareto_front", **query)
+    assert not [one for one in app.warning if "other data" in one.value]
+    Path(file).write_text(Path(file).read_text().replace("0.", "1."))
+    app.run()
+    (warning,) = [one.value for one in app.warning if "other data" in one.value]
+    assert "delete it in the Library to solve anew" in warning
+
+
+def test_what_a_link_says_is_no_markdown(open_page: Any) -> None:
+    app = open_page("pareto_front", problem="![x](http://localhost/x.png)")
+    said = " ".join(warning.value for warning in app.warning)
+    assert "in the URL, problem:" in said
+    assert "![x](" not in said
+
+
+def test_a_column_may_have_any_name(open_page: Any, store: Store, tmp_path: Path) -> None:
+    path = Path(csv(tmp_path))
+    path.write_text(path.read_text().replace("t0", "solution").replace("t1", "$seed$"))
+    query = {
+        "problem": "csv",
+        "problem.file": str(path),
+        "problem.targets": "solution, $seed$",
+        "method": "independent",
+        "solutions": "2",
+        "iterations": "4",
+        "frames": "2",
+        "seeds": "0",
+    }
+    (config,) = FrontQuestion.from_query(query)[0].configs
+    store.submit(config)
+    store.claim("1-a")
+    store.save_frames(config.id, "1-a", list(solve(config)), 4, {})
+    store.finish(config.id, "1-a", "done")
+    app = open_page("pareto_front", **query)
+    assert "solution: test loss" in labels(app)
+    assert "\\$seed\\$: test loss" in labels(app)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"problem": "csv", "problem.file": "/dev/zero", "problem.targets": "a, b"},
+        {"problem": "csv", "problem.file": "~nosuchuser/x", "problem.targets": "a, b"},
+        {"problem": "csv", "problem.file": "x" * 300, "problem.targets": "a, b"},
+        {"problem": "toy", "constant.neighbours": "inf", "decay.halving": "nan"},
+        {"problem": "toy", "pick": "99", "axes": "2 3", "seed": "7"},
+    ],
+)
+def test_odd_links_are_words_and_no_crash(open_page: Any, query: dict[str, str]) -> None:
+    app = open_page("pareto_front", **query)
+    assert not app.exception
+    if query["problem"] == "csv":
+        assert app.error
+
+
+def test_whole_numbers_stay_whole(open_page: Any) -> None:
+    query = {**SMALL, "method": "independent constant", "focus": "constant"}
+    app = open_page("pareto_front", **query)
+    app.number_input(key="pf_constant_neighbours").set_value(3).run()
+    assert not app.error
+    assert sent(app)["constant.neighbours"] == "3"
+    app.number_input(key="pf_lr").set_value(None).run()
+    assert not app.error
+    assert "lr" not in sent(app)

@@ -282,7 +282,8 @@ def optioned(files: Files, targets: str) -> Files:
     }
     config = ParetoConfig.from_dict(values)
     names = [objective.name for objective in config.definition.objectives]
-    new = changed(files, "front", lambda t: t.assign(objective=names * (len(t) // 2)))
+    columns = {"objective": lambda t: names * (len(t) // 2), "test_loss": lambda t: t["train_loss"]}
+    new = changed(files, "front", lambda t: t.assign(**columns))
     return tampered(new, id=config.id, config=config.to_dict())
 
 

@@ -90,7 +90,7 @@ def test_both_kinds_are_read_lists_are_swept_and_each_config_is_there_once(plan:
 
             [[front]]
             problem = "three"
-            preferences = [[0.2, 0.3, 0.5], [0.6, 0.2, 0.2]]
+            preferences = [[0.2, 0.3, 0.5], [0.6, 0.2, 0.2], [0.2, 0.6, 0.2]]
             method = "decay"
             method_options = { halving = 7 }
             lr = [0.1, 0.2]
@@ -120,7 +120,9 @@ def test_both_kinds_are_read_lists_are_swept_and_each_config_is_there_once(plan:
     }
     assert {c.seeds for c in swept} == {(2, 4)}
     assert [c.lr for c in rest[:2]] == [0.1, 0.2]
-    assert {c.preferences for c in rest[:2]} == {((0.2, 0.3, 0.5), (0.6, 0.2, 0.2))}
+    assert {c.preferences for c in rest[:2]} == {
+        ((0.2, 0.3, 0.5), (0.6, 0.2, 0.2), (0.2, 0.6, 0.2))
+    }
     assert {c.method_options for c in rest[:2]} == {(("halving", 7),)}
     assert rest[2].problem_options == (("file", "x.csv"), ("targets", "a,b"))
     assert len(rest) == 3
@@ -228,7 +230,8 @@ def test_a_replica_starts_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a pool inside a pool")
 
     # The package has a function of the module's name.
-    monkeypatch.setattr(import_module("mtl_core.pareto.solve"), "WORTH_IT", 0.0)
+    for name in ("WORTH_IT", "STARTING"):
+        monkeypatch.setattr(import_module("mtl_core.pareto.solve"), name, 0.0)
     monkeypatch.setattr(pool, "ReplicaPool", never)
     config = front("linnerud")
     replica = train_replica(config.to_dict(), 1)

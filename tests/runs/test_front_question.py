@@ -65,3 +65,11 @@ def test_preferences_that_are_words_are_refused() -> None:
     assert parse_preferences(" \n") is None
     with pytest.raises(InputError, match=r"'a b' is not a line of numbers such as 0\.3 0\.7"):
         parse_preferences("0.5 0.5\na b")
+
+
+def test_preferences_come_back_to_the_last_digit() -> None:
+    rows = ((1 / 3, 1 / 3, 1 / 3), (0.123456789, 0.4, 0.476543211), (0.2, 0.3, 0.5))
+    config = ParetoConfig("three", preferences=rows)
+    question = FrontQuestion.of(config)
+    (again,) = FrontQuestion.from_query(question.to_query())[0].configs
+    assert again == config

@@ -105,6 +105,7 @@ class Problem:
         sources: the public data sets that it is made of, by their names in ``settings.sources``.
         fingerprint: options to 16 hex digits of a hash of all its examples, train and test, for
             manifests; it reads the data and raises what ``load`` does. None without data.
+        held_out: whether ``test`` holds examples that are not in ``train``.
         defined: options to the problem that they define, where objectives and reference depend on
             them and are empty here; see ``given``.
     """
@@ -123,6 +124,7 @@ class Problem:
     sources: Sequence[str] = ()
     fingerprint: Callable[[Mapping[str, Any]], str] | None = None
     defined: "Callable[[Mapping[str, Any]], Problem] | None" = None
+    held_out: bool = True
 
     def given(self, options: Mapping[str, Any]) -> "Problem":
         """The problem with the objectives that ``options`` define; mostly the problem itself.

@@ -50,7 +50,7 @@ def _linnerud(_: Mapping[str, Any]) -> Examples:
 
 def _csv(options: Mapping[str, Any]) -> Examples:
     targets, path = _targets(options), _file(options)
-    return _split(path, targets, DataState("found", "", (path,)).stamp if path.is_file() else ())
+    return _split(path, targets, _stamp(path))
 
 
 @lru_cache(maxsize=4)
@@ -63,7 +63,18 @@ def _file(options: Mapping[str, Any]) -> Path:
     if not isinstance(file, str | Path) or not str(file):
         said = "it is not given" if file is None else f"not {quoted(file)}"
         raise InputError(f"csv needs the option file, the path of a CSV file; {said}")
-    return Path(file).expanduser()
+    try:
+        return Path(file).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"the option file of csv is {quoted(str(file))}: {error}") from None
+
+
+def _stamp(path: Path) -> Stamp:
+    """Of what is there; () for what is not."""
+    try:
+        return DataState("found", "", (path,)).stamp if path.is_file() else ()
+    except (OSError, ValueError) as error:  # a name that no file can have
+        raise InputError(f"{quoted(str(path))} cannot be read ({error}); name a CSV file") from None
 
 
 def _targets(options: Mapping[str, Any]) -> tuple[str, ...]:
@@ -173,6 +184,7 @@ LINNERUD = Problem(
     data_state=lambda: DataState("found", "comes with the app"),
     front=_linnerud_front,
     fingerprint=lambda _: _linnerud({}).fingerprint,
+    held_out=False,
 )
 
 _OPTIONS = {

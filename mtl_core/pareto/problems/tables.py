@@ -16,7 +16,10 @@ from mtl_core.errors import InputError, quoted
 from mtl_core.pareto.problems.examples import Examples
 from mtl_core.settings.splits import hash_order
 
-__all__ = ["MOST_CATEGORIES", "Table", "read", "split", "whole"]
+__all__ = ["MOST_BYTES", "MOST_CATEGORIES", "Table", "read", "split", "whole"]
+
+MOST_BYTES = 64 * 2**20
+"""Of a file."""
 
 MOST_CATEGORIES = 20
 """Different values of a text column, at most, that become a column each."""
@@ -144,6 +147,13 @@ def _rows(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
     """Header, line numbers and rows."""
     lines, rows = [], []
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is no file of rows; name a CSV file")
+        if path.exists() and (size := path.stat().st_size) > MOST_BYTES:
+            raise InputError(
+                f"{path} has {size / 2**20:,.0f} MB, above the limit of {MOST_BYTES >> 20} MB; "
+                "name a smaller table"
+            )
         with path.open(encoding="utf-8-sig", newline="") as file:
             first = file.readline()
             delimiter = max(_DELIMITERS, key=first.count)
