@@ -255,7 +255,7 @@ def sampled(random: Random) -> ParetoConfig:
     layout = random.choice(["lattice", "random", "given"])
     if layout == "given":
         rows = []
-        for _ in range(random.randint(1, 6)):
+        for _ in range(random.randint(objectives, 6)):
             drawn = [random.choice([0.0, random.random()]) for _ in range(objectives - 1)]
             scale = max(sum(drawn), 1.0)
             drawn = [one / scale for one in drawn]
@@ -263,7 +263,7 @@ def sampled(random: Random) -> ParetoConfig:
         changes["preferences"] = tuple(rows)
     else:
         changes |= {"layout": layout, "layout_seed": random.randint(0, 99)}
-        changes["solutions"] = random.randint(1, 70)
+        changes["solutions"] = random.randint(objectives, 70)
     samples = random.choice([None, random.randint(64, 5000)])
     return ParetoConfig.from_preset(
         name,

@@ -148,7 +148,8 @@ def _rows(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
     lines, rows = [], []
     try:
         if path.exists() and not path.is_file():
-            raise InputError(f"{path} is no file of rows; name a CSV file")
+            kind = "Is a directory" if path.is_dir() else "it is no file of rows"
+            raise InputError(f"{path} cannot be read ({kind}); name a CSV file")
         if path.exists() and (size := path.stat().st_size) > MOST_BYTES:
             raise InputError(
                 f"{path} has {size / 2**20:,.0f} MB, above the limit of {MOST_BYTES >> 20} MB; "
