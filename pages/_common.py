@@ -141,6 +141,15 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\`*\[\]<$])", r"\\\1", text)
 
 
+def show(key: str, value: object) -> None:
+    """Let the widget with this key show a value.
+
+    One that it shows already is not set again: that would undo what a reader changes meanwhile.
+    """
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
+
+
 def to_url(query: dict[str, str], kept: str) -> None:
     """Write a page's question into the address, and keep under ``kept`` what was written there."""
     if st.query_params.to_dict() != query:

@@ -694,7 +694,7 @@ def _ideal_hypervolume(config: ParetoConfig) -> float:
 
 
 def _widget(name: str, value: object) -> None:
-    st.session_state[f"pf_{name}"] = value
+    _common.show(f"pf_{name}", value)
 
 
 GLOSSARY = r"""

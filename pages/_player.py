@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from pages import _common
+
 __all__ = ["draw", "interval", "reset"]
 
 PLAY_SECONDS = 0.5
@@ -62,7 +64,7 @@ def draw(steps: Sequence[int], active: bool) -> int | None:
             args=(steps[min(place + 1, len(steps) - 1)],),
         )
         if len(steps) > 1:
-            st.session_state.pf_slider = steps[place]
+            _common.show("pf_slider", steps[place])
             st.select_slider("Iteration", steps, key="pf_slider", on_change=_slide)
     return steps[place]
 

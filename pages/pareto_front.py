@@ -91,7 +91,7 @@ def _ask(**changes: Any) -> None:
 
 def _widget(name: str, value: object) -> None:
     """Widgets show the question; it is the only state there is."""
-    st.session_state[f"pf_{name}"] = value
+    _common.show(f"pf_{name}", value)
 
 
 def _controls(question: FrontQuestion, answers: FrontAnswers) -> None:
