@@ -70,21 +70,28 @@ def progress(panel: FrontPanel) -> None:
 def cards(panel: FrontPanel, step: int) -> None:
     """Numbers of the method that is looked at, at the shown step, over all seeds."""
     focus, config = panel.focus, panel.focus.config
-    at, here = _at(focus, step)
+    here = _at(focus, step)
+    at = None if here is None else int(here["step"])
     alone = next((one for one in panel.asked if one.config.method == "independent"), None)
-    beside = None
+    words, colour = None, "gray"
     if alone is not None and alone is not focus and alone.config.passes == config.passes:
+        beside = _at(alone, step)
         # A difference means something at one step and, as here, as many evaluations.
-        beside_at, found = _at(alone, step)
-        beside = found if beside_at == at else None
+        if here is not None and beside is not None and beside["step"] == at:
+            words = f"{here['mean'] - beside['mean']:+.3f} on Independent"
+            apart = here["low"] > beside["high"] or here["high"] < beside["low"]
+            colour = "normal" if apart else "gray"
+            words += "" if apart else ", not significant"
     place = st.container(horizontal=True)
     place.metric(
         f"Hypervolume, {focus.label}",
-        "–" if here is None else f"{here:.3f}",
-        delta=None if here is None or beside is None else f"{here - beside:+.3f} on Independent",
+        "–" if here is None else f"{here['mean']:.3f}",
+        delta=words,
+        delta_color=colour,  # type: ignore[arg-type]
         border=True,
         help="The share of the box between ideal and reference point that the solutions dominate; "
-        "mean over seeds, at the shown iteration.",
+        "mean over seeds, at the shown iteration. A difference is significant where the intervals "
+        "mean ± 2 standard deviations do not overlap.",
     )
     share = f"{curves.SHARE:.0%}"
     known = {str(row["name"]): row for row in panel.convergence().to_dict("records")}
@@ -658,13 +665,11 @@ def _ray(panel: FrontPanel) -> pd.DataFrame | None:
     return pd.DataFrame([{"x": ideal[0], "y": ideal[1], "x2": end[0], "y2": end[1]}])
 
 
-def _at(one: ShownFront, step: int) -> tuple[int | None, float | None]:
-    """The last step up to ``step`` that all its seeds have reached, and its mean hypervolume."""
+def _at(one: ShownFront, step: int) -> pd.Series | None:
+    """Its hypervolume's band at the last step up to ``step`` that all its seeds have reached."""
     band = curves.band(one.quality)
     before = band[band["step"] <= step]
-    if before.empty:
-        return None, None
-    return int(before["step"].iloc[-1]), float(before["mean"].iloc[-1])
+    return None if before.empty else before.iloc[-1]
 
 
 @st.cache_data(max_entries=20, show_spinner=False)

@@ -37,9 +37,13 @@ class Option:
     most: float = math.inf
     below: float = math.inf
 
-    def check(self, method: str, value: object) -> OptionValue:
-        """``value`` in the option's type. Raises InputError for what it may not be."""
-        name = f"option {self.name!r} of optimizer {method!r}"
+    def check(self, method: str, value: object, *, kind: str = "optimizer") -> OptionValue:
+        """``value`` in the option's type. Raises InputError for what it may not be.
+
+        Args:
+            kind: what ``method`` is, in a word, for messages.
+        """
+        name = f"option {self.name!r} of {kind} {method!r}"
         if self.choices:
             if value not in self.choices:
                 raise InputError(

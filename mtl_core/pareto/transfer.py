@@ -124,7 +124,7 @@ def checked(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         if given not in known:
             raise unknown(f"option of transfer {name!r}", given, known or ("(it has none)",))
     return {
-        option.name: option.check(name, options.get(option.name, option.default))
+        option.name: option.check(name, options.get(option.name, option.default), kind="transfer")
         for option in known.values()
     }
 
