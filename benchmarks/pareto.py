@@ -90,6 +90,9 @@ def compare(
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for repeat in range(repeats + 2):
         for name, step in sides.items():
+            step()  # not timed: threads of the side before may still be waiting for work
+            if device.type == "cuda":
+                torch.cuda.synchronize()
             started_at = time.perf_counter()
             step()
             if device.type == "cuda":

@@ -169,10 +169,22 @@ def _approached(transfer: Transfer, state: State, mixed: "Tensor", moved: "Tenso
     return {"approach": approach, "spread": torch.maximum(state["spread"], _mean_distance(now))}
 
 
+LONG = 1_000
+"""Parameters from which on a pair's distance takes longer than to start it."""
+
+
 def _distances(solutions: "Tensor") -> "Tensor":
     """(..., N, P) -> (..., N, N), Euclidean; by differences, since neighbours may be close."""
     import torch
 
+    count, length = solutions.shape[-2:]
+    if length >= LONG:
+        # Each pair once and in vector registers: a tenth of the time, for networks.
+        row, column = torch.triu_indices(count, count, 1, device=solutions.device)
+        upper = solutions.new_zeros(*solutions.shape[:-1], count)
+        for place in np.ndindex(solutions.shape[:-2]):
+            upper[place][row, column] = torch.nn.functional.pdist(solutions[place])
+        return upper + upper.mT
     mode = "donot_use_mm_for_euclid_dist"
     distance: Tensor = torch.cdist(solutions, solutions, compute_mode=mode)
     return distance

@@ -58,3 +58,13 @@ def test_an_unknown_one_is_named() -> None:
         transfer.create("copy", preferences.lattice(2, 2))
     with pytest.raises(InputError, match="strength"):
         transfer.create("decay", preferences.lattice(2, 2), strength=1.5)
+
+
+@pytest.mark.parametrize("length", [3, transfer.LONG])
+def test_distances_are_those_of_all_pairs(length: int) -> None:
+    solutions = torch.randn(2, 4, length, dtype=torch.float64, generator=torch.manual_seed(0))
+    solutions[1, 3] = solutions[1, 0] + 1e-9  # close ones, which a Gramian would lose
+    expected = (solutions[:, :, None] - solutions[:, None]).square().sum(-1).sqrt()
+    found = transfer._distances(solutions)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+    assert torch.equal(found, found.mT)
