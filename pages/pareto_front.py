@@ -22,7 +22,7 @@ from mtl_core.runs.front_question import (
 )
 from mtl_core.runs.launch import tend
 from mtl_core.runs.question import parse_seeds
-from pages import _buttons, _common, _fronts, _player
+from pages import _buttons, _common, _fronts, _player, _toy
 
 TICK_SECONDS = 1.0
 TITLE = "Which trade-offs can one run reach, and how soon?"
@@ -52,9 +52,9 @@ def main() -> None:
     st.session_state.pf_built = panel  # for the fragment's first run; later ones look again
     st.fragment(_answer, run_every=every)(answers, every, question.look)
     if question.look == "lesson":
-        _fronts.lesson()
+        _toy.lesson()
     elif question.look == "toy":
-        _fronts.toy()
+        _toy.toy()
     _fronts.words(panel)
     # Last, since all canvases are made for it, once.
     for one in panel.shown:

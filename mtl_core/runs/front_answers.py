@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mtl_core.errors import DataMissing, InputError
@@ -65,8 +64,6 @@ class FrontAnswers:
         if answer.artifact is not None:
             return Tables(answer.artifact.front(), answer.artifact.transfers())
         if answer.record is not None and self.store is not None:
-            if answer.record.state == "done":
-                return _finished(self.store, answer.config, answer.record.finished_at)
             return _tables(self.store, answer.config)
         return _tables(None, answer.config)
 
@@ -94,12 +91,6 @@ def other_data(answer: FrontAnswer) -> str | None:
     if made_on in (None, "unknown", here):
         return None
     return f"made on other data (fingerprint {made_on}) than this machine has ({here})"
-
-
-@lru_cache(maxsize=64)
-def _finished(store: Store, config: ParetoConfig, _finished_at: float | None) -> Tables:
-    """What is done does not change."""
-    return _tables(store, config)
 
 
 def _tables(store: Store | None, config: ParetoConfig) -> Tables:

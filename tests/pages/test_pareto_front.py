@@ -372,6 +372,12 @@ def test_odd_links_are_words_and_no_crash(open_page: Any, query: dict[str, str])
     assert not app.exception
     if query["problem"] == "csv":
         assert app.error
+    elif "pick" in query:
+        assert app.select_slider(key="pf_pick").value.startswith("20: "), "the last solution"
+    else:
+        said = " ".join(warning.value for warning in app.warning)
+        assert "constant.neighbours:" in said
+        assert "decay.halving:" in said
 
 
 def test_whole_numbers_stay_whole(open_page: Any) -> None:
