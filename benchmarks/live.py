@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mtl_core import RunConfig, settings
 from mtl_core.runs import Store
-from mtl_core.runs.launch import tend
+from mtl_core.runs.queue.launch import tend
 
 BUDGETS = {"digits": (3, 30), "fashion": (3, 90)}
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from mtl_core import optimizers
-from mtl_core.settings.resnet import ResNet18
+from mtl_core.networks.resnet import ResNet18
 from mtl_core.training.gradients import combine
 from mtl_core.training.network import Network
 

@@ -25,7 +25,7 @@ from torchjd import aggregation
 from torchjd.autojac import jac_to_grad, mtl_backward
 
 from mtl_core import optimizers
-from mtl_core.settings.lenet import LeNet
+from mtl_core.networks.lenet import LeNet
 from mtl_core.training.gradients import combine
 from mtl_core.training.network import Network
 from mtl_core.training.pool import cores

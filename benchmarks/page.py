@@ -17,9 +17,9 @@ from pathlib import Path
 
 from mtl_core import RunConfig
 from mtl_core.runs import Store
-from mtl_core.runs.artifacts import scan
-from mtl_core.runs.question import LOOKS
+from mtl_core.runs.library.artifacts import scan
 from mtl_core.training import Checkpoint
+from mtl_core.views.question import LOOKS
 
 CURVES = 12
 

@@ -21,8 +21,8 @@ import numpy as np
 import pandas as pd
 
 from mtl_core import RunConfig, settings
-from mtl_core.runs import artifacts
-from mtl_core.runs.frames import as_tidy
+from mtl_core.runs.library import artifacts
+from mtl_core.runs.library.frames import as_tidy
 from mtl_core.settings import DataState, Preset, Setting, Task
 from mtl_core.trajectory import COLUMNS
 
@@ -58,7 +58,7 @@ def main() -> None:
         cache = Path(folder) / "cache"
         with (
             mock.patch.dict(settings._SETTINGS, {SETTING.name: SETTING}),
-            mock.patch("mtl_core.runs.artifacts.cache_dir", return_value=cache),
+            mock.patch("mtl_core.runs.library.artifacts.cache_dir", return_value=cache),
         ):
             write(cache)
             for page in PAGES:

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from mtl_core.runs import artifacts
+from mtl_core.runs.library import artifacts
 
 PLAN = """
 [[grid]]

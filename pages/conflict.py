@@ -9,11 +9,11 @@ import streamlit as st
 from mtl_core import analysis
 from mtl_core.analysis import TABLE_FACTORS, ConflictVerdict, Correlation
 from mtl_core.charts import Curve, CurveKey, correlation_alt, correlation_chart, style_curves
-from mtl_core.runs import paper
-from mtl_core.runs.answers import Answer, Answers
-from mtl_core.runs.paper import Pool
-from mtl_core.runs.paper_views import ConflictView
-from pages import _common, _papers
+from mtl_core.runs.library.answers import Answer, Answers
+from mtl_core.views import comparisons
+from mtl_core.views.comparisons import Pool
+from mtl_core.views.papers import ConflictView
+from pages.parts import common, papers
 
 KEY = "conflict"
 METRIC = "test_metric"
@@ -22,69 +22,69 @@ X_TITLE = "early gradient similarity"
 DECADE = 10.0  # values that span more than this factor lie on a logarithmic axis
 
 
-@_common.errors_in_words
+@common.errors_in_words
 def main() -> None:
-    answers = _common.answers()
-    pools = tuple(pool for pool in paper.pools(answers) if pool.targets)
-    view = _papers.view(KEY, ConflictView.from_query, pools)
+    answers = common.answers()
+    pools = tuple(pool for pool in comparisons.pools(answers) if pool.targets)
+    view = papers.view(KEY, ConflictView.from_query, pools)
     st.title("Does gradient conflict foretell how well a task generalizes?")
-    _papers.claim(
+    papers.claim(
         "The lower the similarity of a task's gradient to the multi-task gradient, the worse its "
         "optimization: sharpness, early Fisher information and gradient covariance all increase. "
         "But conflict has very little correlation with the task's generalization.",
         "§5, Fig. 5",
     )
-    _papers.problems(KEY)
+    papers.problems(KEY)
     if view is None:
-        _papers.nothing("There are no points yet: each is a finished multi-task run of a target.")
+        papers.nothing("There are no points yet: each is a finished multi-task run of a target.")
         return
-    pool = paper.find(pools, view.setting, view.budget)
+    pool = comparisons.find(pools, view.setting, view.budget)
     targets = view.shown(pool)
     with st.sidebar:
         _controls(view, pool, pools, targets)
     runs = {
-        task: paper.labels(
+        task: comparisons.labels(
             pool.auxiliary_sets(task, every_optimizer=view.every_optimizer), task
         )
         for task in targets
     }  # fmt: skip
     every = list({one.config.id: one for named in runs.values() for one in named.values()}.values())
-    tables, found = _points(_papers.versions(every), view, runs, answers)
+    tables, found = _points(papers.versions(every), view, runs, answers)
     sets = {
-        task: len({paper.joint(one.config) for one in named.values()})
+        task: len({comparisons.joint(one.config) for one in named.values()})
         for task, named in runs.items()
     }
     verdict = analysis.conflict_verdict(found, sets)
-    _papers.supported(verdict.optimization, _optimization(verdict), of="Worsens optimization")
-    _papers.supported(
+    papers.supported(verdict.optimization, _optimization(verdict), of="Worsens optimization")
+    papers.supported(
         verdict.generalization, _generalization(verdict), of="Does not foretell generalization"
     )
     _figure(view, targets, tables, found)
-    _papers.source(every, measuring=True)
+    papers.source(every, measuring=True)
     _links(runs)
     _table(found, tables)
-    _papers.computed(KEY, METHOD, every, pd.concat(tables, names=["column"]).reset_index(0))
+    papers.computed(KEY, METHOD, every, pd.concat(tables, names=["column"]).reset_index(0))
 
 
 def _controls(
     view: ConflictView, pool: Pool, pools: Sequence[Pool], targets: Sequence[str]
 ) -> None:
     st.subheader("The comparison")
-    _papers.place(KEY, view, pools, ConflictView.from_query)
-    own = _papers.widget(KEY, "targets", list(targets))
+    papers.place(KEY, view, pools, ConflictView.from_query)
+    own = papers.widget(KEY, "targets", list(targets))
     st.multiselect(
         "Target tasks",
         pool.targets,
         key=own,
         placeholder="all that have several sets",
-        on_change=lambda: _papers.change(KEY, targets=tuple(st.session_state[own])),
+        on_change=lambda: papers.change(KEY, targets=tuple(st.session_state[own])),
         help="Each has a colour of its own; its points are the sets that it was trained with.",
     )
-    every = _papers.widget(KEY, "every", view.every_optimizer)
+    every = papers.widget(KEY, "every", view.every_optimizer)
     st.toggle(
         "Every multi-task optimizer",
         key=every,
-        on_change=lambda: _papers.change(KEY, every_optimizer=st.session_state[every]),
+        on_change=lambda: papers.change(KEY, every_optimizer=st.session_state[every]),
         help="The paper's runs all follow the plain sum of task gradients (UMTG).",
     )
 
@@ -105,8 +105,8 @@ def _points(
     for task, named in _named.items():
         if not named:
             continue
-        rows = paper.trajectories(named, task, _answers)
-        measure = _common.measure(view.setting, task)
+        rows = comparisons.trajectories(named, task, _answers)
+        measure = common.measure(view.setting, task)
         for column in COLUMNS:
             points = analysis.similarity_points(
                 rows, task, column, higher_is_better=measure.higher_is_better
@@ -116,7 +116,7 @@ def _points(
             configs = [named[name].config for name in points["curve"]]
             tables[column].append(
                 points.assign(
-                    auxiliaries=[" + ".join(paper.seen_from(one, task).auxiliaries)
+                    auxiliaries=[" + ".join(comparisons.seen_from(one, task).auxiliaries)
                                  for one in configs],
                     tasks=[len(one.tasks) for one in configs],
                     optimizer=[one.optimizer for one in configs],
@@ -146,7 +146,7 @@ def _generalization(verdict: ConflictVerdict) -> str:
         f"target{'' if len(verdict.targets) == 1 else 's'} similarity is significantly correlated "
         f"with the test metric (p < {analysis.LEVEL:g})"
     )
-    return f"{words}: {_papers.listed(verdict.predicted)}." if verdict.predicted else f"{words}."
+    return f"{words}: {papers.listed(verdict.predicted)}." if verdict.predicted else f"{words}."
 
 
 # Fig. 5.
@@ -178,9 +178,9 @@ def _panel(
     styled: Sequence[Curve],
     found: Mapping[tuple[str, str], Correlation | None],
 ) -> None:
-    measure = _common.measure(view.setting, styled[0].label)
+    measure = common.measure(view.setting, styled[0].label)
     factor = column != METRIC
-    title = _common.FACTOR_TITLES[column] if factor else measure.title
+    title = common.FACTOR_TITLES[column] if factor else measure.title
     st.markdown(f"**{title[0].upper()}{title[1:]}**")
     st.caption("  \n".join(_r(found.get((one.label, column)), one.label, styled) for one in styled))
     log = factor and _decades(points["value"])
@@ -217,7 +217,7 @@ def _decades(values: pd.Series) -> bool:
 def _links(runs: Mapping[str, Mapping[str, Answer]]) -> None:
     for task, named in runs.items():
         if named:
-            _papers.ask_what_if(next(iter(named.values())), task)
+            papers.ask_what_if(next(iter(named.values())), task)
 
 
 def _table(
@@ -234,8 +234,8 @@ def _table(
         rows.append(
             {
                 "target": task,
-                "similarity against": _common.FACTOR_TITLES.get(
-                    column, _common.measure(setting, task).title
+                "similarity against": common.FACTOR_TITLES.get(
+                    column, common.measure(setting, task).title
                 ),
                 "sets": own["auxiliaries"].nunique(),
                 "points": len(own),

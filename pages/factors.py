@@ -17,12 +17,12 @@ from mtl_core.analysis import (
 )
 from mtl_core.charts import SHORT_X_TITLE, over_loss_alt, over_loss_chart
 from mtl_core.errors import InputError
-from mtl_core.runs import paper
-from mtl_core.runs.answers import Answer, Answers
-from mtl_core.runs.paper import Pool
-from mtl_core.runs.paper_views import MOST_RUNS, FactorsView
-from mtl_core.runs.published import PublishedTable, published_table
-from pages import _common, _papers
+from mtl_core.runs.library.answers import Answer, Answers
+from mtl_core.runs.library.published import PublishedTable, published_table
+from mtl_core.views import comparisons
+from mtl_core.views.comparisons import Pool
+from mtl_core.views.papers import MOST_RUNS, FactorsView
+from pages.parts import common, papers
 
 KEY = "factors"
 HEADS = {
@@ -37,43 +37,43 @@ MOST_REASONS = 3  # that are written out for a factor
 TITLES = {"cifar100": "CIFAR-100", "celeba": "CelebA", "cityscapes": "Cityscapes", "glue": "GLUE"}
 
 
-@_common.errors_in_words
+@common.errors_in_words
 def main() -> None:
-    answers = _common.answers()
-    pools = tuple(pool for pool in paper.pools(answers) if pool.tasks and pool.joints)
-    view = _papers.view(KEY, FactorsView.from_query, pools)
+    answers = common.answers()
+    pools = tuple(pool for pool in comparisons.pools(answers) if pool.tasks and pool.joints)
+    view = papers.view(KEY, FactorsView.from_query, pools)
     st.title("Does any factor of the trajectory explain transfer?")
-    _papers.claim(
+    papers.claim(
         "No factor is capable of explaining negative and positive transfer in any multi-task "
         "setting: sharpness, early Fisher information and gradient coherence change regardless of "
         "whether a task gains or loses.",
         "§4.1, Fig. 3, Table 1",
     )
-    _papers.problems(KEY)
+    papers.problems(KEY)
     printed = _published()
     if view is None:
-        _papers.nothing(
+        papers.nothing(
             "There is nothing measured to compare yet: it takes a finished run of a task alone and "
             "one of the same task with others, at one budget."
         )
         _others(printed, ())
         return
-    pool = paper.find(pools, view.setting, view.budget)
+    pool = comparisons.find(pools, view.setting, view.budget)
     with st.sidebar:
         _controls(view, pool, pools)
     cases = {task: pool.cases(task, view.sets) for task in pool.tasks}
     cases = {task: runs for task, runs in cases.items() if runs}
     shown = [run for task, runs in cases.items() for run in (pool.singles[task], *runs)]
     rows = _rows(
-        _papers.versions(shown), view.setting, view.aggregate, cases, pool, answers
+        papers.versions(shown), view.setting, view.aggregate, cases, pool, answers
     )  # fmt: skip
     verdicts = analysis.table_verdicts(rows)
-    _papers.supported(analysis.table_support(verdicts), _words(rows, verdicts))
+    papers.supported(analysis.table_support(verdicts), _words(rows, verdicts))
     _trajectories(view, pool, cases, verdicts, answers)
     _table(view, rows, printed, shown)
     _others(printed, (view.setting,) if printed and printed.of(view.setting) else ())
     runs = list({run.config.id: run for run in shown}.values())
-    _papers.computed(KEY, METHOD, runs, _frame(view, rows))
+    papers.computed(KEY, METHOD, runs, _frame(view, rows))
 
 
 def _published() -> PublishedTable | None:
@@ -86,33 +86,33 @@ def _published() -> PublishedTable | None:
 
 def _controls(view: FactorsView, pool: Pool, pools: Sequence[Pool]) -> None:
     st.subheader("The comparison")
-    _papers.place(KEY, view, pools, FactorsView.from_query)
-    own = _papers.widget(KEY, "task", view.task)
+    papers.place(KEY, view, pools, FactorsView.from_query)
+    own = papers.widget(KEY, "task", view.task)
     st.selectbox(
         "Task of the figure",
         pool.tasks,
         key=own,
-        on_change=lambda: _papers.change(KEY, task=st.session_state[own]),
+        on_change=lambda: papers.change(KEY, task=st.session_state[own]),
         help="Tasks that were trained alone and together with others at this budget.",
     )
-    sets = _papers.widget(KEY, "sets", list(view.sets or pool.usual))
+    sets = papers.widget(KEY, "sets", list(view.sets or pool.usual))
     st.multiselect(
         "Trained together",
         list(pool.joints),
         key=sets,
-        format_func=lambda names: paper.joint_label(pool.setting, names),
+        format_func=lambda names: comparisons.joint_label(pool.setting, names),
         placeholder="the usual sets",
-        on_change=lambda: _papers.change(KEY, sets=tuple(st.session_state[sets])),
+        on_change=lambda: papers.change(KEY, sets=tuple(st.session_state[sets])),
         help="Each set's run of the plain sum (UMTG) is held against each task's own.",
     )
-    aggregate = _papers.widget(KEY, "aggregate", view.aggregate)
+    aggregate = papers.widget(KEY, "aggregate", view.aggregate)
     st.segmented_control(
         "A factor is read",
         list(AGGREGATES),
         key=aggregate,
         required=True,
         format_func=AGGREGATES.get,
-        on_change=lambda: _papers.change(KEY, aggregate=st.session_state[aggregate]),
+        on_change=lambda: papers.change(KEY, aggregate=st.session_state[aggregate]),
         help="At comparable loss: the paper's App. C.4. Over the whole run: its footnote 7.",
     )
 
@@ -129,12 +129,12 @@ def _trajectories(
 ) -> None:
     task = view.task
     runs = list(cases.get(task, ()))[: MOST_RUNS - 1]
-    named = paper.labels([pool.singles[task], *runs], task)
-    rows = paper.trajectories(named, task, answers)
-    styled = _papers.curves(named, task)
+    named = comparisons.labels([pool.singles[task], *runs], task)
+    rows = comparisons.trajectories(named, task, answers)
+    styled = papers.curves(named, task)
     for place, found in zip(st.columns(3), verdicts, strict=True):
-        title = _common.FACTOR_TITLES[found.factor]
-        colour, icon = _common.BADGES[found.outcome]
+        title = common.FACTOR_TITLES[found.factor]
+        colour, icon = common.BADGES[found.outcome]
         with place:
             st.badge(f"{title} {found.outcome}", icon=icon, color=colour)  # type: ignore[arg-type]
             st.altair_chart(
@@ -157,9 +157,9 @@ def _trajectories(
         "that generalize worse above. Bands are ±2 standard deviations over seeds. The badges are "
         "about all tasks of the table below."
     )
-    _papers.source(named.values(), measuring=True)
+    papers.source(named.values(), measuring=True)
     if runs:
-        _papers.ask_what_if(runs[0], task)
+        papers.ask_what_if(runs[0], task)
 
 
 # Table 1.
@@ -176,8 +176,8 @@ def _rows(
 ) -> list[TableRow]:
     found = []
     for task, together in _cases.items():
-        named = paper.labels([_pool.singles[task], *together], task)
-        table = paper.trajectories(named, task, _answers)
+        named = comparisons.labels([_pool.singles[task], *together], task)
+        table = comparisons.trajectories(named, task, _answers)
         base, *others = named
         found += [
             analysis.table_row(
@@ -187,7 +187,7 @@ def _rows(
                 base,
                 aggregate,
                 name=f"{task} {other}" if len(others) > 1 else task,
-                higher_is_better=_common.measure(setting, task).higher_is_better,
+                higher_is_better=common.measure(setting, task).higher_is_better,
             )
             for other in others
         ]
@@ -202,8 +202,8 @@ def _words(rows: Sequence[TableRow], verdicts: Sequence[FactorVerdict]) -> str:
             "so there is nothing to explain."
         )
     gains = sum(_verdict(row.deltas["transfer"]) == "better" for row in significant)
-    able = [_common.FACTOR_TITLES[one.factor] for one in verdicts if one.outcome == "can explain"]
-    told = f"{_papers.listed(able)} can explain" if able else "no factor explains"
+    able = [common.FACTOR_TITLES[one.factor] for one in verdicts if one.outcome == "can explain"]
+    told = f"{papers.listed(able)} can explain" if able else "no factor explains"
     many = _count(len(significant))
     words = f"Here **{told}** the {many} ({gains} better, {len(significant) - gains} worse)."
     if min(gains, len(significant) - gains) == 0:
@@ -228,11 +228,11 @@ def _table(
 ) -> None:
     st.subheader("Table 1, rebuilt")
     theirs = printed.of(view.setting) if printed else ()
-    own = _papers.widget(KEY, "every", view.every)
+    own = papers.widget(KEY, "every", view.every)
     st.toggle(
         "Show tasks without significant transfer too",
         key=own,
-        on_change=lambda: _papers.change(KEY, every=st.session_state[own]),
+        on_change=lambda: papers.change(KEY, every=st.session_state[own]),
         help="The paper's table has significant ones only. What it has printed always shows.",
     )
     known = [row.task for row in theirs]
@@ -242,14 +242,14 @@ def _table(
     left, right = st.columns(2) if theirs else (st.container(), None)
     with left:
         _ours(view, shown, len(rows))
-        _papers.source(runs, measuring=True)
+        papers.source(runs, measuring=True)
     if right is not None and printed is not None:
         with right:
             _printed(theirs, "as printed")
         _agreement(rows, theirs)
     for found in analysis.table_verdicts(rows):
         if found.reasons:
-            title = _common.FACTOR_TITLES[found.factor]
+            title = common.FACTOR_TITLES[found.factor]
             more = len(found.reasons) - MOST_REASONS
             last = f"; and {more} more" if more > 0 else ""
             reasons = "; ".join(found.reasons[:MOST_REASONS])
@@ -274,7 +274,7 @@ def _ours(view: FactorsView, rows: Sequence[TableRow], count: int) -> None:
             **{
                 HEADS[column]: _cell(
                     row.deltas[column],
-                    _common.measure(view.setting, row.task) if column == "transfer" else None,
+                    common.measure(view.setting, row.task) if column == "transfer" else None,
                 )
                 for column in TABLE_COLUMNS
             },
@@ -284,10 +284,10 @@ def _ours(view: FactorsView, rows: Sequence[TableRow], count: int) -> None:
     st.table(pd.DataFrame(cells), border="horizontal", hide_index=True)
 
 
-def _cell(found: Comparison | None, measure: _common.Measure | None) -> str:
+def _cell(found: Comparison | None, measure: common.Measure | None) -> str:
     if found is None:
         return ":gray[not measured]"
-    written = measure.delta(found.delta) if measure else _papers.number(found.delta)
+    written = measure.delta(found.delta) if measure else papers.number(found.delta)
     colour, mark = MARKS.get(found.verdict, ("gray", "(one seed)"))
     # Four of them and a task have to fit on a phone.
     return f":{colour}-background[{written.removesuffix(' pt').replace('-', '−')}\u202f{mark}]"
@@ -340,7 +340,7 @@ def _agreement(rows: Sequence[TableRow], theirs: Sequence[PublishedRow]) -> None
     st.caption(
         "Rows of the paper's table that were measured here too, and have the same sign: all of "
         "them, and those whose own Δ is significant."
-        + (f" Not measured here: {_papers.listed(missing)}." if missing else "")
+        + (f" Not measured here: {papers.listed(missing)}." if missing else "")
     )
 
 
@@ -354,13 +354,13 @@ def _others(printed: PublishedTable | None, measured: Sequence[str]) -> None:
         rows = printed.of(name)
         title = settings.get(name).title if name in settings.names() else TITLES.get(name, name)
         verdicts = [analysis.published_verdict(factor, rows) for factor in TABLE_FACTORS]
-        refuted = [_common.FACTOR_TITLES[one.factor] for one in verdicts if one.refuted_by]
-        allowed = [_common.FACTOR_TITLES[one.factor] for one in verdicts if not one.refuted_by]
+        refuted = [common.FACTOR_TITLES[one.factor] for one in verdicts if one.refuted_by]
+        allowed = [common.FACTOR_TITLES[one.factor] for one in verdicts if not one.refuted_by]
         with st.expander(f"{title}, {len(rows)} tasks", icon=":material/menu_book:"):
             _printed(rows, title)
-            words = f"Whatever the shading, the signs rule out {_papers.listed(refuted)}."
+            words = f"Whatever the shading, the signs rule out {papers.listed(refuted)}."
             if allowed:
-                words += f" They alone do not rule out {_papers.listed(allowed)}."
+                words += f" They alone do not rule out {papers.listed(allowed)}."
             st.markdown(words)
     for note in printed.manifest.get("notes", ()):
         st.caption(note)

@@ -10,49 +10,49 @@ from streamlit.delta_generator import DeltaGenerator
 from mtl_core import analysis
 from mtl_core.analysis import EarlyVerdict, GapCase
 from mtl_core.charts import SHORT_X_TITLE, generalization_alt, generalization_chart
-from mtl_core.runs import paper
-from mtl_core.runs.answers import Answer, Answers
-from mtl_core.runs.paper import Pool
-from mtl_core.runs.paper_views import MOST_RUNS, GapView
-from pages import _common, _papers
+from mtl_core.runs.library.answers import Answer, Answers
+from mtl_core.views import comparisons
+from mtl_core.views.comparisons import Pool
+from mtl_core.views.papers import MOST_RUNS, GapView
+from pages.parts import common, papers
 
 KEY = "gap"
 
 
-@_common.errors_in_words
+@common.errors_in_words
 def main() -> None:
-    answers = _common.answers()
-    pools = tuple(pool for pool in paper.pools(answers) if pool.tasks)
-    view = _papers.view(KEY, GapView.from_query, pools)
+    answers = common.answers()
+    pools = tuple(pool for pool in comparisons.pools(answers) if pool.tasks)
+    view = papers.view(KEY, GapView.from_query, pools)
     st.title("Does transfer show early, as a gap at equal training loss?")
-    _papers.claim(
+    papers.claim(
         "When multi-task training changes how well a task generalizes, the change arises early in "
         "training, as a gap between single-task and multi-task trajectories at comparable training "
         "loss, and is maintained throughout the rest of optimization.",
         "§3, Fig. 1, 2, 6–9",
     )
-    _papers.problems(KEY)
+    papers.problems(KEY)
     if view is None:
-        _papers.nothing(
+        papers.nothing(
             "There is nothing to compare yet: it takes a finished run of a task alone and one of "
             "the same task with others, at one budget."
         )
         return
-    pool = paper.find(pools, view.setting, view.budget)
+    pool = comparisons.find(pools, view.setting, view.budget)
     drawn, against = _runs(view, pool)
     with st.sidebar:
         _controls(view, pool, pools, drawn)
     usual = {task: pool.cases(task) for task in pool.tasks}
     every = [run for task in pool.tasks for run in (pool.singles[task], *usual[task])]
-    cases = _cases(_papers.versions(every), view.setting, usual, pool, answers)
+    cases = _cases(papers.versions(every), view.setting, usual, pool, answers)
     found = analysis.early_verdict([case for case, _ in cases])
-    _papers.supported(found.outcome, _words(found))
+    papers.supported(found.outcome, _words(found))
     _hero(view, drawn, against, answers)
     if len(pool.tasks) > 1:
         _multiples(pool, usual, cases, answers)
     _table(cases)
     shown = list({run.config.id: run for run in (*every, *drawn.values(), against)}.values())
-    _papers.computed(KEY, METHOD, shown, _frame(cases))
+    papers.computed(KEY, METHOD, shown, _frame(cases))
 
 
 def _runs(view: GapView, pool: Pool) -> tuple[dict[str, Answer], Answer]:
@@ -61,7 +61,7 @@ def _runs(view: GapView, pool: Pool) -> tuple[dict[str, Answer], Answer]:
     against = there.get(view.against, pool.singles[view.task])
     runs = [there[run] for run in view.runs] or pool.cases(view.task)[:MOST_RUNS]
     runs = [run for run in runs if run is not against]
-    return paper.labels(runs, view.task), against
+    return comparisons.labels(runs, view.task), against
 
 
 def _there(pool: Pool, task: str) -> list[Answer]:
@@ -72,20 +72,20 @@ def _controls(
     view: GapView, pool: Pool, pools: Sequence[Pool], drawn: Mapping[str, Answer]
 ) -> None:
     st.subheader("The comparison")
-    _papers.place(KEY, view, pools, GapView.from_query)
-    own = _papers.widget(KEY, "task", view.task)
+    papers.place(KEY, view, pools, GapView.from_query)
+    own = papers.widget(KEY, "task", view.task)
     st.selectbox(
         "Task",
         pool.tasks,
         key=own,
-        on_change=lambda: _papers.change(
+        on_change=lambda: papers.change(
             KEY, task=st.session_state[own], runs=(), against=""
         ),
         help="Tasks that were trained alone and together with others at this budget.",
     )  # fmt: skip
-    named = paper.labels(_there(pool, view.task), view.task)
+    named = comparisons.labels(_there(pool, view.task), view.task)
     names = {run.config.id: name for name, run in named.items()}
-    runs = _papers.widget(KEY, "runs", [run.config.id for run in drawn.values()])
+    runs = papers.widget(KEY, "runs", [run.config.id for run in drawn.values()])
     st.multiselect(
         "Runs",
         list(names),
@@ -93,16 +93,16 @@ def _controls(
         format_func=lambda run: names.get(run, run),
         max_selections=MOST_RUNS,
         placeholder="the usual ones",
-        on_change=lambda: _papers.change(KEY, runs=tuple(st.session_state[runs])),
+        on_change=lambda: papers.change(KEY, runs=tuple(st.session_state[runs])),
         help="Any of the task's runs at this budget; colour says what the other tasks are.",
     )
-    against = _papers.widget(KEY, "against", view.against or pool.singles[view.task].config.id)
+    against = papers.widget(KEY, "against", view.against or pool.singles[view.task].config.id)
     st.selectbox(
         "Against",
         list(names),
         key=against,
         format_func=lambda run: names.get(run, run),
-        on_change=lambda: _papers.change(KEY, against=st.session_state[against]),
+        on_change=lambda: papers.change(KEY, against=st.session_state[against]),
         help="What they are held against: the task alone, or any other run.",
     )
 
@@ -112,11 +112,11 @@ def _controls(
 
 def _hero(view: GapView, drawn: Mapping[str, Answer], against: Answer, answers: Answers) -> None:
     task = view.task
-    measure = _common.measure(view.setting, task)
-    (base,) = paper.labels([against], task)
+    measure = common.measure(view.setting, task)
+    (base,) = comparisons.labels([against], task)
     named = {base: against, **{name: run for name, run in drawn.items() if name != base}}
-    rows = paper.trajectories(named, task, answers)
-    styled = _papers.curves(named, task)
+    rows = comparisons.trajectories(named, task, answers)
+    styled = papers.curves(named, task)
     st.altair_chart(
         generalization_chart(
             rows,
@@ -134,7 +134,7 @@ def _hero(view: GapView, drawn: Mapping[str, Answer], against: Answer, answers: 
         "axis all networks fit their training data equally well. Bands are ±2 standard deviations "
         "over seeds."
     )
-    _papers.source(named.values())
+    papers.source(named.values())
     cards = st.container(horizontal=True)
     for name in list(named)[1:]:
         case = analysis.gap_case(
@@ -142,16 +142,16 @@ def _hero(view: GapView, drawn: Mapping[str, Answer], against: Answer, answers: 
         )  # fmt: skip
         _cards(cards, name, case, measure)
     if drawn:
-        _papers.ask_what_if(next(iter(drawn.values())), task)
+        papers.ask_what_if(next(iter(drawn.values())), task)
 
 
-def _cards(cards: DeltaGenerator, name: str, case: GapCase, measure: _common.Measure) -> None:
+def _cards(cards: DeltaGenerator, name: str, case: GapCase, measure: common.Measure) -> None:
     cards.metric(
         f"{name}: transfer ΔE",
         measure.delta(case.transfer.delta if case.transfer else None),
         border=True,
         help="Test metric at the 10 best validation checkpoints, as in the paper's Table 1.",
-        **_common.verdict(case.transfer),
+        **common.verdict(case.transfer),
     )
     opened = case.onset
     cards.metric(
@@ -181,10 +181,10 @@ def _cases(
     """Every task against its single-task run, with the task's name."""
     found = []
     for task, together in _usual.items():
-        named = paper.labels([_pool.singles[task], *together], task)
-        rows = paper.trajectories(named, task, _answers)
+        named = comparisons.labels([_pool.singles[task], *together], task)
+        rows = comparisons.trajectories(named, task, _answers)
         base, *others = named
-        measure = _common.measure(setting, task)
+        measure = common.measure(setting, task)
         found += [
             (
                 analysis.gap_case(
@@ -192,7 +192,7 @@ def _cases(
                     task,
                     other,
                     base,
-                    name=_papers.case_name(_pool, named[other], task),
+                    name=papers.case_name(_pool, named[other], task),
                     higher_is_better=measure.higher_is_better,
                 ),
                 task,
@@ -214,7 +214,7 @@ def _words(found: EarlyVerdict) -> str:
         f"**{len(found.early)} of {len(found.significant)}** significant transfers (of {many}) "
         "opened as a gap of the same sign in the first half of the way down in log loss, and stayed"
     )
-    return f"{words}; not so for {_papers.listed(late)}." if late else f"{words}."
+    return f"{words}; not so for {papers.listed(late)}." if late else f"{words}."
 
 
 def _multiples(
@@ -226,18 +226,18 @@ def _multiples(
     st.subheader("Every task")
     places = [place for _ in range(0, len(pool.tasks), 3) for place in st.columns(3)]
     for place, task in zip(places, pool.tasks, strict=False):
-        measure = _common.measure(pool.setting.name, task)
+        measure = common.measure(pool.setting.name, task)
         own = [case for case, name in cases if name == task]
         place.markdown(f"**{task}** {_mark(own, measure)}")
         runs = [pool.singles[task], *usual[task][: MOST_RUNS - 1]]
-        chart, words = _small(_papers.versions(runs), pool.setting.name, task, runs, answers)
+        chart, words = _small(papers.versions(runs), pool.setting.name, task, runs, answers)
         place.altair_chart(chart, key=f"gap_{pool.setting.name}_{task}", alt=words)
     st.caption(
         "Each task alone and together with others, at one budget. Green: a significant transfer "
         "whose gap opens early and stays; orange: one whose gap does not; grey: no significant "
         "transfer."
     )
-    _papers.source([run for task in pool.tasks for run in (pool.singles[task], *usual[task])])
+    papers.source([run for task in pool.tasks for run in (pool.singles[task], *usual[task])])
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
@@ -245,11 +245,11 @@ def _small(
     runs: tuple[object, ...], setting: str, task: str, _runs: Sequence[Answer], _answers: Answers
 ) -> tuple[alt.LayerChart, str]:
     """A task's chart, which nobody changes once it is built, and what it shows in words."""
-    named = paper.labels(_runs, task)
-    measure = _common.measure(setting, task)
-    styled = _papers.curves(named, task)
+    named = comparisons.labels(_runs, task)
+    measure = common.measure(setting, task)
+    styled = papers.curves(named, task)
     chart = generalization_chart(
-        paper.trajectories(named, task, _answers),
+        comparisons.trajectories(named, task, _answers),
         styled,
         task=task,
         metric_title=measure.title,
@@ -261,7 +261,7 @@ def _small(
     return chart, generalization_alt(styled, task=task, metric_title=measure.title)
 
 
-def _mark(cases: Sequence[GapCase], measure: _common.Measure) -> str:
+def _mark(cases: Sequence[GapCase], measure: common.Measure) -> str:
     """Transfer and onset of a task in few words, the most telling case first."""
     ranked = sorted(cases, key=lambda case: (not case.significant, not case.early))
     if not ranked or ranked[0].transfer is None:
@@ -276,7 +276,7 @@ def _table(cases: Sequence[tuple[GapCase, str]]) -> None:
     setting = st.session_state[KEY].setting
     rows = []
     for case, task in cases:
-        measure = _common.measure(setting, task)
+        measure = common.measure(setting, task)
         rows.append(
             {
                 "task": case.name,

@@ -11,9 +11,9 @@ import streamlit as st
 from mtl_core import InputError, optimizers
 from mtl_core.analysis import coincidence
 from mtl_core.charts.plane import plane_alt, plane_chart, style_methods
-from mtl_core.optimizers.plane import Update, Vector, updates
-from mtl_core.runs.playground import LENGTHS, MOST_SEED, PRESETS, Playground, preset
-from pages import _common
+from mtl_core.optimizers.tools.plane import Update, Vector, updates
+from mtl_core.views.gradient_playground import LENGTHS, MOST_SEED, PRESETS, Playground, preset
+from pages.parts import common
 
 GRADIENTS = ("g₁", "g₂", "g₃")
 WEIGHTS = ("w₁", "w₂", "w₃")
@@ -39,14 +39,14 @@ Methods that read the gradients of the last shared layer get these two coordinat
 """
 
 
-@_common.errors_in_words
+@common.errors_in_words
 def main() -> None:
     playground = _playground()
     with st.sidebar:
         _controls(playground)
     st.title("What does each optimizer make of these gradients?")
     for problem in st.session_state.pop("gp_problems", []):
-        st.warning(_common.escaped(problem), icon=":material/link_off:")
+        st.warning(common.escaped(problem), icon=":material/link_off:")
     with st.container(horizontal=True):
         for name in PRESETS:
             st.button(name, key=f"gp_preset_{name}", on_click=_show_preset, args=(name,))
@@ -89,7 +89,7 @@ def _playground() -> Playground:
 
 
 def _to_url(playground: Playground) -> None:
-    _common.to_url(playground.to_query(), "gp_url")
+    common.to_url(playground.to_query(), "gp_url")
 
 
 def _show(playground: Playground) -> None:

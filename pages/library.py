@@ -22,21 +22,22 @@ from mtl_core.charts import (
 )
 from mtl_core.charts.export import figure_png, figure_svg
 from mtl_core.cli import command_line
-from mtl_core.runs import exchange, library, smtos
-from mtl_core.runs.answers import Answers
-from mtl_core.runs.launch import tend
-from mtl_core.runs.library import SINGLE, SOURCES, STATES, Entry, Search
-from mtl_core.runs.question import kind
-from pages import _common, _library_fronts
+from mtl_core.runs.library import exchange
+from mtl_core.runs.library.answers import Answers
+from mtl_core.runs.queue.launch import tend
+from mtl_core.views import library, smtos
+from mtl_core.views.library import SINGLE, SOURCES, STATES, Entry, Search
+from mtl_core.views.question import kind
+from pages.parts import common, library_fronts
 
 MOST_CURVES = 24  # runs that are drawn, compared and described below the table
 MOST_NAMED = 10  # in the dialog that asks before they are deleted
 BACK = {"own": "on this machine", "imported": "imported", "shipped": "shipped with the app"}
 
 
-@_common.errors_in_words
+@common.errors_in_words
 def main() -> None:
-    answers = _common.answers()
+    answers = common.answers()
     found = library.entries(answers)
     if answers.store is not None and any(entry.answer.active for entry in found):
         # A run whose worker died is not running, and one that waits needs a worker.
@@ -48,7 +49,7 @@ def main() -> None:
         _filters(search, found)
     st.title("Which runs are there, and where do their numbers come from?")
     for problem in st.session_state.pop("library_problems", []):
-        st.warning(_common.escaped(problem), icon=":material/link_off:")
+        st.warning(common.escaped(problem), icon=":material/link_off:")
     for line in st.session_state.pop("library_failed", []):
         st.error(line, icon=":material/error:")
     for line in st.session_state.pop("library_told", []):
@@ -62,7 +63,7 @@ def main() -> None:
         _chosen(chosen, shown, search, answers)
     else:
         st.caption("Choose rows to compare, export or delete them.")
-    _library_fronts.section()
+    library_fronts.section()
     _broken(answers)
 
 
@@ -85,7 +86,7 @@ def _search(found: Sequence[Entry]) -> Search:
 
 
 def _to_url(search: Search) -> None:
-    _common.to_url(search.to_query(), "lib_url")
+    common.to_url(search.to_query(), "lib_url")
 
 
 def _ask(search: Search) -> None:
@@ -334,7 +335,7 @@ def _figure(few: Sequence[Entry], search: Search, answers: Answers) -> None:
             required=True,
             on_change=lambda: _change(task=st.session_state.library_task),
         )
-    metric = _common.measure(few[0].config.setting, task)
+    metric = common.measure(few[0].config.setting, task)
     chart = generalization_chart(
         rows, styled, task=task, metric_title=metric.title, metric_format=metric.format
     )
@@ -401,7 +402,7 @@ def _one(entry: Entry, answers: Answers) -> None:
     if record is not None and record.error:
         facts["error"] = record.error
     for name, how in manifest.get("factors", {}).items():
-        facts[_common.FACTOR_TITLES.get(name, str(name))] = str(how)
+        facts[common.FACTOR_TITLES.get(name, str(name))] = str(how)
     for number, note in enumerate(answers.notes(entry.answer), start=1):
         facts[f"note {number}"] = note
     st.table(

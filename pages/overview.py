@@ -3,20 +3,20 @@
 import streamlit as st
 
 from mtl_core import RunConfig, settings
-from mtl_core.runs import paper
-from mtl_core.runs.answers import Answer, Answers, other_data
-from mtl_core.runs.panel import Panel, build
-from mtl_core.runs.question import Question, named
+from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.trajectory import FACTORS
-from pages import _common, _papers
+from mtl_core.views import comparisons
+from mtl_core.views.panel import Panel, build
+from mtl_core.views.question import Question, named
+from pages.parts import common, papers
 
 MOST_SETS = 4  # of auxiliaries, whose curves can still be told apart
 
 
-@_common.errors_in_words
+@common.errors_in_words
 def main() -> None:
     st.title("At the same training loss, why does one network generalize better?")
-    answers = _common.answers()
+    answers = common.answers()
     shown = {name: found for name in settings.names() if (found := _runs(name, answers))}
     if not shown:
         st.info("No artifact ships with this copy. Train a run on What if.")
@@ -36,19 +36,19 @@ def main() -> None:
     preset, runs = shown[setting.name]
     panel = build([runs[0].config], runs[1:], answers)
     _cards(panel)
-    _common.hero(panel, _common.curves(panel), per_seed=False, key=f"overview_{setting.name}")
+    common.hero(panel, common.curves(panel), per_seed=False, key=f"overview_{setting.name}")
     st.caption(
         f"**Where do the curves part?** Each is a network trained on {panel.baseline.config.target}"
         " alone, or together with other tasks. Same loss on the left and on the right means the "
         "same fit to the training data; bands are ±2 standard deviations over "
         f"{len(panel.baseline.config.seeds)} seeds. {setting.description}"
     )
-    _papers.source([one.answer for one in panel.shown])
+    papers.source([one.answer for one in panel.shown])
     _next(panel, preset)
     _factors(panel)
     with st.expander("What the words mean", icon=":material/menu_book:"):
-        st.markdown(_common.GLOSSARY)
-        st.markdown(_common.FACTORS_GLOSSARY)
+        st.markdown(common.GLOSSARY)
+        st.markdown(common.FACTORS_GLOSSARY)
     with st.expander("How this was computed", icon=":material/precision_manufacturing:"):
         _computed(panel)
 
@@ -82,7 +82,7 @@ def _cards(panel: Panel) -> None:
         & (panel.trajectories["role"] == "target")
     ]
     final = score[score["step"] == score["step"].max()]["test_metric"].mean()
-    measure = _common.panel_measure(panel)
+    measure = common.panel_measure(panel)
     cards.metric(
         "Single task",
         measure.value(final),
@@ -97,24 +97,24 @@ def _cards(panel: Panel) -> None:
             f"Transfer from {named(one.config)}",
             measure.delta(comparison.delta if comparison else None),
             border=True,
-            **_common.verdict(comparison),
+            **common.verdict(comparison),
         )
 
 
 def _factors(panel: Panel) -> None:
     """Fig. 3: the factors along the same trajectories."""
     st.subheader("Do sharpness, Fisher information or gradient covariance say why?")
-    styled = _common.curves(panel)
+    styled = common.curves(panel)
     setting = panel.baseline.config.setting
     for place, factor in zip(st.columns(3), FACTORS[:3], strict=True):
-        _common.factor_chart(
+        common.factor_chart(
             panel, styled, factor, x="loss", key=f"overview_{setting}_{factor}", place=place
         )
     st.caption(
         "**Which curve is lowest at equal training loss?** If a factor explained transfer, the "
         "helpful auxiliary's would run below the single task's and the harmful one's above."
     )
-    _common.verdicts(panel)
+    common.verdicts(panel)
 
 
 def _next(panel: Panel, preset: str) -> None:
@@ -139,10 +139,10 @@ def _computed(panel: Panel) -> None:
         f"{' '.join(map(str, config.seeds))}. Multi-task runs follow the sum of task gradients "
         "(UMTG) for as many steps as the single task."
     )
-    if less := paper.reduced(config, measuring=True):
+    if less := comparisons.reduced(config, measuring=True):
         st.markdown(f"Beside the preset of the paper's sizes it is {less}.")
     for factor, how in panel.baseline.answer.manifest.get("factors", {}).items():
-        st.markdown(f"- **{_common.FACTOR_TITLES.get(factor, factor)}**: {how}")
+        st.markdown(f"- **{common.FACTOR_TITLES.get(factor, factor)}**: {how}")
     for one in panel.shown:
         manifest = one.answer.manifest
         st.markdown(

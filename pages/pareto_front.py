@@ -9,10 +9,12 @@ from mtl_core import InputError
 from mtl_core.pareto import preferences, problems, scalarizations, transfer
 from mtl_core.pareto.config import BASELINES, METHODS, OPTIMIZERS
 from mtl_core.pareto.problems import Budget
-from mtl_core.runs import front_artifacts, front_panel
+from mtl_core.runs import front_artifacts
 from mtl_core.runs.front_answers import FrontAnswers, other_data
-from mtl_core.runs.front_panel import FrontPanel
-from mtl_core.runs.front_question import (
+from mtl_core.runs.queue.launch import tend
+from mtl_core.views import front_panel
+from mtl_core.views.front_panel import FrontPanel
+from mtl_core.views.front_question import (
     MAY_BE_ALL,
     METHOD_TITLES,
     FrontQuestion,
@@ -20,18 +22,17 @@ from mtl_core.runs.front_question import (
     label,
     parse_preferences,
 )
-from mtl_core.runs.launch import tend
-from mtl_core.runs.question import parse_seeds
-from pages import _buttons, _common, _fronts, _player, _toy
+from mtl_core.views.question import parse_seeds
+from pages.parts import buttons, common, front_figures, player, toy
 
 TICK_SECONDS = 1.0
 TITLE = "Which trade-offs can one run reach, and how soon?"
 
 
-@_common.errors_in_words
+@common.errors_in_words
 def main() -> None:
     question = _question()
-    answers = _common.front_answers()
+    answers = common.front_answers()
     # The worker starts with the page, so that Run does not wait for it.
     if answers.store is not None and (problem := tend(answers.store)):
         st.warning(problem, icon=":material/engineering:")
@@ -39,7 +40,7 @@ def main() -> None:
         _controls(question, answers)
     st.title(TITLE)
     for problem in st.session_state.pop("pf_problems", []):
-        st.warning(_common.escaped(problem), icon=":material/link_off:")
+        st.warning(common.escaped(problem), icon=":material/link_off:")
     try:
         panel = front_panel.build(question, answers)
         ready = _data_ready(panel)
@@ -48,19 +49,19 @@ def main() -> None:
         return
     _actions(panel, answers, ready)
     active = any(one.answer.active for one in panel.shown)
-    every = _player.interval(active, TICK_SECONDS)
+    every = player.interval(active, TICK_SECONDS)
     st.session_state.pf_built = panel  # for the fragment's first run; later ones look again
     st.fragment(_answer, run_every=every)(answers, every, question.look)
     if question.look == "lesson":
-        _toy.lesson()
+        toy.lesson()
     elif question.look == "toy":
-        _toy.toy()
-    _fronts.words(panel)
+        toy.toy()
+    front_figures.words(panel)
     # Last, since all canvases are made for it, once.
     for one in panel.shown:
         if one.answer.state == "done" and (line := other_data(one.answer)):
             own = "; delete it in the Library to solve anew" if one.answer.record else ""
-            said = _common.escaped(f"{one.label}: {line}{own}")
+            said = common.escaped(f"{one.label}: {line}{own}")
             st.warning(said, icon=":material/difference:")
 
 
@@ -74,15 +75,15 @@ def _question() -> FrontQuestion:
             st.session_state.pf, st.session_state.pf_problems = FrontQuestion.from_query(query)
         else:
             st.session_state.pf = FrontQuestion.default()
-        _player.reset()
+        player.reset()
     question: FrontQuestion = st.session_state.pf
-    _common.to_url(question.to_query(), "pf_query")
+    common.to_url(question.to_query(), "pf_query")
     return question
 
 
 def _put(question: FrontQuestion) -> None:
     st.session_state.pf = question
-    _common.to_url(question.to_query(), "pf_query")
+    common.to_url(question.to_query(), "pf_query")
 
 
 def _ask(**changes: Any) -> None:
@@ -91,7 +92,7 @@ def _ask(**changes: Any) -> None:
 
 def _widget(name: str, value: object) -> None:
     """Widgets show the question; it is the only state there is."""
-    _common.show(f"pf_{name}", value)
+    common.show(f"pf_{name}", value)
 
 
 def _controls(question: FrontQuestion, answers: FrontAnswers) -> None:
@@ -250,7 +251,7 @@ def _ask_problem() -> None:
     found = FrontQuestion.default(st.session_state.pf_problem)
     kept = {"methods": before.methods, "focus": before.focus, "look": before.look}
     _put(replace(found, **kept, pins=before.pins))
-    _player.reset()
+    player.reset()
 
 
 def _ask_preset() -> None:
@@ -329,7 +330,7 @@ def _data_ready(panel: FrontPanel) -> bool:
         if any(one.answer.state != "done" for one in panel.asked):
             st.warning(state.message, icon=":material/database_off:")
             for source in panel.problem.sources:
-                _common.download(source, TICK_SECONDS)
+                common.download(source, TICK_SECONDS)
         return False
     if panel.problem.options and panel.focus.answer.state == "new":
         # A user's own file: it is read before Run is there.
@@ -339,29 +340,29 @@ def _data_ready(panel: FrontPanel) -> bool:
 
 def _actions(panel: FrontPanel, answers: FrontAnswers, ready: bool) -> None:
     def beside() -> None:
-        _buttons.pin_button(
+        buttons.pin_button(
             panel.focus.config.id,
             panel.question.pins,
             new=panel.focus.answer.state == "new",
             what="the front that you look closely at",
             ask=lambda pins: _ask(pins=pins),
         )
-        _fronts.export(panel, answers)
+        front_figures.export(panel, answers)
 
-    _buttons.draw(
+    buttons.draw(
         panel.asked,
         answers,
         ready=lambda: ready,
         noun=("fronts", "to solve for"),
         beside=beside,
-        started=_player.reset,
+        started=player.reset,
     )
 
 
 # The answer, which grows while its fronts are solved for, and is played.
 
 
-@_common.errors_in_words
+@common.errors_in_words
 def _answer(answers: FrontAnswers, every: float | None, look: str) -> None:
     # Not as an argument: a click in here runs this part alone again, with the arguments of before.
     question: FrontQuestion = st.session_state.pf
@@ -371,20 +372,20 @@ def _answer(answers: FrontAnswers, every: float | None, look: str) -> None:
     if panel is None:
         panel = front_panel.build(question, answers)
     active = any(one.answer.active for one in panel.shown)
-    if _player.interval(active, TICK_SECONDS) != every or question.look != look:
+    if player.interval(active, TICK_SECONDS) != every or question.look != look:
         st.rerun()
-    _fronts.progress(panel)
-    step = _player.draw(panel.steps, active)
+    front_figures.progress(panel)
+    step = player.draw(panel.steps, active)
     if step is None:
         st.info(
             "Press Run to solve for these fronts." if not active else "The first front is coming …",
             icon=":material/hourglass_empty:",
         )
     else:
-        _fronts.cards(panel, step)
-        _fronts.fronts(panel, step, active, _ask)
-        _fronts.picked(panel, step, _ask)
-    _fronts.views(panel, step, _ask)
+        front_figures.cards(panel, step)
+        front_figures.fronts(panel, step, active, _ask)
+        front_figures.picked(panel, step, _ask)
+    front_figures.views(panel, step, _ask)
     for answer in panel.elsewhere:
         st.caption(f"Not drawn: {answer.config.problem} {label(answer.config)}, another problem.")
 

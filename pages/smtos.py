@@ -18,22 +18,22 @@ from mtl_core.charts import (
     style_optimizers,
 )
 from mtl_core.cli import command_line
-from mtl_core.runs import paper, smtos
-from mtl_core.runs.answers import Answer, Answers, other_data
-from mtl_core.runs.smtos import REFERENCE, Entry, Group, Selection
-from pages import _common, _papers
+from mtl_core.runs.library.answers import Answer, Answers, other_data
+from mtl_core.views import comparisons, smtos
+from mtl_core.views.smtos import REFERENCE, Entry, Group, Selection
+from pages.parts import common, papers
 
 TITLES = {
     "min_train_loss": "minimum training loss",
-    **{name: _common.FACTOR_TITLES[name] for name in SMTO_FACTORS[1:]},
+    **{name: common.FACTOR_TITLES[name] for name in SMTO_FACTORS[1:]},
 }
-METRIC = _common.METRIC
+METRIC = common.METRIC
 MOST_LINES = 6  # commands that are written out
 
 
-@_common.errors_in_words
+@common.errors_in_words
 def main() -> None:
-    answers = _common.answers()
+    answers = common.answers()
     found = smtos.groups(answers)
     selection = _selection(found)
     chosen = selection.groups(found)
@@ -41,7 +41,7 @@ def main() -> None:
         _controls(selection, found, chosen)
     st.title("When an optimizer makes a task generalize better, does it also optimize it better?")
     for problem in st.session_state.pop("smtos_problems", []):
-        st.warning(_common.escaped(problem), icon=":material/link_off:")
+        st.warning(common.escaped(problem), icon=":material/link_off:")
     drawn = _entries(selection, chosen)
     points = _points(chosen, drawn, answers)
     if points.empty:
@@ -51,7 +51,7 @@ def main() -> None:
         shown = (
             group.runs[one] for group in chosen for one in (REFERENCE, *drawn) if one in group.runs
         )
-        _papers.source(shown, measuring=True)
+        papers.source(shown, measuring=True)
     _missing(selection, chosen, answers, shown=points.empty)
     if len(points):
         _computed(points, chosen, drawn, answers)
@@ -72,7 +72,7 @@ def _selection(found: Sequence[Group]) -> Selection:
 
 
 def _to_url(selection: Selection) -> None:
-    _common.to_url(selection.to_query(), "smtos_query")
+    common.to_url(selection.to_query(), "smtos_query")
 
 
 def _ask(selection: Selection) -> None:
@@ -169,7 +169,7 @@ def _known(found: Sequence[Group]) -> list[Entry]:
 
 def _points(chosen: Sequence[Group], drawn: Sequence[Entry], answers: Answers) -> pd.DataFrame:
     tables = [
-        _group_points(tuple(map(_common.version, group.runs.values())), group, answers)
+        _group_points(tuple(map(common.version, group.runs.values())), group, answers)
         for group in chosen
         if group.compared
     ]
@@ -283,7 +283,7 @@ def _each(verdicts: Sequence[OptimizerVerdict]) -> None:
 
 def _panel(points: pd.DataFrame, styled: Sequence[Curve], verdict: QuadrantVerdict) -> None:
     title = TITLES[verdict.factor]
-    colour, icon = _common.BADGES[verdict.outcome]
+    colour, icon = common.BADGES[verdict.outcome]
     st.badge(f"{title}: {verdict.outcome}", icon=icon, color=colour)  # type: ignore[arg-type]
     st.altair_chart(
         quadrant_chart(points, styled, x_title=title, y_title=METRIC, name=verdict.factor),
@@ -443,7 +443,7 @@ def _counts(points: pd.DataFrame, first: Answer, answers: Answers) -> str:
         for name in SMTO_FACTORS[1:]
         if (counts := analysis.aggregate_checkpoints(rows, config.target, "UMTG", name))
     ]
-    less = paper.reduced(config, measuring=True)
+    less = comparisons.reduced(config, measuring=True)
     return (
         f"Here: {config.base_optimizer}, learning rate {config.lr:g}, batch {config.batch_size} "
         f"per task, {config.epochs} epochs, {config.train_size:,} training examples per task, "
@@ -466,7 +466,7 @@ def _runs(shown: Sequence[Group], drawn: Sequence[Entry]) -> pd.DataFrame:
                     "optimizer": entry.label,
                     "seeds": len(answer.config.seeds),
                     "run": answer.config.id,
-                    "source": _common.ORIGINS[answer.origin],
+                    "source": common.ORIGINS[answer.origin],
                     "kind": manifest.get("kind", "measured"),
                     "device": manifest.get("device", "–"),
                     "torch": manifest.get("versions", {}).get("torch", "–"),

@@ -11,12 +11,12 @@ from mtl_core import InputError, settings
 from mtl_core.charts import Curve, over_epochs_alt, over_epochs_chart
 from mtl_core.cli import command_line
 from mtl_core.config import BASE_OPTIMIZERS
-from mtl_core.runs import panel, paper
-from mtl_core.runs.answers import Answer, Answers, other_data
-from mtl_core.runs.launch import tend
-from mtl_core.runs.panel import Panel, Shown
-from mtl_core.runs.question import LOOKS, Question, label, parse_seeds
-from pages import _buttons, _common, _optimizers, _views
+from mtl_core.runs.library.answers import Answer, Answers, other_data
+from mtl_core.runs.queue.launch import tend
+from mtl_core.views import comparisons, panel
+from mtl_core.views.panel import Panel, Shown
+from mtl_core.views.question import LOOKS, Question, label, parse_seeds
+from pages.parts import buttons, common, what_if_looks, what_if_optimizers
 
 TICK_SECONDS = 2.0  # drawing takes its part of the cores that train
 MOST_TOGGLES = 6  # auxiliaries beyond which they are chosen from a list
@@ -34,10 +34,10 @@ LOOK_TITLES = {
 }
 
 
-@_common.errors_in_words
+@common.errors_in_words
 def main() -> None:
     question = _question()
-    answers = _common.answers()
+    answers = common.answers()
     # The worker starts with the page, so that Run does not wait for it.
     if answers.store is not None and (problem := tend(answers.store)):
         st.warning(problem, icon=":material/engineering:")
@@ -45,7 +45,7 @@ def main() -> None:
         _controls(question, answers)
     st.title(_title(question))
     for problem in st.session_state.pop("problems", []):
-        st.warning(_common.escaped(problem), icon=":material/link_off:")
+        st.warning(common.escaped(problem), icon=":material/link_off:")
     try:
         configs = question.configs
     except InputError as error:
@@ -74,7 +74,7 @@ def _question() -> Question:
 
 
 def _to_url(question: Question) -> None:
-    _common.to_url(question.to_query(), "query")
+    common.to_url(question.to_query(), "query")
 
 
 def _ask(**changes: Any) -> None:
@@ -110,7 +110,7 @@ def _controls(question: Question, answers: Answers) -> None:
         help="The task whose generalization is watched.",
     )
     _auxiliaries(question, setting)
-    _optimizers.controls(question, _ask)
+    what_if_optimizers.controls(question, _ask)
     _widget("preset", question.preset)
     st.segmented_control(
         "Budget",
@@ -282,7 +282,7 @@ def _actions(question: Question, shown: Panel, answers: Answers) -> None:
     current = shown.current
 
     def beside() -> None:
-        _buttons.pin_button(
+        buttons.pin_button(
             current.config.id,
             question.pins,
             new=current.answer.state == "new",
@@ -291,7 +291,7 @@ def _actions(question: Question, shown: Panel, answers: Answers) -> None:
         )
         _share(question, shown)
 
-    _buttons.draw(
+    buttons.draw(
         [one for one in shown.shown if not one.pinned],
         answers,
         ready=lambda: _data_ready(question),
@@ -325,14 +325,14 @@ def _data_ready(question: Question) -> bool:
         return True
     st.warning(state.message, icon=":material/database_off:")
     for source in setting.sources:
-        _common.download(source, TICK_SECONDS)
+        common.download(source, TICK_SECONDS)
     return False
 
 
 # The answer, which grows while its runs are carried out.
 
 
-@_common.errors_in_words
+@common.errors_in_words
 def _answer(answers: Answers, was_active: bool) -> None:
     # Not as an argument: a click in here runs this part alone again, with the arguments of before.
     question: Question = st.session_state.question
@@ -344,11 +344,11 @@ def _answer(answers: Answers, was_active: bool) -> None:
         shown = panel.build(question.configs, pins, answers)
     if was_active and not any(one.answer.active for one in shown.shown):
         st.rerun()
-    styled = _common.curves(shown)
+    styled = common.curves(shown)
     _progress(shown)
     _cards(shown)
-    _common.hero(shown, styled, per_seed=question.per_seed, key="wi_hero")
-    if less := paper.reduced(shown.current.config):
+    common.hero(shown, styled, per_seed=question.per_seed, key="wi_hero")
+    if less := comparisons.reduced(shown.current.config):
         st.caption(f"Beside the paper's size {less}.")
     _look(shown, styled, question, answers)
     _table(shown)
@@ -356,7 +356,7 @@ def _answer(answers: Answers, was_active: bool) -> None:
         for note in answers.notes(one.answer):
             st.caption(f"{one.label}: {note}")
     with st.expander("What the words mean", icon=":material/menu_book:"):
-        st.markdown(_common.GLOSSARY)
+        st.markdown(common.GLOSSARY)
 
 
 def _progress(shown: Panel) -> None:
@@ -381,19 +381,19 @@ def _left(record: Any) -> str:
         return ""
     spent = record.seconds + (record.heartbeat or record.started_at) - record.started_at
     left = spent * (record.steps_total - record.steps_done) / record.steps_done
-    return f", about {_buttons.duration(left)} left"
+    return f", about {buttons.duration(left)} left"
 
 
 def _cards(shown: Panel) -> None:
     one = shown.current
     transfer = shown.transfer(one) if one is not shown.baseline else None
-    measure = _common.panel_measure(shown)
+    measure = common.panel_measure(shown)
     cards = st.container(horizontal=True)
     cards.metric(
         "Transfer ΔE",
         measure.delta(transfer.delta if transfer else None),
         border=True,
-        **_common.verdict(transfer),
+        **common.verdict(transfer),
     )
     gap = shown.gap(one) if one is not shown.baseline else None
     cards.metric(
@@ -402,7 +402,7 @@ def _cards(shown: Panel) -> None:
         border=True,
         help="The generalization gap at the lowest training loss that all seeds of both runs "
         "have reached.",
-        **_common.verdict(gap.comparison if gap else None),
+        **common.verdict(gap.comparison if gap else None),
     )
     opened = shown.onset(one) if one is not shown.baseline else None
     if opened is not None:
@@ -472,18 +472,18 @@ def _look(shown: Panel, styled: Sequence[Curve], question: Question, answers: An
     if question.look == "epochs":
         _over_epochs(shown, styled)
     elif question.look == "gradients":
-        _views.gradients(shown, styled, answers)
+        what_if_looks.gradients(shown, styled, answers)
     elif question.look == "optimizers":
-        _optimizers.view(shown, styled, answers)
+        what_if_optimizers.view(shown, styled, answers)
     elif question.look == "correlation":
-        _views.correlation(shown, question, answers, _ask)
+        what_if_looks.correlation(shown, question, answers, _ask)
     else:
-        _views.factors(shown, styled, question, _ask)
+        what_if_looks.factors(shown, styled, question, _ask)
 
 
 def _over_epochs(shown: Panel, styled: Sequence[Curve]) -> None:
     target = shown.baseline.config.target
-    measure = _common.panel_measure(shown)
+    measure = common.panel_measure(shown)
     titles = {"train_loss": "training loss L", "test_metric": measure.title}
     for column, (name, title) in zip(st.columns(2), titles.items(), strict=True):
         chart = over_epochs_chart(
@@ -505,7 +505,7 @@ def _over_epochs(shown: Panel, styled: Sequence[Curve]) -> None:
 
 
 def _table(shown: Panel) -> None:
-    rows, measure = [], _common.panel_measure(shown)
+    rows, measure = [], common.panel_measure(shown)
     for one in shown.shown:
         comparable = shown.comparable(one)
         transfer = shown.transfer(one) if comparable else None
@@ -520,7 +520,7 @@ def _table(shown: Panel) -> None:
                 "gap at equal loss": measure.delta(gap.comparison.delta if gap else None),
                 "gap is": gap.comparison.verdict if gap else "–",
                 "at loss": f"{gap.train_loss:.3g}" if gap else "–",
-                "source": _common.ORIGINS[one.answer.origin],
+                "source": common.ORIGINS[one.answer.origin],
                 "run": one.config.id,
             }
         )

@@ -1,20 +1,31 @@
-"""Real data where there is some; a test that needs it skips, with the reason, where there is none.
+"""Fixtures of all tests; a test that needs data which is not there skips, with the reason.
 
 Data sets are looked for in ``MTL_DATA_DIR``, else unpacked once from the data that may lie beside
 the repository.
 """
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from filelock import FileLock
 
-from mtl_core.settings import sources
+from mtl_core.config import RunConfig
+from mtl_core.data import sources
+from mtl_core.runs.library import artifacts
+from mtl_core.runs.queue.store import Store
+from mtl_core.training.checkpoint import Checkpoint
+from mtl_core.trajectory import METRICS, SIDE_TABLES, Row
+from tests.settings.layouts import write_encoder, write_glue
 
 ROOT = Path(__file__).resolve().parents[1]
 UNPACK = ROOT.parent / "shared" / "data" / "unpack.py"
@@ -75,3 +86,223 @@ def cifar100_data(folder_with: Callable[..., Path], monkeypatch: pytest.MonkeyPa
 def _looked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MTL_DATA_DIR", str(folder))
     return folder
+
+
+# Runs.
+
+MakeConfig = Callable[..., RunConfig]
+
+
+@pytest.fixture(autouse=True)
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test touches the user's store, and every process finds the package."""
+    monkeypatch.setenv("MTL_STORE", str(tmp_path / "runs.db"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "runs.db")
+
+
+@pytest.fixture(scope="session")
+def make_config() -> MakeConfig:
+    """A config that trains in well under a second, with changes."""
+
+    def make(**changes: Any) -> RunConfig:
+        small = {
+            "auxiliaries": ("digits2",),
+            "epochs": 2,
+            "batch_size": 16,
+            "samples": 64,
+            "held_out": 50,
+            "width": 4,
+            "early_checkpoints": 2,
+            "seeds": (0,),
+            "factors": (),
+        }
+        return RunConfig.from_preset("digits", "quick", **(small | changes))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_row() -> Callable[..., Row]:
+    """A row with values that no short decimal has."""
+
+    def make(config: RunConfig, seed: int, task: str, step: int) -> Row:
+        random = np.random.default_rng([seed, step, len(task)])
+        return Row(
+            setting=config.setting,
+            run=config.run,
+            optimizer=config.optimizer,
+            seed=seed,
+            task=task,
+            role="target" if task == config.target else "auxiliary",
+            step=step,
+            epoch=step / config.steps_per_epoch,
+            train_loss=float(random.exponential()),
+            val_metric=float(random.random()),
+            test_metric=float(random.random()),
+            sharpness=None,
+            fisher_trace=float(random.random()) if step % 2 else None,
+            gradient_covariance=None,
+            gradient_similarity=None,
+            seconds=step / 7,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint(make_row: Callable[..., Row]) -> Callable[..., Checkpoint]:
+    """A checkpoint of some seeds with a row for each of their tasks and a state."""
+
+    def make(config: RunConfig, seeds: tuple[int, ...], step: int) -> Checkpoint:
+        rows = tuple(make_row(config, seed, task, step) for seed in seeds for task in config.tasks)
+        random = np.random.default_rng(step)
+        state = {
+            "step": np.array(step),
+            "seconds": np.array(step / 7),
+            "parameter/encoder.0.weight": random.normal(size=(len(seeds), 3, 2)).astype(np.float32),
+        }
+        return Checkpoint(seeds, step, rows, state)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def expected_rows() -> Callable[[RunConfig], dict[tuple[int, int, str], tuple[float | None, ...]]]:
+    """What ``train`` measures, undisturbed: the metric columns by seed, step and task."""
+    from mtl_core.training import train
+
+    def rows(config: RunConfig) -> dict[tuple[int, int, str], tuple[float | None, ...]]:
+        found = {}
+        for seed in config.seeds:  # one at a time, which needs no pool and changes no value
+            for checkpoint in train(replace(config, seeds=(seed,)), device="cpu"):
+                found |= metrics(checkpoint.rows)
+        return found
+
+    return rows
+
+
+@pytest.fixture(scope="session")
+def metric_rows() -> Callable[
+    [Iterable[Row]], dict[tuple[int, int, str], tuple[float | None, ...]]
+]:
+    return metrics
+
+
+def metrics(rows: Iterable[Row]) -> dict[tuple[int, int, str], tuple[float | None, ...]]:
+    return {
+        (row["seed"], row["step"], row["task"]): tuple(row[name] for name in METRICS)  # type: ignore[literal-required]
+        for row in rows
+    }
+
+
+@pytest.fixture(scope="session")
+def numbers() -> Callable[[Path], dict[str, Any]]:
+    """All that a folder's artifacts hold by id, but what a clock has said."""
+
+    def read(folder: Path) -> dict[str, Any]:
+        found, problems = artifacts.scan(folder)
+        assert problems == []
+        clocks = ("created", "duration_seconds", "table_blake2b")
+        return {
+            run: (
+                one.folder.relative_to(folder),
+                {name: value for name, value in one.manifest.items() if name not in clocks},
+                one.trajectory().drop(columns="seconds").map(repr).to_csv(),
+                *(one.side(name).map(repr).to_csv() for name in SIDE_TABLES),
+            )
+            for run, one in found.items()
+        }
+
+    return read
+
+
+@pytest.fixture
+def python() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Starts Python processes; those that are left at the end of the test are killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(code: str, *arguments: object, **words: Any) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **words,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[..., Any]:
+    """Waits for a condition, and says what was waited for when it never comes."""
+
+    def wait(condition: Callable[[], Any], what: str, seconds: float = 120.0) -> Any:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if found := condition():
+                return found
+            time.sleep(0.02)
+        raise AssertionError(f"waited {seconds} s in vain for {what}")
+
+    return wait
+
+
+# GLUE.
+
+
+@pytest.fixture(scope="session")
+def glue_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny RoBERTa."""
+    pytest.importorskip("transformers")
+    return write_encoder(tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture
+def glue_data(tmp_path: Path, glue_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Small tables of all eight tasks and an encoder, where the app looks for them."""
+    folder = write_glue(tmp_path)
+    shutil.copytree(glue_encoder, folder / "encoder")
+    monkeypatch.setenv("MTL_DATA_DIR", str(tmp_path))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_tables(request: pytest.FixtureRequest) -> Path:
+    """A folder with tables of GLUE as they are distributed, of some tasks at least."""
+    named = os.environ.get("MTL_DATA_DIR")
+    if named and (Path(named) / "glue" / "CoLA").is_dir():
+        return Path(named) / "glue"
+    return unpacked(request.config, "glue") / "glue"
+
+
+@pytest.fixture(scope="session")
+def real_folder(
+    real_tables: Path, glue_encoder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Real tables with the tiny encoder; one place, so that a table is tokenised once."""
+    folder = tmp_path_factory.mktemp("real") / "glue"
+    folder.mkdir()
+    for table in real_tables.iterdir():
+        if table.is_dir() and table.name != "encoder":
+            (folder / table.name).symlink_to(table)
+    (folder / "encoder").symlink_to(glue_encoder)
+    return folder
+
+
+@pytest.fixture
+def real_glue(real_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, where the app looks for them."""
+    monkeypatch.setenv("MTL_DATA_DIR", str(real_folder.parent))
+    return real_folder

@@ -17,8 +17,9 @@ import pytest
 from mtl_core import cli, optimizers, settings
 from mtl_core.cli import command_line, main, parse_config
 from mtl_core.config import BASE_OPTIMIZERS, RunConfig
-from mtl_core.runs import artifacts, engines
-from mtl_core.runs.store import Store
+from mtl_core.runs.grids import engines
+from mtl_core.runs.library import artifacts
+from mtl_core.runs.queue.store import Store
 from mtl_core.trajectory import FACTORS, METRICS
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -14,8 +14,9 @@ from mtl_core import cli
 from mtl_core.cli import front_line, main, parse_front
 from mtl_core.pareto import ParetoConfig, problems, scalarizations, solve
 from mtl_core.pareto.config import METHODS, OPTIMIZERS
-from mtl_core.runs import artifacts, front_artifacts, fronts
-from mtl_core.runs.store import Store
+from mtl_core.runs import front_artifacts, fronts
+from mtl_core.runs.library import artifacts
+from mtl_core.runs.queue.store import Store
 
 SMALL = shlex.split(
     "front --problem toy --preset quick --iterations 40 --frames 4 --solutions 5 --seeds 0 1"

@@ -5,9 +5,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mtl_core.optimizers.base import Option, Rule, Step
-from mtl_core.optimizers.lengths import present
-from mtl_core.optimizers.pairs import of_two
-from mtl_core.optimizers.quadratic import minimise
+from mtl_core.optimizers.tools.lengths import present
+from mtl_core.optimizers.tools.pairs import of_two
+from mtl_core.optimizers.tools.quadratic import minimise
 from mtl_core.optimizers.upgrad import project
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mtl_core.optimizers.base import Option, Rule, Step
-from mtl_core.optimizers.lengths import present
+from mtl_core.optimizers.tools.lengths import present
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from mtl_core.optimizers.adam import adam
 from mtl_core.optimizers.base import Option, Rule, Step
+from mtl_core.optimizers.tools.adam import adam
 
 if TYPE_CHECKING:
     from torch import Tensor

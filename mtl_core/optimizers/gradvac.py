@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mtl_core.optimizers.base import Option, Rule, Step
-from mtl_core.optimizers.orders import orders
+from mtl_core.optimizers.tools.orders import orders
 
 if TYPE_CHECKING:
     from torch import Tensor

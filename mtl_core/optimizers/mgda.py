@@ -4,9 +4,9 @@ import math
 from typing import TYPE_CHECKING
 
 from mtl_core.optimizers.base import Option, Rule, Step
-from mtl_core.optimizers.lengths import present
-from mtl_core.optimizers.pairs import of_two
-from mtl_core.optimizers.quadratic import minimise
+from mtl_core.optimizers.tools.lengths import present
+from mtl_core.optimizers.tools.pairs import of_two
+from mtl_core.optimizers.tools.quadratic import minimise
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mtl_core.optimizers.base import Option, Rule, Step
 from mtl_core.optimizers.fairgrad import least_left, solve
-from mtl_core.optimizers.pairs import of_two
+from mtl_core.optimizers.tools.pairs import of_two
 
 if TYPE_CHECKING:
     from torch import Tensor

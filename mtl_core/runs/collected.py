@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from mtl_core.config import RunConfig
 from mtl_core.pareto.config import ParetoConfig
 from mtl_core.pareto.front import Front
-from mtl_core.runs import artifacts, front_artifacts
+from mtl_core.runs import front_artifacts
+from mtl_core.runs.library import artifacts
 from mtl_core.trajectory import SIDE_TABLES, Row
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Collected:
 
     def write(self, folder: Path, config: RunConfig, info: Mapping[str, Any]) -> None:
         """Write it as an artifact. Raises InputError when the folder cannot be written."""
-        from mtl_core.runs.frames import side_frame, to_frame
+        from mtl_core.runs.library.frames import side_frame, to_frame
 
         artifacts.write(
             folder,

@@ -9,7 +9,7 @@ from mtl_core.pareto.config import ParetoConfig
 from mtl_core.runs import front_artifacts
 from mtl_core.runs.front_artifacts import FrontArtifact
 from mtl_core.runs.known import Known
-from mtl_core.runs.store import Store
+from mtl_core.runs.queue.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd

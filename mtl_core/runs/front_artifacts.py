@@ -15,8 +15,9 @@ from mtl_core.errors import DataMissing, InputError, quoted
 from mtl_core.pareto import problems
 from mtl_core.pareto.config import Options, ParetoConfig
 from mtl_core.pareto.front import FRONT_COLUMNS, TRANSFER_COLUMNS
-from mtl_core.runs import artifacts, devices, folders
+from mtl_core.runs.library import artifacts, folders
 from mtl_core.settings.base import Stamp
+from mtl_core.training import devices
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from mtl_core.config import RunConfig
 from mtl_core.pareto.config import ParetoConfig
-from mtl_core.runs.records import Record
+from mtl_core.runs.queue.records import Record
 
 __all__ = ["Files", "Known"]
 

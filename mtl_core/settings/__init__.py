@@ -1,16 +1,7 @@
 """Settings: what is learned. One file per setting, listed here."""
 
 from mtl_core.errors import unknown
-from mtl_core.settings import (
-    celeba,
-    cifar100,
-    cityscapes,
-    digits,
-    fashion,
-    glue,
-    mnists,
-    synthetic,
-)
+from mtl_core.settings import celeba, cifar100, cityscapes, digits, fashion, glue, mnists, synthetic
 from mtl_core.settings.base import (
     DataState,
     Preset,

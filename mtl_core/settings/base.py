@@ -1,13 +1,11 @@
 """What a setting is: tasks on data sets, an encoder to share, and budgets to try it at."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from numpy.typing import NDArray
-
+from mtl_core.data.base import DataState, Split, Stamp, TaskData
 from mtl_core.errors import unknown
 
 if TYPE_CHECKING:
@@ -29,8 +27,6 @@ __all__ = [
 
 Loss = Literal["cross_entropy", "squared_error", "absolute_error"]
 Metric = Literal["accuracy", "mean_iou", "matthews", "pearson", "absolute_error"]
-Stamp = tuple[tuple[str, int, int], ...]
-"""Path, time of change and size of each file."""
 METRIC_RANGES: Mapping[Metric, tuple[float, float]] = {
     "accuracy": (0, 1),
     "mean_iou": (0, 1),
@@ -74,37 +70,6 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Split:
-    """Examples of one split.
-
-    Args:
-        inputs: (N, ...): images (N, C, H, W), float32 normalised or uint8 for the encoder to
-            normalise; tokens (N, L) int64; vectors (N, D) float32.
-        targets: (N,) or, for each pixel, (N, H, W): int64 classes, -1 where there is none, or
-            float32 values, NaN where there is none.
-    """
-
-    inputs: NDArray[Any]
-    targets: NDArray[Any]
-
-    def first(self, count: int | None) -> "Split":
-        """The first ``count`` examples (None: all). Every prefix is as balanced as can be."""
-        return Split(self.inputs[:count], self.targets[:count])
-
-
-@dataclass(frozen=True)
-class TaskData:
-    """The fixed splits of one task; validation and test share no example with training."""
-
-    train: Split
-    val: Split
-    test: Split
-
-    def __iter__(self) -> Iterator[Split]:
-        return iter((self.train, self.val, self.test))
-
-
-@dataclass(frozen=True)
 class Preset:
     """A budget: how long and on how much; every field is one of RunConfig's."""
 
@@ -137,26 +102,6 @@ class Relatedness:
     measured: float
     label_noise: float
     label_agreement: float
-
-
-@dataclass(frozen=True)
-class DataState:
-    """Whether a setting's data is on this machine.
-
-    Args:
-        message: for people: where the data was found, or how to get it.
-        files: those that were found; none for data that comes with the app.
-    """
-
-    state: Literal["found", "downloadable", "missing"]
-    message: str
-    files: tuple[Path, ...] = ()
-
-    @property
-    def stamp(self) -> Stamp:
-        """Changes when a file is replaced: a key for what was read from them."""
-        found = ((str(file), file.stat()) for file in self.files)
-        return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in found)
 
 
 @dataclass(frozen=True)

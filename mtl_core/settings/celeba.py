@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_core.data.decoded import decoded
+from mtl_core.data.sources import data_dir
 from mtl_core.errors import DataMissing, InputError
 from mtl_core.settings.base import DataState, Preset, Setting, Split, Task, TaskData
-from mtl_core.settings.decoded import decoded
-from mtl_core.settings.sources import data_dir
 
 if TYPE_CHECKING:
     from torch import nn
@@ -141,7 +141,7 @@ def _data_state() -> DataState:
 
 
 def _encoder(width: int) -> "nn.Module":
-    from mtl_core.settings.resnet import ResNet18
+    from mtl_core.networks.resnet import ResNet18
 
     return ResNet18(width)
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mtl_core.data import sources
+from mtl_core.data.splits import balanced_split
 from mtl_core.errors import InputError
-from mtl_core.settings import sources
 from mtl_core.settings.base import Preset, Setting, Split, Stamp, Task, TaskData
-from mtl_core.settings.splits import balanced_split
 
 if TYPE_CHECKING:
     from torch import nn
@@ -81,7 +81,7 @@ def _tasks(_stamp: Stamp) -> dict[str, TaskData]:
 
 
 def _encoder(width: int) -> "nn.Module":
-    from mtl_core.settings.resnet import ResNet18
+    from mtl_core.networks.resnet import ResNet18
 
     return ResNet18(width)
 

@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_core.data.decoded import decoded
+from mtl_core.data.sources import data_dir
+from mtl_core.data.splits import hash_order
 from mtl_core.errors import DataMissing, InputError
 from mtl_core.settings.base import DataState, Preset, Setting, Split, Task, TaskData
-from mtl_core.settings.decoded import decoded
-from mtl_core.settings.sources import data_dir
-from mtl_core.settings.splits import hash_order
 
 if TYPE_CHECKING:
     from torch import nn
@@ -204,13 +204,13 @@ def _data_state() -> DataState:
 
 
 def _encoder(width: int) -> "nn.Module":
-    from mtl_core.settings.deeplab import backbone
+    from mtl_core.networks.deeplab import backbone
 
     return backbone(width, data_dir())
 
 
 def _head(features: int, task: Task) -> "nn.Module":
-    from mtl_core.settings.deeplab import head
+    from mtl_core.networks.deeplab import head
 
     return head(features, task.classes)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mtl_core.data.splits import balanced_order, cut, permuted_labels
 from mtl_core.settings.base import DataState, Preset, Setting, Split, Task, TaskData
-from mtl_core.settings.splits import balanced_order, cut, permuted_labels
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,7 +46,7 @@ def _tasks() -> dict[str, TaskData]:
 
 
 def _encoder(width: int) -> "nn.Module":
-    from mtl_core.settings.small_cnn import SmallCNN
+    from mtl_core.networks.small_cnn import SmallCNN
 
     return SmallCNN(width)
 

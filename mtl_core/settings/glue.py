@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_core.data.sources import data_dir
+from mtl_core.data.splits import hash_order
 from mtl_core.errors import DataMissing, InputError, quoted
 from mtl_core.settings.base import DataState, Preset, Setting, Split, Task, TaskData
-from mtl_core.settings.sources import data_dir
-from mtl_core.settings.splits import hash_order
 
 if TYPE_CHECKING:
     from torch import nn
@@ -86,7 +86,7 @@ def _load(names: Sequence[str]) -> dict[str, TaskData]:
     """All of ``names`` have the same number of tokens: the longest's, in steps of eight."""
     if lacking := _lacking(names):
         raise DataMissing(_how_to_get(lacking))
-    from mtl_core.settings import roberta
+    from mtl_core.networks import roberta
 
     encoder = _encoder_folder()
     splits = {name: _splits(name) for name in names}
@@ -131,7 +131,7 @@ def _splits(name: str) -> tuple[Part, Part, Part]:
 def _tokenised(
     name: str, train: tuple[str, int], dev: tuple[str, int], encoder: tuple[str, int]
 ) -> tuple[Part, Part, Part]:
-    from mtl_core.settings import roberta
+    from mtl_core.networks import roberta
 
     official = [_read(Path(path), _TABLES[name]) for path, _ in (train, dev)]
     pool, test = (
@@ -267,7 +267,7 @@ def _encoder(width: int) -> "nn.Module":
     """The model in the data folder; its width is its own, whatever ``width`` is."""
     if lacking := _lacking([]):
         raise DataMissing(_how_to_get(lacking))
-    from mtl_core.settings.roberta import Encoder
+    from mtl_core.networks.roberta import Encoder
 
     return Encoder(_encoder_folder())
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_core.data.splits import balanced_order
 from mtl_core.errors import unknown
 from mtl_core.settings.base import (
     DataState,
@@ -29,7 +30,6 @@ from mtl_core.settings.base import (
     Task,
     TaskData,
 )
-from mtl_core.settings.splits import balanced_order
 
 if TYPE_CHECKING:
     from torch import nn
@@ -133,7 +133,7 @@ def _split(name: str, size: int, random: np.random.Generator) -> Split:
 
 
 def _encoder(width: int) -> "nn.Module":
-    from mtl_core.settings.mlp import MLP
+    from mtl_core.networks.mlp import MLP
 
     return MLP(DIMENSION, width)
 

@@ -10,8 +10,8 @@ from torch.func import functional_call, vmap
 
 from mtl_core import settings
 from mtl_core.config import RunConfig
+from mtl_core.networks.batch_norm import has_batch_norm, population_statistics
 from mtl_core.settings.base import Loss
-from mtl_core.settings.batch_norm import has_batch_norm, population_statistics
 from mtl_core.training.batches import derived_seed
 from mtl_core.training.objectives import per_example
 

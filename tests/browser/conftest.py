@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from mtl_core.runs import Store
-from mtl_core.runs.launch import log_path
+from mtl_core.runs.queue.launch import log_path
 
 ROOT = Path(__file__).resolve().parents[2]
 CONNECTED = "[data-testid=stApp][data-test-connection-state=CONNECTED]"

@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from mtl_core import RunConfig, train
-from mtl_core.runs import artifacts, exchange
-from mtl_core.runs.answers import Answers
 from mtl_core.runs.collected import Collected
+from mtl_core.runs.library import artifacts, exchange
+from mtl_core.runs.library.answers import Answers
 from mtl_core.trajectory import COLUMNS
 
 CHART = "[data-testid=stVegaLiteChart] svg.marks"

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from mtl_core import RunConfig, train
-from mtl_core.runs.frames import to_frame
+from mtl_core.runs.library.frames import to_frame
 from mtl_core.trajectory import METRICS
 
 HERO = "[data-testid=stVegaLiteChart] svg.marks"
@@ -30,7 +30,7 @@ SHORT = (
 def config_of(path: str) -> RunConfig:
     from urllib.parse import parse_qsl, urlsplit
 
-    from mtl_core.runs.question import Question
+    from mtl_core.views.question import Question
 
     question, problems = Question.from_query(dict(parse_qsl(urlsplit(path).query)))
     assert not problems

@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy, relu
 from mtl_core import InputError
 from mtl_core.factors import gramian, layerwise
 from mtl_core.factors.layerwise import batch_gramians, example_gradients, supported
-from mtl_core.settings.lenet import LeNet
-from mtl_core.settings.small_cnn import SmallCNN
+from mtl_core.networks.lenet import LeNet
+from mtl_core.networks.small_cnn import SmallCNN
 
 EXAMPLES = 30
 Losses = list[Callable[[Tensor, slice], Tensor]]

@@ -9,7 +9,7 @@ from torchjd.aggregation import GradVacWeighting
 
 from mtl_core import InputError, optimizers
 from mtl_core.optimizers.base import Draws, Method
-from mtl_core.optimizers.orders import orders
+from mtl_core.optimizers.tools.orders import orders
 from tests.optimizers.gramians import jacobian, jacobians
 from tests.optimizers.measures import apart, permutations, seeded
 

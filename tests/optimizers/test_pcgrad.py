@@ -10,7 +10,7 @@ from torchjd.aggregation import PCGradWeighting
 
 from mtl_core import optimizers
 from mtl_core.optimizers.base import Draws
-from mtl_core.optimizers.orders import orders
+from mtl_core.optimizers.tools.orders import orders
 from tests.optimizers.gramians import jacobian, jacobians
 from tests.optimizers.measures import apart, permutations, seeded
 

@@ -12,7 +12,8 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from mtl_core import RunConfig, settings
-from mtl_core.runs import Store, artifacts
+from mtl_core.runs import Store
+from mtl_core.runs.library import artifacts
 from mtl_core.settings import Task
 from mtl_core.training.checkpoint import Checkpoint
 from mtl_core.trajectory import Row
@@ -35,7 +36,7 @@ def store(store_path: Path) -> Store:
 @pytest.fixture
 def open_page(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     """Opens a page with query parameters; no worker is started, so runs stay queued."""
-    monkeypatch.setattr("mtl_core.runs.launch.tend", lambda store: None)
+    monkeypatch.setattr("mtl_core.runs.queue.launch.tend", lambda store: None)
     st.cache_resource.clear()
     st.cache_data.clear()
 
@@ -124,7 +125,7 @@ def nothing_ships(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No runs: artifacts come and go, and what is tested is in the store."""
     published = artifacts.cache_dir() / "published"
     shutil.copytree(published, tmp_path / "cache" / "published")
-    monkeypatch.setattr("mtl_core.runs.artifacts.cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr("mtl_core.runs.library.artifacts.cache_dir", lambda: tmp_path / "cache")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mtl_core import optimizers
-from mtl_core.runs.playground import Playground
+from mtl_core.views.gradient_playground import Playground
 
 PAGE = "gradient_playground"
 

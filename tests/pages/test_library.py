@@ -13,9 +13,10 @@ import pytest
 
 from mtl_core import RunConfig
 from mtl_core.pareto import ParetoConfig, solve
-from mtl_core.runs import Store, artifacts, exchange
-from mtl_core.runs.answers import Answers
-from mtl_core.runs.frames import to_frame
+from mtl_core.runs import Store
+from mtl_core.runs.library import artifacts, exchange
+from mtl_core.runs.library.answers import Answers
+from mtl_core.runs.library.frames import to_frame
 from mtl_core.training.checkpoint import Checkpoint
 from mtl_core.trajectory import Row
 
@@ -35,7 +36,7 @@ INFO = {
 @pytest.fixture(autouse=True)
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Artifacts come and go; what ships here are the test's own."""
-    monkeypatch.setattr("mtl_core.runs.artifacts.cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr("mtl_core.runs.library.artifacts.cache_dir", lambda: tmp_path / "cache")
     return tmp_path / "cache"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mtl_core import analysis, settings
-from mtl_core.runs.artifacts import cache_dir, scan
+from mtl_core.runs.library.artifacts import cache_dir, scan
 
 
 def cards(app) -> dict[str, tuple[str, str]]:
@@ -43,7 +43,7 @@ def test_settings_without_artifacts_say_so_and_damage_is_named(
     manifest = json.loads((damaged / "manifest.json").read_text())
     manifest["config"]["lr"] = 7
     (damaged / "manifest.json").write_text(json.dumps(manifest))
-    monkeypatch.setattr("mtl_core.runs.artifacts.cache_dir", lambda: copy)
+    monkeypatch.setattr("mtl_core.runs.library.artifacts.cache_dir", lambda: copy)
     app = open_page("overview")
     (choice,) = app.get("button_group")
     assert choice.options == ["Digits"]

@@ -9,7 +9,7 @@ import pytest
 
 from mtl_core.pareto import Front, ParetoConfig, measures, solve
 from mtl_core.runs import Store, front_artifacts
-from mtl_core.runs.front_question import METHOD_TITLES, FrontQuestion
+from mtl_core.views.front_question import METHOD_TITLES, FrontQuestion
 
 SMALL = {
     "problem": "toy",

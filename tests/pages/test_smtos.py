@@ -19,7 +19,7 @@ TITLE = "When an optimizer makes a task generalize better, does it also optimize
 @pytest.fixture(autouse=True)
 def nothing_ships(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Artifacts come and go; what is tested here is in the store."""
-    monkeypatch.setattr("mtl_core.runs.artifacts.cache_dir", lambda: tmp_path / "none")
+    monkeypatch.setattr("mtl_core.runs.library.artifacts.cache_dir", lambda: tmp_path / "none")
 
 
 @pytest.fixture

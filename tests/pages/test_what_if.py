@@ -2,10 +2,10 @@ import numpy as np
 
 from mtl_core import RunConfig, optimizers, train
 from mtl_core.runs import Store
-from mtl_core.runs.answers import Answers
-from mtl_core.runs.artifacts import scan
-from mtl_core.runs.question import Question
+from mtl_core.runs.library.answers import Answers
+from mtl_core.runs.library.artifacts import scan
 from mtl_core.training.schedule import factor_steps
+from mtl_core.views.question import Question
 
 
 def labels(app) -> dict[str, str]:

@@ -13,10 +13,11 @@ import pytest
 from mtl_core.config import RunConfig
 from mtl_core.errors import InputError
 from mtl_core.pareto import Front, ParetoConfig, solve
-from mtl_core.runs import artifacts, folders, front_artifacts
+from mtl_core.runs import front_artifacts
 from mtl_core.runs.front_answers import FrontAnswers
 from mtl_core.runs.fronts import LEAST, front_table, packed, transfer_table, unpacked
-from mtl_core.runs.store import Store
+from mtl_core.runs.library import artifacts, folders
+from mtl_core.runs.queue.store import Store
 
 CONFIG = ParetoConfig("toy", method="decay", solutions=4, iterations=6, frames=3, seeds=(0, 2))
 

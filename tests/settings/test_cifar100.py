@@ -7,8 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from mtl_core import InputError, settings
-from mtl_core.settings import TaskData, cifar100, sources
-from mtl_core.settings.splits import fingerprint
+from mtl_core.data import sources
+from mtl_core.data.splits import fingerprint
+from mtl_core.settings import TaskData, cifar100
 
 # The names in the published files, in their order.
 FINE_LABEL_NAMES = """

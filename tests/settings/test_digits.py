@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from mtl_core import settings
+from mtl_core.data.splits import balanced_order, cut, fingerprint
 from mtl_core.settings import TaskData, digits
-from mtl_core.settings.splits import balanced_order, cut, fingerprint
 
 NAMES = ["digits1", "digits2", "noisy_digits"]
 

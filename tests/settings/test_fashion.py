@@ -7,8 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from mtl_core import InputError, settings
-from mtl_core.settings import TaskData, fashion, sources
-from mtl_core.settings.splits import balanced_order, cut, fingerprint
+from mtl_core.data import sources
+from mtl_core.data.splits import balanced_order, cut, fingerprint
+from mtl_core.settings import TaskData, fashion
 
 NAMES = ["fashion1", "fashion2", "noisy_fashion"]
 SIZES = [25_000, 25_000, 5_000, 5_000, 5_000, 5_000]

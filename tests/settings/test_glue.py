@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from mtl_core import DataMissing, InputError, settings
+from mtl_core.data.splits import fingerprint
 from mtl_core.settings import glue
 from mtl_core.settings.glue import _TABLES, Examples, Table, _read
-from mtl_core.settings.splits import fingerprint
 from tests.settings.layouts import LABELS, TABLES
 
 SETTING = settings.get("glue")

@@ -7,8 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from mtl_core import DataMissing, InputError, RunConfig, settings
-from mtl_core.settings import TaskData, mnists, sources
-from mtl_core.settings.splits import fingerprint
+from mtl_core.data import sources
+from mtl_core.data.splits import fingerprint
+from mtl_core.settings import TaskData, mnists
 
 NAMES = ["mnist", "fashion_mnist", "notmnist"]
 SIZES = {

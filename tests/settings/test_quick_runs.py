@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from mtl_core import RunConfig, settings, train
-from mtl_core.runs import artifacts
+from mtl_core.networks.batch_norm import has_batch_norm
+from mtl_core.runs.library import artifacts
 from mtl_core.settings.base import METRIC_RANGES
-from mtl_core.settings.batch_norm import has_batch_norm
 from mtl_core.training import Checkpoint, replicas
 from mtl_core.training.meter import protocol
 from mtl_core.trajectory import FACTORS

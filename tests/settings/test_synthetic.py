@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from mtl_core import InputError, RunConfig, settings, train
+from mtl_core.data.splits import fingerprint
 from mtl_core.settings import TaskData, synthetic
-from mtl_core.settings.splits import fingerprint
 from mtl_core.settings.synthetic import relatedness, true_function
 
 SETTING = settings.get("synthetic")
@@ -155,7 +155,7 @@ def test_fingerprints_are_those_of_the_artifacts(tasks: dict[str, TaskData]) -> 
 
 def test_another_process_draws_the_same(tasks: dict[str, TaskData]) -> None:
     code = (
-        "from mtl_core import settings\nfrom mtl_core.settings.splits import fingerprint\n"
+        "from mtl_core import settings\nfrom mtl_core.data.splits import fingerprint\n"
         "print(fingerprint(settings.get('synthetic').load(['cos50_noise20'])))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from mtl_core import RunConfig, settings, train
+from mtl_core.networks.batch_norm import BatchNorm, has_batch_norm
 from mtl_core.settings import Setting
-from mtl_core.settings.batch_norm import BatchNorm, has_batch_norm
 from mtl_core.training import gradients
 from mtl_core.training.batches import BatchStream
 from mtl_core.training.network import Network

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from mtl_core import RunConfig, factors, settings, train
 from mtl_core.factors import layerwise
-from mtl_core.settings.small_cnn import SmallCNN
+from mtl_core.networks.small_cnn import SmallCNN
 from mtl_core.training import Checkpoint
 from mtl_core.training.checkpoint import stack
 from mtl_core.training.meter import Measurement, Meter, protocol

@@ -10,9 +10,9 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 from mtl_core import settings
+from mtl_core.networks.batch_norm import converted
+from mtl_core.networks.resnet import ResNet
 from mtl_core.settings import DataState, Preset, Setting, Split, Task, TaskData
-from mtl_core.settings.batch_norm import converted
-from mtl_core.settings.resnet import ResNet
 
 SIZES = (40, 12, 16)  # training, validation, test
 
@@ -92,7 +92,7 @@ class _Vectors(nn.Sequential):
 
 class _Pixels(nn.Sequential):
     def __init__(self, width: int) -> None:
-        from mtl_core.settings.pixels import Normalise
+        from mtl_core.networks.pixels import Normalise
 
         layers = [nn.Conv2d(3, width, 3, 2, 1), nn.BatchNorm2d(width), nn.ReLU()]
         super().__init__(Normalise(), *layers)

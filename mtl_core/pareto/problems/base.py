@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from mtl_core.data.base import DataState
 from mtl_core.errors import unknown
-from mtl_core.settings.base import DataState
 
 if TYPE_CHECKING:
     import torch

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_core.data import sources
+from mtl_core.data.base import Stamp
+from mtl_core.data.splits import balanced_split, cut
 from mtl_core.errors import InputError
 from mtl_core.pareto.problems.base import Budget, Instance, Objective, Problem
 from mtl_core.pareto.problems.examples import Examples
 from mtl_core.pareto.problems.options import refuse_unknown
 from mtl_core.pareto.problems.overlap import CLASSES, overlapped, partners
-from mtl_core.settings import sources
-from mtl_core.settings.base import Stamp
-from mtl_core.settings.splits import balanced_split, cut
 
 if TYPE_CHECKING:
     import torch

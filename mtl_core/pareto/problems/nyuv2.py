@@ -24,14 +24,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_core.data.base import DataState
+from mtl_core.data.decoded import decoded
+from mtl_core.data.sources import data_dir
+from mtl_core.data.splits import hash_order
 from mtl_core.errors import DataMissing, InputError, quoted
 from mtl_core.pareto.problems.base import Budget, Instance, Objective, Problem
 from mtl_core.pareto.problems.examples import Examples
 from mtl_core.pareto.problems.options import refuse_unknown
-from mtl_core.settings.base import DataState
-from mtl_core.settings.decoded import decoded
-from mtl_core.settings.sources import data_dir
-from mtl_core.settings.splits import hash_order
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ places, top left and bottom right, as Sener & Koltun 2018 (arXiv:1810.04650) and
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl_core.settings.splits import hash_order
+from mtl_core.data.splits import hash_order
 
 __all__ = ["CANVAS", "CLASSES", "ITEM", "SHIFT", "overlapped", "partners"]
 

@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_core.data.base import DataState, Stamp
 from mtl_core.errors import InputError, quoted
 from mtl_core.pareto.problems import tables
 from mtl_core.pareto.problems.base import Budget, Instance, Objective, Problem
 from mtl_core.pareto.problems.examples import Examples
 from mtl_core.pareto.problems.options import refuse_unknown
-from mtl_core.settings.base import DataState, Stamp
 
 if TYPE_CHECKING:
     import torch

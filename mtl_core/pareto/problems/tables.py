@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_core.data.splits import hash_order
 from mtl_core.errors import InputError, quoted
 from mtl_core.pareto.problems.examples import Examples
-from mtl_core.settings.splits import hash_order
 
 __all__ = ["MOST_BYTES", "MOST_CATEGORIES", "Table", "read", "split", "whole"]
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_core.data.base import DataState
 from mtl_core.pareto.problems.base import Budget, Instance, Objective, Problem
 from mtl_core.pareto.problems.options import refuse_unknown
-from mtl_core.settings.base import DataState
 
 if TYPE_CHECKING:
     import torch

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mtl_core import DataMissing, InputError
+from mtl_core.data import sources
 from mtl_core.pareto import problems
 from mtl_core.pareto.problems import multimnist
-from mtl_core.settings import sources
 from tests.pareto.problems.networks import (
     CPU,
     assert_vmap_is_each,

@@ -1,0 +1,1 @@
+"""Data: where data sets are, how they are read, split and downloaded."""

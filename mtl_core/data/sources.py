@@ -1,0 +1,324 @@
+"""Image data sets on disk: where they are, how they are fetched.
+
+``MTL_DATA_DIR`` (default ``~/.cache/mtl-explorer``) holds ``NAME.npz`` in the Keras layout or
+the folder that torchvision or the publisher has; the .npz is preferred.
+"""
+
+import http.client
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtl_core.data import formats
+from mtl_core.data.base import DataState, Stamp
+from mtl_core.data.formats import Arrays
+from mtl_core.errors import DataMissing, InputError, unknown
+
+__all__ = [
+    "data_dir",
+    "download",
+    "downloaded_bytes",
+    "find",
+    "read",
+    "stamp",
+    "state",
+    "states",
+    "title",
+    "total_bytes",
+]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A folder as a data set is published: its files, which may also be .gz, and their reader."""
+
+    folder: str
+    files: tuple[str, ...]
+    read: Callable[[Sequence[Path]], Arrays]
+    zipped: bool = False
+
+    def paths(self) -> tuple[Path, ...] | None:
+        """The files, if all are there. torchvision keeps both a .gz and what was in it."""
+        folder, found = data_dir() / self.folder, []
+        for file in self.files:
+            either = [folder / file, *([folder / f"{file}.gz"] if self.zipped else [])]
+            found += [path for path in either if path.is_file()][:1]
+        return tuple(found) if len(found) == len(self.files) else None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A public data set.
+
+    Args:
+        layouts: the folders that it may lie in; a download leaves the first.
+        torchvision: the class that knows where it is published; empty when it cannot be downloaded.
+        files: what is fetched, with its bytes.
+        origin: where people get what cannot be downloaded, the end of a sentence.
+    """
+
+    title: str
+    image_shape: tuple[int, ...]
+    classes: int
+    layouts: tuple[Layout, ...] = ()
+    torchvision: str = ""
+    files: Mapping[str, int] = field(default_factory=dict)
+    origin: str = ""
+
+
+_IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+def _like_mnist(name: str, sizes: Sequence[int]) -> Source:
+    return Source(
+        title=name,
+        image_shape=(28, 28),
+        classes=10,
+        layouts=(Layout(f"{name}/raw", _IDX_FILES, formats.idx, zipped=True),),
+        torchvision=name,
+        files={f"{file}.gz": size for file, size in zip(_IDX_FILES, sizes, strict=True)},
+    )
+
+
+_SOURCES = {
+    "fashion_mnist": _like_mnist("FashionMNIST", (26_421_880, 29_515, 4_422_102, 5_148)),
+    "mnist": _like_mnist("MNIST", (9_912_422, 28_881, 1_648_877, 4_542)),
+    "notmnist": Source(
+        title="notMNIST",
+        image_shape=(28, 28),
+        classes=10,
+        origin=(
+            "; the images are Yaroslav Bulatov's notMNIST_small, whose folders A to J are the "
+            "labels 0 to 9 (yaroslavvb.blogspot.com/2011/09/notmnist-dataset.html)"
+        ),
+    ),
+    "cifar100": Source(
+        title="CIFAR-100",
+        image_shape=(32, 32, 3),
+        classes=100,
+        layouts=(
+            Layout("cifar-100-python", ("train", "test"), formats.cifar_pickles),
+            Layout("cifar-100-binary", ("train.bin", "test.bin"), formats.cifar_binary),
+        ),
+        torchvision="CIFAR100",
+        files={"cifar-100-python.tar.gz": 169_001_437},
+    ),
+}
+
+
+def data_dir() -> Path:
+    """The folder that data sets are looked for in and downloaded to."""
+    named = os.environ.get("MTL_DATA_DIR")
+    return Path(named).expanduser() if named else Path.home() / ".cache" / "mtl-explorer"
+
+
+def find(name: str) -> Path:
+    """The archive or folder that holds data set ``name``; DataMissing says how to get it."""
+    path, _ = _located(name)
+    return path
+
+
+def state(name: str) -> DataState:
+    """Whether data set ``name`` is on this machine, without reading it."""
+    try:
+        path, files = _located(name)
+        return DataState("found", str(path), files)
+    except DataMissing as error:
+        return DataState("downloadable" if _SOURCES[name].torchvision else "missing", str(error))
+
+
+def states(names: Sequence[str]) -> DataState:
+    """Whether several data sets are all on this machine; if not, what to do about each."""
+    every = {name: state(name) for name in names}
+    if absent := [name for name, one in every.items() if one.state != "found"]:
+        hopeless = any(every[name].state == "missing" for name in absent)
+        return DataState("missing" if hopeless else "downloadable", _advice(absent))
+    files = tuple(file for one in every.values() for file in one.files)
+    return DataState("found", ", ".join(one.message for one in every.values()), files)
+
+
+def stamp(name: str) -> Stamp:
+    """A key for what is read from data set ``name``; DataMissing when it is not here."""
+    _, files = _located(name)
+    return DataState("found", "", files).stamp
+
+
+def title(name: str) -> str:
+    """What people call a data set."""
+    return _SOURCES[name].title
+
+
+def read(name: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """All images and labels of a data set, whatever its files' split.
+
+    Returns:
+        images (N, H, W[, C]) uint8 and labels (N,) int64.
+
+    Raises:
+        DataMissing: it is not on this machine.
+        InputError: its files are damaged or something else.
+    """
+    source, (path, files) = _SOURCES[name], _located(name)
+    try:
+        arrays = _reader(source, path)(files)
+        _check(arrays, source)
+    except MemoryError:
+        raise
+    except Exception as error:  # what a damaged file makes numpy, zip and gzip raise has no end
+        raise _damaged(path, source, _reason(error)) from error
+    images = np.concatenate([arrays["x_train"], arrays["x_test"]])
+    labels = np.concatenate([arrays["y_train"], arrays["y_test"]]).astype(np.int64)
+    return images, labels
+
+
+def download(name: str) -> Path:
+    """Fetch a data set, unless it is there, through torchvision, which checks its MD5 sums.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        InputError: for an unknown data set.
+        DataMissing: it has no public source, no server could be reached, or what came was damaged.
+    """
+    if name not in _SOURCES:
+        raise unknown("data set", name, _SOURCES)
+    source = _SOURCES[name]
+    if state(name).state == "found" or not source.torchvision:
+        return find(name)
+
+    staged, folder = _staging(source), _folder(source)
+    try:
+        _fetch(source, staged)
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(staged.iterdir()):
+            path.replace(folder / path.name)
+    except (OSError, RuntimeError, http.client.HTTPException) as error:
+        raise DataMissing(
+            f"{source.title} could not be downloaded ({_reason(error)}); check the network, or "
+            f"put {name}.npz into {data_dir()}"
+        ) from error
+    return find(name)
+
+
+def downloaded_bytes(name: str) -> int:
+    """Bytes of the download that have arrived so far."""
+    source = _SOURCES[name]
+    total = 0
+    for file in source.files:
+        for folder in (_folder(source), _staging(source)):
+            path = folder / file
+            if path.is_file():
+                total += path.stat().st_size
+                break
+    return total
+
+
+def total_bytes(name: str) -> int:
+    """Bytes of the whole download."""
+    return sum(_SOURCES[name].files.values())
+
+
+def _located(name: str) -> tuple[Path, tuple[Path, ...]]:
+    """The archive or folder that holds a data set, and the files that are read."""
+    source = _SOURCES[name]
+    archive = data_dir() / f"{name}.npz"
+    if archive.is_file():
+        return archive, (archive,)
+    for layout in source.layouts:
+        if files := layout.paths():
+            return data_dir() / layout.folder, files
+    raise DataMissing(_advice([name]))
+
+
+def _advice(names: Sequence[str]) -> str:
+    """What to do about data sets that are not here."""
+    titles = _and([title(name) for name in names])
+    verb, whole = ("is", "it") if len(names) == 1 else ("are", "them")
+    ways = [
+        f"put {_and([f'{name}.npz' for name in names])} (x_train, y_train, x_test, y_test) there",
+        f"set MTL_DATA_DIR to the folder that has {whole}",
+    ]
+    if fetched := [name for name in names if _SOURCES[name].torchvision]:
+        what = whole if fetched == list(names) else _and([title(name) for name in fetched])
+        commands = _and([f"`python -m mtl_core download {name}`" for name in fetched])
+        ways.insert(0, f"download {what} on the What if page or with {commands}")
+    origins = "".join(_SOURCES[name].origin for name in names)
+    return f"{titles} {verb} not in {data_dir()}: {', or '.join(ways)}{origins}"
+
+
+def _and(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
+
+
+def _reader(source: Source, path: Path) -> Callable[[Sequence[Path]], Arrays]:
+    for layout in source.layouts:
+        if path == data_dir() / layout.folder:
+            return layout.read
+    return lambda files: formats.npz(files[0])
+
+
+def _folder(source: Source) -> Path:
+    """Where a download ends up."""
+    return data_dir() / source.layouts[0].folder
+
+
+def _staging(source: Source) -> Path:
+    """Where files arrive, so that nothing unchecked or half-written is ever found."""
+    return data_dir() / "downloading" / source.layouts[0].folder
+
+
+def _fetch(source: Source, staged: Path) -> None:
+    """Let torchvision fetch, check and unpack a data set into the folder ``staged``."""
+    import torchvision
+
+    # Only archives are checked; what an interrupted download unpacked may be half a file.
+    for file in source.layouts[0].files:
+        (staged / file).unlink(missing_ok=True)
+    dataset = getattr(torchvision.datasets, source.torchvision)
+    if hasattr(dataset, "tgz_md5"):
+        # Not by its constructor, which would unpickle what came.
+        torchvision.datasets.utils.download_and_extract_archive(
+            dataset.url, staged, staged.parent, filename=dataset.filename, md5=dataset.tgz_md5
+        )
+    else:
+        dataset(str(staged.parents[1]), download=True)
+
+
+def _check(arrays: dict[str, NDArray[np.uint8]], source: Source) -> None:
+    """ValueError unless these are images of the data set's shape and its labels."""
+    for name, array in arrays.items():
+        if array.dtype != np.uint8:
+            raise ValueError(f"{name} is {array.dtype}, not uint8")
+    for split in ("train", "test"):
+        images, labels = arrays[f"x_{split}"], arrays[f"y_{split}"]
+        if labels.ndim != 1 or images.shape[:1] != labels.shape:
+            raise ValueError(f"x_{split} is {images.shape} and y_{split} is {labels.shape}")
+        if images.shape[1:] != source.image_shape:
+            raise ValueError(f"images are {images.shape[1:]}, not {source.image_shape}")
+        if labels.max(initial=0) >= source.classes:
+            raise ValueError(f"labels reach {labels.max()}, not {source.classes - 1}")
+
+
+def _reason(error: Exception) -> str:
+    """An error in one line; of several lines the first, which says what, and the last, why."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return lines[0] if len(lines) == 1 else f"{lines[0].rstrip(':')}: {lines[-1]}"
+
+
+def _damaged(path: Path, source: Source, reason: str) -> InputError:
+    return InputError(
+        f"{path} is not a readable {source.title} ({reason}); replace it, or remove it and "
+        "download the data anew"
+    )

@@ -1,0 +1,1 @@
+"""What several multi-task optimizers use."""

@@ -1,0 +1,1 @@
+"""Grids: many experiments at once, from plans to artifacts."""

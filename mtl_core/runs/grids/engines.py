@@ -1,0 +1,336 @@
+"""Engines: where the replicas of a grid are trained, one per process.
+
+``loky`` is processes on this machine, driven by joblib. Dask and Ray are driven by their own
+futures: joblib's Dask backend waits for ever for a task whose workers died, and its Ray backend
+hands results out all at once at the end, when a kill would have lost them.
+"""
+
+import logging
+import os
+import socket
+import threading
+import time
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any
+from urllib.parse import urlsplit
+
+from mtl_core.errors import InputError, quoted, unknown
+from mtl_core.runs.grids.replica import Replica, in_one_line, train_replica
+from mtl_core.runs.library import artifacts
+from mtl_core.runs.queue.records import AnyConfig
+
+__all__ = ["BACKENDS", "Engine", "EngineLost", "check_engine", "open_engine"]
+
+Task = tuple[AnyConfig, int]
+"""A config and one of its seeds."""
+
+Replicas = Generator[Replica, None, None]
+
+PATIENCE_SECONDS = 8.0
+"""How long a cluster that was asked for may take to answer."""
+
+
+class EngineLost(RuntimeError):
+    """The processes are gone, with the replicas that were under way; the message says what next."""
+
+
+@dataclass
+class Engine:
+    """Processes that are ready to train.
+
+    Args:
+        processes: how many replicas are trained at once; grows with a cluster.
+        train: replicas as they finish, in any order. Tasks are taken from the iterable when they
+            are about to start. A replica whose process died comes back with an error; when all
+            are gone, EngineLost is raised.
+    """
+
+    processes: int
+    train: Callable[[Iterable[Task]], Replicas]
+
+
+def check_engine(backend: str, scheduler: str | None) -> None:
+    """Raises InputError for what no machine can offer; needs no engine to be installed."""
+    if backend not in BACKENDS:
+        raise unknown("backend", backend, BACKENDS)
+    if backend == "loky" and scheduler is not None:
+        raise InputError(
+            f"scheduler {quoted(scheduler)} is for the backends dask and ray; loky's processes "
+            "are on this machine"
+        )
+
+
+def open_engine(
+    backend: str, *, jobs: int | None, scheduler: str | None, most: int
+) -> AbstractContextManager[Engine]:
+    """An engine, ended at the end of the context.
+
+    Args:
+        backend: one of ``BACKENDS``.
+        jobs: at most so many processes; None takes one per core, or all of a cluster's.
+        scheduler: the address of a cluster; None starts a local one.
+        most: as many processes as could be of use.
+
+    Raises:
+        InputError: when the engine is not installed or cannot be reached.
+    """
+    check_engine(backend, scheduler)
+    return BACKENDS[backend](jobs, scheduler, most)
+
+
+@contextmanager
+def _loky(jobs: int | None, _scheduler: None, most: int) -> Iterator[Engine]:
+    from joblib import Parallel, delayed
+
+    processes = _local(jobs, most)
+
+    def train(tasks: Iterable[Task]) -> Replicas:
+        parallel = Parallel(
+            n_jobs=processes,
+            backend="loky",
+            batch_size=1,
+            return_as="generator_unordered",
+            # Killed, we can end nobody: our processes would train on beside those of the next call.
+            **({"initializer": _watch, "initargs": (os.getpid(),)} if processes > 1 else {}),
+        )
+        calls = (delayed(train_replica)(config.to_dict(), seed) for config, seed in tasks)
+        with warnings.catch_warnings():
+            # joblib's advice to whoever stops listening, which is whoever presses Ctrl-C.
+            warnings.filterwarnings("ignore", ".*(not used|have been cancelled)")
+            with closing(parallel(calls)) as results:
+                try:
+                    yield from results
+                except BrokenProcessPool as error:
+                    reason = str(error).splitlines()[0]
+                    raise EngineLost(
+                        f"{reason} Call it again to go on, with fewer jobs."
+                    ) from error
+
+    yield Engine(processes, train)
+
+
+@contextmanager
+def _dask(jobs: int | None, scheduler: str | None, most: int) -> Iterator[Engine]:
+    try:
+        from distributed import CancelledError, Client, LocalCluster, wait
+    except ImportError as error:
+        raise _absent("dask", "dask[distributed]") from error
+
+    # What matters of its tracebacks comes to us as an exception, too.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+    with ExitStack() as stack:
+        if scheduler is None:
+            local = LocalCluster(
+                n_workers=_local(jobs, most),
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=":0",
+                silence_logs="CRITICAL",
+            )
+            address = stack.enter_context(local).scheduler_address
+        else:
+            address = scheduler
+            _await_dask(address)
+        client = stack.enter_context(Client(address))
+        _check_versions(address, lambda: client.submit(artifacts.versions, pure=False).result())
+        workers: dict[str, int] = client.nthreads()
+        if (busiest := max(workers.values(), default=0)) > 1:
+            raise InputError(
+                f"a Dask worker at {address} has {busiest} threads, and a replica needs a process "
+                "of its own; start workers with `--nthreads 1 --nworkers N`"
+            )
+
+        def train(tasks: Iterable[Task]) -> Replicas:
+            try:
+                yield from _as_finished(
+                    tasks,
+                    partial(_ahead, engine, jobs, lambda: len(client.nthreads())),
+                    lambda config, seed: client.submit(
+                        train_replica, config.to_dict(), seed, pure=False
+                    ),
+                    lambda futures: wait(futures, return_when="FIRST_COMPLETED").done,
+                    lambda future: future.result(),
+                )
+            except (CancelledError, OSError, RuntimeError) as error:
+                raise EngineLost(
+                    f"the Dask scheduler at {address} is gone; call it again to go on"
+                ) from error
+
+        engine = Engine(min(jobs or len(workers), len(workers)), train)
+        yield engine
+
+
+@contextmanager
+def _ray(jobs: int | None, scheduler: str | None, most: int) -> Iterator[Engine]:
+    try:
+        import ray
+    except ImportError as error:
+        raise _absent("ray", "ray") from error
+
+    quiet = {"log_to_driver": False, "configure_logging": False}
+    if scheduler is None:
+        ray.init(num_cpus=_local(jobs, most), include_dashboard=False, **quiet)
+    else:
+        _knock("Ray", scheduler)
+        try:
+            ray.init(address=scheduler, **quiet)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise _unreachable("Ray", scheduler, in_one_line(error)) from error
+    try:
+        _check_versions(
+            scheduler, lambda: ray.get(ray.remote(num_cpus=1)(artifacts.versions).remote())
+        )
+
+        def cores() -> int:
+            return int(ray.cluster_resources().get("CPU", 0))
+
+        task = ray.remote(num_cpus=1)(train_replica)
+
+        def train(tasks: Iterable[Task]) -> Replicas:
+            return _as_finished(
+                tasks,
+                partial(_ahead, engine, jobs, cores),
+                lambda config, seed: task.remote(config.to_dict(), seed),
+                lambda futures: ray.wait(futures, num_returns=1)[0],
+                ray.get,
+            )
+
+        engine = Engine(min(jobs or cores(), cores()), train)
+        if not engine.processes:
+            raise InputError(f"the Ray cluster at {scheduler} has no CPU; add a node that has some")
+        yield engine
+    finally:
+        ray.shutdown()
+
+
+BACKENDS: Mapping[str, Callable[..., AbstractContextManager[Engine]]] = {
+    "loky": _loky,
+    "dask": _dask,
+    "ray": _ray,
+}
+
+
+def _ahead(engine: Engine, jobs: int | None, workers: Callable[[], int]) -> int:
+    """How many tasks a cluster is given at a time: one in line for each worker, unless the number
+    of processes is limited. Clusters grow and shrink."""
+    there = workers()
+    engine.processes = max(engine.processes, min(jobs or there, there))
+    return jobs if jobs and jobs < there else 2 * there
+
+
+def _as_finished(
+    tasks: Iterable[Task],
+    ahead: Callable[[], int],
+    submit: Callable[[AnyConfig, int], Any],
+    first_done: Callable[[list[Any]], Iterable[Any]],
+    result: Callable[[Any], Replica],
+) -> Replicas:
+    """Results of a cluster's futures, ``ahead()`` of them under way or in line at a time."""
+    waiting = iter(tasks)
+    running: dict[Any, Task] = {}
+    done: list[tuple[Any, Task]] = []
+    while True:
+        # Before the results are looked at: no process waits for us.
+        for task in islice(waiting, max(max(ahead(), 1) - len(running), 0)):
+            running[submit(*task)] = task
+        for future, (config, seed) in done:
+            try:
+                replica = result(future)
+            except Exception as error:  # whatever took the process away; the next call tries again
+                replica = Replica(config.id, seed, error=in_one_line(error))
+            yield replica
+        if not running:
+            return
+        done = [(future, running.pop(future)) for future in first_done(list(running))]
+
+
+def _local(jobs: int | None, most: int) -> int:
+    from mtl_core.training.pool import cores
+
+    return min(jobs or cores(), most)
+
+
+def _watch(parent: int) -> None:
+    """Ends this process soon after its parent has died, however it died."""
+
+    def watch() -> None:
+        while os.name == "nt" or os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _await_dask(address: str) -> None:
+    """Raises InputError unless a Dask scheduler with a worker answers soon."""
+    import asyncio
+
+    from distributed import Security, rpc
+
+    async def ask() -> None:
+        arguments = Security().get_connection_args("client")
+        async with rpc(address, timeout=PATIENCE_SECONDS, connection_args=arguments) as scheduler:
+            while not await scheduler.ncores():
+                await asyncio.sleep(0.1)
+
+    async def ask_in_time() -> None:
+        await asyncio.wait_for(ask(), PATIENCE_SECONDS)
+
+    _knock("Dask", address)
+    try:
+        asyncio.run(ask_in_time())
+    except TimeoutError as error:
+        reason = f"no scheduler with a worker answers within {PATIENCE_SECONDS:g} s"
+        raise _unreachable("Dask", address, reason) from error
+    except (OSError, ValueError) as error:
+        raise _unreachable("Dask", address, in_one_line(error)) from error
+
+
+def _check_versions(address: str | None, ask: Callable[[], dict[str, str]]) -> None:
+    """Raises InputError unless a worker has this code, with what decides its numbers."""
+    try:
+        there = ask()
+    except Exception as error:
+        reason = in_one_line(error.__cause__ or error)
+        raise InputError(
+            f"the workers at {address} cannot run mtl_core ({reason}); install its requirements "
+            "there, and start scheduler and workers with this folder in PYTHONPATH"
+        ) from error
+    for name, here in artifacts.versions().items():
+        if there.get(name) != here:
+            raise InputError(
+                f"the workers at {address} have {name} {there.get(name)}, and here is {here}; "
+                "install the same version"
+            )
+
+
+def _knock(name: str, address: str) -> None:
+    """Raises InputError unless something listens there: the clusters' own clients wait long."""
+    try:
+        place = urlsplit(address if "://" in address else f"tcp://{address}")
+        host, port = place.hostname, place.port
+    except ValueError as error:
+        raise _unreachable(name, address, in_one_line(error)) from error
+    if not host or port is None:
+        raise _unreachable(name, address, "an address is HOST:PORT")
+    try:
+        socket.create_connection((host, port), timeout=PATIENCE_SECONDS).close()
+    except OSError as error:
+        raise _unreachable(name, address, error.strerror or in_one_line(error)) from error
+
+
+def _unreachable(name: str, address: str, reason: str) -> InputError:
+    return InputError(
+        f"no {name} cluster at {quoted(address)} ({reason}); start one there, give another "
+        "--scheduler, or leave it out for processes on this machine"
+    )
+
+
+def _absent(backend: str, package: str) -> InputError:
+    return InputError(f'backend {backend} is not installed; pip install "{package}"')

@@ -1,0 +1,1 @@
+"""The library: artifacts, answers, and their way in and out."""

@@ -1,0 +1,1 @@
+"""The queue: the store, the schedule and the worker that carries runs out."""

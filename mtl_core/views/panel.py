@@ -1,0 +1,161 @@
+"""A panel: the runs that a page shows together, with their rows and how they compare."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mtl_core import optimizers, settings
+from mtl_core.config import RunConfig
+from mtl_core.runs.library.answers import Answer, Answers
+from mtl_core.trajectory import UPDATES
+from mtl_core.views.question import BASELINE, label
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mtl_core.analysis import Comparison, FactorVerdict, LossMatchedGap, Onset
+
+__all__ = ["Panel", "Shown", "build", "updates"]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A run on the panel, under the name of its curve."""
+
+    label: str
+    answer: Answer
+    pinned: bool
+
+    @property
+    def config(self) -> RunConfig:
+        return self.answer.config
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Runs on one setting and target, the single-task baseline first.
+
+    Attributes:
+        shown: the baseline, the runs that were asked for if they have auxiliaries, then the pins.
+        elsewhere: pinned runs on another setting or target, which are not drawn.
+        trajectories: tidy rows of all shown runs with the column ``curve``.
+    """
+
+    shown: tuple[Shown, ...]
+    elsewhere: tuple[Answer, ...]
+    trajectories: "pd.DataFrame"
+
+    @property
+    def baseline(self) -> Shown:
+        """Single-task learning with the current budget."""
+        return self.shown[0]
+
+    @property
+    def current(self) -> Shown:
+        """The run that the question asks for last; the baseline itself without auxiliaries."""
+        return [one for one in self.shown if not one.pinned][-1]
+
+    def transfer(self, one: Shown) -> "Comparison | None":
+        """ΔE of a shown run over the panel's baseline, so far."""
+        from mtl_core import analysis
+
+        return analysis.transfer(*self._against_baseline(one), higher_is_better=self._up)
+
+    def gap(self, one: Shown) -> "LossMatchedGap | None":
+        """The gap of a shown run over the panel's baseline at comparable training loss, so far."""
+        from mtl_core import analysis
+
+        return analysis.gap(*self._against_baseline(one), higher_is_better=self._up)
+
+    def onset(self, one: Shown) -> "Onset | None":
+        """Where that gap opens for good, so far."""
+        from mtl_core import analysis
+
+        return analysis.onset(*self._against_baseline(one), higher_is_better=self._up)
+
+    def comparable(self, one: Shown) -> bool:
+        """Whether the panel's baseline is this run's, so that they differ by auxiliaries alone."""
+        return one is not self.baseline and one.config.baseline == self.baseline.config
+
+    def verdicts(self) -> "list[FactorVerdict]":
+        """Whether each factor can explain the transfers of the comparable runs, so far."""
+        from mtl_core import analysis
+
+        curves = [one.label for one in self.shown if self.comparable(one)]
+        return analysis.panel_verdicts(
+            self.trajectories,
+            self.baseline.config.target,
+            self.baseline.label,
+            curves,
+            higher_is_better=self._up,
+        )
+
+    def _against_baseline(self, one: Shown) -> "tuple[pd.DataFrame, str, str, str]":
+        return self.trajectories, one.config.target, one.label, self.baseline.label
+
+    @property
+    def _up(self) -> bool:
+        """The direction of the target's metric."""
+        config = self.baseline.config
+        return settings.get(config.setting).task(config.target).higher_is_better
+
+
+def build(asked: Sequence[RunConfig], pins: Sequence[Answer], answers: Answers) -> Panel:
+    """The panel of a question and the runs pinned beside it.
+
+    Args:
+        asked: runs that differ by their optimizer alone, the first of which names the others: what
+            differs from it is part of their labels.
+    """
+    import pandas as pd
+
+    config = asked[0]
+    current = list(dict.fromkeys([config.baseline, *asked]))
+    shown = [Shown(label(each, config), answers.find(each), pinned=False) for each in current]
+    elsewhere = []
+    for pin in {pin.config: pin for pin in pins}.values():
+        if (pin.config.setting, pin.config.target) != (config.setting, config.target):
+            elsewhere.append(pin)
+        elif pin.config not in current:
+            shown.append(Shown(label(pin.config, config), pin, pinned=True))
+    tables = [answers.trajectory(one.answer).assign(curve=one.label) for one in shown]
+    filled = [table for table in tables if len(table)] or tables[:1]
+    return Panel(tuple(shown), tuple(elsewhere), pd.concat(filled, ignore_index=True))
+
+
+def updates(panel: Panel, answers: Answers) -> "pd.DataFrame":
+    """What the optimizers of the shown runs did so far: ``trajectory.UPDATES`` and ``curve``.
+
+    Methods whose weights never change record nothing; theirs are filled in by definition. So are
+    those of the sum and the mean in runs from before updates were recorded.
+    """
+    import pandas as pd
+
+    tables = [
+        _updates(panel, one, answers).assign(curve=one.label)
+        for one in panel.shown
+        if one.config.auxiliaries
+    ]
+    filled = [table for table in tables if len(table)] or tables[:1]
+    if not filled:
+        return pd.DataFrame(columns=[*UPDATES, "curve"])
+    return pd.concat(filled, ignore_index=True)
+
+
+def _updates(panel: Panel, one: Shown, answers: Answers) -> "pd.DataFrame":
+    from mtl_core.runs.library.frames import side_frame
+
+    method = optimizers.create(one.config.optimizer, num_tasks=len(one.config.tasks))
+    if not method.constant:
+        return answers.side("updates", one.answer)
+    # A constant is the same for every task, and the update that many times the sum.
+    sum_of_all = one.config.optimizer == BASELINE or dict(one.config.options).get("scale")
+    weight = 1.0 if sum_of_all else 1 / len(one.config.tasks)
+    rows = panel.trajectories
+    rows = rows[(rows["curve"] == one.label) & (rows["step"] > 0)]
+    return side_frame(
+        "updates",
+        rows[["seed", "step", "epoch", "task"]]
+        .assign(weight=weight, cosine_to_sum=1.0, norm_ratio=weight)
+        .to_dict("records"),
+    )

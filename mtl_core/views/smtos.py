@@ -1,0 +1,387 @@
+"""Which runs compare optimizers with UMTG: grouped by tasks and budget, and asked for by a URL."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from mtl_core import optimizers, settings
+from mtl_core.config import RunConfig
+from mtl_core.errors import InputError, quoted, unknown
+from mtl_core.optimizers import OptionValue
+from mtl_core.runs.library.answers import Answer, Answers
+from mtl_core.views.codec import Reader, first_few
+from mtl_core.views.question import BASELINE, Question, differences
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "REFERENCE",
+    "Entry",
+    "Group",
+    "Selection",
+    "budget_label",
+    "budget_name",
+    "budgets",
+    "groups",
+    "nearest_preset",
+    "points",
+    "question",
+    "rank",
+]
+
+Value = TypeVar("Value")
+MOST_SETS = 64  # in a URL
+_ASKED = ("setting", "target", "auxiliaries", "optimizer", "options", "seeds", "factors")
+_CHANGEABLE = [field.name for field in fields(RunConfig) if field.name not in _ASKED]
+"""What a question can change of its preset."""
+_RUN_ID = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An optimizer with those of its options that are not at their defaults, sorted by name."""
+
+    optimizer: str
+    options: tuple[tuple[str, OptionValue], ...] = ()
+
+    @classmethod
+    def of(cls, config: RunConfig) -> Self:
+        """That of a run."""
+        return cls(config.optimizer, config.options)
+
+    @classmethod
+    def parse(cls, token: str) -> Self:
+        """Inverse of ``token``. Raises InputError for what no optimizer is."""
+        name, _, written = token.partition(":")
+        if name not in optimizers.names():
+            raise unknown("optimizer", name, optimizers.names())
+        known = {option.name: option for option in optimizers.options(name)}
+        values = {}
+        for pair in written.split(",") if written else ():
+            option, _, value = pair.partition("=")
+            if option not in known:
+                raise unknown(f"option of optimizer {name!r}", option, known)
+            values[option] = known[option].parse(name, value)
+        method = optimizers.create(name, num_tasks=2, **values)
+        return cls(name, tuple(sorted(optimizers.changed(method).items())))
+
+    @property
+    def token(self) -> str:
+        """``mgda``, or with options ``mgda:normalization=l2,scale=match_sum``."""
+        written = ",".join(f"{name}={_written(value)}" for name, value in self.options)
+        return f"{self.optimizer}:{written}" if written else self.optimizer
+
+    @property
+    def label(self) -> str:
+        """What it is called on a page."""
+        words = [f"{name} {_written(value)}" for name, value in self.options]
+        return " · ".join([optimizers.rule(self.optimizer).title, *words])
+
+
+REFERENCE = Entry(BASELINE)
+"""The uniform multi-task gradient: what every other entry is held against."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Finished runs on the same tasks with the same budget; they differ by their optimizer.
+
+    Args:
+        budget: the single-task config of the same target and budget.
+        auxiliaries: what is learned along, at least one.
+        runs: UMTG first if it is there, then in the order of ``optimizers.names()``.
+    """
+
+    budget: RunConfig
+    auxiliaries: tuple[str, ...]
+    runs: Mapping[Entry, Answer] = field(default_factory=dict)
+
+    @property
+    def compared(self) -> tuple[Entry, ...]:
+        """The optimizers that can be held against UMTG: none while its run is missing."""
+        return tuple(self.runs)[1:] if REFERENCE in self.runs else ()
+
+    def config(self, entry: Entry) -> RunConfig:
+        """The run that this entry needs here, measured as UMTG's was."""
+        reference = self.runs.get(REFERENCE)
+        return replace(
+            self.budget,
+            auxiliaries=self.auxiliaries,
+            optimizer=entry.optimizer,
+            options=entry.options,
+            auxiliary_factors=reference is not None and reference.config.auxiliary_factors,
+        )
+
+    def missing(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
+        """What of UMTG and these has no finished run."""
+        wanted = dict.fromkeys((REFERENCE, *entries))
+        return tuple(entry for entry in wanted if entry not in self.runs)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the SMTOs page shows, as it stands in its URL.
+
+    Args:
+        budget: a preset's name, or the id of the single-task run with that budget.
+        sets: auxiliary sets that are pooled; none takes all that have runs.
+        entries: optimizers beside UMTG; none takes all that have runs.
+    """
+
+    setting: str
+    target: str
+    budget: str = "quick"
+    sets: tuple[tuple[str, ...], ...] = ()
+    entries: tuple[Entry, ...] = ()
+
+    @classmethod
+    def default(
+        cls, found: Sequence[Group], setting: str | None = None, target: str | None = None
+    ) -> "Selection":
+        """Where most optimizers can be compared, within a setting and target if they are given."""
+        name = setting or settings.names()[0]
+        usual = cls(name, target or settings.get(name).default_target)
+        counts: dict[Selection, int] = {}
+        for group in found:
+            place = cls(group.budget.setting, group.budget.target, budget_name(group.budget))
+            if place.setting == (setting or place.setting) and place.target == (
+                target or place.target
+            ):
+                counts[place] = counts.get(place, 0) + len(group.compared)
+        # The first of the largest; budgets without any comparison still have runs to add to.
+        ranked = sorted(counts, key=lambda place: (-counts[place], place != usual, _order(place)))
+        return ranked[0] if ranked and (counts[ranked[0]] or setting) else usual
+
+    @classmethod
+    def from_query(
+        cls, query: Mapping[str, str], found: Sequence[Group]
+    ) -> "tuple[Selection, list[str]]":
+        """What a URL asks for, and what in it could not be understood and was replaced."""
+        reader = Reader(query)
+        read = reader.read
+        usual = cls.default(found)
+        name = read("setting", lambda text: settings.get(text).name, usual.setting, usual.setting)
+        setting = settings.get(name)
+        if name != usual.setting or "setting" in query:
+            usual = cls.default(found, name)
+        target = read("target", lambda text: setting.task(text).name, usual.target, usual.target)
+        if target != usual.target:
+            usual = cls.default(found, name, target)
+        known = {budget_name(budget) for budget in budgets(found, name, target)}
+
+        def budget(text: str) -> str:
+            if text in known or text in setting.presets:
+                return text
+            if _RUN_ID.fullmatch(text):
+                raise InputError(f"no finished run of {target} has the budget {text!r}")
+            raise unknown("budget", text, [*setting.presets, *sorted(known - {*setting.presets})])
+
+        chosen = cls(
+            name,
+            target,
+            read("budget", budget, usual.budget, usual.budget),
+            read("aux", lambda text: _sets(setting, target, text), (), "all that have runs"),
+            read("optimizer", _entries, (), "all that have runs"),
+        )
+        parameters = ("setting", "target", "budget", "aux", "optimizer")
+        return chosen, first_few([*reader.problems, *reader.foreign(parameters)])
+
+    def to_query(self) -> dict[str, str]:
+        """Query parameters that say everything."""
+        query = {"setting": self.setting, "target": self.target, "budget": self.budget}
+        if self.sets:
+            query["aux"] = ",".join(" ".join(names) for names in self.sets)
+        if self.entries:
+            query["optimizer"] = " ".join(entry.token for entry in self.entries)
+        return query
+
+    def budget_config(self, found: Sequence[Group]) -> RunConfig:
+        """The single-task config of the budget."""
+        for budget in budgets(found, self.setting, self.target):
+            if budget_name(budget) == self.budget:
+                return budget
+        return RunConfig.from_preset(self.setting, self.budget, target=self.target)
+
+    def groups(self, found: Sequence[Group]) -> tuple[Group, ...]:
+        """The chosen sets in their order; one without any run is an empty group."""
+        budget = self.budget_config(found)
+        there = {group.auxiliaries: group for group in found if group.budget == budget}
+        chosen = self.sets or tuple(there)
+        return tuple(there.get(names, Group(budget, names)) for names in chosen)
+
+
+def groups(answers: Answers) -> tuple[Group, ...]:
+    """All finished multi-task runs of the artifacts and the store, artifacts first.
+
+    Of two runs that differ only in whether the auxiliaries' factors were measured, the one that
+    has them is taken.
+    """
+    found: dict[tuple[RunConfig, tuple[str, ...]], dict[Entry, Answer]] = {}
+    for answer in answers.finished():
+        config = answer.config
+        if not config.auxiliaries:
+            continue
+        runs = found.setdefault((config.baseline, config.auxiliaries), {})
+        entry = Entry.of(config)
+        held = runs.get(entry)
+        if held is None or (config.auxiliary_factors and not held.config.auxiliary_factors):
+            runs[entry] = answer
+    made = [
+        Group(budget, auxiliaries, {entry: runs[entry] for entry in sorted(runs, key=rank)})
+        for (budget, auxiliaries), runs in found.items()
+    ]
+    return tuple(sorted(made, key=lambda group: _set_order(group.budget.setting, group)))
+
+
+def budgets(found: Iterable[Group], setting: str, target: str) -> list[RunConfig]:
+    """The budgets that a target has multi-task runs with, presets first."""
+    there = {
+        group.budget: None
+        for group in found
+        if (group.budget.setting, group.budget.target) == (setting, target)
+    }
+    return sorted(there, key=lambda budget: _order(Selection(setting, target, budget_name(budget))))
+
+
+def budget_name(budget: RunConfig) -> str:
+    """How a URL calls it: its preset's name, else its id."""
+    for name in settings.get(budget.setting).presets:
+        if budget == RunConfig.from_preset(budget.setting, name, target=budget.target):
+            return name
+    return budget.id
+
+
+def budget_label(budget: RunConfig) -> str:
+    """How a page calls it: the preset that it is closest to, and what differs."""
+    nearest, words = _nearest(budget)
+    return " · ".join([nearest, *words])
+
+
+def nearest_preset(budget: RunConfig) -> str:
+    """The preset that differs from a budget in the fewest fields."""
+    return _nearest(budget)[0]
+
+
+def rank(entry: Entry) -> tuple[int, str]:
+    """A sorting key: the order of ``optimizers.names()``, without options first."""
+    return optimizers.names().index(entry.optimizer), entry.token
+
+
+def points(group: Group, entries: Iterable[Entry], answers: Answers) -> "pd.DataFrame":
+    """``analysis.smto_points`` of a group's runs, with ``auxiliaries`` and ``run``, their ids.
+
+    Args:
+        entries: which are drawn; those without a run are passed over.
+    """
+    import pandas as pd
+
+    from mtl_core import analysis
+
+    drawn = [entry for entry in entries if entry in group.compared]
+    tables = [
+        answers.trajectory(group.runs[entry]).assign(curve=entry.label)
+        for entry in ((REFERENCE, *drawn) if drawn else ())
+    ]
+    setting = settings.get(group.budget.setting)
+    found = analysis.smto_points(
+        pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(),
+        REFERENCE.label,
+        lower_is_better=[task.name for task in setting.tasks if not task.higher_is_better],
+    )
+    runs = {entry.label: group.runs[entry].config.id for entry in drawn}
+    return found.assign(auxiliaries=" + ".join(group.auxiliaries), run=found["curve"].map(runs))
+
+
+def question(group: Group, entries: Sequence[Entry]) -> Question | None:
+    """The question on the What if page whose runs are those of these entries, UMTG's among them.
+
+    Of two entries of one optimizer the first is asked for. None where no question has that budget.
+    """
+    firsts: dict[str, Entry] = {}
+    for entry in entries:
+        firsts.setdefault(entry.optimizer, entry)
+    others = [entry for name, entry in firsts.items() if name != BASELINE]
+    wanted = [group.config(entry) for entry in (REFERENCE, *others)]
+    if REFERENCE.optimizer in firsts and firsts[BASELINE].options:
+        return None  # the page's own UMTG has no options
+    preset = nearest_preset(group.budget)
+    asked = Question(
+        group.budget.setting,
+        group.budget.target,
+        group.auxiliaries,
+        preset,
+        optimizers=tuple(entry.optimizer for entry in others),
+        seeds=group.budget.seeds,
+        options={entry.optimizer: dict(entry.options) for entry in others if entry.options},
+    )
+    usual = asked.config
+    asked = replace(
+        asked,
+        overrides={
+            name: getattr(wanted[0], name)
+            for name in _CHANGEABLE
+            if getattr(wanted[0], name) != getattr(usual, name)
+        },
+    )
+    try:
+        return asked if list(asked.configs) == wanted else None
+    except InputError:
+        return None
+
+
+def _nearest(budget: RunConfig) -> tuple[str, list[str]]:
+    """The preset that differs in the fewest fields, and these as words."""
+    presets = {
+        name: differences(budget, RunConfig.from_preset(budget.setting, name, target=budget.target))
+        for name in settings.get(budget.setting).presets
+    }
+    return min(presets.items(), key=lambda item: len(item[1]))
+
+
+def _order(place: Selection) -> tuple[int, bool, int, int, str]:
+    """Settings and presets in their registries' order, a setting's usual target first."""
+    setting = settings.get(place.setting)
+    presets, tasks = list(setting.presets), [task.name for task in setting.tasks]
+    own = presets.index(place.budget) if place.budget in presets else len(presets)
+    return (
+        settings.names().index(place.setting),
+        place.target != setting.default_target,
+        tasks.index(place.target),
+        own,
+        place.budget,
+    )
+
+
+def _set_order(setting: str, group: Group) -> tuple[int, int, list[int]]:
+    tasks = [task.name for task in settings.get(setting).tasks]
+    places = [tasks.index(name) for name in group.auxiliaries]
+    return settings.names().index(setting), len(places), places
+
+
+def _sets(setting: settings.Setting, target: str, text: str) -> tuple[tuple[str, ...], ...]:
+    """``digits2,digits2 noisy_digits``: sets between commas, as the runs' columns write them too"""
+    order = [task.name for task in setting.tasks]
+    found = []
+    for part in text.split(","):
+        chosen = {setting.task(name).name for name in part.replace("+", " ").split()}
+        if not chosen:
+            raise InputError(f"{quoted(text)} has an auxiliary set without a task")
+        if target in chosen:
+            raise InputError(f"target {target!r} is among its own auxiliaries")
+        found.append(tuple(name for name in order if name in chosen))
+    if len(found) > MOST_SETS:
+        raise InputError(f"{len(found)} auxiliary sets are more than {MOST_SETS}")
+    return tuple(dict.fromkeys(found))
+
+
+def _entries(text: str) -> tuple[Entry, ...]:
+    if not text.split():
+        raise InputError("no optimizer")
+    found = [Entry.parse(token) for token in text.split()]
+    return tuple(dict.fromkeys(entry for entry in found if entry != REFERENCE))
+
+
+def _written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else format(value)

@@ -1,0 +1,367 @@
+"""What the pages share: the store and artifacts behind them, and how numbers are worded."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import ParamSpec
+
+import altair as alt
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.pages_manager import PagesManager
+
+from mtl_core import settings
+from mtl_core.analysis import Comparison
+from mtl_core.charts import (
+    Curve,
+    CurveKey,
+    generalization_alt,
+    generalization_chart,
+    over_epochs_alt,
+    over_epochs_chart,
+    over_loss_alt,
+    over_loss_chart,
+    style_curves,
+)
+from mtl_core.data import downloads, sources
+from mtl_core.errors import InputError, StoreError
+from mtl_core.runs import Store, front_artifacts
+from mtl_core.runs.front_answers import FrontAnswers
+from mtl_core.runs.front_artifacts import FrontArtifact
+from mtl_core.runs.library import exchange
+from mtl_core.runs.library.answers import Answer, Answers
+from mtl_core.runs.library.artifacts import Artifact, scan
+from mtl_core.views.panel import Panel
+from mtl_core.views.question import kind
+
+P = ParamSpec("P")
+METRIC = "test accuracy E"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How the values of a task's metric are called and written."""
+
+    title: str
+    share: bool
+    higher_is_better: bool
+
+    @property
+    def format(self) -> str:
+        """For charts: a share is drawn by its error."""
+        return "%" if self.share else ".3~g"
+
+    def value(self, value: float) -> str:
+        """A value of the metric."""
+        return "–" if value != value else f"{value:.1%}" if self.share else f"{value:.3g}"
+
+    def delta(self, value: float | None) -> str:
+        """A difference of two values: of shares in percentage points."""
+        if self.share or value is None or value != value:
+            return points(value)
+        return f"{value:+.3g}"
+
+
+_MEASURES = {
+    "accuracy": ("test accuracy E", True),
+    "mean_iou": ("test mean IoU E", True),
+    "matthews": ("test Matthews correlation E", False),
+    "pearson": ("test Pearson correlation E", False),
+    "absolute_error": ("test absolute error E", False),
+}
+
+
+def measure(setting: str, task: str) -> Measure:
+    """How a task's metric is called and written."""
+    found = settings.get(setting).task(task)
+    title, share = _MEASURES[found.metric]
+    return Measure(title, share, found.higher_is_better)
+
+
+ORIGINS = {"own": "this store", "imported": "imported", "shipped": "shipped", "nowhere": "–"}
+FACTOR_TITLES = {
+    "sharpness": "sharpness",
+    "fisher_trace": "Fisher trace",
+    "gradient_covariance": "gradient covariance",
+    "gradient_similarity": "gradient similarity",
+}
+
+BADGES = {
+    "can explain": ("green", ":material/check:"),
+    "cannot explain": ("red", ":material/close:"),
+    "nothing to explain": ("gray", ":material/remove:"),
+    "not measured": ("gray", ":material/pending:"),
+}
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _shipped() -> tuple[dict[str, Artifact], list[str]]:
+    return scan()
+
+
+@st.cache_resource(max_entries=1, ttl=60, show_spinner=False)
+def _store() -> tuple[Store | None, str | None]:
+    try:
+        store = Store()
+    except StoreError as error:
+        return None, str(error)
+    return store, store.notice
+
+
+def errors_in_words(draw: Callable[P, None]) -> Callable[P, None]:
+    """What cannot be done shows as a line on the page, a store that broke under it included."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
+        _through_app()
+        try:
+            draw(*args, **kwargs)
+        except InputError as error:
+            st.error(escaped(str(error)), icon=":material/error:")
+
+    return drawn
+
+
+def _through_app() -> None:
+    """Have app.py run first, also when the server's very first visitor comes by a deep link.
+
+    Until app.py has called st.navigation once, Streamlit takes pages/ for a menu of its own and
+    runs the page that the link names without app.py: without its navigation and its wide layout.
+    """
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        # Once is enough, and a later run may carry a click that must not get lost.
+        if "through_app" not in st.session_state:
+            st.session_state.through_app = True
+            st.rerun()
+
+
+def escaped(text: str) -> str:
+    """What a user or another machine wrote is no Markdown of ours: no picture, link or formula."""
+    return re.sub(r"([\\`*\[\]<$])", r"\\\1", text)
+
+
+def show(key: str, value: object) -> None:
+    """Let the widget with this key show a value.
+
+    One that it shows already is not set again: that would undo what a reader changes meanwhile.
+    """
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
+
+
+def to_url(query: dict[str, str], kept: str) -> None:
+    """Write a page's question into the address, and keep under ``kept`` what was written there."""
+    if st.query_params.to_dict() != query:
+        st.query_params.from_dict(query)
+    st.session_state[kept] = query
+
+
+def version(answer: Answer) -> tuple[str, object]:
+    """What tells a run's rows from those of another, or of the same run trained anew."""
+    done = answer.record.finished_at if answer.record else answer.manifest.get("table_blake2b")
+    return answer.config.id, done
+
+
+def answers() -> Answers:
+    """The store and all artifacts; what is wrong with any of them is said on the page."""
+    store, problem = _store()
+    shipped, skipped = _shipped()
+    imported, damaged = exchange.imported()
+    if problem:
+        st.warning(problem, icon=":material/database_off:")
+    for line in [*skipped, *damaged]:
+        st.warning(f"Skipped: {line}", icon=":material/broken_image:")
+    return Answers(store, {**imported, **shipped})
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _shipped_fronts() -> tuple[dict[str, FrontArtifact], list[str]]:
+    return front_artifacts.scan()
+
+
+def front_answers(*, alone: bool = True) -> FrontAnswers:
+    """The store and all artifacts of fronts; what is wrong with any is said on the page.
+
+    Args:
+        alone: whether ``answers`` has not said already what is wrong with the store.
+    """
+    store, problem = _store()
+    shipped, skipped = _shipped_fronts()
+    imported, damaged = exchange.imported_fronts()
+    if problem and alone:
+        st.warning(problem, icon=":material/database_off:")
+    for line in [*skipped, *damaged]:
+        st.warning(f"Skipped: {line}", icon=":material/broken_image:")
+    return FrontAnswers(store, {**imported, **shipped})
+
+
+def download(source: str, tick: float) -> None:
+    """Offers to fetch a data set that is not here but public; shows how far that is.
+
+    Args:
+        tick: seconds between looks at the progress.
+    """
+    if sources.state(source).state != "downloadable":
+        return
+    current = downloads.progress(source)
+    if current is None or not current.running:
+        if current is not None and current.error:
+            st.error(current.error)
+        title = sources.title(source)
+        if st.button(f"Download {title}", icon=":material/download:", key=f"download_{source}"):
+            downloads.start(source)
+            st.rerun()
+        return
+
+    @st.fragment(run_every=tick)
+    def bar() -> None:
+        now = downloads.progress(source)
+        if now is None or not now.running:
+            st.rerun()
+        st.progress(now.share, text=f"Downloading … {now.share:.0%}")
+
+    bar()
+
+
+def curves(panel: Panel, others: Sequence[CurveKey] = ()) -> list[Curve]:
+    """How each shown run is drawn, the same on every page; ``others`` get what is left."""
+    own = [CurveKey(one.label, kind(one.config), one.pinned) for one in panel.shown]
+    return style_curves([*own, *others])
+
+
+def hero(panel: Panel, styled: Sequence[Curve], *, per_seed: bool, key: str) -> None:
+    """Generalization against training loss. Zoom and legend pick survive live updates."""
+    target = panel.baseline.config.target
+    metric = panel_measure(panel)
+    chart: alt.LayerChart = generalization_chart(
+        panel.trajectories,
+        styled,
+        task=target,
+        metric_title=metric.title,
+        metric_format=metric.format,
+        per_seed=per_seed,
+        name=key,
+    )
+    st.altair_chart(
+        chart,
+        key=key,
+        on_select="rerun",  # else a live update would undo zoom and legend pick
+        alt=generalization_alt(styled, task=target, metric_title=metric.title),
+    )
+
+
+def panel_measure(panel: Panel) -> Measure:
+    """How the metric of a panel's target is called and written."""
+    return measure(panel.baseline.config.setting, panel.baseline.config.target)
+
+
+def points(share: float | None) -> str:
+    """A difference of accuracies in percentage points."""
+    return "–" if share is None or share != share else f"{100 * share:+.1f} pt"
+
+
+def verdict(comparison: Comparison | None) -> dict[str, object]:
+    """The arguments of st.metric that say whether a difference counts."""
+    if comparison is None:
+        return {"delta": "not yet", "delta_color": "gray", "delta_arrow": "off"}
+    colour = {"better": "green", "worse": "red"}.get(comparison.verdict, "gray")
+    arrow = {"better": "up", "worse": "down"}.get(comparison.verdict, "off")
+    return {"delta": comparison.verdict, "delta_color": colour, "delta_arrow": arrow}
+
+
+def factor_chart(
+    panel: Panel, styled: Sequence[Curve], factor: str, *, x: str, key: str, place: DeltaGenerator
+) -> None:
+    """A factor of the target against its training loss or against epochs."""
+    target = panel.baseline.config.target
+    title, log_y = FACTOR_TITLES[factor], factor != "gradient_similarity"
+    if x == "loss":
+        chart = over_loss_chart(
+            panel.trajectories, styled, column=factor, task=target, title=title, log_y=log_y,
+            name=key,
+        )  # fmt: skip
+        alt = over_loss_alt(styled, task=target, title=title)
+    else:
+        chart = over_epochs_chart(
+            panel.trajectories, styled, column=factor, task=target, title=title, log_y=log_y,
+            height=220, name=key,
+        )  # fmt: skip
+        alt = over_epochs_alt(styled, task=target, title=title)
+    # The axis is part of the key: another one is another chart, not the same with other data.
+    place.altair_chart(chart, key=f"{key}_{x}", on_select="rerun", alt=alt)
+
+
+def verdicts(panel: Panel) -> None:
+    """What the paper's rule says about each factor, with what refutes it."""
+    st.markdown("**Can a factor explain the transfers on this page?**")
+    nothing = _nothing(panel)
+    for found in panel.verdicts():
+        colour, icon = BADGES[found.outcome]
+        title = FACTOR_TITLES[found.factor]
+        words = {
+            "can explain": "changes with every significant transfer as it should",
+            "cannot explain": "; ".join(found.reasons),
+            "nothing to explain": nothing,
+            "not measured": "not known at comparable loss for every significant transfer, or on "
+            "too few seeds",
+        }[found.outcome]
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.badge(f"{title} {found.outcome}", icon=icon, color=colour)  # type: ignore[arg-type]
+            st.caption(words)
+    st.caption(
+        "The paper's rule: positive transfer must come with a significant decrease of the factor, "
+        "negative transfer with an increase, for every run whose transfer is significant."
+    )
+
+
+def _nothing(panel: Panel) -> str:
+    """Why there is nothing to explain: a finding, or not one yet."""
+    cases = [panel.transfer(one) for one in panel.shown if panel.comparable(one)]
+    if any(case is not None and case.verdict != "too few seeds" for case in cases):
+        return "no transfer on this page is significant"
+    return "no transfer here can be called significant yet; that takes two runs of two seeds"
+
+
+FACTORS_GLOSSARY = r"""
+All are measured on the target's training data with respect to the shared encoder's parameters
+$\theta$. For the first three, the paper takes lower for better.
+
+**Sharpness.** How much the loss of a batch can rise when every parameter may move by a thousandth
+of itself: $\mathbb{E}_B \max_{|\varepsilon_i| \le \rho|\theta_i|} L_B(\theta+\varepsilon) -
+L_B(\theta)$, $\rho = 10^{-3}$.
+
+**Fisher trace.** The squared gradient norm of labels that the model draws itself,
+$\mathbb{E}\,\|\nabla_\theta\, \ell_B(f(x), \hat y)\|^2$ of mini-batches $B$ of 16 (a 16th of the
+trace itself): how much its own predictions would still move it. An early peak ("explosion") goes
+with worse generalization in single-task learning.
+
+**Gradient covariance.** The trace of the covariance of single examples' gradients: how little
+they agree ("coherence" is its opposite).
+
+**Gradient similarity.** The cosine of the target's gradient and the sum of all tasks' gradients;
+1 for a single task. Low means conflict.
+
+**Comparable loss.** Factors shrink with the loss, so runs are compared inside one range of training
+loss: early (bins 2–5 of 20) for Fisher, at the end (bins 18–20 of the run that ends higher) for
+sharpness and covariance.
+
+Source: Mueller, Dredze & Andrews 2024, §4, §5, App. C.
+"""
+
+GLOSSARY = r"""
+**Generalization gap.** The difference in test metric $E_k$ between two trajectories *at the same
+training loss* $L_k$, measured on the whole training set, not on a batch. Read the chart from left
+to right: where two bands part, networks that fit their training data equally well have begun to
+generalize differently.
+
+**Transfer.** $\Delta E_k = E_k(\text{MTL}) - E_k(\text{STL})$ on test data. $E_k$ of a seed is its
+test metric at its best validation checkpoint so far.
+
+**Significant** (the paper's rule): the intervals mean ± 2 standard deviations over seeds do not
+overlap. *Better* and *worse* are said only then.
+
+Source: Mueller, Dredze & Andrews 2024, §2, §3 and App. C. Between checkpoints the metric is
+interpolated linearly in log loss, along the running minimum of the loss.
+"""

@@ -1,0 +1,554 @@
+"""The Pareto front page's figures: the front, what was picked off it, hypervolume, transfers."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from mtl_core.charts import (
+    Curve,
+    front_alt,
+    front_chart,
+    hypervolume_alt,
+    hypervolume_chart,
+    kept_alt,
+    kept_heatmap,
+    transfer_alt,
+    transfer_heatmap,
+)
+from mtl_core.charts.plane import style_methods
+from mtl_core.cli import front_line
+from mtl_core.pareto import curves, transfer
+from mtl_core.pareto.config import BASELINES, METHODS
+from mtl_core.runs.front_answers import FrontAnswers
+from mtl_core.runs.library import exchange
+from mtl_core.views.front_panel import FrontPanel, ShownFront
+from mtl_core.views.front_question import METHOD_TITLES, preference_words
+from pages.parts import common, known_fronts
+
+Ask = Callable[..., None]
+LOOK_TITLES = {
+    "hypervolume": "Hypervolume",
+    "transfer": "Transfer",
+    "lesson": "Why not a weighted sum?",
+    "toy": "Toy problem, live",
+}
+METRICS = {
+    "accuracy": ("test accuracy", ".1%"),
+    "mean_iou": ("test mean IoU", ".1%"),
+    "absolute_error": ("test absolute error", ".3g"),
+    "angle": ("test mean angle error in degrees", ".3g"),
+}
+
+
+def progress(panel: FrontPanel) -> None:
+    """How far the fronts are that are not done."""
+    waiting = []
+    for one in panel.shown:
+        record = one.answer.record
+        if record is None or one.answer.artifact is not None:
+            continue
+        share = record.steps_done / record.steps_total
+        if record.state == "queued":
+            waiting.append(f"{one.label} (place {record.place})")
+        elif record.state == "running":
+            st.progress(share, text=f"**{one.label}** is solved for, {share:.0%}")
+        elif record.state == "failed":
+            st.error(f"{one.label}: {record.error}", icon=":material/error:")
+        elif record.state == "cancelled":
+            st.info(f"{one.label} was stopped at {share:.0%}; its frames stay.")
+    if waiting:
+        st.caption(f"In the queue: {', '.join(waiting)}.")
+
+
+def cards(panel: FrontPanel, step: int) -> None:
+    """Numbers of the method that is looked at, at the shown step, over all seeds."""
+    focus, config = panel.focus, panel.focus.config
+    here = _at(focus, step)
+    at = None if here is None else int(here["step"])
+    alone = next((one for one in panel.asked if one.config.method == "independent"), None)
+    words, colour = None, "gray"
+    if alone is not None and alone is not focus and alone.config.passes == config.passes:
+        beside = _at(alone, step)
+        # A difference means something at one step and, as here, as many evaluations.
+        if here is not None and beside is not None and beside["step"] == at:
+            words = f"{here['mean'] - beside['mean']:+.3f} on Independent"
+            apart = here["low"] > beside["high"] or here["high"] < beside["low"]
+            colour = "normal" if apart else "gray"
+            words += "" if apart else ", not significant"
+    place = st.container(horizontal=True)
+    place.metric(
+        f"Hypervolume, {focus.label}",
+        "–" if here is None else f"{here['mean']:.3f}",
+        delta=words,
+        delta_color=colour,  # type: ignore[arg-type]
+        border=True,
+        help="The share of the box between ideal and reference point that the solutions dominate; "
+        "mean over seeds, at the shown iteration. A difference is significant where the intervals "
+        "mean ± 2 standard deviations do not overlap.",
+    )
+    share = f"{curves.SHARE:.0%}"
+    known = {str(row["name"]): row for row in panel.convergence().to_dict("records")}
+    row = known.get(focus.label)
+    place.metric(
+        f"Evaluations to {share}",
+        "–" if row is None else _known(row["evaluations"], ",.0f"),
+        delta=_convergence_words(focus, alone, known),
+        delta_color="gray",
+        delta_arrow="off",
+        border=True,
+        help=f"Gradient evaluations until {share} of the best final hypervolume of all that are "
+        "shown and done; the convergence ratio divides them by those of Independent.",
+    )
+    evaluations = (at or 0) * len(config.weights) * config.passes
+    place.metric(
+        "Iteration",
+        "–" if at is None else f"{at:,}",
+        delta=f"of {config.iterations:,}; {evaluations:,} gradient evaluations",
+        delta_color="gray",
+        delta_arrow="off",
+        border=True,
+    )
+    if behind := panel.lagging(step):
+        words = ", ".join(f"{name} at iteration {at_step:,}" for name, at_step in behind.items())
+        st.caption(f"Not as far as the others, and drawn where it is: {words}.")
+
+
+def _convergence_words(focus: ShownFront, alone: ShownFront | None, known: dict[str, Any]) -> str:
+    row = known.get(focus.label)
+    if row is None:
+        return "known when it is done"
+    if not math.isfinite(row["evaluations"]):
+        return f"{row['reached']} of {row['seeds']} seeds get there"
+    if focus is alone:
+        return "what the others are compared with"
+    if alone is None or alone.label not in known:
+        return "nothing without transfer to compare with"
+    if not math.isfinite(row["ratio"]):
+        return "Independent does not get there on all seeds"
+    return f"{row['ratio']:.2f} × those of Independent"
+
+
+def fronts(panel: FrontPanel, step: int, active: bool, ask: Ask) -> None:
+    """The front in loss space and, where the problem has metrics, in metric space."""
+    question, objectives = panel.question, panel.problem.objectives
+    seeds = panel.focus.config.seeds
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if len(seeds) > 1:
+            _widget("seed", question.seed)
+            st.segmented_control(
+                "Seed",
+                seeds,
+                key="pf_seed",
+                required=True,
+                on_change=lambda: ask(seed=st.session_state.pf_seed),
+            )
+        if len(objectives) > 2:
+            pairs = [(i, j) for i in range(len(objectives)) for j in range(i + 1, len(objectives))]
+            _widget("axes", panel.axes)
+            st.segmented_control(
+                "Objectives",
+                pairs,
+                key="pf_axes",
+                required=True,
+                format_func=lambda pair: " × ".join(objectives[i].title for i in pair),
+                on_change=lambda: ask(axes=st.session_state.pf_axes),
+            )
+        zoom = panel.problem.fingerprint is not None if question.zoom is None else question.zoom
+        _widget("zoom", zoom)
+        st.toggle(
+            "Zoom to the last front",
+            key="pf_zoom",
+            on_change=lambda: ask(zoom=st.session_state.pf_zoom),
+            help="Axes end where the solutions do that are better than the reference point.",
+        )
+    zoom = zoom and not active  # what is last changes meanwhile
+    styles = _styles(panel)
+    spaces = ["loss", "metric"] if objectives[0].metric else ["loss"]
+    columns = st.columns(len(spaces)) if len(spaces) > 1 else [st.container()]
+    for space, column in zip(spaces, columns, strict=True):
+        with column:
+            _front(panel, step, space, zoom, styles)
+    if len(spaces) == 1 and panel.front_known:
+        st.caption(
+            "The thick grey line is the true front, which is known here."
+            if len(objectives) == 2
+            else "Grey dots are the true front, which is known here."
+        )
+
+
+def _front(panel: FrontPanel, step: int, space: Any, zoom: bool, styles: list[Curve]) -> None:
+    x, y = panel.axes
+    titles = [_axis_title(panel, axis, space) for axis in (x, y)]
+    formats = [".3~g" if space == "loss" else _metric(panel, axis)[1] for axis in (x, y)]
+    reference = (panel.problem.reference[x], panel.problem.reference[y])
+    front = None
+    if space == "loss" and panel.front_known:
+        known = known_fronts.true_front(panel.focus.config)
+        front = pd.DataFrame({"x": known[:, x], "y": known[:, y]})
+    st.altair_chart(
+        front_chart(
+            panel.points(step, space),
+            styles,
+            x_title=titles[0],
+            y_title=titles[1],
+            domain_x=panel.domain(x, space, zoom=zoom),
+            domain_y=panel.domain(y, space, zoom=zoom),
+            reference=reference if space == "loss" else None,
+            front=front,
+            ray=_ray(panel) if space == "loss" else None,
+            # Networks jump about from frame to frame; their ways would hide the front.
+            trails=panel.trails(step, space) if panel.problem.fingerprint is None else None,
+            joined=len(panel.problem.objectives) == 2,
+            format_x=formats[0],
+            format_y=formats[1],
+            name=f"pf_{space}",
+        ),
+        key=f"pf_front_{space}",
+        on_select="rerun",  # else a live update would undo zoom and legend pick
+        alt=front_alt(styles, x_title=titles[0], y_title=titles[1]),
+    )
+
+
+def picked(panel: FrontPanel, step: int, ask: Ask) -> None:
+    """The preference slider, and the solution that it picks off the front."""
+    focus, objectives = panel.focus, panel.problem.objectives
+    weights = focus.config.weights
+    words = [f"{i + 1}: {preference_words(row)}" for i, row in enumerate(weights)]
+    names = common.escaped(" · ".join(objective.title for objective in objectives))
+    _widget("pick", words[panel.pick])
+    if len(words) > 1:
+        st.select_slider(
+            f"Preference among {focus.label}'s solutions (weights of {names})",
+            words,
+            key="pf_pick",
+            on_change=lambda: ask(pick=words.index(st.session_state.pf_pick)),
+        )
+    losses = panel.values(focus, step, "loss")
+    if not len(losses):
+        return
+    metrics = panel.values(focus, step, "metric") if objectives[0].metric else None
+    loss_word = "test loss" if panel.held_out else "loss"
+    place = st.container(horizontal=True)
+    for axis, objective in enumerate(objectives):
+        loss, best = float(losses[panel.pick, axis]), float(losses[:, axis].min())
+        if metrics is None:
+            shown, less = f"{loss:.3g}", f"best of the front {best:.3g}"
+        else:
+            form = _metric(panel, axis)[1]
+            shown = format(float(metrics[panel.pick, axis]), form)
+            less = f"{loss_word} {loss:.3g}, best {best:.3g}"
+        title = loss_word if metrics is None else _metric(panel, axis)[0]
+        place.metric(
+            f"{common.escaped(objective.title)}: {title}",
+            shown,
+            delta=less,
+            delta_color="gray",
+            delta_arrow="off",
+            border=True,
+        )
+    st.caption(
+        f"Solution {panel.pick + 1} of {len(words)}, seed {panel.question.seed}, ringed above. "
+        "A weight says how much an objective's loss counts, so the more weight, the lower the loss."
+        + ("" if focus.config.method != "mgda" else " MGDA hears no preference: its solutions "
+           "are where their starts led them.")
+    )  # fmt: skip
+
+
+def views(panel: FrontPanel, step: int | None, ask: Ask) -> None:
+    """One view at a time: each costs its part of every redraw. Some need a front to look at."""
+    look = panel.question.look
+    _widget("look", look)
+    st.segmented_control(
+        "Look at",
+        list(LOOK_TITLES),
+        key="pf_look",
+        required=True,
+        format_func=LOOK_TITLES.get,
+        on_change=lambda: ask(look=st.session_state.pf_look),
+        label_visibility="collapsed",
+    )
+    if look == "hypervolume" and step is not None:
+        _hypervolume(panel, step)
+    elif look == "transfer" and step is not None:
+        _transfer(panel, step)
+
+
+def _hypervolume(panel: FrontPanel, step: int) -> None:
+    styles = _styles(panel)
+    x: Any = st.segmented_control(
+        "Against",
+        ["evaluations", "seconds"],
+        key="pf_x",
+        default="evaluations",
+        required=True,
+        format_func={"evaluations": "gradient evaluations", "seconds": "seconds"}.get,
+    )
+    bands = [curves.band(one.quality).assign(curve=one.label) for one in panel.shown]
+    drawn = pd.concat([one for one in bands if len(one)])
+    found = panel.convergence()
+    levels = [(float(row), f"{curves.SHARE:.0%} of the best") for row in found["target"][:1]]
+    if panel.front_known:
+        levels.append((known_fronts.hypervolume(panel.focus.config), "the true front"))
+    at = curves.band(panel.focus.quality)
+    now = at.loc[at["step"] <= step, x]
+    title = "hypervolume"
+    st.altair_chart(
+        hypervolume_chart(
+            drawn,
+            styles,
+            x=x,
+            title=title,
+            levels=pd.DataFrame(levels, columns=["level", "label"]),
+            now=float(now.iloc[-1]) if len(now) else None,
+            name="pf_hypervolume",
+        ),
+        key=f"pf_hypervolume_{x}",
+        on_select="rerun",
+        alt=hypervolume_alt(styles, x=x, title=title),
+    )
+    st.caption(
+        "Lines are means over seeds, bands ± 2 standard deviations. The same seeds have the same "
+        "starts and batches in every method that has a preference."
+        + (" Seconds are of the machine that solved, with whatever else ran there; seeds that are "
+           "solved together share them equally." if x == "seconds" else "")
+    )  # fmt: skip
+    _table(panel, found)
+
+
+def _table(panel: FrontPanel, found: pd.DataFrame) -> None:
+    by_name = {str(row["name"]): row for row in found.to_dict("records")}
+    rows = []
+    for one in panel.shown:
+        last = one.quality.sort_values("step").groupby("seed").tail(1)
+        row = by_name.get(one.label, {"evaluations": math.nan, "ratio": math.nan})
+        rows.append(
+            {
+                "method": one.label,
+                "state": one.answer.state,
+                "hypervolume": _mean_2sd(last["hypervolume"], ".3f"),
+                "evaluations to 90 %": _known(row["evaluations"], ",.0f"),
+                "ratio": _known(row["ratio"], ".2f"),
+                "reached": f"{row['reached']} of {row['seeds']} seeds" if "reached" in row else "–",
+                "spread": _mean_2sd(last["coverage"], ".3f"),
+                "distance to true front": _mean_2sd(last["distance"], ".4f"),
+                "source": common.ORIGINS[one.answer.origin],
+                "run": one.config.id,
+            }
+        )
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="pf_table")
+
+
+def _known(value: float, form: str) -> str:
+    return format(value, form) if math.isfinite(value) else "–"
+
+
+def _mean_2sd(values: pd.Series, form: str) -> str:
+    known = values.dropna()
+    if known.empty:
+        return "–"
+    if len(known) < 2:
+        return format(known.iloc[0], form)
+    return f"{known.mean():{form}} ± {2 * known.std():{form}}"
+
+
+def _transfer(panel: FrontPanel, step: int) -> None:
+    focus, seed = panel.focus, panel.question.seed
+    if focus.config.method in (*BASELINES, "independent"):
+        st.info(
+            f"{focus.label} transfers nothing: each solution keeps all of itself (M = I). Look "
+            "closely at a method that transfers, such as Decaying.",
+            icon=":material/link_off:",
+        )
+        return
+    st.markdown(transfer.rule(focus.config.method).about)
+    rows = focus.tables.transfers
+    rows = rows[rows["seed"] == seed]
+    if rows.empty or (rows["solution"] == rows["other"]).all():
+        st.info("Nothing was taken from others: M = I in all frames.", icon=":material/link_off:")
+        return
+    labels = [preference_words(row) for row in focus.config.weights]
+    if focus.config.definition.objectives[2:]:
+        labels = [str(i + 1) for i in range(len(labels))]
+    elif len(labels) > 1:
+        labels = [f"{row[0]:.2f}" for row in focus.config.weights]
+    at = focus.step_at(step, seed)
+    left, right = st.columns(2)
+    with left:
+        st.markdown(f"**Transfer matrix M of the step to iteration {at or 0:,}**")
+        st.altair_chart(
+            transfer_heatmap(rows[rows["step"] == at], labels=labels, name="pf_matrix"),
+            key="pf_matrix",
+            alt=transfer_alt(labels),
+        )
+    with right:
+        st.markdown("**What each takes from others, over time**")
+        kept = rows[rows["solution"] == rows["other"]][["step", "solution", "share"]]
+        st.altair_chart(
+            kept_heatmap(kept, labels=labels, now=at, name="pf_kept"),
+            key="pf_kept",
+            alt=kept_alt(labels),
+        )
+    known = "weights of the first objective" if len(panel.problem.objectives) == 2 else "places"
+    st.caption(
+        f"Solutions are named by their {known}. Rows receive, columns give; every row sums to 1. "
+        "Colours are on a cube-root scale, so that small shares show."
+    )
+
+
+# Out, and what the words mean.
+
+
+def export(panel: FrontPanel, answers: FrontAnswers) -> None:
+    """What can be taken away."""
+    with st.popover("Export", icon=":material/ios_share:"):
+        st.caption("The address of this page is the whole question; share it as it is.")
+        if panel.focus.config.problem_options:
+            st.caption("It names your file, as the exported fronts do.")
+        st.download_button(
+            "Shown fronts as CSV",
+            partial(_csv, panel),
+            file_name="fronts.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        finished = [one.answer for one in panel.shown if one.answer.state == "done"]
+        if finished:
+            st.download_button(
+                "Finished fronts as artifacts",
+                partial(exchange.pack, finished, answers),
+                file_name="fronts.zip",
+                mime="application/zip",
+                icon=":material/folder_zip:",
+                on_click="ignore",
+                help="A zip file that the Library page, or `import`, takes in on another machine.",
+            )
+        st.caption("The front that you look closely at, on the command line:")
+        st.code(
+            front_line(panel.focus.config, panel.question.preset), language="bash", wrap_lines=True
+        )
+
+
+def _csv(panel: FrontPanel) -> str:
+    tables = [one.tables.front.assign(method=one.label) for one in panel.shown]
+    return str(pd.concat(tables).to_csv(index=False))
+
+
+def words(panel: FrontPanel) -> None:
+    """How it was computed, and what the words mean."""
+    with st.expander("How this was computed", icon=":material/calculate:"):
+        _computed(panel)
+    with st.expander("What the words mean", icon=":material/menu_book:"):
+        st.markdown(GLOSSARY)
+
+
+def _computed(panel: FrontPanel) -> None:
+    rows = []
+    for one in panel.shown:
+        manifest, config = one.answer.manifest, one.config
+        rows.append(
+            {
+                "method": one.label,
+                "scalarization": "–" if config.method in BASELINES else config.scalarization,
+                "solutions": config.solutions,
+                "iterations": config.iterations,
+                "optimizer": f"{config.optimizer}, lr {config.lr:g}",
+                "batch": "all" if config.batch_size is None else str(config.batch_size),
+                "examples": "all" if config.samples is None else f"{config.samples:,}",
+                "tested on": "all" if config.held_out is None else f"{config.held_out:,}",
+                "seeds": " ".join(map(str, config.seeds)),
+                "source": common.ORIGINS[one.answer.origin],
+                "device": manifest.get("device", "–"),
+                "torch": manifest.get("versions", {}).get("torch", "–"),
+                "created": str(manifest.get("created", "–"))[:10],
+                "data": manifest.get("data_fingerprint", "–"),
+            }
+        )
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="pf_computed")
+    st.caption(panel.problem.description)
+
+
+_ORDER = [METHOD_TITLES[name] for name in METHODS]
+
+
+def _styles(panel: FrontPanel) -> list[Curve]:
+    """A method looks the same whichever others are shown; pins take what is left."""
+    pins = [one.label for one in panel.shown if one.pinned]
+    styles = {style.label: style for style in style_methods([*_ORDER, *pins])}
+    return [styles[one.label] for one in panel.shown]
+
+
+def _axis_title(panel: FrontPanel, axis: int, space: str) -> str:
+    objective = panel.problem.objectives[axis]
+    if space == "metric":
+        return f"{_metric(panel, axis)[0]}, {objective.title.lower()}"
+    kind = "test loss" if panel.held_out else "loss"
+    return f"{kind}, {objective.title.lower()}"
+
+
+def _metric(panel: FrontPanel, axis: int) -> tuple[str, str]:
+    return METRICS[panel.problem.objectives[axis].metric]
+
+
+def _ray(panel: FrontPanel) -> pd.DataFrame | None:
+    """From the ideal point along 1 / λ of the picked preference, where Tchebycheff's optimum is."""
+    config, problem = panel.focus.config, panel.problem
+    if config.method == "mgda" or config.scalarization == "weighted_sum":
+        return None
+    if len(problem.objectives) > 2:
+        return None  # the plane shows a shadow of it, which points elsewhere
+    axes = list(panel.axes)
+    weights = config.weights[panel.pick][axes]
+    ideal = np.array(problem.ideal or (0.0, 0.0))[axes]
+    unit = np.array(problem.reference)[axes] - ideal
+    end = ideal + 2 * unit / weights / (1 / weights).min()
+    return pd.DataFrame([{"x": ideal[0], "y": ideal[1], "x2": end[0], "y2": end[1]}])
+
+
+def _at(one: ShownFront, step: int) -> pd.Series | None:
+    """Its hypervolume's band at the last step up to ``step`` that all its seeds have reached."""
+    band = curves.band(one.quality)
+    before = band[band["step"] <= step]
+    return None if before.empty else before.iloc[-1]
+
+
+def _widget(name: str, value: object) -> None:
+    common.show(f"pf_{name}", value)
+
+
+GLOSSARY = r"""
+**Trade-off.** A solution is Pareto optimal when no objective can be improved without making another
+worse; all of them form the *front*. A *preference* $\lambda$, one weight for each objective with
+the sum 1, asks for one of them.
+
+**Scalarization** makes one loss of several, from what losses are above the ideal point, in units
+that make objectives count alike: *weighted sum* $\sum_k \lambda_k L_k$; *Tchebycheff*
+$\max_k \lambda_k L_k$; *smooth Tchebycheff* $\mu \log \sum_k \exp(\lambda_k L_k / \mu)$.
+
+**Multi-task gradient descent with transfer** (MT2O). $N$ preferences are $N$ subproblems $F_i$,
+solved together: $\theta_i \leftarrow \sum_j m_{ij}\,\theta_j - \alpha\,\nabla F_i(\theta_i)$. Rows
+of $M$ are shares of 1. With $M = I$ each is solved on its own (*independent*). A constant $M$ keeps
+pulling neighbours together and ends beside the front; the decaying and the adaptive one fade.
+
+**Hypervolume.** The share of the box between the ideal and the reference point that at least one
+solution dominates (Zitzler & Thiele 1999; computed by moocore). Both points are fixed by the
+problem, beforehand.
+
+**Gradient evaluations.** Backward passes of one solution on one batch: one in a step of a
+scalarization, one for each objective in a step of MGDA and Pareto MTL.
+
+**Evaluations to 90 %** of the best final hypervolume on a seed, over all that are shown; the
+*ratio* divides them by those of the method without transfer.
+
+**Spread.** How much of each objective's range the solutions cover, 1 from ideal to reference point;
+more where solutions lie beyond the reference point, which adds nothing to the hypervolume.
+
+Sources: Bai, Gupta & Ong 2024 (MT2O, arXiv 2403.16162); Lin et al. 2019 (Pareto MTL, arXiv
+1912.12854); Sener & Koltun 2018 (MGDA, arXiv 1810.04650); Lin et al. 2024 (smooth Tchebycheff,
+arXiv 2402.19078).
+"""

@@ -1,0 +1,272 @@
+"""What the pages on the paper's figures share: the claim and its verdict, sources, choices."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import pandas as pd
+import streamlit as st
+
+from mtl_core import settings
+from mtl_core.analysis import Support
+from mtl_core.charts import Curve, CurveKey, style_curves
+from mtl_core.cli import command_line
+from mtl_core.runs.library.answers import Answer, other_data
+from mtl_core.views import comparisons, smtos
+from mtl_core.views.comparisons import Pool
+from mtl_core.views.papers import ConflictView, FactorsView, GapView
+from mtl_core.views.question import kind
+from pages.parts import common
+
+View = TypeVar("View", GapView, FactorsView, ConflictView)
+
+SUPPORT = {
+    "supports": ("green", ":material/check:", "ours support it"),
+    "supports in part": ("orange", ":material/contrast:", "ours support it in part"),
+    "does not support": ("red", ":material/close:", "ours do not support it"),
+    "not enough": ("gray", ":material/pending:", "not enough to tell"),
+}
+LONGEST_COMMAND = 140  # characters of one that is written below its figure
+
+
+# The view: kept in the session, written to the URL, changed by callbacks only.
+
+
+def view(
+    key: str,
+    read: Callable[[Mapping[str, str], Sequence[Pool]], tuple[View | None, list[str]]],
+    found: Sequence[Pool],
+) -> View | None:
+    """What the address asks for; what in it was not understood is kept for ``problems``."""
+    query = st.query_params.to_dict()
+    kept: View | None = st.session_state.get(key)
+    if kept is not None and (not query or query == st.session_state.get(f"{key}_query")):
+        query = kept.to_query()  # read again, since the runs of its budget may have been removed
+    chosen, st.session_state[f"{key}_problems"] = read(query, found)
+    if chosen is not None:
+        ask(key, chosen)
+    return chosen
+
+
+def ask(key: str, chosen: View) -> None:
+    """Show this from now on."""
+    st.session_state[key] = chosen
+    common.to_url(chosen.to_query(), f"{key}_query")
+
+
+def change(key: str, **changes: Any) -> None:
+    """Change a field of what is shown."""
+    ask(key, replace(st.session_state[key], **changes))
+
+
+def widget(key: str, name: str, value: object) -> str:
+    """Widgets show the view; it is the only state there is. Returns the widget's key."""
+    st.session_state[f"{key}_{name}"] = value
+    return f"{key}_{name}"
+
+
+def place(key: str, chosen: View, pools: Sequence[Pool], read: Callable[..., Any]) -> None:
+    """Choose setting and budget; another one starts anew."""
+
+    def anew(**query: str) -> None:
+        fresh, _ = read(query, pools)
+        ask(key, fresh)
+
+    names = list(dict.fromkeys(pool.setting.name for pool in pools))
+    own = widget(key, "setting", chosen.setting)
+    st.selectbox(
+        "Setting",
+        names,
+        key=own,
+        format_func=lambda name: settings.get(name).title,
+        on_change=lambda: anew(setting=st.session_state[own]),
+        help=settings.get(chosen.setting).description,
+    )
+    there = {pool.name: pool for pool in pools if pool.setting.name == chosen.setting}
+    which = widget(key, "budget", chosen.budget)
+    st.selectbox(
+        "Budget",
+        list(there),
+        key=which,
+        format_func=lambda name: smtos.budget_label(there[name].budget) if name in there else name,
+        on_change=lambda: anew(setting=chosen.setting, budget=st.session_state[which]),
+        help="Budgets with finished runs. Runs are compared within one budget only.",
+    )
+
+
+def problems(key: str) -> None:
+    """Say what in the address was not understood."""
+    for line in st.session_state.pop(f"{key}_problems", []):
+        st.warning(common.escaped(line), icon=":material/link_off:")
+
+
+def nothing(what: str) -> None:
+    """Say what it takes where there are no runs at all."""
+    st.info(f"{what} Train them on What if; they show here once they are done.")
+    st.page_link("pages/what_if.py", label="Ask What if", icon=":material/experiment:")
+
+
+# The claim, and whether it holds here.
+
+
+def claim(words: str, where: str) -> None:
+    """What the paper says."""
+    st.markdown(f"> {words}  \n> :small[Mueller, Dredze & Andrews 2024, {where}]")
+
+
+def supported(outcome: Support, words: str, *, of: str = "") -> None:
+    """Whether our runs support a claim, as computed from them."""
+    colour, icon, say = SUPPORT[outcome]
+    title = f"{of}: {say}" if of else f"{say[0].upper()}{say[1:]}"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.badge(title, icon=icon, color=colour)  # type: ignore[arg-type]
+        st.markdown(words)
+
+
+# Where a figure's numbers come from.
+
+
+def source(runs: Iterable[Answer], *, measuring: bool = False) -> None:
+    """Measured or published, on what, and by which command; reduced runs say so."""
+    runs = list({run.config.id: run for run in runs}.values())
+    if not runs:
+        return
+    config = runs[0].config
+    kinds = _listed(run.manifest.get("kind", "measured") for run in runs)
+    devices = _listed(str(run.manifest.get("device", "unknown")) for run in runs)
+    seeds = sorted({len(run.config.seeds) for run in runs})
+    many = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]}–{seeds[-1]}"
+    less = _listed(
+        filter(None, (comparisons.reduced(run.config, measuring=measuring) for run in runs))
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.badge(kinds, icon=":material/science:", color="blue")
+        if less:
+            st.badge("reduced", icon=":material/compress:", color="orange")
+    st.caption(
+        f"{len(runs)} {'run' if len(runs) == 1 else 'runs'} on "
+        f"{settings.get(config.setting).title}, {config.train_size:,} training examples per task, "
+        f"{config.epochs} epochs, {many} seeds, on {devices}; by {_commands(runs)}."
+        + (f" {less[0].upper()}{less[1:]}." if less else "")
+    )
+
+
+def _commands(runs: Sequence[Answer]) -> str:
+    """The lines that train these runs, or where they are."""
+    lines = list(dict.fromkeys(map(_command, runs)))
+    short = [line for line in lines if len(line) <= LONGEST_COMMAND]
+    if len(short) == len(lines) <= 2:
+        return " and ".join(f"`{line}`" for line in lines)
+    return f"the {len(lines)} commands under *How this was computed*"
+
+
+def _command(run: Answer) -> str:
+    plan = comparisons.plan(run.config) if run.artifact else None
+    if plan:
+        return f"python -m mtl_core precompute {plan}"
+    return command_line(run.config, smtos.nearest_preset(run.config.baseline))
+
+
+def computed(
+    key: str, method: str, runs: Sequence[Answer], table: pd.DataFrame | None = None
+) -> None:
+    """How a figure was computed, down to the manifests of its runs."""
+    with st.expander("How this was computed", icon=":material/precision_manufacturing:"):
+        st.markdown(method)
+        for name, how in next(
+            (run.manifest["factors"] for run in runs if run.manifest.get("factors")), {}
+        ).items():
+            st.markdown(f"- **{common.FACTOR_TITLES.get(name, name)}** here: {how}")
+        st.dataframe(_manifests(runs), hide_index=True, key=f"{key}_runs")
+        for line in dict.fromkeys(filter(None, map(other_data, runs))):
+            st.warning(line)
+        if table is not None:
+            st.download_button(
+                "Numbers as CSV",
+                table.to_csv(index=False),
+                file_name=f"{key}.csv",
+                mime="text/csv",
+                icon=":material/download:",
+                on_click="ignore",
+                key=f"{key}_csv",
+            )
+
+
+def _manifests(runs: Sequence[Answer]) -> pd.DataFrame:
+    rows = []
+    for run in runs:
+        manifest, config = run.manifest, run.config
+        rows.append(
+            {
+                "target": config.target,
+                "auxiliaries": config.run if len(config.auxiliaries) <= 3
+                else f"{len(config.auxiliaries)} tasks",
+                "optimizer": smtos.Entry.of(config).label if config.auxiliaries else "–",
+                "seeds": len(config.seeds),
+                "run": config.id,
+                "kind": manifest.get("kind", "measured"),
+                "source": "shipped" if run.artifact else "this store",
+                "device": manifest.get("device", "–"),
+                "torch": manifest.get("versions", {}).get("torch", "–"),
+                "created": manifest.get("created", "–")[:10],
+                "data": manifest.get("data_fingerprint", "–"),
+                "command": _command(run),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def ask_what_if(run: Answer, task: str) -> None:
+    """A button that opens the same question on the What if page."""
+    name = next(iter(comparisons.labels([run], task)))
+    asked = comparisons.question(run.config, task)
+    if asked is None:
+        st.caption(f"What if has no such budget; on the command line: `{_command(run)}`")
+        return
+    st.page_link(
+        "pages/what_if.py",
+        label=f"Open {task} on What if",
+        icon=":material/experiment:",
+        query_params=asked.to_query(),
+        help=f"{task} {name}, at the same budget.",
+    )
+
+
+def curves(named: Mapping[str, Answer], task: str) -> list[Curve]:
+    """How the runs of a figure are drawn: colours say what the other tasks are."""
+    return style_curves(
+        [
+            CurveKey(name, kind(comparisons.seen_from(run.config, task)))
+            for name, run in named.items()
+        ]
+    )
+
+
+def versions(runs: Iterable[Answer]) -> tuple[object, ...]:
+    """A key for what is computed from finished runs, which do not change."""
+    return tuple(map(common.version, runs))
+
+
+def case_name(pool: Pool, run: Answer, task: str) -> str:
+    """A task, and with which others where that differs from row to row."""
+    several = len(pool.cases(task)) > 1
+    return f"{task} {next(iter(comparisons.labels([run], task)))}" if several else task
+
+
+def number(value: float | None) -> str:
+    """A difference of a factor, which may lie anywhere."""
+    if value is None or value != value:
+        return "–"
+    size = abs(value)
+    if size >= 100:
+        return f"{value:+,.0f}".replace("-", "−")
+    return (f"{value:+.2f}" if size >= 1 else f"{value:+.2g}").replace("-", "−")
+
+
+def listed(words: Sequence[str]) -> str:
+    """a, b and c"""
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
+
+
+def _listed(words: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(words))

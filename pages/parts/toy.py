@@ -1,0 +1,167 @@
+"""The Pareto front page's toy problem: why not a weighted sum, and sliders under one's hands."""
+
+import pandas as pd
+import streamlit as st
+
+from mtl_core.charts import front_alt, front_chart
+from mtl_core.charts.plane import style_methods
+from mtl_core.pareto import ParetoConfig, measures, problems, solve
+from mtl_core.pareto.config import METHODS
+from mtl_core.runs.fronts import front_table
+from mtl_core.views.front_question import METHOD_TITLES
+from pages.parts import common, known_fronts
+
+__all__ = ["lesson", "toy"]
+
+TOY = ParetoConfig.from_preset("toy", "standard")  # for what is known of the problem
+METHOD_ORDER = [METHOD_TITLES[name] for name in METHODS]
+
+
+@common.errors_in_words
+def lesson() -> None:
+    """What a weighted sum cannot find, solved for here and now."""
+    st.subheader("Why not a weighted sum?")
+    found = {
+        "Weighted sum": _toy("independent", "weighted_sum", 20, 0.05, 500, 0, ()),
+        "Tchebycheff": _toy("independent", "tchebycheff", 20, 0.05, 500, 0, ()),
+    }
+    shares = {name: _last_hypervolume(table) for name, table in found.items()}
+    ends = {name: _at_ends(table) for name, table in found.items()}
+    st.markdown(
+        "Both lines are 20 preferences on the toy problem, whose true front bulges towards the "
+        "upper right. Minimising a weighted sum slides a straight line down to the front, and on "
+        "such a front it touches only the ends: "
+        f"**{ends['Weighted sum']} of 20** solutions of the weighted sum lie at an end (one loss "
+        f"below 0.05), of Tchebycheff **{ends['Tchebycheff']}**. Hypervolume: "
+        f"**{shares['Weighted sum']:.3f}** against **{shares['Tchebycheff']:.3f}**, of "
+        f"{known_fronts.hypervolume(TOY):.4f} for the true front."
+    )
+    _toy_chart(found, "pf_lesson")
+    st.caption(
+        "Solved for on this machine when you opened this: method independent, seed 0, learning "
+        "rate 0.05, 500 iterations. Boyd & Vandenberghe 2004, §4.7.4: scalarizing by a weighted "
+        "sum reaches every Pareto optimum only where the attainable set is convex."
+    )
+
+
+@st.fragment
+@common.errors_in_words
+def toy() -> None:
+    """Sliders on the toy problem; it is solved for anew at each touch."""
+    st.subheader("Toy problem, live")
+    st.markdown("Drag anything: the front is solved for again while you do.")
+    left, right = st.columns([1, 2])
+    with left:
+        iterations = st.slider("Iterations", 0, 300, 30, key="pft_iterations")
+        method = st.selectbox(
+            "Transfer",
+            ["decay", "constant", "adaptive", "independent"],
+            key="pft_method",
+            format_func=METHOD_TITLES.__getitem__,
+        )
+        options: tuple[tuple[str, float], ...] = ()
+        if method in ("constant", "decay"):
+            strength = st.slider("Strength", 0.0, 0.9, 0.5, 0.05, key="pft_strength")
+            options = (("strength", strength),)
+        if method == "decay":
+            halving = st.slider("Halved after", 1, 200, 10, key="pft_halving")
+            options += (("halving", float(halving)),)
+        lr = st.select_slider("Learning rate", [0.01, 0.02, 0.05, 0.1, 0.2, 0.5], 0.1, key="pft_lr")
+        solutions = st.slider("Solutions", 2, 40, 10, key="pft_solutions")
+        seed = st.slider("Seed of the starts", 0, 9, 0, key="pft_seed")
+        scalarization = st.selectbox(
+            "Scalarization",
+            ["tchebycheff", "smooth_tchebycheff", "weighted_sum"],
+            key="pft_scalarization",
+        )
+    table = _toy(method, scalarization, solutions, lr, max(iterations, 1), seed, options)
+    if iterations == 0:
+        table = table[table["step"] == 0]
+    other = _toy("independent", scalarization, solutions, lr, max(iterations, 1), seed, ())
+    if iterations == 0:
+        other = other[other["step"] == 0]
+    with right:
+        found = {METHOD_TITLES["independent"]: other}
+        if method != "independent":
+            found[METHOD_TITLES[method]] = table
+        _toy_chart(found, "pf_toy", trails=True)
+        ideal = known_fronts.hypervolume(TOY)
+        words = [f"{name} **{_last_hypervolume(rows):.4f}**" for name, rows in found.items()]
+        st.markdown(f"Hypervolume: {', '.join(words)}; the true front has {ideal:.4f}.")
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def _toy(
+    method: str,
+    scalarization: str,
+    solutions: int,
+    lr: float,
+    iterations: int,
+    seed: int,
+    options: tuple[tuple[str, float], ...],
+) -> pd.DataFrame:
+    config = ParetoConfig(
+        "toy",
+        method=method,
+        method_options=options,
+        scalarization=scalarization,
+        solutions=solutions,
+        lr=lr,
+        iterations=iterations,
+        frames=min(iterations, 40),
+        seeds=(seed,),
+    )
+    return front_table(config, solve(config, device="cpu"))
+
+
+def _toy_chart(found: dict[str, pd.DataFrame], key: str, *, trails: bool = False) -> None:
+    problem = problems.get("toy")
+    named = {style.label: style for style in style_methods(METHOD_ORDER)}
+    rest = style_methods(list(found))
+    styles = [named.get(name, other) for name, other in zip(found, rest, strict=True)]
+    known = known_fronts.true_front(TOY)
+    points, ways = [], []
+    for name, table in found.items():
+        wide = _wide(table)
+        last = wide[wide["step"] == wide["step"].max()]
+        words = [""] * len(last)
+        points.append(last.assign(curve=name, preference=words, chosen=False))
+        ways.append(wide.assign(curve=name))
+    titles = [objective.title for objective in problem.objectives]
+    chart = front_chart(
+        pd.concat(points),
+        styles,
+        x_title=f"loss of {titles[0].lower()}",
+        y_title=f"loss of {titles[1].lower()}",
+        domain_x=(0.0, 1.05),
+        domain_y=(0.0, 1.05),
+        reference=(1.0, 1.0),
+        front=pd.DataFrame({"x": known[:, 0], "y": known[:, 1]}),
+        trails=pd.concat(ways) if trails else None,
+        name=key,
+    )
+    st.altair_chart(
+        chart,
+        key=key,
+        on_select="rerun",
+        alt=front_alt(styles, x_title=titles[0], y_title=titles[1]),
+    )
+
+
+def _wide(table: pd.DataFrame) -> pd.DataFrame:
+    """``step, solution, x, y`` of a table of one seed and two objectives."""
+    losses = table["train_loss"].to_numpy(dtype=float).reshape(-1, 2)
+    places = table.iloc[::2][["step", "solution"]].reset_index(drop=True)
+    return places.assign(solution=places["solution"] + 1, x=losses[:, 0], y=losses[:, 1])
+
+
+def _last_hypervolume(table: pd.DataFrame) -> float:
+    wide = _wide(table)
+    last = wide.loc[wide["step"] == wide["step"].max(), ["x", "y"]].to_numpy()
+    return float(measures.hypervolume(last, (1.0, 1.0)))
+
+
+def _at_ends(table: pd.DataFrame) -> int:
+    wide = _wide(table)
+    last = wide.loc[wide["step"] == wide["step"].max(), ["x", "y"]].to_numpy()
+    return int((last.min(axis=1) < 0.05).sum())

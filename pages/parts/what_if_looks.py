@@ -1,0 +1,269 @@
+"""What If's views of a panel below the generalization chart: factors, gradients, correlation."""
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from mtl_core import analysis
+from mtl_core.charts import (
+    Curve,
+    CurveKey,
+    correlation_alt,
+    correlation_chart,
+    cosine_alt,
+    cosine_heatmap,
+)
+from mtl_core.runs.library.answers import Answer, Answers, other_data
+from mtl_core.trajectory import FACTORS
+from mtl_core.views.panel import Panel, Shown
+from mtl_core.views.question import AGAINST, MOST_PINS, Question, kind, label
+from pages.parts import common
+
+Ask = Callable[..., None]
+EXPLAINING = FACTORS[:3]
+MOST_CURVES = 48  # that can be told apart
+WHOLE = {
+    "sharpness": "Sharpness is the mean of the run's last 20 measurements, or of all it has.",
+    "fisher_trace": "Fisher is the mean of the run's 20 largest values, or of all it has.",
+    "gradient_covariance": "Covariance is the mean of the run's last 20 measurements, or of all "
+    "it has.",
+    "test_metric": "Test accuracy is the mean at the run's 10 best validation checkpoints.",
+}
+"""How a run becomes one number: the paper's footnote 7."""
+
+
+def factors(panel: Panel, styled: Sequence[Curve], question: Question, ask: Ask) -> None:
+    """Each factor as training goes on, and whether it can explain the transfers on the page."""
+    st.session_state.wi_x = question.x
+    st.segmented_control(
+        "Against",
+        ["loss", "epoch"],
+        key="wi_x",
+        required=True,
+        format_func={"loss": "training loss", "epoch": "epoch"}.get,
+        on_change=lambda: ask(x=st.session_state.wi_x),
+    )
+    columns = st.columns(2) + st.columns(2)
+    for place, factor in zip(columns, FACTORS, strict=True):
+        common.factor_chart(panel, styled, factor, x=question.x, key=f"wi_{factor}", place=place)
+    common.verdicts(panel)
+    # Computed only where somebody looks: it takes as long as all charts together.
+    table = st.expander(
+        "Differences at comparable loss",
+        icon=":material/table_chart:",
+        key="wi_differences_open",
+        on_change="rerun",
+    )
+    if table.open:
+        with table:
+            _differences(panel)
+    with st.expander("What the factors are", icon=":material/menu_book:"):
+        st.markdown(common.FACTORS_GLOSSARY)
+        for name, how in panel.current.answer.manifest.get("factors", {}).items():
+            st.markdown(f"- **{common.FACTOR_TITLES.get(name, name)}** here: {how}")
+
+
+def gradients(panel: Panel, styled: Sequence[Curve], answers: Answers) -> None:
+    """Whether the tasks' gradients agree, over training and pair by pair."""
+    left, right = st.columns(2)
+    common.factor_chart(
+        panel, styled, "gradient_similarity", x="epoch", key="wi_similarity", place=left
+    )
+    left.caption(
+        "Cosine of the target's gradient and the sum of all tasks' gradients, by epoch; 1 for a "
+        "single task."
+    )
+    with right:
+        _pairs(panel.current, answers)
+
+
+def correlation(panel: Panel, question: Question, answers: Answers, ask: Ask) -> None:
+    """Early gradient similarity against a factor or the test metric, over all runs alike."""
+    st.session_state.wi_against = question.against
+    st.segmented_control(
+        "Early gradient similarity against",
+        list(AGAINST),
+        key="wi_against",
+        required=True,
+        format_func=lambda name: common.FACTOR_TITLES.get(name, common.panel_measure(panel).title),
+        on_change=lambda: ask(against=st.session_state.wi_against),
+    )
+    budget = panel.baseline.config
+    runs = _alike(panel, answers)
+    tables = [answers.trajectory(answer).assign(curve=name) for name, answer in runs.items()]
+    tables = [table for table in tables if len(table)]
+    rows = pd.concat(tables, ignore_index=True) if tables else panel.trajectories.iloc[:0]
+    early = max(1.0, 0.1 * budget.epochs)
+    measure = common.panel_measure(panel)
+    points = analysis.similarity_points(
+        rows,
+        budget.target,
+        question.against,
+        early,
+        higher_is_better=measure.higher_is_better,
+    )
+    points["run"] = points["curve"].map({name: one.config.id for name, one in runs.items()})
+    done = points["curve"].map({name: one.state == "done" for name, one in runs.items()})
+    counted = points[done.astype(bool) & (points["early_checkpoints"] > 0)]
+    _coefficients(analysis.correlate(counted["similarity"], counted["value"]), len(counted))
+    title = common.FACTOR_TITLES.get(question.against, measure.title)
+    own = {one.label for one in panel.shown}
+    others = [
+        CurveKey(name, kind(runs[name].config), pinned=True)
+        for name in points["curve"]
+        if name not in own
+    ]
+    every = common.curves(panel, others[: MOST_CURVES - len(own)])
+    styled = [curve for curve in every if curve.label in set(points["curve"])]
+    chart = correlation_chart(
+        points[points["curve"].isin([curve.label for curve in styled])],
+        styled,
+        x_title="early gradient similarity",
+        y_title=title,
+        value_format=measure.format if question.against == "test_metric" else ".3~g",
+        name="wi_correlation",
+    )
+    event = st.altair_chart(
+        chart,
+        key=f"wi_correlation_{question.against}",
+        on_select="rerun",
+        selection_mode="point",
+        alt=correlation_alt(styled, x_title="early gradient similarity", y_title=title),
+    )
+    _pin_clicked(event, question, ask)
+    st.caption(
+        "A point for each run of this page, and for each finished one, here or among those that "
+        f"ship, that has the target {budget.target} and this page's budget; bars are ±2 standard "
+        "deviations over seeds. Only finished runs count in the coefficients. Early is up to epoch "
+        f"{early:.3g}. {WHOLE[question.against]} Click a point to pin its run. After Fig. 5 of "
+        "Mueller et al., where less similarity goes with higher factors but not with worse test "
+        "metrics."
+    )
+    for name, answer in runs.items():
+        if answer.artifact and (line := other_data(answer)):
+            st.warning(f"{name}: {line}")
+
+
+def _differences(panel: Panel) -> None:
+    target, baseline = panel.baseline.config.target, panel.baseline.label
+    rows = []
+    for one in panel.shown:
+        if not panel.comparable(one):
+            continue
+        for factor in EXPLAINING:
+            binned = analysis.comparable(panel.trajectories, target, one.label, baseline, factor)
+            whole = analysis.aggregate_comparison(
+                panel.trajectories, target, one.label, baseline, factor
+            )
+            used = analysis.aggregate_checkpoints(panel.trajectories, target, one.label, factor)
+            rows.append(
+                {
+                    "curve": one.label,
+                    "factor": common.FACTOR_TITLES[factor],
+                    "phase": binned.phase if binned else "–",
+                    "loss": f"{binned.loss_high:.3g} – {binned.loss_low:.3g}" if binned else "–",
+                    "Δ at comparable loss": _number(binned.comparison if binned else None),
+                    "is": binned.comparison.verdict if binned else "not yet",
+                    "read between": str(binned.interpolated) if binned else "–",
+                    "Δ over the run": _number(whole),
+                    "that is": whole.verdict if whole else "not yet",
+                    "measurements": min(used, default=0),
+                }
+            )
+    if not rows:
+        st.caption("Nothing to compare: toggle an auxiliary task, or pin a run of this budget.")
+        return
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="wi_differences")
+    st.caption(
+        "Against the single task. *Read between*: how many of the two runs' seeds were not "
+        "measured inside that range of loss, and are read between their measurements. *Over the "
+        "run*: the paper's footnote 7, the mean of the last 20 measurements for sharpness and "
+        "covariance, of the 20 largest for Fisher, or of all where there are fewer."
+    )
+
+
+def _pairs(one: Shown, answers: Answers) -> None:
+    cosines = answers.side("cosines", one.answer)
+    tasks = one.config.tasks
+    if len(tasks) == 1:
+        st.caption("Toggle an auxiliary task to see how its gradients lie to the target's.")
+        return
+    steps = analysis.cosine_steps(cosines, len(one.config.seeds))
+    with st.container():  # so that the matrix keeps its place below
+        chosen = _step(steps, one) if len(steps) > 1 else next(iter(steps), None)
+        if not steps:
+            st.caption("The cosines of task gradients come with the first measurement.")
+        elif len(steps) == 1:
+            st.caption(f"After {next(iter(steps.values())):.3g} epochs.")
+    matrix = analysis.cosine_matrix(cosines, tasks, chosen)
+    st.altair_chart(
+        cosine_heatmap(matrix, tasks, name="wi_pairs"), key="wi_pairs", alt=cosine_alt(tasks)
+    )
+    st.caption(
+        "Cosines between task gradients, mean over random batches and seeds: blue agree, orange "
+        "conflict."
+    )
+
+
+def _step(steps: dict[int, float], one: Shown) -> int:
+    """The slider stays at the newest step, until somebody moves it."""
+    options = list(steps)
+    key = f"wi_step_{one.config.id}"
+    followed = st.session_state.get(f"{key}_last")
+    if st.session_state.get(key) not in options or st.session_state.get(key) == followed:
+        st.session_state[key] = options[-1]
+    st.session_state[f"{key}_last"] = options[-1]
+    chosen: int = st.select_slider(
+        "After", options, key=key, format_func=lambda step: f"{steps[step]:.3g} epochs"
+    )
+    return chosen
+
+
+def _alike(panel: Panel, answers: Answers) -> dict[str, Answer]:
+    """The page's runs by the name of their curve, then all finished ones of the same budget."""
+    budget = panel.baseline.config
+    found = {one.label: one.answer for one in panel.shown if panel.comparable(one)}
+    known = {answer.config.id for answer in found.values()}
+    for answer in answers.alike(budget):
+        if answer.config.auxiliaries and answer.config.id not in known:
+            name = label(answer.config, panel.current.config)
+            found[name if name not in found else f"{name} · {answer.config.id}"] = answer
+    return found
+
+
+def _coefficients(found: analysis.Correlation | None, points: int) -> None:
+    cards = st.container(horizontal=True)
+    cards.metric("Pearson r", "–" if found is None else f"{found.pearson_r:+.2f}", border=True)
+    cards.metric("p", "–" if found is None else f"{found.pearson_p:.2g}", border=True)
+    cards.metric("Spearman ρ", "–" if found is None else f"{found.spearman_rho:+.2f}", border=True)
+    cards.metric(
+        "Permutation p", "–" if found is None else f"{found.permutation_p:.2g}", border=True
+    )
+    interval = "–" if found is None else f"{found.ci_low:+.2f} … {found.ci_high:+.2f}"
+    cards.metric("95 % bootstrap of r", interval, border=True)
+    cards.metric("Runs", str(points), border=True)
+    if points < 8:
+        st.warning(
+            f"{points} finished {'run is' if points == 1 else 'runs are'} fewer than 8: a "
+            "correlation over so few says next to nothing. Train more auxiliary sets at this "
+            "budget, and they appear here.",
+            icon=":material/warning:",
+        )
+    elif found is None:
+        st.caption("All values are equal, so there is no correlation.")
+
+
+def _pin_clicked(event: object, question: Question, ask: Ask) -> None:
+    chosen = getattr(event, "selection", {}).get("point", [])
+    run = chosen[0].get("run") if chosen else None
+    new = run and run != st.session_state.get("wi_clicked") and run not in question.pins
+    if new and len(question.pins) < MOST_PINS:
+        st.session_state.wi_clicked = run
+        ask(pins=(*question.pins, run))
+        st.rerun()
+    st.session_state.wi_clicked = run
+
+
+def _number(comparison: analysis.Comparison | None) -> str:
+    return "–" if comparison is None else f"{comparison.delta:+.3g}"

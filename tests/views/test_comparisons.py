@@ -1,0 +1,369 @@
+"""Which runs the paper's figures compare, and how their pages stand in a URL."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtl_core import settings
+from mtl_core.config import RunConfig
+from mtl_core.runs.library import artifacts
+from mtl_core.runs.library.answers import Answers
+from mtl_core.runs.library.frames import to_frame
+from mtl_core.runs.queue.store import Store
+from mtl_core.settings import Task
+from mtl_core.views import comparisons
+from mtl_core.views.comparisons import Pool, pools
+from mtl_core.views.papers import ConflictView, FactorsView, GapView
+
+Make = Callable[..., Any]
+Found = Callable[..., tuple[Pool, ...]]
+ALICE = "1-alice"
+
+
+@pytest.fixture
+def ship(tmp_path: Path, make_row: Make) -> Callable[..., Answers]:
+    """Writes artifacts of configs; there is no store."""
+
+    def write(*configs: RunConfig) -> Answers:
+        found = {}
+        for config in configs:
+            rows = [
+                make_row(config, seed, task, step)
+                for seed in config.seeds
+                for task in config.tasks
+                for step in (0, config.steps)
+            ]
+            folder = artifacts.write(tmp_path / config.id, config, to_frame(rows), {})
+            found[config.id] = artifacts.read(folder)
+        return Answers(None, found)
+
+    return write
+
+
+@pytest.fixture
+def five(monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunConfig]:
+    """A setting of five tasks without an expectation, the last of another size."""
+    digits = settings.get("digits")
+    sizes = (250, 250, 250, 250, 100)
+    tasks = tuple(
+        Task(name, name, 10, size, 150, 498) for name, size in zip("abcde", sizes, strict=True)
+    )
+    made = replace(digits, name="five", tasks=tasks, default_target="a")
+    monkeypatch.setitem(settings._SETTINGS, "five", made)
+
+    def make(target: str, others: str = "", **changes: Any) -> RunConfig:
+        small = {"seeds": (0, 1), "epochs": 2, "batch_size": 50}
+        return RunConfig.from_preset(
+            "five", "quick", target=target, auxiliaries=tuple(others), **(small | changes)
+        )
+
+    return make
+
+
+def runs(answers: list[Any]) -> list[tuple[str, str]]:
+    return [(one.config.target, one.config.run) for one in answers]
+
+
+# Pools.
+
+
+def test_a_task_is_compared_with_a_run_in_which_it_is_an_auxiliary(five: Make, ship: Make) -> None:
+    together = five("a", "bcd", auxiliary_factors=True)
+    (pool,) = pools(ship(five("a"), five("c"), together))
+    assert pool.tasks == ("a", "c"), "b and d were not trained alone"
+    for task in pool.tasks:
+        assert [one.config for one in pool.cases(task)] == [together]
+        assert pool.singles[task].config == five(task)
+    assert pool.targets == ("a", "b", "c", "d"), "the factors of all were measured"
+    assert pool.joints == pool.usual == (("a", "b", "c", "d"),)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"epochs": 3},
+        {"lr": 1e-4},
+        {"batch_size": 25},
+        {"width": 8},
+        {"samples": 200},
+        {"held_out": 100},
+        {"base_optimizer": "sgd"},
+        {"factor_points": 3},
+        {"factors": ("sharpness",)},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_another_budget_is_another_pool(five: Make, ship: Make, changes: dict[str, Any]) -> None:
+    found = pools(ship(five("a"), five("a", "b", **changes)))
+    assert len(found) == 2
+    assert [pool.tasks for pool in found] == [(), ()]
+
+
+def test_seeds_may_differ_and_more_of_them_are_preferred(five: Make, ship: Make) -> None:
+    few, many = five("a", seeds=(5,)), five("a", seeds=(0, 1, 2))
+    (pool,) = pools(ship(few, many, five("a", "b", seeds=(7, 8))))
+    assert pool.singles["a"].config == many
+    assert pool.tasks == ("a",)
+
+
+def test_a_task_on_other_examples_is_not_compared(five: Make, ship: Make) -> None:
+    """e has 100 examples; alone with the steps of a, it has seen them more often."""
+    none: dict[str, Any] = {"factors": ()}  # of which fewer examples would make another budget
+    both, others = five("a", "e", **none), five("b", "e", **none)
+    (pool,) = pools(ship(both, five("a", **none), others))
+    assert pool.tasks == ("a",)
+    alone = replace(both, target="e", auxiliaries=(), samples=None, epochs=5)
+    assert alone.steps == both.steps
+    assert [found.tasks for found in pools(ship(alone, both)) if found.tasks] == []
+
+
+def test_a_task_that_is_smallest_is_compared_when_all_take_as_many(five: Make, ship: Make) -> None:
+    """100 samples are all of e, so its own run says so otherwise."""
+    alone, both = five("e", samples=100), five("a", "e", samples=100)
+    assert (alone.samples, both.samples) == (None, 100)
+    (pool,) = pools(ship(alone, both))
+    assert pool.tasks == ("e",)
+
+
+def test_the_store_counts_once_a_run_is_done(
+    five: Make, ship: Make, store: Store, make_checkpoint: Make
+) -> None:
+    shipped = ship(five("a")).shipped
+    together = five("a", "b")
+    store.submit(together)
+    answers = Answers(store, shipped)
+    assert [pool.tasks for pool in pools(answers)] == [()]
+    store.claim(ALICE)
+    for step in (0, together.steps):
+        store.save(together.id, ALICE, [make_checkpoint(together, together.seeds, step)])
+    store.finish(together.id, ALICE, "done")
+    assert [pool.tasks for pool in pools(answers)] == [("a",)]
+
+
+def test_the_usual_sets_are_the_largest(five: Make, ship: Make) -> None:
+    (pool,) = pools(
+        ship(
+            *(five(task) for task in "abc"),
+            five("a", "b"),
+            five("b", "acd"),
+            five("a", "bcd", optimizer="mgda"),
+            five("a", "bcd", optimizer="mgda", auxiliary_factors=True),
+        )
+    )
+    assert pool.joints == (("a", "b", "c", "d"), ("a", "b"))
+    assert pool.usual == (("a", "b", "c", "d"),)
+    assert runs(pool.cases("a")) == [("b", "a+c+d")]
+    assert runs(pool.cases("a", (("a", "b"),))) == [("a", "b")]
+    assert pool.cases("c", (("a", "b"),)) == []
+    assert len(pool.together("a")) == 4
+    assert len(pool.together("c")) == 3
+
+
+def test_a_task_outside_the_usual_sets_has_its_largest(five: Make, ship: Make) -> None:
+    (pool,) = pools(ship(five("a"), five("d"), five("d", "b"), five("a", "bc")))
+    assert runs(pool.cases("d")) == [("d", "b")]
+
+
+def test_every_set_is_usual_where_auxiliaries_are_meant_to_help_or_harm(
+    make_config: Make, ship: Make
+) -> None:
+    names = [(), ("digits2",), ("noisy_digits",), ("digits2", "noisy_digits")]
+    (pool,) = pools(ship(*(make_config(auxiliaries=one) for one in names)))
+    assert runs(pool.cases("digits1")) == [
+        ("digits1", "digits2"),
+        ("digits1", "noisy_digits"),
+        ("digits1", "digits2+noisy_digits"),
+    ]
+
+
+def test_a_set_is_read_where_the_task_s_factors_were_measured(five: Make, ship: Make) -> None:
+    plain, own, all_of_them = five("a", "b"), five("b", "a"), five("a", "b", auxiliary_factors=True)
+    (pool,) = pools(ship(plain, own))
+    assert pool.run("b", ("a", "b")).config == own
+    assert pool.run("a", ("a", "b")).config == plain
+    (pool,) = pools(ship(plain, all_of_them))
+    assert pool.run("b", ("a", "b")).config == all_of_them
+    assert pool.run("b", ("b", "c")) is None
+
+
+def test_points_of_conflict_are_sets_with_measured_factors(five: Make, ship: Make) -> None:
+    (pool,) = pools(
+        ship(
+            five("a", "b"),
+            five("a", "bc"),
+            five("b", "ac"),
+            five("a", "b", optimizer="mgda"),
+        )
+    )
+    assert runs(pool.auxiliary_sets("a")) == [("a", "b"), ("a", "b+c")]
+    assert runs(pool.auxiliary_sets("b")) == [("b", "a+c")]
+    assert len(pool.auxiliary_sets("a", every_optimizer=True)) == 3
+    assert pool.targets == ("a", "b")
+    assert pool.tasks == ()
+
+
+def test_without_runs_there_are_no_pools() -> None:
+    assert pools(Answers(None, {})) == ()
+
+
+# Words.
+
+
+def test_labels_name_two_other_tasks_and_count_more(five: Make, ship: Make) -> None:
+    answers = ship(
+        five("a"), five("a", "b"), five("b", "ac"), five("a", "bcd"), five("a", "bcde", samples=50)
+    )
+    (pool, other) = sorted(pools(answers), key=lambda pool: -len(pool.runs))
+    named = comparisons.labels([pool.singles["a"], *pool.together("a"), *other.runs], "a")
+    assert list(named) == ["single task", "+ b", "+ b + c", "+ b, c and 1 more", "all 5 tasks"]
+    twice = comparisons.labels([pool.singles["a"], pool.singles["a"]], "a")
+    assert len(twice) == 2
+    (mgda,) = comparisons.labels(pools(ship(five("a", "b", optimizer="mgda")))[0].runs, "b")
+    assert mgda == "+ a · MGDA"
+
+
+def test_a_run_seen_from_its_auxiliary_is_the_same_tasks(five: Make) -> None:
+    config = five("c", "ab")
+    seen = comparisons.seen_from(config, "a")
+    assert (seen.target, seen.auxiliaries) == ("a", ("b", "c"))
+    assert comparisons.seen_from(config, "c") is config
+    assert comparisons.joint(config) == comparisons.joint(seen) == ("a", "b", "c")
+
+
+def test_what_if_asks_the_same_question(five: Make) -> None:
+    for config in (
+        five("a"),
+        five("a", "bc", lr=1e-4),
+        five("a", "b", auxiliary_factors=True),
+        five("a", "b", optimizer="cagrad", options=(("c", 0.2),)),
+    ):
+        asked = comparisons.question(config, "a")
+        assert asked is not None
+        assert config in asked.configs
+    asked = comparisons.question(five("a", "bc"), "b")
+    assert asked is not None
+    assert (asked.target, asked.auxiliaries) == ("b", ("a", "c"))
+    assert comparisons.question(five("a", "b", factors=("sharpness",)), "a") is None
+
+
+def test_a_reduced_run_says_how(five: Make) -> None:
+    paper_preset = RunConfig.from_preset("five", "paper")
+    assert comparisons.reduced(paper_preset) is None
+    small = five("a", "b", width=4, samples=100, held_out=50)
+    assert comparisons.reduced(small) == (
+        "reduced: encoder width 4 of 16, 100 of 250 examples, 50 of 498 held out, 2 of 300 epochs"
+    )
+    full = RunConfig.from_preset("five", "paper", apgd_steps=3, similarity_batches=50)
+    assert comparisons.reduced(full) is None
+    assert comparisons.reduced(full, measuring=True) == (
+        "reduced: 3 of 20 APGD steps, 50 of 200 similarity batches"
+    )
+    assert comparisons.reduced(replace(full, factors=()), measuring=True) is None
+    assert comparisons.reduced(replace(full, epochs=1000, lr=1.0)) is None, "more is not less"
+
+
+def test_the_plan_of_a_shipped_run_is_found(five: Make) -> None:
+    assert comparisons.plan(RunConfig.from_preset("fashion", "standard")) == "plans/overview.toml"
+    assert comparisons.plan(five("a")) is None
+
+
+# URLs.
+
+
+@pytest.fixture
+def found(five: Make, ship: Make) -> tuple[Pool, ...]:
+    """Two budgets: the first has two tasks to compare, the second three sets of one target."""
+    return pools(
+        ship(
+            *(five(task) for task in "ab"),
+            five("a", "bcd", auxiliary_factors=True),
+            five("a", "b"),
+            *(five("c", other, lr=1e-4) for other in ("a", "b", "ab")),
+            five("c", lr=1e-4),
+        )
+    )
+
+
+def test_a_page_starts_where_most_can_be_compared(found: tuple[Pool, ...]) -> None:
+    view, problems = GapView.from_query({}, found)
+    assert problems == []
+    assert view is not None
+    assert (view.setting, view.task, view.runs, view.against) == ("five", "a", (), "")
+    pool = comparisons.find(found, view.setting, view.budget)
+    assert pool.tasks == ("a", "b")
+    conflict, _ = ConflictView.from_query({}, found)
+    assert conflict is not None
+    assert comparisons.find(found, "five", conflict.budget).targets == ("c",), "it has most sets"
+
+
+@pytest.mark.parametrize("view_of", [GapView, FactorsView, ConflictView])
+def test_without_runs_there_is_no_view(view_of: Any) -> None:
+    assert view_of.from_query({"setting": "digits"}, ()) == (None, [])
+
+
+def test_views_come_back_from_their_own_queries(found: tuple[Pool, ...]) -> None:
+    pool = next(pool for pool in found if len(pool.tasks) == 2)
+    other = next(pool for pool in found if len(pool.tasks) == 1)
+    ids = tuple(run.config.id for run in pool.together("b"))
+    views: list[Any] = [
+        GapView("five", pool.name, "b", ids, ids[0]),
+        GapView("five", other.name, "c"),
+        FactorsView("five", pool.name, "b", (("a", "b"),), "footnote", True),
+        FactorsView("five", pool.name, "a"),
+        ConflictView("five", other.name, ("c",), True),
+        ConflictView("five", other.name),
+    ]
+    for view in views:
+        assert type(view).from_query(view.to_query(), found) == (view, [])
+
+
+def test_nonsense_is_named_and_replaced(found: tuple[Pool, ...]) -> None:
+    usual, _ = GapView.from_query({}, found)
+    wrong = {
+        "setting": "fivee",
+        "budget": "0" * 16,
+        "task": "c",
+        "runs": "0123",
+        "against": "x",
+        "junk": "1",
+    }
+    view, problems = GapView.from_query(wrong, found)
+    assert view == usual
+    assert len(problems) == len(wrong)
+    assert "unknown setting 'fivee'" in problems[0]
+    assert "no finished runs" in problems[1]
+    assert "c has no single-task run beside a multi-task one here" in problems[2]
+    assert "'0123' is no finished run of a at this budget" in problems[3]
+
+    factors, problems = FactorsView.from_query(
+        {"setting": "digits", "sets": "a c", "aggregate": "mean", "rows": "no"}, found
+    )
+    assert factors is not None
+    assert (factors.sets, factors.aggregate, factors.every) == ((), "bins", False)
+    assert "digits has no finished runs to compare yet" in problems[0]
+    assert "no set of tasks that was trained together" in problems[1]
+    assert len(problems) == 4
+
+    conflict, problems = ConflictView.from_query({"targets": "z", "optimizers": "mgda"}, found)
+    assert conflict is not None
+    assert (conflict.targets, conflict.every_optimizer) == ((), False)
+    assert len(problems) == 2
+
+
+def test_conflict_shows_targets_with_several_sets(found: tuple[Pool, ...]) -> None:
+    other = next(pool for pool in found if len(pool.tasks) == 1)
+    assert ConflictView("five", other.name).shown(other) == ("c",)
+    first = next(pool for pool in found if len(pool.tasks) == 2)
+    assert ConflictView("five", first.name).shown(first) == first.targets
+    assert ConflictView("five", first.name, ("b",)).shown(first) == ("b",)
+
+
+def test_pools_are_named_by_their_preset_whoever_is_the_target(five: Make, ship: Make) -> None:
+    shared = RunConfig.from_preset("five", "quick", target="c", seeds=(9,))
+    (pool,) = pools(ship(shared))
+    assert pool.name == "quick"
+    (pool,) = pools(ship(five("b")))
+    assert pool.name == five("a", seeds=(0, 1, 2)).id
