@@ -11,7 +11,7 @@ WATCH ?= none
 help:
 	@echo "make run         the app on http://localhost:$(PORT)"
 	@echo "make test        lint, types and all tests"
-	@echo "make bench       benchmarks, side by side with the plain way"
+	@echo "make bench       benchmarks, side by side with what a user would write or pick instead"
 	@echo "make precompute  train the artifacts in cache/ that are missing"
 
 run: $(VENV)/.run
@@ -39,7 +39,8 @@ browser:
 	  echo "installing Chromium for the browser tests"; \
 	  apt-get update -qq && apt-get install -y -qq chromium >/dev/null || true; fi
 
-bench: $(VENV)/.run
+# With what the tests need, since torchjd is among what is compared.
+bench: $(VENV)/.dev
 	@for file in benchmarks/[a-z]*.py; do PYTHONPATH=. $(BIN)/python $$file || exit 1; done
 
 precompute: $(VENV)/.run

@@ -284,8 +284,8 @@ def cadence() -> None:
                 spent.append(time.perf_counter() - started)
             measuring = float(np.median(spent)) * points
             print(
-                f"{setting:8} {preset:9} {run.run:12} training {training:6.1f} s, {points} "
-                f"measurements {measuring:6.1f} s, ratio {measuring / training:.2f}"
+                f"{setting:8} {preset:9} {run.auxiliaries_label:12} training {training:6.1f} s, "
+                f"{points} measurements {measuring:6.1f} s, ratio {measuring / training:.2f}"
             )
 
 

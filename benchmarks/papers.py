@@ -119,7 +119,7 @@ def trajectory(config: RunConfig) -> pd.DataFrame:
                 pd.DataFrame(
                     {
                         "setting": config.setting,
-                        "run": config.run,
+                        "auxiliaries": config.auxiliaries_label,
                         "optimizer": config.optimizer,
                         "seed": seed,
                         "task": task,

@@ -6,12 +6,12 @@ Importing the package is cheap: PyTorch and pandas load when something needs the
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mtl_core import optimizers, settings
+from mtl_core import factors, optimizers, settings
 from mtl_core.config import RunConfig
 from mtl_core.errors import DataMissing, FactorUndefined, InputError, StoreError, TrainingDiverged
 
 if TYPE_CHECKING:
-    from mtl_core import analysis, factors, pareto
+    from mtl_core import analysis, pareto
     from mtl_core.training import Checkpoint
     from mtl_core.training.train import train
 
@@ -37,6 +37,6 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     if name in ("Checkpoint", "train"):
         return getattr(import_module("mtl_core.training"), name)
-    if name in ("analysis", "factors", "pareto"):
+    if name in ("analysis", "pareto"):
         return import_module(f"mtl_core.{name}")
     raise AttributeError(f"module 'mtl_core' has no attribute {name!r}")

@@ -1,21 +1,19 @@
-"""RunConfig: everything that decides the numbers of a run, and nothing else."""
+"""RunConfig: everything that decides the numbers of a training experiment, and nothing else."""
 
-import hashlib
-import json
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-from mtl_core import optimizers, settings
-from mtl_core.errors import InputError, unknown
-from mtl_core.trajectory import FACTORS
+from mtl_core import checks, factors, optimizers, settings
+from mtl_core.checks import Option
+from mtl_core.errors import InputError, quoted, unknown
 
 __all__ = ["BASE_OPTIMIZERS", "CONFIG_VERSION", "FACTOR_FIELDS", "STL", "RunConfig"]
 
 CONFIG_VERSION = 2
-"""Part of every run's identity: raised when equal configs would give other numbers than before."""
+"""Part of every experiment's identity: raised when equal configs would give other numbers."""
 
 STL = "stl"
 BASE_OPTIMIZERS = ("adam", "sgd", "momentum")
@@ -30,15 +28,14 @@ FACTOR_FIELDS = (
 )
 """How factors are measured; of no consequence without any."""
 
-Option = bool | int | float | str
-
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What is trained and what is measured; frozen, hashable and serialisable.
+    """A training experiment and which of its runs are asked for; frozen and serialisable.
 
-    Two configs that give the same numbers are equal: auxiliaries are kept in the setting's order,
-    seeds sorted, and a single-task config forgets its multi-task optimizer.
+    Two configs of one experiment are equal, whichever seeds they ask for, and have the same ``id``:
+    auxiliaries are kept in the setting's order, and a single-task config forgets its multi-task
+    optimizer. A run is the experiment with one seed.
 
     Args:
         setting: name of a setting (``settings.names()``).
@@ -54,9 +51,10 @@ class RunConfig:
         samples: training examples per task; None takes all of them.
         held_out: validation and test examples per task that are evaluated; None takes all.
         width: channels of the encoder's first layer.
-        seeds: one replica each; a seed varies initialisation and batch order, never the split.
+        seeds: the runs that are asked for; a seed varies initialisation and batch order, never the
+            split. They are no part of the experiment's identity.
         early_checkpoints: how many log-spaced checkpoints the first epoch gets.
-        factors: which factors are measured along the way, of ``trajectory.FACTORS``.
+        factors: which factors are measured along the way (``factors.names()``).
         factor_points: at how many of the checkpoints after step 0, evenly chosen among them and
             the last always; None takes all.
         factor_examples: training examples that factors are measured on; at most all there are.
@@ -70,6 +68,8 @@ class RunConfig:
         InputError: on any value that cannot be trained.
     """
 
+    kind: ClassVar[str] = "training"
+
     setting: str
     target: str
     auxiliaries: tuple[str, ...] = ()
@@ -82,9 +82,9 @@ class RunConfig:
     samples: int | None = None
     held_out: int | None = None
     width: int = 16
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = field(default=(0, 1, 2), compare=False)
     early_checkpoints: int = 6
-    factors: tuple[str, ...] = FACTORS
+    factors: tuple[str, ...] = tuple(factors.names())
     factor_points: int | None = None
     factor_examples: int = 2048
     apgd_steps: int = 20
@@ -95,7 +95,9 @@ class RunConfig:
     def __post_init__(self) -> None:
         setting = settings.get(self.setting)
         target = setting.task(self.target)
-        chosen = {setting.task(name).name for name in _sequence("auxiliaries", self.auxiliaries)}
+        chosen = {
+            setting.task(name).name for name in checks.sequence("auxiliaries", self.auxiliaries)
+        }
         if target.name in chosen:
             raise InputError(
                 f"target {target.name!r} is among its own auxiliaries; choose other auxiliaries"
@@ -103,7 +105,9 @@ class RunConfig:
         canonical = tuple(task.name for task in setting.tasks if task.name in chosen)
         self._set("auxiliaries", canonical)
 
-        options = _options(self.options)
+        options = checks.options("optimizer", self.options)
+        if "num_tasks" in options:
+            raise InputError("optimizer option 'num_tasks' follows from the tasks; leave it out")
         method = optimizers.create(self.optimizer, num_tasks=1 + len(canonical), **options)
         self._set("options", tuple(sorted(optimizers.changed(method).items())))
         if not canonical:
@@ -112,27 +116,29 @@ class RunConfig:
         if self.base_optimizer not in BASE_OPTIMIZERS:
             raise unknown("base optimizer", self.base_optimizer, BASE_OPTIMIZERS)
 
-        self._set("lr", _positive("learning rate", self.lr))
-        self._set("batch_size", _whole("batch size", self.batch_size, 1))
+        self._set("lr", checks.positive("learning rate", self.lr))
+        self._set("batch_size", checks.whole("batch size", self.batch_size, 1))
         if setting.batch_norm and self.batch_size == 1:
             raise InputError(
                 f"batch size 1 gives {setting.name}'s BatchNorm nothing to normalise by; choose at "
                 "least 2"
             )
-        self._set("epochs", _whole("epochs", self.epochs, 1, 100_000))
-        self._set("width", _whole("width", self.width, 1, 512))
-        self._set("early_checkpoints", _whole("early checkpoints", self.early_checkpoints, 0, 64))
-        self._set("seeds", _seeds(self.seeds))
+        self._set("epochs", checks.whole("epochs", self.epochs, 1, 100_000))
+        self._set("width", checks.whole("width", self.width, 1, 512))
+        self._set(
+            "early_checkpoints", checks.whole("early checkpoints", self.early_checkpoints, 0, 64)
+        )
+        self._set("seeds", checks.seeds(self.seeds))
         self._check_factors()
         tasks = [setting.task(name) for name in self.tasks]
         smallest = min(task.train_size for task in tasks)
         if self.samples is not None:
-            self._set("samples", _whole("samples", self.samples, 1, smallest))
+            self._set("samples", checks.whole("samples", self.samples, 1, smallest))
             if self.samples == smallest == max(task.train_size for task in tasks):
                 self._set("samples", None)
         if self.held_out is not None:
             most = min(min(task.val_size, task.test_size) for task in tasks)
-            self._set("held_out", _whole("held-out examples", self.held_out, 1, most))
+            self._set("held_out", checks.whole("held-out examples", self.held_out, 1, most))
             if self.held_out == most == max(max(t.val_size, t.test_size) for t in tasks):
                 self._set("held_out", None)
         train_size = self.samples or smallest
@@ -152,43 +158,47 @@ class RunConfig:
         return cls(setting=setting, **(values | changes))
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, Any], *, seeds: Any = (0, 1, 2)) -> Self:
         """Inverse of ``to_dict``; checks everything, since the text may come from anywhere."""
         if not isinstance(values, Mapping):
             raise InputError(f"a run's config must be an object, not {type(values).__name__}")
-        known = {field.name for field in fields(cls)}
+        known = {field.name for field in fields(cls) if field.compare}
         values = dict(values)
         version = values.pop("version", CONFIG_VERSION)
         if version != CONFIG_VERSION:
-            raise InputError(f"config version {version!r} is not {CONFIG_VERSION}; train it anew")
+            raise InputError(
+                f"config version {quoted(version)} is not {CONFIG_VERSION}; train it anew"
+            )
         if extra := sorted(map(str, set(values) - known)):
             raise unknown("config field", extra[0], sorted(known))
         if missing := {"setting", "target"} - set(values):
             raise InputError(f"a run's config lacks {sorted(missing)[0]!r}")
-        for name in ("auxiliaries", "seeds", "factors"):
+        for name in ("auxiliaries", "factors"):
             if not isinstance(values.get(name, []), (list, tuple)):
-                raise InputError(f"config field {name!r} must be a list, not {values[name]!r}")
+                raise InputError(
+                    f"config field {name!r} must be a list, not {quoted(values[name])}"
+                )
             values[name] = tuple(values.get(name, getattr(cls, name)))
         options = values.get("options", {})
         values["options"] = tuple(options.items()) if isinstance(options, Mapping) else options
-        return cls(**values)
+        return cls(**values, seeds=seeds)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, in field order."""
+        """The experiment in plain JSON values, in field order; without seeds."""
+        values = asdict(self)
+        del values["seeds"]
         return {
             "version": CONFIG_VERSION,
-            **asdict(self),
+            **values,
             "auxiliaries": list(self.auxiliaries),
             "options": dict(self.options),
-            "seeds": list(self.seeds),
             "factors": list(self.factors),
         }
 
     @cached_property
     def id(self) -> str:
-        """16 hex digits of the content's BLAKE2b hash: the run's identity."""
-        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        """16 hex digits of the content's BLAKE2b hash: the experiment's identity."""
+        return checks.content_id(self.to_dict())
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -196,7 +206,7 @@ class RunConfig:
         return (self.target, *self.auxiliaries)
 
     @property
-    def run(self) -> str:
+    def auxiliaries_label(self) -> str:
         """``stl``, or the auxiliaries joined by ``+``."""
         return "+".join(self.auxiliaries) or STL
 
@@ -217,23 +227,23 @@ class RunConfig:
 
     @property
     def steps(self) -> int:
-        """Steps of each replica."""
+        """Steps of each run."""
         return self.epochs * self.steps_per_epoch
 
     def _check_factors(self) -> None:
-        chosen = _sequence("factors", self.factors)
+        chosen = checks.sequence("factors", self.factors)
+        known = factors.names()
         for name in chosen:
-            if name not in FACTORS:
-                raise unknown("factor", name, FACTORS)
-        self._set("factors", tuple(name for name in FACTORS if name in chosen))
+            if name not in known:
+                raise unknown("factor", name, known)
+        self._set("factors", tuple(name for name in known if name in chosen))
         if self.factor_points is not None:
-            _whole("factor points", self.factor_points, 1, 1_000_000)
-        _whole("factor examples", self.factor_examples, 1, 1_000_000)
-        _whole("APGD steps", self.apgd_steps, 1, 1_000)
-        _whole("Fisher draws", self.fisher_draws, 1, 1_000)
-        _whole("similarity batches", self.similarity_batches, 1, 10_000)
-        if not isinstance(self.auxiliary_factors, bool):
-            raise InputError(f"auxiliary factors {self.auxiliary_factors!r} is not true or false")
+            checks.whole("factor points", self.factor_points, 1, 1_000_000)
+        checks.whole("factor examples", self.factor_examples, 1, 1_000_000)
+        checks.whole("APGD steps", self.apgd_steps, 1, 1_000)
+        checks.whole("Fisher draws", self.fisher_draws, 1, 1_000)
+        checks.whole("similarity batches", self.similarity_batches, 1, 10_000)
+        checks.flag("auxiliary factors", self.auxiliary_factors)
         if not self.auxiliaries:
             self._set("auxiliary_factors", False)
         if not self.factors:
@@ -243,56 +253,3 @@ class RunConfig:
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
-
-
-def _options(options: Any) -> dict[str, Option]:
-    try:
-        pairs: dict[str, Option] = dict(options)
-    except (TypeError, ValueError):
-        raise InputError(f"optimizer options {options!r} are not name-value pairs") from None
-    for name, value in pairs.items():
-        if not isinstance(name, str) or not isinstance(value, (bool, int, float, str)):
-            raise InputError(f"optimizer option {name!r}={value!r} is not a number, word or flag")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise InputError(f"optimizer option {name!r}={value!r} must be finite")
-        if name == "num_tasks":
-            raise InputError("optimizer option 'num_tasks' follows from the tasks; leave it out")
-    return pairs
-
-
-def _positive(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InputError(f"{name} {value!r} is not a number")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not (math.isfinite(number) and number > 0):
-        raise InputError(f"{name} {value!r} must be a finite number above 0")
-    return number
-
-
-def _sequence(name: str, values: object) -> tuple[Any, ...]:
-    if isinstance(values, (str, Mapping)) or not isinstance(values, Iterable):
-        raise InputError(f"{name} {values!r} must be a list")
-    return tuple(values)
-
-
-def _whole(name: str, value: object, least: int, most: int | None = None) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InputError(f"{name} {value!r} is not a whole number")
-    if value < least or (most is not None and value > most):
-        bounds = f"at least {least}" if most is None else f"between {least} and {most}"
-        raise InputError(f"{name} {value} must be {bounds}")
-    return value
-
-
-def _seeds(seeds: object) -> tuple[int, ...]:
-    checked = [_whole("seed", seed, 0, 2**31 - 1) for seed in _sequence("seeds", seeds)]
-    if not checked:
-        raise InputError("no seeds; give at least one, such as 0 1 2")
-    if len(set(checked)) < len(checked):
-        raise InputError(f"seeds {' '.join(map(str, checked))} repeat; give each once")
-    if len(checked) > 64:
-        raise InputError(f"{len(checked)} seeds are more than 64; give fewer")
-    return tuple(sorted(checked))

@@ -1,12 +1,10 @@
 """Errors that a user can act on: one line that names the thing, the value and the way out."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from mtl_core.training.checkpoint import Checkpoint
 
 __all__ = [
     "DataMissing",
@@ -49,10 +47,11 @@ class TrainingDiverged(RuntimeError):
 
     Args:
         message: what diverged where, and what to change.
-        checkpoints: what was measured before it and not handed out yet.
+        checkpoints: what was measured before it and not handed out yet, as whoever raises it hands
+            it out: checkpoints, fronts or pieces.
     """
 
-    def __init__(self, message: str, checkpoints: Sequence["Checkpoint"] = ()) -> None:
+    def __init__(self, message: str, checkpoints: Sequence[Any] = ()) -> None:
         super().__init__(message, checkpoints)
         self.message = message
         self.checkpoints = checkpoints

@@ -1,12 +1,14 @@
-"""Processes that run a module of this package, wherever they are started from."""
+"""Processes of this package: how they are started, and that they end with whoever needs them."""
 
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import IO
 
-__all__ = ["start_module"]
+__all__ = ["end_with", "start_module"]
 
 
 def start_module(
@@ -32,3 +34,20 @@ def start_module(
         start_new_session=detached,
         creationflags=flags,
     )
+
+
+def end_with(parent: int) -> None:
+    """Have this process end soon after its parent has died, however it died.
+
+    A parent that was killed can end nobody; its processes would train on beside those of the next.
+
+    Args:
+        parent: its process id.
+    """
+
+    def watch() -> None:
+        while os.name == "nt" or os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

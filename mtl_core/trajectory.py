@@ -1,11 +1,13 @@
-"""The one tabular shape of results: a row per (run, seed, task, checkpoint).
+"""The one tabular shape of results: a row per (run, task, checkpoint), a run having one seed.
 
 Every producer (training, the store, artifacts) writes these columns and every consumer
 (analysis, charts, pages) reads nothing else.
 """
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import Any, TypedDict
+
+from mtl_core import factors
 
 __all__ = [
     "COLUMNS",
@@ -19,30 +21,32 @@ __all__ = [
     "Update",
 ]
 
+Row = dict[str, Any]
+"""One task of one run at one checkpoint, by the names of ``COLUMNS``."""
 
-class Row(TypedDict):
-    """One task of one replica at one checkpoint."""
+FACTORS = tuple(factors.names())
+METRICS = ("train_loss", "val_metric", "test_metric", *FACTORS)
+"""The columns that a config decides: equal for equal configs on one device."""
 
-    setting: str
-    run: str  # "stl", or the auxiliary tasks joined by "+"
-    optimizer: str
-    seed: int
-    task: str
-    role: str  # "target" or "auxiliary"
-    step: int
-    epoch: float  # passes over the target task's training data
-    train_loss: float  # mean over the task's whole training set, in nats for classification
-    val_metric: float
-    test_metric: float
-    sharpness: float | None
-    fisher_trace: float | None
-    gradient_covariance: float | None
-    gradient_similarity: float | None
-    seconds: float  # training time of this replica so far, measuring excluded
+COLUMNS = (
+    "setting",
+    "auxiliaries",  # "stl", or their names joined by "+"
+    "optimizer",
+    "seed",
+    "task",
+    "role",  # "target" or "auxiliary"
+    "step",
+    "epoch",  # passes over the target task's training data
+    "train_loss",  # mean over the task's whole training set, in nats for classification
+    "val_metric",
+    "test_metric",
+    *FACTORS,  # numbers; None where a factor was not due, or has no value
+    "seconds",  # training time of the run so far, measuring excluded
+)
 
 
 class Cosine(TypedDict):
-    """How the gradients of two tasks lay to each other in one replica at one checkpoint."""
+    """Cosine between two tasks' gradients, for one replica at one checkpoint."""
 
     seed: int
     step: int
@@ -66,11 +70,7 @@ class Update(TypedDict):
     # are all of them for a method that reads gradients and the last one for others.
 
 
-COLUMNS: tuple[str, ...] = tuple(Row.__annotations__)
 COSINES: tuple[str, ...] = tuple(Cosine.__annotations__)
 UPDATES: tuple[str, ...] = tuple(Update.__annotations__)
 SIDE_TABLES: Mapping[str, tuple[str, ...]] = {"cosines": COSINES, "updates": UPDATES}
 """What a run may have beside its trajectory, by the name of the table, and its columns."""
-FACTORS = ("sharpness", "fisher_trace", "gradient_covariance", "gradient_similarity")
-METRICS = ("train_loss", "val_metric", "test_metric", *FACTORS)
-"""The columns that a config decides: equal for equal configs on one device."""

@@ -108,9 +108,7 @@ def _points(
         rows = comparisons.trajectories(named, task, _answers)
         measure = common.measure(view.setting, task)
         for column in COLUMNS:
-            points = analysis.similarity_points(
-                rows, task, column, higher_is_better=measure.higher_is_better
-            )
+            points = analysis.similarity_points(rows, task, column, direction=measure.direction)
             counted = points[points["early_checkpoints"] > 0]
             found[task, column] = analysis.correlate(counted["similarity"], counted["value"])
             configs = [named[name].config for name in points["curve"]]
@@ -180,8 +178,8 @@ def _panel(
 ) -> None:
     measure = common.measure(view.setting, styled[0].label)
     factor = column != METRIC
-    title = common.FACTOR_TITLES[column] if factor else measure.title
-    st.markdown(f"**{title[0].upper()}{title[1:]}**")
+    title = common.title(column) if factor else measure.title
+    st.markdown(f"**{common.capitalised(title)}**")
     st.caption("  \n".join(_r(found.get((one.label, column)), one.label, styled) for one in styled))
     log = factor and _decades(points["value"])
     st.altair_chart(
@@ -234,9 +232,9 @@ def _table(
         rows.append(
             {
                 "target": task,
-                "similarity against": common.FACTOR_TITLES.get(
-                    column, common.measure(setting, task).title
-                ),
+                "similarity against": common.measure(setting, task).title
+                if column == METRIC
+                else common.title(column),
                 "sets": own["auxiliaries"].nunique(),
                 "points": len(own),
                 "Pearson r": _two(one.pearson_r if one else None),

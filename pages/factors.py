@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
-from mtl_core import analysis, settings
+from mtl_core import analysis, factors, settings
 from mtl_core.analysis import (
     TABLE_COLUMNS,
     TABLE_FACTORS,
@@ -14,8 +14,10 @@ from mtl_core.analysis import (
     FactorVerdict,
     PublishedRow,
     TableRow,
+    Versus,
 )
 from mtl_core.charts import SHORT_X_TITLE, over_loss_alt, over_loss_chart
+from mtl_core.direction import Direction
 from mtl_core.errors import InputError
 from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.runs.library.published import PublishedTable, published_table
@@ -133,7 +135,7 @@ def _trajectories(
     rows = comparisons.trajectories(named, task, answers)
     styled = papers.curves(named, task)
     for place, found in zip(st.columns(3), verdicts, strict=True):
-        title = common.FACTOR_TITLES[found.factor]
+        title = factors.get(found.factor).title
         colour, icon = common.BADGES[found.outcome]
         with place:
             st.badge(f"{title} {found.outcome}", icon=icon, color=colour)  # type: ignore[arg-type]
@@ -179,15 +181,13 @@ def _rows(
         named = comparisons.labels([_pool.singles[task], *together], task)
         table = comparisons.trajectories(named, task, _answers)
         base, *others = named
+        direction = common.measure(setting, task).direction
         found += [
             analysis.table_row(
                 table,
-                task,
-                other,
-                base,
+                Versus(task, other, base, direction),
                 aggregate,
                 name=f"{task} {other}" if len(others) > 1 else task,
-                higher_is_better=common.measure(setting, task).higher_is_better,
             )
             for other in others
         ]
@@ -202,7 +202,7 @@ def _words(rows: Sequence[TableRow], verdicts: Sequence[FactorVerdict]) -> str:
             "so there is nothing to explain."
         )
     gains = sum(_verdict(row.deltas["transfer"]) == "better" for row in significant)
-    able = [common.FACTOR_TITLES[one.factor] for one in verdicts if one.outcome == "can explain"]
+    able = [factors.get(one.factor).title for one in verdicts if one.outcome == "can explain"]
     told = f"{papers.listed(able)} can explain" if able else "no factor explains"
     many = _count(len(significant))
     words = f"Here **{told}** the {many} ({gains} better, {len(significant) - gains} worse)."
@@ -249,7 +249,7 @@ def _table(
         _agreement(rows, theirs)
     for found in analysis.table_verdicts(rows):
         if found.reasons:
-            title = common.FACTOR_TITLES[found.factor]
+            title = factors.get(found.factor).title
             more = len(found.reasons) - MOST_REASONS
             last = f"; and {more} more" if more > 0 else ""
             reasons = "; ".join(found.reasons[:MOST_REASONS])
@@ -303,8 +303,11 @@ def _printed(rows: Sequence[PublishedRow], what: str) -> None:
     cells = [
         {
             "task": row.title,
-            HEADS["transfer"]: _sign(row.deltas["transfer"], row.higher_is_better),
-            **{HEADS[name]: _sign(row.deltas[name], False) for name in TABLE_FACTORS},
+            HEADS["transfer"]: _sign(row.deltas["transfer"], row.direction),
+            **{
+                HEADS[name]: _sign(row.deltas[name], factors.get(name).direction)
+                for name in TABLE_FACTORS
+            },
         }
         for row in rows
     ]
@@ -317,8 +320,9 @@ def _printed(rows: Sequence[PublishedRow], what: str) -> None:
     )
 
 
-def _sign(delta: float, higher_is_better: bool) -> str:
-    colour = "gray" if not delta else "green" if (delta > 0) == higher_is_better else "red"
+def _sign(delta: float, direction: Direction) -> str:
+    better = (delta > 0) == (direction == "higher")
+    colour = "gray" if not delta else "green" if better else "red"
     written = f"{delta:+,.2f}" if abs(delta) >= 0.01 else f"{delta:+.3g}"
     return f":{colour}[{written.replace('-', '−')}]"
 
@@ -354,8 +358,8 @@ def _others(printed: PublishedTable | None, measured: Sequence[str]) -> None:
         rows = printed.of(name)
         title = settings.get(name).title if name in settings.names() else TITLES.get(name, name)
         verdicts = [analysis.published_verdict(factor, rows) for factor in TABLE_FACTORS]
-        refuted = [common.FACTOR_TITLES[one.factor] for one in verdicts if one.refuted_by]
-        allowed = [common.FACTOR_TITLES[one.factor] for one in verdicts if not one.refuted_by]
+        refuted = [factors.get(one.factor).title for one in verdicts if one.refuted_by]
+        allowed = [factors.get(one.factor).title for one in verdicts if not one.refuted_by]
         with st.expander(f"{title}, {len(rows)} tasks", icon=":material/menu_book:"):
             _printed(rows, title)
             words = f"Whatever the shading, the signs rule out {papers.listed(refuted)}."

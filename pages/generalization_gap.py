@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mtl_core import analysis
-from mtl_core.analysis import EarlyVerdict, GapCase
+from mtl_core.analysis import EarlyVerdict, GapCase, Versus
 from mtl_core.charts import SHORT_X_TITLE, generalization_alt, generalization_chart
 from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.views import comparisons
@@ -137,9 +137,7 @@ def _hero(view: GapView, drawn: Mapping[str, Answer], against: Answer, answers: 
     papers.source(named.values())
     cards = st.container(horizontal=True)
     for name in list(named)[1:]:
-        case = analysis.gap_case(
-            rows, task, name, base, higher_is_better=measure.higher_is_better
-        )  # fmt: skip
+        case = analysis.gap_case(rows, Versus(task, name, base, measure.direction))
         _cards(cards, name, case, measure)
     if drawn:
         papers.ask_what_if(next(iter(drawn.values())), task)
@@ -189,11 +187,8 @@ def _cases(
             (
                 analysis.gap_case(
                     rows,
-                    task,
-                    other,
-                    base,
+                    Versus(task, other, base, measure.direction),
                     name=papers.case_name(_pool, named[other], task),
-                    higher_is_better=measure.higher_is_better,
                 ),
                 task,
             )

@@ -402,7 +402,7 @@ def _one(entry: Entry, answers: Answers) -> None:
     if record is not None and record.error:
         facts["error"] = record.error
     for name, how in manifest.get("factors", {}).items():
-        facts[common.FACTOR_TITLES.get(name, str(name))] = str(how)
+        facts[common.title(str(name))] = str(how)
     for number, note in enumerate(answers.notes(entry.answer), start=1):
         facts[f"note {number}"] = note
     st.table(

@@ -2,9 +2,8 @@
 
 import streamlit as st
 
-from mtl_core import RunConfig, settings
+from mtl_core import RunConfig, factors, settings
 from mtl_core.runs.library.answers import Answer, Answers, other_data
-from mtl_core.trajectory import FACTORS
 from mtl_core.views import comparisons
 from mtl_core.views.panel import Panel, build
 from mtl_core.views.question import Question, named
@@ -106,7 +105,7 @@ def _factors(panel: Panel) -> None:
     st.subheader("Do sharpness, Fisher information or gradient covariance say why?")
     styled = common.curves(panel)
     setting = panel.baseline.config.setting
-    for place, factor in zip(st.columns(3), FACTORS[:3], strict=True):
+    for place, factor in zip(st.columns(3), factors.explaining(), strict=True):
         common.factor_chart(
             panel, styled, factor, x="loss", key=f"overview_{setting}_{factor}", place=place
         )
@@ -142,7 +141,7 @@ def _computed(panel: Panel) -> None:
     if less := comparisons.reduced(config, measuring=True):
         st.markdown(f"Beside the preset of the paper's sizes it is {less}.")
     for factor, how in panel.baseline.answer.manifest.get("factors", {}).items():
-        st.markdown(f"- **{common.FACTOR_TITLES.get(factor, factor)}**: {how}")
+        st.markdown(f"- **{common.title(factor)}**: {how}")
     for one in panel.shown:
         manifest = one.answer.manifest
         st.markdown(

@@ -25,7 +25,7 @@ from pages.parts import common, papers
 
 TITLES = {
     "min_train_loss": "minimum training loss",
-    **{name: common.FACTOR_TITLES[name] for name in SMTO_FACTORS[1:]},
+    **{name: common.title(name) for name in SMTO_FACTORS[1:]},
 }
 METRIC = common.METRIC
 MOST_LINES = 6  # commands that are written out

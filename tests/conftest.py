@@ -134,7 +134,7 @@ def make_row() -> Callable[..., Row]:
         random = np.random.default_rng([seed, step, len(task)])
         return Row(
             setting=config.setting,
-            run=config.run,
+            auxiliaries=config.auxiliaries_label,
             optimizer=config.optimizer,
             seed=seed,
             task=task,
@@ -195,7 +195,7 @@ def metric_rows() -> Callable[
 
 def metrics(rows: Iterable[Row]) -> dict[tuple[int, int, str], tuple[float | None, ...]]:
     return {
-        (row["seed"], row["step"], row["task"]): tuple(row[name] for name in METRICS)  # type: ignore[literal-required]
+        (row["seed"], row["step"], row["task"]): tuple(row[name] for name in METRICS)
         for row in rows
     }
 

@@ -81,7 +81,7 @@ def test_run_writes_the_trajectory_and_its_manifest(
         ("digits1", "target"),
         ("digits2", "auxiliary"),
     }
-    assert set(table["run"]) == {"digits2"}
+    assert set(table["auxiliaries"]) == {"digits2"}
     assert table["step"].min() == 0
     assert table["step"].max() == config.steps == 4
     assert table["epoch"].max() == 1.0
@@ -118,7 +118,7 @@ def test_a_single_task_run_is_called_stl(tmp_path: Path) -> None:
     arguments = [word for word in SMALL if word not in ("--aux", "digits2")]
     assert main([*arguments, "--out", str(tmp_path / "a")]) == 0
     table = pd.read_parquet(tmp_path / "a" / "trajectory.parquet")
-    assert set(table["run"]) == {"stl"}
+    assert set(table["auxiliaries"]) == {"stl"}
     assert set(table["role"]) == {"target"}
 
 
@@ -512,7 +512,7 @@ def test_precompute_writes_artifacts(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["precompute", str(plan), "--jobs", "1", "--out", str(out)]) == 0
     found, problems = artifacts.scan(out)
     assert problems == []
-    assert sorted(artifact.config.run for artifact in found.values()) == ["digits2", "stl"]
+    assert sorted(artifact.config.auxiliaries_label for artifact in found.values()) == ["digits2", "stl"]
     capsys.readouterr()
     assert main(["precompute", str(plan), "--jobs", "1", "--out", str(out)]) == 0
     assert capsys.readouterr().err == "0 configs trained, 2 already there, 0 failed\n"

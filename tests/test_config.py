@@ -133,7 +133,11 @@ def test_from_dict_leaves_its_argument_alone() -> None:
 
 def test_from_preset_takes_the_budget_and_the_changes() -> None:
     config = RunConfig.from_preset("fashion", "quick", lr=0.5, auxiliaries=("fashion2",))
-    assert (config.setting, config.target, config.run) == ("fashion", "fashion1", "fashion2")
+    assert (config.setting, config.target, config.auxiliaries_label) == (
+        "fashion",
+        "fashion1",
+        "fashion2",
+    )
     assert (config.epochs, config.batch_size, config.width) == (8, 64, 8)
     assert (config.samples, config.held_out, config.lr) == (2_500, 1_000, 0.5)
 
@@ -145,8 +149,8 @@ def test_config_is_frozen() -> None:
 
 def test_derived_values() -> None:
     assert MTL.tasks == ("digits1", "digits2", "noisy_digits")
-    assert MTL.run == "digits2+noisy_digits"
-    assert digits().run == "stl"
+    assert MTL.auxiliaries_label == "digits2+noisy_digits"
+    assert digits().auxiliaries_label == "stl"
     assert replace(MTL, target="noisy_digits", auxiliaries=("digits2", "digits1")).tasks == (
         "noisy_digits",
         "digits1",

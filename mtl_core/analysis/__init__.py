@@ -1,15 +1,14 @@
 """What the numbers mean: bands over seeds, loss matching, significance, transfer, its factors.
 
 Every function takes *trajectories*: the columns of ``mtl_core.trajectory`` plus ``curve``, the
-label that tells one run from another on a page. Frames may be empty or partial, as they are while
-a run is alive.
+label that tells one experiment's runs from another's on a page. Frames may be empty or partial, as
+they are while a run is alive. What is compared with what is a ``Versus``.
 """
 
 from mtl_core.analysis.aggregates import aggregate, aggregate_checkpoints, aggregate_comparison
 from mtl_core.analysis.conflict import LEVEL, ConflictVerdict, conflict_verdict
 from mtl_core.analysis.correlation import Correlation, correlate, similarity_points
 from mtl_core.analysis.cosines import cosine_matrix, cosine_steps
-from mtl_core.analysis.direction import FACTOR_HIGHER_IS_BETTER
 from mtl_core.analysis.early import EarlyVerdict, GapCase, Support, early_verdict, gap_case
 from mtl_core.analysis.loss_bins import PHASES, BinnedComparison, Phase, comparable, loss_bins
 from mtl_core.analysis.loss_matching import (
@@ -48,10 +47,10 @@ from mtl_core.analysis.table1 import (
 from mtl_core.analysis.transfer import transfer, transfer_table
 from mtl_core.analysis.updates import weights_agree
 from mtl_core.analysis.verdict import Case, FactorVerdict, Outcome, panel_verdicts, verdict
+from mtl_core.analysis.versus import Versus
 
 __all__ = [
     "AGGREGATES",
-    "FACTOR_HIGHER_IS_BETTER",
     "LEVEL",
     "LOSS_FLOOR",
     "PHASES",
@@ -78,6 +77,7 @@ __all__ = [
     "Support",
     "TableRow",
     "Verdict",
+    "Versus",
     "aggregate",
     "aggregate_checkpoints",
     "aggregate_comparison",

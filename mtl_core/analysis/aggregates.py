@@ -7,9 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mtl_core.analysis.direction import FACTOR_HIGHER_IS_BETTER
+from mtl_core import factors
 from mtl_core.analysis.replicas import numbers, replicas, shared_epoch
 from mtl_core.analysis.significance import Comparison, compare
+from mtl_core.analysis.versus import Versus
+from mtl_core.direction import Direction
 
 __all__ = ["aggregate", "aggregate_checkpoints", "aggregate_comparison", "aggregate_each"]
 
@@ -28,7 +30,7 @@ def aggregate(
     curve: str,
     column: str,
     *,
-    higher_is_better: bool = True,
+    direction: Direction = "higher",
 ) -> tuple[float, ...]:
     """A curve's value of a column, one per seed in numerical order (M24 footnote 7).
 
@@ -37,7 +39,7 @@ def aggregate(
     - ``fisher_trace``: the mean of the 20 largest;
     - ``gradient_similarity``: the mean of all (ours; the footnote is silent).
 
-    Fewer checkpoints than that are averaged all, the untrained network's among them: see
+    Where there are fewer checkpoints, all of them are averaged, the untrained network's too: see
     ``aggregate_checkpoints``. Of a live run, only checkpoints up to the epoch that every seed of
     the curve has reached count.
 
@@ -46,23 +48,23 @@ def aggregate(
         task: the task whose rows are read.
         curve: the curve.
         column: ``test_metric`` or a factor.
-        higher_is_better: which validation metrics are best; says nothing about factors.
+        direction: which validation metrics are best; says nothing about factors.
 
     Returns:
-        NaN for a seed without a value, nothing for a curve without rows.
+        NaN for a seed without a value; empty for a curve without rows.
 
     Raises:
-        ValueError: another column.
+        ValueError: a column that has no aggregate.
     """
     seeds = replicas(trajectories, task).get(curve, [])
-    return aggregate_each(seeds, column, higher_is_better=higher_is_better)
+    return aggregate_each(seeds, column, direction=direction)
 
 
 def aggregate_each(
-    seeds: list[pd.DataFrame], column: str, *, higher_is_better: bool = True
+    seeds: list[pd.DataFrame], column: str, *, direction: Direction = "higher"
 ) -> tuple[float, ...]:
     """``aggregate`` of replicas, each read up to the epoch that all of them have reached."""
-    averaged = _averaged(seeds, column, higher_is_better)
+    averaged = _averaged(seeds, column, direction)
     return tuple(float(chosen.mean()) if chosen.size else float("nan") for chosen in averaged)
 
 
@@ -71,44 +73,37 @@ def aggregate_checkpoints(
 ) -> tuple[int, ...]:
     """Over how many checkpoints ``aggregate`` averages, for each seed."""
     seeds = replicas(trajectories, task).get(curve, [])
-    return tuple(chosen.size for chosen in _averaged(seeds, column, higher_is_better=True))
+    return tuple(chosen.size for chosen in _averaged(seeds, column, "higher"))
 
 
 def aggregate_comparison(
-    trajectories: pd.DataFrame,
-    task: str,
-    curve: str,
-    baseline: str,
-    column: str,
-    *,
-    higher_is_better: bool = True,
+    trajectories: pd.DataFrame, versus: Versus, column: str
 ) -> Comparison | None:
-    """The aggregates of two curves: a cell of M24's Table 1.
+    """The aggregates of a curve and its baseline: a cell of M24's Table 1.
 
-    ``higher_is_better`` is about the metric; of a factor, "better" is the paper's improvement. Of
-    a live run, only checkpoints up to the epoch that every seed of both curves has reached count.
+    Of a factor, "better" is the paper's improvement. Of a live run, only checkpoints up to the
+    epoch that every seed of both curves has reached count.
 
     Returns:
-        None while a seed of either has no value.
+        None while a seed of either curve has no value.
 
     Raises:
         ValueError: a column that has no aggregate.
     """
-    curves = replicas(trajectories, task)
-    ours, theirs = curves.get(curve, []), curves.get(baseline, [])
-    values = aggregate_each(ours + theirs, column, higher_is_better=higher_is_better)
+    ours, theirs = versus.sides(trajectories)
+    values = aggregate_each(ours + theirs, column, direction=versus.direction)
     if not ours or not theirs or not np.isfinite(values).all():
         return None
     return compare(
         values[: len(ours)],
         values[len(ours) :],
-        higher_is_better=FACTOR_HIGHER_IS_BETTER.get(column, higher_is_better),
+        direction=versus.direction_of(column),
     )
 
 
-def _averaged(seeds: list[pd.DataFrame], column: str, higher_is_better: bool) -> list[Array]:
+def _averaged(seeds: list[pd.DataFrame], column: str, direction: Direction) -> list[Array]:
     """The values that each replica's aggregate is the mean of."""
-    columns = ("test_metric", *FACTOR_HIGHER_IS_BETTER)
+    columns = ("test_metric", *factors.names())
     if column not in columns:
         raise ValueError(f"no aggregate of {column!r}; one of: {', '.join(columns)}")
     if not seeds:
@@ -116,22 +111,23 @@ def _averaged(seeds: list[pd.DataFrame], column: str, higher_is_better: bool) ->
     horizon = shared_epoch(seeds)
     seen = [replica[replica["epoch"] <= horizon] for replica in seeds]
     if column == "test_metric":
-        return [_at_best_validation(replica, higher_is_better) for replica in seen]
+        return [_at_best_validation(replica, direction) for replica in seen]
     return [_chosen(numbers(replica, column), column) for replica in seen]
 
 
-def _at_best_validation(replica: pd.DataFrame, higher_is_better: bool) -> Array:
+def _at_best_validation(replica: pd.DataFrame, direction: Direction) -> Array:
     test = numbers(replica, "test_metric")
     validation = numbers(replica, "val_metric")
     known = np.isfinite(test) & np.isfinite(validation)
-    rank = -validation[known] if higher_is_better else validation[known]
+    rank = -validation[known] if direction == "higher" else validation[known]
     return test[known][np.argsort(rank, kind="stable")[:BEST]]
 
 
 def _chosen(values: Array, factor: str) -> Array:
     measured = values[np.isfinite(values)]
-    if factor == "gradient_similarity":
+    summary = factors.get(factor).summary
+    if summary == "all":
         return measured
-    if factor == "fisher_trace":
+    if summary == "largest":
         measured = np.sort(measured)
     return measured[-MOST:]

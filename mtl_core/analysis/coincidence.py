@@ -1,4 +1,4 @@
-"""What updates in the plane have in common, and what each of them does to the tasks."""
+"""Updates in the plane: which of them are equal, and how each changes the tasks' losses."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,24 +22,24 @@ Effect = Literal["descends", "rises", "stands still"]
 SAME = 1e-6
 """Updates that differ by less than this share of the longer one are the same."""
 NOTHING = 1e-9
-"""A vector shorter than this share of the longest gradient is a solver's zero."""
+"""A vector shorter than this share of the longest gradient is what a solver returns for 0."""
 
 
 def is_zero(vector: Vector, gradients: Sequence[Vector]) -> bool:
-    """Whether a vector has no length beside that of the longest gradient."""
+    """Whether a vector's length is negligible against that of the longest gradient."""
     return math.hypot(*vector) <= NOTHING * max((math.hypot(*g) for g in gradients), default=0)
 
 
-def angle(one: Vector, other: Vector) -> float:
-    """The angle between two vectors, in degrees from 0 to 180; NaN where one has no length."""
-    if not any(one) or not any(other):
+def angle(first: Vector, second: Vector) -> float:
+    """The angle between two vectors, in degrees from 0 to 180; NaN where either is 0."""
+    if not any(first) or not any(second):
         return math.nan
-    cross = one[0] * other[1] - one[1] * other[0]
-    return math.degrees(math.atan2(abs(cross), _dot(one, other)))
+    cross = first[0] * second[1] - first[1] * second[0]
+    return math.degrees(math.atan2(abs(cross), _dot(first, second)))
 
 
 def effect(update: Vector, gradient: Vector) -> Effect:
-    """What a small step against ``update`` does to the loss that ``gradient`` belongs to.
+    """How a small step against ``update`` changes the loss whose gradient is ``gradient``.
 
     To first order the loss changes by −⟨update, gradient⟩; a cosine below 1e-6 counts as 0.
     """
@@ -50,7 +50,7 @@ def effect(update: Vector, gradient: Vector) -> Effect:
 
 
 def coinciding(updates: Mapping[str, Vector], gradients: Sequence[Vector]) -> list[tuple[str, ...]]:
-    """Names of updates that are the same, two or more at a time, in order of appearance.
+    """Groups of two or more names whose updates are the same, in order of appearance.
 
     Updates are the same when they differ by at most 1e-6 of the longer one, or are both zero.
     """
@@ -66,7 +66,7 @@ def coinciding(updates: Mapping[str, Vector], gradients: Sequence[Vector]) -> li
 
 
 def conflicts(gradients: Sequence[Vector]) -> list[tuple[int, int]]:
-    """Pairs of gradients, by place, with an angle above 90°."""
+    """Pairs of gradients, by index, with an angle above 90°."""
     return [
         (i, j)
         for j in range(len(gradients))
@@ -78,7 +78,7 @@ def conflicts(gradients: Sequence[Vector]) -> list[tuple[int, int]]:
 def cancel(gradients: Sequence[Vector]) -> bool:
     """Whether some convex combination of the gradients is 0: no direction lowers every loss.
 
-    So it is unless all of them lie in an open half-plane.
+    This holds unless all gradients lie in an open half-plane.
     """
     if not all(any(gradient) for gradient in gradients):
         return True
@@ -88,18 +88,18 @@ def cancel(gradients: Sequence[Vector]) -> bool:
 
 
 def equal_gradient(update: Vector, gradients: Sequence[Vector]) -> int | None:
-    """The place of the only gradient that an update equals; None where it equals none."""
+    """The index of the only gradient that an update equals; None where none or several."""
     same = [i for i, gradient in enumerate(gradients) if _same(update, gradient, gradients)]
     return same[0] if len(same) == 1 else None
 
 
-def _same(one: Vector, other: Vector, gradients: Sequence[Vector]) -> bool:
-    if is_zero(one, gradients) and is_zero(other, gradients):
+def _same(first: Vector, second: Vector, gradients: Sequence[Vector]) -> bool:
+    if is_zero(first, gradients) and is_zero(second, gradients):
         return True
-    # NaN is the same as nothing, not even as itself.
-    longer = max(math.hypot(*one), math.hypot(*other))
-    return math.hypot(one[0] - other[0], one[1] - other[1]) <= SAME * longer
+    # A vector with a NaN equals no vector, not even itself.
+    longer = max(math.hypot(*first), math.hypot(*second))
+    return math.hypot(first[0] - second[0], first[1] - second[1]) <= SAME * longer
 
 
-def _dot(one: Vector, other: Vector) -> float:
-    return one[0] * other[0] + one[1] * other[1]
+def _dot(first: Vector, second: Vector) -> float:
+    return first[0] * second[0] + first[1] * second[1]

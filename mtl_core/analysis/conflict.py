@@ -1,4 +1,4 @@
-"""Does conflict worsen optimization, and does it foretell generalization? M24's §5 and Fig. 5."""
+"""Does gradient conflict worsen optimization or predict generalization? M24's §5 and Fig. 5."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from mtl_core.analysis.early import Support
 __all__ = ["LEVEL", "ConflictVerdict", "conflict_verdict"]
 
 FEWEST = 8
-"""Auxiliary sets below which one of them can make or undo a correlation."""
+"""With fewer auxiliary sets, a single set can make or undo a correlation."""
 LEVEL = 0.05
 """A correlation counts where its p is below this."""
 
@@ -20,12 +20,12 @@ class ConflictVerdict:
 
     Attributes:
         optimization: whether similarity is negatively correlated with the factors.
-        generalization: whether it is *not* correlated with the test metric. That none was found
-            says little where points are few.
+        generalization: whether similarity is *not* correlated with the test metric. Where points
+            are few, the absence of a significant correlation says little.
         negative: (target, factor) pairs with a significant negative correlation.
-        factors: all such pairs with enough points.
+        factors: all (target, factor) pairs with enough points.
         predicted: targets whose test metric is significantly correlated, either way.
-        targets: all with enough points.
+        targets: all targets with enough points.
     """
 
     optimization: Support
@@ -37,7 +37,7 @@ class ConflictVerdict:
 
 
 def conflict_verdict(
-    found: Mapping[tuple[str, str], Correlation | None],
+    correlations: Mapping[tuple[str, str], Correlation | None],
     sets: Mapping[str, int],
     metric: str = "test_metric",
 ) -> ConflictVerdict:
@@ -47,23 +47,23 @@ def conflict_verdict(
     half of them do.
 
     Args:
-        found: (target, column) -> the correlation of similarity and this column over the target's
-            auxiliary sets; None where there is none.
-        sets: how many different sets a target has, of which it takes 8 too: further points, of
-            other optimizers on the same sets, are not independent of them.
+        correlations: (target, column) -> the correlation of similarity and this column over the
+            target's auxiliary sets; None where it is not defined.
+        sets: how many different auxiliary sets a target has. It takes 8 of these too: points of
+            other optimizers on the same sets are not independent.
         metric: the column that is the test metric; the others are factors.
     """
-    told = {
-        pair: one
-        for pair, one in found.items()
-        if one is not None and not one.few and sets.get(pair[0], 0) >= FEWEST
+    known = {
+        pair: correlation
+        for pair, correlation in correlations.items()
+        if correlation is not None and not correlation.few and sets.get(pair[0], 0) >= FEWEST
     }
-    factors = tuple(pair for pair in told if pair[1] != metric)
-    targets = tuple(target for target, column in told if column == metric)
+    factors = tuple(pair for pair in known if pair[1] != metric)
+    targets = tuple(target for target, column in known if column == metric)
     negative = tuple(
-        pair for pair in factors if told[pair].pearson_r < 0 and told[pair].pearson_p < LEVEL
+        pair for pair in factors if known[pair].pearson_r < 0 and known[pair].pearson_p < LEVEL
     )
-    predicted = tuple(target for target in targets if told[target, metric].pearson_p < LEVEL)
+    predicted = tuple(target for target in targets if known[target, metric].pearson_p < LEVEL)
     return ConflictVerdict(
         optimization=_support(negative, factors),
         generalization=_support([name for name in targets if name not in predicted], targets),
@@ -74,9 +74,9 @@ def conflict_verdict(
     )
 
 
-def _support(speaking: Sequence[object], told: Sequence[object]) -> Support:
-    if not told:
+def _support(agreeing: Sequence[object], known: Sequence[object]) -> Support:
+    if not known:
         return "not enough"
-    if len(speaking) == len(told):
+    if len(agreeing) == len(known):
         return "supports"
-    return "supports in part" if 2 * len(speaking) > len(told) else "does not support"
+    return "supports in part" if 2 * len(agreeing) > len(known) else "does not support"

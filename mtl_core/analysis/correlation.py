@@ -10,25 +10,26 @@ import pandas as pd
 
 from mtl_core.analysis.aggregates import aggregate_each
 from mtl_core.analysis.replicas import numbers, replicas, shared_epoch
+from mtl_core.direction import Direction
 
 __all__ = ["Correlation", "correlate", "similarity_points"]
 
 Array = npt.NDArray[np.float64]
 
 EXACT = 7
-"""Up to so many points, all of their permutations (5,040) are gone through."""
+"""Up to this many points, all of their permutations (5,040) are counted."""
 PERMUTATIONS = 9_999
 RESAMPLES = 2_000
 ROUNDING = 1e-12
-"""Differences, relative to the values, that count as none."""
+"""Differences below this, relative to the values, count as 0."""
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """How two quantities go together over n points.
+    """The correlation of two quantities over n points.
 
     Attributes:
-        n: points.
+        n: how many points.
         pearson_r: Pearson's correlation coefficient.
         pearson_p: its two-sided p for normally distributed quantities, which the paper gives.
         spearman_rho: the correlation of ranks.
@@ -47,7 +48,7 @@ class Correlation:
 
     @property
     def few(self) -> bool:
-        """Fewer than 8 points, where one of them can make or undo a correlation."""
+        """Whether there are fewer than 8 points, so that one can make or undo a correlation."""
         return self.n < 8
 
 
@@ -57,13 +58,13 @@ def similarity_points(
     column: str,
     early_epochs: float | None = None,
     *,
-    higher_is_better: bool = True,
+    direction: Direction = "higher",
 ) -> pd.DataFrame:
     """A point for each curve with auxiliaries: early gradient similarity and a factor or metric.
 
-    Similarity is the mean over seeds of each seed's mean over its early checkpoints, the untrained
-    network's left out; a seed that was not measured so early gives the first that it has. Single-
-    task training is similar to itself by definition and no point.
+    Similarity is the mean over seeds of each seed's mean over its early checkpoints, without that
+    of the untrained network; for a seed that was not measured so early, its first measured
+    similarity is taken. Single-task training has no point: its similarity is 1 by definition.
 
     Args:
         trajectories: tidy rows with a ``curve`` column.
@@ -71,35 +72,31 @@ def similarity_points(
         column: ``test_metric`` or a factor, as aggregated by footnote 7.
         early_epochs: the last epoch that is early; by default a tenth of the curve's epochs, at
             least one. The paper says "early stages" and no more.
-        higher_is_better: which validation metrics are best.
+        direction: which validation metrics are best.
 
     Returns:
-        In order of appearance ``curve, run``; ``similarity`` and ``value``, means over seeds, with
-        ``_low`` and ``_high``: ± 2 sample standard deviations, no width with one seed; ``seeds``;
-        and ``early_checkpoints``, of the seed with the fewest (0 where a later one was taken).
+        In order of appearance ``curve, auxiliaries``; ``similarity`` and ``value``, means over
+        seeds, with ``_low`` and ``_high``: ± 2 sample standard deviations, no width with one seed;
+        ``seeds``; and ``early_checkpoints``, of the seed with the fewest (0 where a later
+        checkpoint was taken).
         Curves are left out until every seed has both quantities; of a live run, only what every
         seed of the curve has reached counts.
     """
     points = []
     for curve, seeds in replicas(trajectories, task).items():
-        run = seeds[0]["run"].iloc[0]
-        if run == "stl":
+        auxiliaries = seeds[0]["auxiliaries"].iloc[0]
+        if auxiliaries == "stl":
             continue
-        horizon = shared_epoch(seeds)
-        early = max(1.0, 0.1 * horizon) if early_epochs is None else early_epochs
-        similar = [_early_similarity(replica, early, horizon) for replica in seeds]
-        similarity = _band("similarity", [mean for mean, _ in similar])
-        values = aggregate_each(seeds, column, higher_is_better=higher_is_better)
-        point = {"curve": curve, "run": run, **similarity, **_band("value", values)}
-        if np.isfinite([similarity["similarity"], *values]).all():
-            checkpoints = min(count for _, count in similar)
-            points.append({**point, "seeds": len(seeds), "early_checkpoints": checkpoints})
-    columns = ["curve", "run", *_band("similarity", [0]), *_band("value", [0])]
+        values = aggregate_each(seeds, column, direction=direction)
+        point = {**_similarity(seeds, early_epochs), **_band("value", values)}
+        if np.isfinite([point["similarity"], *values]).all():
+            points.append({"curve": curve, "auxiliaries": auxiliaries, **point})
+    columns = ["curve", "auxiliaries", *_band("similarity", [0]), *_band("value", [0])]
     return pd.DataFrame(points, columns=[*columns, "seeds", "early_checkpoints"])
 
 
 def correlate(x: npt.ArrayLike, y: npt.ArrayLike, seed: int = 0) -> Correlation | None:
-    """Pearson's r, as the paper gives it, and what few points leave of it.
+    """Pearson's r, which the paper gives, with measures that hold for few points too.
 
     The p by permutation is exact over all pairings with up to 7 points, else from 9,999 random
     ones and (1 + count) / (1 + 9,999). The interval is the percentile bootstrap's over 2,000
@@ -118,15 +115,9 @@ def correlate(x: npt.ArrayLike, y: npt.ArrayLike, seed: int = 0) -> Correlation 
     """
     from scipy import stats  # type: ignore[import-untyped, unused-ignore]  # not while importing
 
-    xs, ys = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    if xs.shape != ys.shape or xs.ndim != 1:
-        raise ValueError(f"x and y must be of one length, not of shapes {xs.shape} and {ys.shape}")
-    finite = np.isfinite(xs) & np.isfinite(ys)
-    xs, ys = xs[finite], ys[finite]
+    xs, ys = _finite_pairs(x, y)
     if xs.size < 3 or _constant(xs) or _constant(ys):
         return None
-    order = np.lexsort((ys, xs))  # so that the order of points does not matter to what is random
-    xs, ys = xs[order], ys[order]
     shuffling, resampling = np.random.default_rng(seed).spawn(2)
     pearson = stats.pearsonr(xs, ys)
     ci_low, ci_high = _bootstrap(xs, ys, resampling)
@@ -141,6 +132,14 @@ def correlate(x: npt.ArrayLike, y: npt.ArrayLike, seed: int = 0) -> Correlation 
     )
 
 
+def _similarity(seeds: Sequence[pd.DataFrame], early_epochs: float | None) -> dict[str, float]:
+    """A curve's early similarity with its band, over how many seeds and early checkpoints."""
+    horizon = shared_epoch(seeds)
+    early = max(1.0, 0.1 * horizon) if early_epochs is None else early_epochs
+    means, counts = zip(*(_early_similarity(seed, early, horizon) for seed in seeds), strict=True)
+    return {**_band("similarity", means), "seeds": len(seeds), "early_checkpoints": min(counts)}
+
+
 def _early_similarity(replica: pd.DataFrame, early: float, horizon: float) -> tuple[float, int]:
     """A seed's similarity, NaN where none is measured yet, and over how many early checkpoints."""
     seen = replica[(replica["step"] > 0) & (replica["epoch"] <= horizon)]
@@ -152,6 +151,20 @@ def _early_similarity(replica: pd.DataFrame, early: float, horizon: float) -> tu
     return (float(similarity[measured][0]), 0) if measured.any() else (float("nan"), 0)
 
 
+def _finite_pairs(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
+    """Both without the points that are not finite, sorted.
+
+    Sorted, so that the random draws do not depend on the order of the points.
+    """
+    xs, ys = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if xs.shape != ys.shape or xs.ndim != 1:
+        raise ValueError(f"x and y must be of one length, not of shapes {xs.shape} and {ys.shape}")
+    finite = np.isfinite(xs) & np.isfinite(ys)
+    xs, ys = xs[finite], ys[finite]
+    order = np.lexsort((ys, xs))
+    return xs[order], ys[order]
+
+
 def _band(name: str, values: Sequence[float]) -> dict[str, float]:
     mean = float(np.mean(values))
     spread = 2 * float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
@@ -159,7 +172,7 @@ def _band(name: str, values: Sequence[float]) -> dict[str, float]:
 
 
 def _permutation_p(x: Array, y: Array, generator: np.random.Generator) -> float:
-    """The share of pairings whose r is as far from 0 as the one found, (n,) and (n,)."""
+    """The share of pairings whose r is at least as far from 0 as that of x and y, each (n,)."""
     x, y = _standardized(x), _standardized(y)
     exact = x.size <= EXACT
     if exact:

@@ -12,7 +12,7 @@ def cosine_steps(cosines: pd.DataFrame, seeds: int) -> dict[int, float]:
 
     Args:
         cosines: with the columns of ``trajectory.COSINES``.
-        seeds: how many there are.
+        seeds: how many seeds the run's experiment has.
     """
     if cosines.empty:
         return {}
@@ -27,7 +27,7 @@ def cosine_matrix(cosines: pd.DataFrame, tasks: Sequence[str], step: int | None)
     Args:
         cosines: with the columns of ``trajectory.COSINES``, each pair once.
         tasks: in the order of rows and columns.
-        step: which; None gives no rows.
+        step: the step that is read; None gives no rows.
 
     Returns:
         ``task, other, cosine``; a pair that was not measured is absent.

@@ -10,8 +10,8 @@ import pandas as pd
 from mtl_core.analysis.aggregates import aggregate_comparison
 from mtl_core.analysis.loss_matching import common_reach
 from mtl_core.analysis.onset import Onset, onset
-from mtl_core.analysis.replicas import replicas
 from mtl_core.analysis.significance import Comparison
+from mtl_core.analysis.versus import Versus
 
 __all__ = ["EarlyVerdict", "GapCase", "Support", "early_verdict", "gap_case"]
 
@@ -26,8 +26,9 @@ class GapCase:
         name: of the case.
         transfer: of the test metric, by footnote 7; None where it is not known.
         onset: where their gap opens for good; None where it is not significant at the end.
-        highest: the highest training loss that every seed of both passed through; NaN without.
-        lowest: the lowest.
+        highest: the highest training loss that every seed of both passed through; NaN
+            where there is none.
+        lowest: the lowest such loss.
     """
 
     name: str
@@ -69,10 +70,10 @@ class EarlyVerdict:
 
     Attributes:
         outcome: ``supports`` where every significant transfer opens early, ``supports in part``
-            where more than half do, ``not enough`` without any.
+            where more than half do, ``not enough`` without a significant transfer.
         early: cases whose significant transfer opens early.
         significant: cases with significant transfer.
-        cases: all.
+        cases: how many cases there are in all.
     """
 
     outcome: Support
@@ -81,25 +82,21 @@ class EarlyVerdict:
     cases: int
 
 
-def gap_case(
-    trajectories: pd.DataFrame,
-    task: str,
-    curve: str,
-    baseline: str,
-    *,
-    name: str | None = None,
-    higher_is_better: bool = True,
-) -> GapCase:
-    """A curve against its baseline; ``trajectories`` are tidy rows with a ``curve`` column."""
-    seeds = replicas(trajectories, task)
-    ours, theirs = seeds.get(curve, []), seeds.get(baseline, [])
+def gap_case(trajectories: pd.DataFrame, versus: Versus, *, name: str | None = None) -> GapCase:
+    """The case that a curve and its baseline make.
+
+    Args:
+        trajectories: tidy rows with a ``curve`` column.
+        versus: the curve, its baseline and the task.
+        name: of the case; the task by default.
+    """
+    ours, theirs = versus.sides(trajectories)
     reach = common_reach(ours + theirs) if ours and theirs else None
     highest, lowest = reach or (math.nan, math.nan)
-    direction = {"higher_is_better": higher_is_better}
     return GapCase(
-        name or task,
-        aggregate_comparison(trajectories, task, curve, baseline, "test_metric", **direction),
-        onset(trajectories, task, curve, baseline, **direction),
+        name or versus.task,
+        aggregate_comparison(trajectories, versus, "test_metric"),
+        onset(trajectories, versus),
         highest,
         lowest,
     )

@@ -6,32 +6,24 @@ one range: early in training, where the Fisher trace explodes, or at the end, ne
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mtl_core.analysis.direction import FACTOR_HIGHER_IS_BETTER
+from mtl_core import factors
 from mtl_core.analysis.loss_matching import LOSS_FLOOR, metric_at_loss
-from mtl_core.analysis.replicas import numbers, replicas
+from mtl_core.analysis.replicas import numbers
 from mtl_core.analysis.significance import Comparison, compare
+from mtl_core.analysis.versus import Versus
+from mtl_core.factors.base import Phase
 
 __all__ = ["PHASES", "BinnedComparison", "Phase", "comparable", "comparable_replicas", "loss_bins"]
 
 Array = npt.NDArray[np.float64]
 
-Phase = Literal["early", "end"]
-
 PHASES: Mapping[Phase, tuple[int, int]] = {"early": (2, 5), "end": (18, 20)}
 """First and last of 20 bins, counted from 1, the highest loss (M24 App. C.4)."""
-
-DEFAULT_PHASES: Mapping[str, Phase] = {
-    "sharpness": "end",
-    "fisher_trace": "early",
-    "gradient_covariance": "end",
-    "gradient_similarity": "early",  # ours: the paper bins the other three only
-}
 
 
 @dataclass(frozen=True)
@@ -45,8 +37,8 @@ class BinnedComparison:
         values: the curve's factor, one per seed in numerical order; None where it is not measured
             down to the range.
         baseline_values: the baseline's.
-        interpolated: how many of the values on both sides were read between two checkpoints.
-        comparison: the values that there are; "better" is the paper's improvement.
+        interpolated: how many of both curves' values were read between two checkpoints.
+        comparison: of the values that are not None; "better" is the paper's improvement.
     """
 
     phase: Phase
@@ -65,7 +57,7 @@ def loss_bins(train_loss: npt.ArrayLike, bins: int = 20) -> Array:
 
     Args:
         train_loss: (T,), in any order; values that are not finite are passed over.
-        bins: how many.
+        bins: how many bins.
 
     Returns:
         (bins + 1,), falling, at least ``LOSS_FLOOR``; NaN without a loss.
@@ -84,14 +76,9 @@ def loss_bins(train_loss: npt.ArrayLike, bins: int = 20) -> Array:
 
 
 def comparable(
-    trajectories: pd.DataFrame,
-    task: str,
-    curve: str,
-    baseline: str,
-    column: str,
-    phase: Phase | None = None,
+    trajectories: pd.DataFrame, versus: Versus, column: str, phase: Phase | None = None
 ) -> BinnedComparison | None:
-    """A factor of two curves at similar loss (M24 App. C.4).
+    """A factor of a curve and its baseline at similar loss (M24 App. C.4).
 
     The range is the phase's bins on the curve with the higher minimum loss. The paper says so of
     the end phase; that the early phase follows the same rule is our choice, and so is the curve's
@@ -102,21 +89,19 @@ def comparable(
 
     Args:
         trajectories: tidy rows with a ``curve`` column.
-        task: the task whose rows are read.
-        curve: what is compared.
-        baseline: what it is compared with.
+        versus: the curve, its baseline and the task.
         column: one of the factors.
-        phase: by default early for ``fisher_trace`` and ``gradient_similarity``, else end.
+        phase: by default the factor's own: early for the Fisher trace, the end for sharpness and
+            covariance.
 
     Returns:
-        None while a side has no value, or no loss has fallen yet. Of a live run the range still
-        moves.
+        None while either curve has no value, or no loss has fallen yet. While a run is live, the
+        range still moves.
 
     Raises:
         ValueError: a column that is no factor, or an unknown phase.
     """
-    curves = replicas(trajectories, task)
-    return comparable_replicas(curves.get(curve, []), curves.get(baseline, []), column, phase)
+    return comparable_replicas(*versus.sides(trajectories), column, phase)
 
 
 def comparable_replicas(
@@ -126,9 +111,8 @@ def comparable_replicas(
     phase: Phase | None = None,
 ) -> BinnedComparison | None:
     """``comparable`` of the replicas of two curves, each of them in step order."""
-    if column not in DEFAULT_PHASES:
-        raise ValueError(f"unknown factor {column!r}; one of: {', '.join(DEFAULT_PHASES)}")
-    phase = phase or DEFAULT_PHASES[column]
+    factor = factors.get(column)
+    phase = phase or factor.phase
     span = _phase_range(ours, theirs, phase)
     if span is None:
         return None
@@ -139,7 +123,7 @@ def comparable_replicas(
     comparison = compare(
         [value for value in values if value is not None],
         [value for value in baseline_values if value is not None],
-        higher_is_better=FACTOR_HIGHER_IS_BETTER[column],
+        direction=factor.direction,
     )
     if not comparison.seeds or not comparison.baseline_seeds:
         return None

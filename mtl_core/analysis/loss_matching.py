@@ -12,6 +12,7 @@ import pandas as pd
 
 from mtl_core.analysis.replicas import replicas
 from mtl_core.analysis.significance import Comparison, compare
+from mtl_core.analysis.versus import Versus
 
 __all__ = [
     "LOSS_FLOOR",
@@ -83,28 +84,20 @@ def loss_matched(
     return pd.concat(bands, ignore_index=True)
 
 
-def gap(
-    trajectories: pd.DataFrame,
-    task: str,
-    curve: str,
-    baseline: str,
-    *,
-    higher_is_better: bool = True,
-) -> LossMatchedGap | None:
+def gap(trajectories: pd.DataFrame, versus: Versus) -> LossMatchedGap | None:
     """The generalization gap at the lowest loss that every seed of both curves has reached.
 
-    None while there is no such loss: a curve has no rows, or one starts below where another is.
+    None while there is no such loss: a curve has no rows, or a seed starts at a lower loss than
+    another one has reached.
     """
-    curves = replicas(trajectories, task)
-    ours = curves.get(curve, [])
-    theirs = curves.get(baseline, [])
+    ours, theirs = versus.sides(trajectories)
     reach = common_reach(ours + theirs)
     if not ours or not theirs or reach is None:
         return None
     _, lowest = reach
     metrics = tuple(_read(seed, np.array([lowest])).item() for seed in ours)
     baseline_metrics = tuple(_read(seed, np.array([lowest])).item() for seed in theirs)
-    comparison = compare(metrics, baseline_metrics, higher_is_better=higher_is_better)
+    comparison = compare(metrics, baseline_metrics, direction=versus.direction)
     return LossMatchedGap(lowest, metrics, baseline_metrics, comparison)
 
 

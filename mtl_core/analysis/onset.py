@@ -7,8 +7,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from mtl_core.analysis.loss_matching import common_reach, loss_levels, metric_at_loss
-from mtl_core.analysis.replicas import numbers, replicas
+from mtl_core.analysis.replicas import numbers
 from mtl_core.analysis.significance import Verdict, compare
+from mtl_core.analysis.versus import Versus
 
 __all__ = ["Onset", "onset"]
 
@@ -32,14 +33,7 @@ class Onset:
     verdict: Verdict
 
 
-def onset(
-    trajectories: pd.DataFrame,
-    task: str,
-    curve: str,
-    baseline: str,
-    *,
-    higher_is_better: bool = True,
-) -> Onset | None:
+def onset(trajectories: pd.DataFrame, versus: Versus) -> Onset | None:
     """The loss from which on the loss-matched gap is significant at every level, and of one sign.
 
     M24 says that gaps form early (§3) but not how to read off where: ours. Levels are those of
@@ -50,8 +44,7 @@ def onset(
         None where the gap is not significant at the lowest of them, as with fewer than two seeds
         a side. Of a live run the lowest still moves, and the onset may yet vanish.
     """
-    curves = replicas(trajectories, task)
-    ours, theirs = _known(curves.get(curve, [])), _known(curves.get(baseline, []))
+    ours, theirs = (_known(seeds) for seeds in versus.sides(trajectories))
     reach = common_reach(ours + theirs)
     if not ours or not theirs or reach is None:
         return None
@@ -59,7 +52,7 @@ def onset(
     metrics = _read(ours, "test_metric", levels)
     baseline_metrics = _read(theirs, "test_metric", levels)
     verdicts = [
-        compare(at, baseline_at, higher_is_better=higher_is_better).verdict
+        compare(at, baseline_at, direction=versus.direction).verdict
         for at, baseline_at in zip(metrics.T, baseline_metrics.T, strict=True)
     ]
     last = verdicts[-1]

@@ -12,8 +12,8 @@ __all__ = ["numbers", "replicas", "shared_epoch"]
 def replicas(trajectories: pd.DataFrame, task: str) -> dict[str, list[pd.DataFrame]]:
     """A task's rows in step order, split by curve and seed.
 
-    Curves come in order of appearance, their replicas in order of seed, and neither is ever empty:
-    a curve without rows of the task is absent.
+    Curves come in order of appearance, their replicas in order of seed. Every curve has a replica
+    and every replica a row: a curve without rows of the task is absent.
     """
     # A run that has not measured anything yet may come as a frame without columns.
     if trajectories.empty:

@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from mtl_core.direction import Direction
+
 __all__ = ["Comparison", "Verdict", "compare"]
 
 Verdict = Literal["better", "worse", "not significant", "too few seeds"]
@@ -19,7 +21,7 @@ class Comparison:
     Attributes:
         mean: over the curve's seeds; NaN without any.
         baseline_mean: over the baseline's seeds.
-        delta: ``mean - baseline_mean``, whichever direction is the better one.
+        delta: ``mean - baseline_mean``, whichever direction is better.
         sd: sample standard deviation (ddof 1) over the curve's seeds; NaN with fewer than 2.
         baseline_sd: the same of the baseline.
         seeds: values on the curve's side.
@@ -43,7 +45,7 @@ class Comparison:
 
 
 def compare(
-    values: Iterable[float], baseline_values: Iterable[float], *, higher_is_better: bool = True
+    values: Iterable[float], baseline_values: Iterable[float], *, direction: Direction = "higher"
 ) -> Comparison:
     """Compare two curves by M24's rule: significant when mean ± 2 SD do not overlap (App. C).
 
@@ -55,9 +57,9 @@ def compare(
     if min(seeds, baseline_seeds) < 2:
         verdict = "too few seeds"
     elif mean - 2 * sd > baseline_mean + 2 * baseline_sd:
-        verdict = "better" if higher_is_better else "worse"
+        verdict = "better" if direction == "higher" else "worse"
     elif mean + 2 * sd < baseline_mean - 2 * baseline_sd:
-        verdict = "worse" if higher_is_better else "better"
+        verdict = "worse" if direction == "higher" else "better"
     else:
         verdict = "not significant"
     return Comparison(

@@ -1,19 +1,21 @@
-"""Does what an optimizer does to a task's optimization go with what it does to its generalization?
+"""Do optimizers that improve a task's optimization improve its generalization too?
 
 The analysis behind M24's Fig. 4: specialized multi-task optimizers (SMTOs) as their percentage
 change over the uniform multi-task gradient (UMTG).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from mtl_core import factors
 from mtl_core.analysis.aggregates import aggregate_each
 from mtl_core.analysis.replicas import numbers, replicas, shared_epoch
 from mtl_core.analysis.significance import Comparison, compare
 from mtl_core.analysis.verdict import Outcome
+from mtl_core.direction import Direction
 
 __all__ = [
     "SMTO_FACTORS",
@@ -26,10 +28,10 @@ __all__ = [
 ]
 
 MIN_TRAIN_LOSS = "min_train_loss"
-SMTO_FACTORS = (MIN_TRAIN_LOSS, "sharpness", "fisher_trace", "gradient_covariance")
+SMTO_FACTORS = (MIN_TRAIN_LOSS, *factors.explaining())
 """The panels of Fig. 4, in each of which lower is better."""
 
-_WORDS = ("setting", "run", "optimizer", "role")
+_WORDS = ("setting", "auxiliaries", "optimizer", "role")
 _Values = dict[str, tuple[float, ...]]
 _COLUMNS = [
     "curve",
@@ -58,7 +60,7 @@ class QuadrantVerdict:
     Attributes:
         factor: of ``SMTO_FACTORS``.
         changes: significant changes that have a place in the panel.
-        shaded: those of them in a shaded quadrant.
+        shaded: how many of these lie in a shaded quadrant.
         unplaced: significant changes whose factor was not measured, or has no percentage.
         outcome: "can explain" only says that no change speaks against it.
     """
@@ -72,7 +74,7 @@ class QuadrantVerdict:
 
 @dataclass(frozen=True)
 class OptimizerVerdict:
-    """Which factors can explain all that one optimizer did.
+    """Which factors can explain all changes of generalization under one optimizer.
 
     Attributes:
         curve: the optimizer.
@@ -87,12 +89,12 @@ class OptimizerVerdict:
 
     @property
     def factors(self) -> tuple[str, ...]:
-        """Those in whose panels all of its changes have a place, and a shaded one."""
+        """The factors whose panels have all of the optimizer's changes in shaded quadrants."""
         return tuple(name for name, (shaded, _) in self.panels.items() if shaded == self.changes)
 
     @property
     def open(self) -> tuple[str, ...]:
-        """Those that nothing speaks against, but that are not known of every change."""
+        """The factors that no change speaks against, but that not every change was measured for."""
         return tuple(
             name
             for name, (shaded, placed) in self.panels.items()
@@ -103,15 +105,15 @@ class OptimizerVerdict:
 def percent_change(value: float, reference: float) -> float:
     """``100 (value − reference) / reference``; NaN unless the reference is above 0.
 
-    From 0 there is no percentage, and from below 0 its sign would not say which way it went.
+    Over 0 there is no percentage, and over a negative reference it would have the wrong sign.
     """
     return 100 * (value - reference) / reference if reference > 0 else float("nan")
 
 
 def smto_points(
-    trajectories: pd.DataFrame, reference: str, *, lower_is_better: Collection[str] = ()
+    trajectories: pd.DataFrame, reference: str, *, directions: Mapping[str, Direction] | None = None
 ) -> pd.DataFrame:
-    """A point for each panel of Fig. 4, other curve and task, as its %Δ over the reference.
+    """The points of Fig. 4: %Δ over the reference, for each task, other curve and panel.
 
     Generalization, sharpness, Fisher and covariance of a seed are footnote 7's (``aggregate``);
     its minimum training loss is that over its whole trajectory. A percentage is that of means over
@@ -122,7 +124,7 @@ def smto_points(
     Args:
         trajectories: tidy rows with a ``curve`` column, of runs on the same tasks and budget.
         reference: the curve of UMTG; without it there are no points.
-        lower_is_better: tasks whose metric is an error.
+        directions: which way the tasks' metrics are better; higher where a task is not in it.
 
     Returns:
         In order of tasks, then curves, then ``SMTO_FACTORS``: ``curve, task, role, factor``;
@@ -135,21 +137,13 @@ def smto_points(
     if trajectories.empty:
         return _table([])
     roles = trajectories.drop_duplicates("task").set_index("task")["role"]
-    # Words are no part of the sums, and slow to slice.
+    # Columns of strings are not needed here, and slow to slice.
     rows = trajectories.drop(columns=[name for name in _WORDS if name in trajectories])
-    points = []
+    points: list[dict[str, object]] = []
     for task, role in roles.items():
-        up = task not in lower_is_better
-        values = {
-            curve: {name: _values(seeds, name, up) for name in ("test_metric", *SMTO_FACTORS)}
-            for curve, seeds in _shared(replicas(rows, str(task))).items()
-        }
-        theirs = values.pop(reference, None)
-        if theirs is None:
-            continue
-        for curve, ours in values.items():
-            names = {"curve": curve, "task": task, "role": role}
-            points += [{**names, **_place(ours, theirs, factor, up)} for factor in SMTO_FACTORS]
+        direction = (directions or {}).get(str(task), "higher")
+        own = _task_points(replicas(rows, str(task)), reference, direction)
+        points += [{"task": task, "role": role, **point} for point in own]
     return _table(points)
 
 
@@ -188,7 +182,8 @@ def optimizer_verdicts(
 ) -> list[OptimizerVerdict]:
     """For each curve with a change that counts, the factors that can explain all of its changes.
 
-    The paper expects one for every optimizer that works by improving optimization, and finds none.
+    The paper expects such a factor for every optimizer that works by improving optimization, and
+    finds it for none.
 
     Args:
         points: rows of ``smto_points``, maybe those of several references one below the other.
@@ -210,6 +205,24 @@ def optimizer_verdicts(
     return verdicts
 
 
+def _task_points(
+    curves: dict[str, list[pd.DataFrame]], reference: str, direction: Direction
+) -> list[dict[str, object]]:
+    """One task's points, without its name; none where the reference has no rows."""
+    values = {
+        curve: {name: _values(seeds, name, direction) for name in ("test_metric", *SMTO_FACTORS)}
+        for curve, seeds in _shared(curves).items()
+    }
+    theirs = values.pop(reference, None)
+    if theirs is None:
+        return []
+    return [
+        {"curve": curve, **_place(ours, theirs, factor, direction)}
+        for curve, ours in values.items()
+        for factor in SMTO_FACTORS
+    ]
+
+
 def _shared(curves: dict[str, list[pd.DataFrame]]) -> dict[str, list[pd.DataFrame]]:
     """Each replica up to the epoch that all of them have reached."""
     horizon = min((shared_epoch(seeds) for seeds in curves.values()), default=0.0)
@@ -219,23 +232,23 @@ def _shared(curves: dict[str, list[pd.DataFrame]]) -> dict[str, list[pd.DataFram
     }
 
 
-def _values(seeds: list[pd.DataFrame], name: str, up: bool) -> tuple[float, ...]:
-    """A quantity of each replica, NaN for one without."""
+def _values(seeds: list[pd.DataFrame], name: str, direction: Direction) -> tuple[float, ...]:
+    """A quantity of each replica; NaN where a replica has no value."""
     if name != MIN_TRAIN_LOSS:
-        return aggregate_each(seeds, name, higher_is_better=up)
+        return aggregate_each(seeds, name, direction=direction)
     losses = [numbers(replica, "train_loss") for replica in seeds]
     known = [values[np.isfinite(values)] for values in losses]
     return tuple(float(values.min()) if values.size else float("nan") for values in known)
 
 
-def _place(ours: _Values, theirs: _Values, factor: str, up: bool) -> dict[str, object]:
-    """A point, and what it is made of."""
+def _place(ours: _Values, theirs: _Values, factor: str, direction: Direction) -> dict[str, object]:
+    """A point's coordinates and verdicts, and the means behind them."""
     nan = float("nan")
-    moved = _compared(ours["test_metric"], theirs["test_metric"], up)
-    changed = _compared(ours[factor], theirs[factor], False)
+    moved = _compared(ours["test_metric"], theirs["test_metric"], direction)
+    changed = _compared(ours[factor], theirs[factor], "lower")
     x = percent_change(changed.mean, changed.baseline_mean) if changed else nan
     y = percent_change(moved.mean, moved.baseline_mean) if moved else nan
-    y = y if up else -y
+    y = y if direction == "higher" else -y
     return {
         "factor": factor,
         "x": x,
@@ -254,12 +267,12 @@ def _place(ours: _Values, theirs: _Values, factor: str, up: bool) -> dict[str, o
 
 
 def _compared(
-    values: tuple[float, ...], reference: tuple[float, ...], higher_is_better: bool
+    values: tuple[float, ...], reference: tuple[float, ...], direction: Direction
 ) -> Comparison | None:
-    """None where a seed of either has no value."""
+    """None where a seed of either curve has no value."""
     if not np.isfinite([*values, *reference]).all():
         return None
-    return compare(values, reference, higher_is_better=higher_is_better)
+    return compare(values, reference, direction=direction)
 
 
 def _table(points: list[dict[str, object]]) -> pd.DataFrame:

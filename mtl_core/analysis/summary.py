@@ -1,11 +1,15 @@
 """Mean ± 2 standard deviations over the seeds of each curve, checkpoint by checkpoint."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 __all__ = ["MEASURES", "mean_band"]
+
+Array = npt.NDArray[np.float64]
+Cells = npt.NDArray[np.intp]
 
 MEASURES = ("train_loss", "val_metric", "test_metric")
 
@@ -16,7 +20,7 @@ def mean_band(
     """One row per (curve, step): the arithmetic mean of each column over seeds, and its band.
 
     A step counts once *every* seed that appears in the curve has it. Seeds train side by side and
-    report at different moments; a mean over whoever came first would jump as the others arrive.
+    report at different moments; a mean over the first of them would jump as the others arrive.
 
     Args:
         trajectories: tidy rows with a ``curve`` column.
@@ -36,32 +40,44 @@ def mean_band(
     curve, curves = pd.factorize(rows["curve"])
     step, steps = pd.factorize(rows["step"], sort=True)
     seed, _ = pd.factorize(rows["seed"])
-    expected = [len(np.unique(seed[curve == one])) for one in range(len(curves))]
-    at = curve * len(steps) + step
-    seeds = np.bincount(at, minlength=len(curves) * len(steps))
-    order = {name: place for place, name in enumerate(trajectories["curve"].unique())}
-    reached = [
-        one * len(steps) + place
-        for one in sorted(range(len(curves)), key=lambda one: order[curves[one]])
-        for place in range(len(steps))
-        if 0 < seeds[one * len(steps) + place] == expected[one]
-    ]
+    cell = curve * len(steps) + step  # one for each curve and step
+    seeds = np.bincount(cell, minlength=len(curves) * len(steps))
+    appearance = {name: place for place, name in enumerate(trajectories["curve"].unique())}
+    order = sorted(range(len(curves)), key=lambda code: appearance[curves[code]])
+    expected = {code: len(np.unique(seed[curve == code])) for code in order}
+    complete = _complete(seeds, expected)
     epoch = np.zeros(len(seeds))
-    epoch[at] = rows["epoch"].to_numpy(dtype=float)
+    epoch[cell] = rows["epoch"].to_numpy(dtype=float)
     summary = {
-        "curve": np.asarray(curves)[[place // len(steps) for place in reached]],
-        "step": np.asarray(steps)[[place % len(steps) for place in reached]],
-        "epoch": epoch[reached],
-        "seeds": seeds[reached],
+        "curve": np.asarray(curves)[[number // len(steps) for number in complete]],
+        "step": np.asarray(steps)[[number % len(steps) for number in complete]],
+        "epoch": epoch[complete],
+        "seeds": seeds[complete],
     }
     for column in columns:
         # A factor that was never due arrives as a column of None; a missing value makes a NaN.
-        values = rows[column].to_numpy(dtype=float)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mean = np.bincount(at, values, minlength=len(seeds)) / seeds
-            squares = np.bincount(at, (values - mean[at]) ** 2, minlength=len(seeds))
-            spread = 2 * np.sqrt(squares / np.maximum(seeds - 1, 1))
-        summary[column] = mean[reached]
-        summary[f"{column}_low"] = (mean - spread)[reached]
-        summary[f"{column}_high"] = (mean + spread)[reached]
+        mean, spread = _moments(cell, rows[column].to_numpy(dtype=float), seeds)
+        summary[column] = mean[complete]
+        summary[f"{column}_low"] = (mean - spread)[complete]
+        summary[f"{column}_high"] = (mean + spread)[complete]
     return pd.DataFrame(summary, columns=band)
+
+
+def _complete(seeds: Cells, expected: Mapping[int, int]) -> list[int]:
+    """The cells that have all seeds expected of their curve, in the order of ``expected``."""
+    steps = len(seeds) // max(len(expected), 1)
+    return [
+        number
+        for code, count in expected.items()
+        for number in range(code * steps, (code + 1) * steps)
+        if seeds[number] == count
+    ]
+
+
+def _moments(cell: Cells, values: Array, seeds: Cells) -> tuple[Array, Array]:
+    """Mean of each cell's values, and 2 sample standard deviations."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.bincount(cell, values, minlength=len(seeds)) / seeds
+        squares = np.bincount(cell, (values - mean[cell]) ** 2, minlength=len(seeds))
+        spread = 2 * np.sqrt(squares / np.maximum(seeds - 1, 1))
+    return mean, spread

@@ -1,4 +1,4 @@
-"""M24's Table 1 rebuilt: transfer and the change of each factor, task by task, and what they say.
+"""M24's Table 1 rebuilt: transfer and the change of each factor, task by task, and the verdicts.
 
 A row holds a task's multi-task run against its single-task run. A factor becomes one number per
 seed in one of two ways, ``AGGREGATES``; transfer is the paper's footnote 7 in both, as App. C.4
@@ -12,11 +12,14 @@ from typing import Literal
 
 import pandas as pd
 
+from mtl_core import factors
 from mtl_core.analysis.aggregates import aggregate_comparison
 from mtl_core.analysis.early import Support
 from mtl_core.analysis.loss_bins import comparable
 from mtl_core.analysis.significance import Comparison, Verdict
 from mtl_core.analysis.verdict import Case, FactorVerdict, verdict
+from mtl_core.analysis.versus import Versus
+from mtl_core.direction import Direction
 
 __all__ = [
     "AGGREGATES",
@@ -37,7 +40,7 @@ Aggregate = Literal["bins", "footnote"]
 AGGREGATES: tuple[Aggregate, ...] = ("bins", "footnote")
 """Factors at comparable loss (App. C.4), or over the whole run (footnote 7)."""
 
-TABLE_FACTORS = ("sharpness", "fisher_trace", "gradient_covariance")
+TABLE_FACTORS = tuple(factors.explaining())
 TABLE_COLUMNS = ("transfer", *TABLE_FACTORS)
 
 
@@ -46,7 +49,7 @@ class TableRow:
     """A task of one multi-task run.
 
     Attributes:
-        name: what tells the row from others: the task, and the run where a task has several.
+        name: of the row: the task, and the curve where a task has several rows.
         task: the task.
         deltas: of each of ``TABLE_COLUMNS``, multi-task minus single-task; None where a side was
             not measured.
@@ -68,19 +71,19 @@ class PublishedRow:
     """A row as the paper printed it: Δ of each of ``TABLE_COLUMNS``, without its shading.
 
     Attributes:
-        higher_is_better: the direction of the task's metric.
+        direction: which way the task's metric is better.
     """
 
     setting: str
     task: str
     title: str
     deltas: Mapping[str, float]
-    higher_is_better: bool = True
+    direction: Direction = "higher"
 
     @property
     def transfer(self) -> Verdict:
-        """Which way it goes; all printed transfers are significant."""
-        return _by_sign(self.deltas["transfer"], self.higher_is_better)
+        """Whether the transfer is better or worse; all printed transfers are significant."""
+        return _by_sign(self.deltas["transfer"], self.direction)
 
 
 @dataclass(frozen=True)
@@ -90,9 +93,9 @@ class Agreement:
     Attributes:
         column: one of ``TABLE_COLUMNS``.
         agree: rows with equal signs.
-        of: rows with both.
-        significant_agree: the same among rows whose own Δ of this column is significant.
-        significant_of: these rows.
+        of: rows that were both printed and measured.
+        significant_agree: the rows with equal signs whose Δ, as measured here, is significant.
+        significant_of: the rows whose Δ, as measured here, is significant.
     """
 
     column: str
@@ -103,16 +106,9 @@ class Agreement:
 
 
 def table_row(
-    trajectories: pd.DataFrame,
-    task: str,
-    curve: str,
-    baseline: str,
-    aggregate: Aggregate,
-    *,
-    name: str | None = None,
-    higher_is_better: bool = True,
+    trajectories: pd.DataFrame, versus: Versus, aggregate: Aggregate, *, name: str | None = None
 ) -> TableRow:
-    """A row of Table 1: ``curve`` minus ``baseline``, with ± 2 SD deciding what is significant.
+    """A row of Table 1: curve minus baseline, with ± 2 SD deciding what is significant.
 
     - transfer: the test metric at the 10 best validation checkpoints (footnote 7);
     - ``bins``: the Fisher trace in bins 2-5 of 20 geometric bins of the loss, sharpness and
@@ -123,12 +119,9 @@ def table_row(
 
     Args:
         trajectories: tidy rows with a ``curve`` column.
-        task: the task whose rows are read.
-        curve: multi-task training.
-        baseline: single-task training.
+        versus: multi-task training against single-task training, on a task.
         aggregate: how a factor becomes one number.
         name: of the row; the task by default.
-        higher_is_better: of the task's metric.
 
     Raises:
         ValueError: another aggregate.
@@ -136,22 +129,15 @@ def table_row(
     if aggregate not in AGGREGATES:
         raise ValueError(f"unknown aggregate {aggregate!r}; one of: {', '.join(AGGREGATES)}")
     deltas: dict[str, Comparison | None] = {
-        "transfer": aggregate_comparison(
-            trajectories,
-            task,
-            curve,
-            baseline,
-            "test_metric",
-            higher_is_better=higher_is_better,
-        )
+        "transfer": aggregate_comparison(trajectories, versus, "test_metric")
     }
     for factor in TABLE_FACTORS:
         if aggregate == "bins":
-            binned = comparable(trajectories, task, curve, baseline, factor)
+            binned = comparable(trajectories, versus, factor)
             deltas[factor] = binned.comparison if binned else None
         else:
-            deltas[factor] = aggregate_comparison(trajectories, task, curve, baseline, factor)
-    return TableRow(name or task, task, deltas)
+            deltas[factor] = aggregate_comparison(trajectories, versus, factor)
+    return TableRow(name or versus.task, versus.task, deltas)
 
 
 def table_verdicts(rows: Iterable[TableRow]) -> list[FactorVerdict]:
@@ -169,7 +155,7 @@ def table_support(verdicts: Sequence[FactorVerdict]) -> Support:
     One factor that can explain it speaks against the claim; factors that are not known for every
     transfer leave it supported in part.
     """
-    outcomes = {one.outcome for one in verdicts}
+    outcomes = {factor.outcome for factor in verdicts}
     if "can explain" in outcomes:
         return "does not support"
     if "cannot explain" not in outcomes:
@@ -181,7 +167,7 @@ def agreement(rows: Sequence[TableRow], published: Sequence[PublishedRow]) -> li
     """How often our Δ has the sign of the paper's, column by column.
 
     Args:
-        rows: of one setting. Of a task with several the first counts.
+        rows: of one setting. Where a task has several rows, the first counts.
         published: of the same setting.
     """
     ours: dict[str, TableRow] = {}
@@ -190,11 +176,11 @@ def agreement(rows: Sequence[TableRow], published: Sequence[PublishedRow]) -> li
     counts = []
     for column in TABLE_COLUMNS:
         pairs = [
-            (found, _sign(found.delta) == _sign(theirs.deltas[column]))
+            (measured, _sign(measured.delta) == _sign(theirs.deltas[column]))
             for theirs in published
-            if theirs.task in ours and (found := ours[theirs.task].deltas[column]) is not None
+            if theirs.task in ours and (measured := ours[theirs.task].deltas[column]) is not None
         ]
-        sure = [same for found, same in pairs if found.verdict in ("better", "worse")]
+        sure = [same for measured, same in pairs if measured.verdict in ("better", "worse")]
         counts.append(
             Agreement(column, sum(same for _, same in pairs), len(pairs), sum(sure), len(sure))
         )
@@ -202,33 +188,32 @@ def agreement(rows: Sequence[TableRow], published: Sequence[PublishedRow]) -> li
 
 
 def published_verdict(factor: str, rows: Sequence[PublishedRow]) -> FactorVerdict:
-    """What printed signs alone say of a factor in one setting.
+    """The verdict on a factor in one setting from the printed signs alone.
 
     A factor whose sign goes against a transfer is refuted whatever its shading was: it got worse,
-    or did not change significantly. "Can explain" says no more than that no sign refutes it.
+    or did not change significantly. "Can explain" only says that no sign refutes it.
     """
-    return verdict(
-        factor,
-        [
-            Case(
-                row.title,
-                _printed(row.deltas["transfer"], row.transfer),
-                _printed(row.deltas[factor], _by_sign(row.deltas[factor], False)),
-            )
-            for row in rows
-        ],
-    )
+    direction = factors.get(factor).direction
+    cases = [
+        Case(
+            row.title,
+            _printed(row.deltas["transfer"], row.transfer),
+            _printed(row.deltas[factor], _by_sign(row.deltas[factor], direction)),
+        )
+        for row in rows
+    ]
+    return verdict(factor, cases)
 
 
-def _printed(delta: float, found: Verdict) -> Comparison:
+def _printed(delta: float, shaded: Verdict) -> Comparison:
     nan = math.nan
-    return Comparison(nan, nan, delta, nan, nan, 0, 0, found)
+    return Comparison(nan, nan, delta, nan, nan, 0, 0, shaded)
 
 
-def _by_sign(delta: float, higher_is_better: bool) -> Verdict:
+def _by_sign(delta: float, direction: Direction) -> Verdict:
     if not delta:
         return "not significant"
-    return "better" if (delta > 0) == higher_is_better else "worse"
+    return "better" if (delta > 0) == (direction == "higher") else "worse"
 
 
 def _sign(value: float) -> int:

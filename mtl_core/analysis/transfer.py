@@ -1,6 +1,7 @@
 """Transfer: what training with auxiliaries does to the target's test metric (M24 §2)."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,18 +9,13 @@ import pandas as pd
 from mtl_core.analysis.loss_matching import gap
 from mtl_core.analysis.replicas import replicas, shared_epoch
 from mtl_core.analysis.significance import Comparison, compare
+from mtl_core.analysis.versus import Versus
+from mtl_core.direction import Direction
 
-__all__ = ["transfer", "transfer_table"]
+__all__ = ["transfer", "transfer_replicas", "transfer_table"]
 
 
-def transfer(
-    trajectories: pd.DataFrame,
-    task: str,
-    curve: str,
-    baseline: str,
-    *,
-    higher_is_better: bool = True,
-) -> Comparison | None:
+def transfer(trajectories: pd.DataFrame, versus: Versus) -> Comparison | None:
     """``ΔE_k = E_k(MTL) − E_k(STL)`` on test data (M24 §2), over seeds.
 
     The paper does not say which checkpoint E is read at. Ours: for each replica, its best
@@ -30,21 +26,25 @@ def transfer(
     Returns:
         None while a curve has no checkpoint to be compared.
     """
-    curves = replicas(trajectories, task)
-    ours = curves.get(curve, [])
-    theirs = curves.get(baseline, [])
+    return transfer_replicas(*versus.sides(trajectories), versus.direction)
+
+
+def transfer_replicas(
+    ours: Sequence[pd.DataFrame], theirs: Sequence[pd.DataFrame], direction: Direction
+) -> Comparison | None:
+    """``transfer`` of the replicas of two curves, each of them in step order."""
     if not ours or not theirs:
         return None
-    horizon = shared_epoch(ours + theirs)
-    results = [_selected(replica, horizon, higher_is_better) for replica in ours]
-    baseline_results = [_selected(replica, horizon, higher_is_better) for replica in theirs]
+    horizon = shared_epoch([*ours, *theirs])
+    results = [_selected(replica, horizon, direction) for replica in ours]
+    baseline_results = [_selected(replica, horizon, direction) for replica in theirs]
     if any(math.isnan(result) for result in results + baseline_results):
         return None
-    return compare(results, baseline_results, higher_is_better=higher_is_better)
+    return compare(results, baseline_results, direction=direction)
 
 
 def transfer_table(
-    trajectories: pd.DataFrame, task: str, baseline: str, *, higher_is_better: bool = True
+    trajectories: pd.DataFrame, task: str, baseline: str, *, direction: Direction = "higher"
 ) -> pd.DataFrame:
     """Every other curve against the baseline, one row each, in order of appearance.
 
@@ -61,11 +61,12 @@ def transfer_table(
         if curve == baseline:
             continue
         row: dict[str, object] = {"curve": curve, "seeds": len(seeds)}
-        moved = transfer(trajectories, task, curve, baseline, higher_is_better=higher_is_better)
+        versus = Versus(task, curve, baseline, direction)
+        moved = transfer(trajectories, versus)
         if moved:
             row |= {"metric": moved.mean, "baseline_metric": moved.baseline_mean}
             row |= {"transfer": moved.delta, "margin": moved.margin, "verdict": moved.verdict}
-        at_loss = gap(trajectories, task, curve, baseline, higher_is_better=higher_is_better)
+        at_loss = gap(trajectories, versus)
         if at_loss:
             between = at_loss.comparison
             row |= {"gap": between.delta, "gap_margin": between.margin}
@@ -78,11 +79,11 @@ def transfer_table(
     return table
 
 
-def _selected(replica: pd.DataFrame, horizon: float, higher_is_better: bool) -> float:
+def _selected(replica: pd.DataFrame, horizon: float, direction: Direction) -> float:
     """Test metric at the best validation metric up to an epoch; NaN where none was measured."""
     seen = replica[replica["epoch"] <= horizon]
     validation = seen["val_metric"].to_numpy(dtype=float)
     if not np.isfinite(validation).any():
         return math.nan
-    best = np.nanargmax(validation) if higher_is_better else np.nanargmin(validation)
+    best = np.nanargmax(validation) if direction == "higher" else np.nanargmin(validation)
     return float(seen["test_metric"].to_numpy(dtype=float)[best])

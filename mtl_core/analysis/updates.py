@@ -1,4 +1,4 @@
-"""What multi-task optimizers made of the task gradients, and which of them made the same."""
+"""Whether two multi-task optimizers weighted the task gradients alike."""
 
 from typing import Literal
 
@@ -13,18 +13,20 @@ TOLERANCE = 1e-6
 """Relative to the weights: far above the rounding of float32, far below any change that counts."""
 
 
-def weights_agree(one: pd.DataFrame, other: pd.DataFrame) -> Agreement | None:
+def weights_agree(first: pd.DataFrame, second: pd.DataFrame) -> Agreement | None:
     """Whether two methods weighted the task gradients alike, wherever both were recorded.
 
     Args:
-        one, other: rows with the columns of ``trajectory.UPDATES``, of runs on the same tasks.
+        first: rows with the columns of ``trajectory.UPDATES``.
+        second: such rows of another method's runs, on the same tasks.
 
     Returns:
         ``same``: all mean weights are equal. ``proportional``: they differ by one factor above 0,
-        the same for all tasks and steps. None for anything else, and where nothing is shared.
+        the same for all tasks and steps. None for anything else, and where the two have no seed,
+        step and task in common.
     """
     keys = ["seed", "step", "task"]
-    both = one[[*keys, "weight"]].merge(other[[*keys, "weight"]], on=keys)
+    both = first[[*keys, "weight"]].merge(second[[*keys, "weight"]], on=keys)
     if both.empty:
         return None
     a, b = both["weight_x"].to_numpy(float), both["weight_y"].to_numpy(float)

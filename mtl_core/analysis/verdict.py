@@ -1,15 +1,18 @@
 """Whether a factor can explain transfer: the rule of M24's Table 1."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Literal
 
 import pandas as pd
 
+from mtl_core import factors as registry
 from mtl_core.analysis.loss_bins import comparable_replicas
 from mtl_core.analysis.replicas import replicas
 from mtl_core.analysis.significance import Comparison, Verdict
-from mtl_core.analysis.transfer import transfer
+from mtl_core.analysis.transfer import transfer_replicas
+from mtl_core.analysis.versus import Versus
 
 __all__ = ["Case", "FactorVerdict", "Outcome", "panel_verdicts", "verdict"]
 
@@ -18,7 +21,7 @@ Outcome = Literal["can explain", "cannot explain", "nothing to explain", "not me
 
 @dataclass(frozen=True)
 class Case:
-    """Transfer and what came with it.
+    """A transfer, and the change of a factor that came with it.
 
     Attributes:
         name: a task, as in the paper, or a curve.
@@ -38,7 +41,7 @@ class FactorVerdict:
     Attributes:
         factor: its column.
         outcome: "can explain" only says that no case speaks against it.
-        refuted_by: names of the cases that do.
+        refuted_by: names of the cases that speak against it.
         reasons: a sentence for each of them.
     """
 
@@ -52,11 +55,11 @@ def verdict(factor: str, cases: Sequence[Case]) -> FactorVerdict:
     """Hold a factor against every case with significant transfer (M24 Table 1).
 
     Positive transfer must come with a significant improvement of the factor, negative transfer
-    with a significant worsening; no significant change refutes as well. A case whose factor was
-    not measured, or on fewer than two seeds, says nothing.
+    with a significant worsening; a factor that does not change significantly is refuted as well.
+    A case whose factor was not measured, or on fewer than two seeds, says nothing.
 
     The outcome is "nothing to explain" without significant transfer, which takes two seeds, and
-    "not measured" where a significant case says nothing and none refutes.
+    "not measured" where a significant case says nothing and no case refutes.
     """
     significant = [case for case in cases if case.transfer.verdict in _TRANSFER]
     telling = [
@@ -82,44 +85,39 @@ def verdict(factor: str, cases: Sequence[Case]) -> FactorVerdict:
 
 def panel_verdicts(
     trajectories: pd.DataFrame,
-    task: str,
-    baseline: str,
-    curves: Sequence[str],
-    factors: Sequence[str] = ("sharpness", "fisher_trace", "gradient_covariance"),
-    *,
-    higher_is_better: bool = True,
+    pairs: Iterable[Versus],
+    factors: Sequence[str] = tuple(registry.explaining()),
 ) -> list[FactorVerdict]:
-    """The verdict on each factor, from curves that share a baseline.
+    """The verdict on each factor, from several curves and their baselines.
 
     A case is a curve: the paper's are the tasks of one setting, ours the auxiliaries of one
     target. Transfer is ``transfer``'s and the factor is compared at similar loss, ``comparable``.
 
     Args:
         trajectories: tidy rows with a ``curve`` column.
-        task: the target.
-        baseline: the curve of single-task training; no case, should ``curves`` have it too.
-        curves: the cases; those without transfer yet are passed over.
+        pairs: a case each, named for its curve. Those without transfer yet are passed over, and
+            so is a baseline against itself.
         factors: columns.
-        higher_is_better: the direction of the target's metric.
     """
     cases: dict[str, list[Case]] = {factor: [] for factor in factors}
-    seeds = replicas(trajectories, task)
-    for curve in curves:
-        if curve == baseline or curve not in seeds or baseline not in seeds:
+    curves = cache(partial(replicas, trajectories))  # of a task; most pairs share theirs
+    for pair in pairs:
+        if pair.curve == pair.baseline:
             continue
-        pair = trajectories[trajectories["curve"].isin([curve, baseline])]
-        moved = transfer(pair, task, curve, baseline, higher_is_better=higher_is_better)
+        seeds = curves(pair.task)
+        ours, theirs = seeds.get(pair.curve, []), seeds.get(pair.baseline, [])
+        moved = transfer_replicas(ours, theirs, pair.direction)
         if moved is None:
             continue
         for factor in factors:
-            binned = comparable_replicas(seeds[curve], seeds[baseline], factor)
-            cases[factor].append(Case(curve, moved, binned.comparison if binned else None))
+            binned = comparable_replicas(ours, theirs, factor)
+            cases[factor].append(Case(pair.curve, moved, binned.comparison if binned else None))
     return [verdict(factor, cases[factor]) for factor in factors]
 
 
 def _reason(factor: str, case: Case, change: Verdict) -> str:
-    name = factor.replace("_", " ").replace("fisher", "Fisher")
-    return f"{case.name}: {_TRANSFER[case.transfer.verdict]}, but {name} {_CHANGE[change]}"
+    title = registry.get(factor).title
+    return f"{case.name}: {_TRANSFER[case.transfer.verdict]}, but {title} {_CHANGE[change]}"
 
 
 _TRANSFER: Mapping[Verdict, str] = {"better": "positive transfer", "worse": "negative transfer"}

@@ -15,13 +15,14 @@ ERROR_FLOOR = 1e-3
 
 @dataclass(frozen=True)
 class Vertical:
-    """How values lie on the y axis.
+    """A y axis: its scale, and values as drawn on it.
 
     Attributes:
         scale: from values to pixels.
         axis: its ticks, labels and title.
         digits: d3 format of a value as it was measured, for hovering.
-        place: a frame's ``value`` and, where it has a band, ``low, high``, as drawn on the scale.
+        place: maps a frame to the same frame with ``value`` and, where it has a band, ``low, high``
+            as drawn on the scale.
     """
 
     scale: alt.Scale
@@ -100,8 +101,8 @@ def log_axis(
 ) -> alt.Axis:
     """A logarithmic axis: a tick at 1 … 9 of each decade, labels and grid at its 1, 2 and 5.
 
-    Within ``dense`` decades everything is labelled, over many only powers of ten. Vega's own
-    choice labels 0.1, 0.2, 0.3, 0.4, 1, of which a reader makes no scale.
+    An axis of fewer than ``dense`` decades has every tick labelled, one of many decades only powers
+    of ten. Vega's own choice labels 0.1, 0.2, 0.3, 0.4, 1, which does not read as a logarithm.
     """
     decades = f"(log(domain('{channel}')[1] / domain('{channel}')[0]) / LN10)"
     exponent = "floor(log(datum.value) / LN10 + 1e-6)"
@@ -117,6 +118,6 @@ def log_axis(
         gridOpacity={"condition": {"test": labelled, "value": 1}, "value": 0},
         tickCount=10,
         labelOverlap="greedy",
-        # What sticks out further is cut off by the edge of a chart that fits its container.
+        # Labels that stick out further are cut off where a chart fits its container.
         labelBound=6 if channel == "x" else False,
     )

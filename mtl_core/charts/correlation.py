@@ -1,4 +1,4 @@
-"""Does early gradient similarity foretell what a run ends up with (M24, Fig. 5)?"""
+"""Does early gradient similarity predict a run's final factors and test metric (M24, Fig. 5)?"""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mtl_core.charts.axes import Vertical, axis, vertical
-from mtl_core.charts.layers import Figure, colour_scale, unchecked
+from mtl_core.charts.layers import Figure, colour_scale, figure, unchecked
 from mtl_core.charts.legend import POINTS, curve_legend
 from mtl_core.charts.palette import Curve
 
@@ -49,8 +49,8 @@ def correlation_chart(
             linear axis, as the correlation that goes with the chart is that of the shares.
         height: of the plot in pixels, without axis and legend.
         name: of the chart, unique on its page.
-        detail: a further column of the points that hovering tells.
-        each: whether each curve has a line of its own, where a curve has several points.
+        detail: a further column of the points, shown on hovering.
+        each: whether each curve, which then has several points, gets a fitted line of its own.
     """
     digits = ".1%" if value_format == "%" else value_format
     y = vertical(y_title, log=log_y, value_format=digits)
@@ -64,17 +64,13 @@ def correlation_chart(
         alt.Tooltip("seeds:Q", title="seeds", format="d"),
         alt.Tooltip("run:N", title="run"),
     ]
-    return Figure(
-        layer=[
-            _fitted(_lines(drawn, each, log_y), curves if each else None, x_title, y),
-            *_whiskers(drawn, curves, x_title, y),
-            _ring(at, curves),
-            _marks(at, curves, tooltip).properties(name=f"{name}_points"),
-        ],
-        width="container",
-        height=height,
-        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-    )
+    layers = [
+        _fitted(_lines(drawn, each, log_y), curves if each else None, x_title, y),
+        *_whiskers(drawn, curves, x_title, y),
+        _ring(at, curves),
+        _marks(at, curves, tooltip).properties(name=f"{name}_points"),
+    ]
+    return figure(layers, height)
 
 
 def correlation_alt(curves: Sequence[Curve], *, x_title: str, y_title: str) -> str:
@@ -164,7 +160,7 @@ def _whiskers(
 
 
 def _ring(at: alt.Chart, curves: Sequence[Curve]) -> alt.Chart:
-    """Around the chosen point; below the points, whose clicks it must not take."""
+    """A ring around the chosen point. It lies below the points, so as not to take their clicks."""
     chart: alt.Chart = at.mark_point(
         clip=True, filled=False, shape="circle", size=280, strokeWidth=2
     ).encode(
@@ -193,7 +189,7 @@ def _marks(at: alt.Chart, curves: Sequence[Curve], tooltip: Sequence[alt.Tooltip
 
 
 def _stroke(curves: Sequence[Curve]) -> alt.Stroke:
-    # Without a legend here the others of the same curves would have none either.
+    # Vega merges the curves' legends: without one here, the other channels would lose theirs.
     return alt.Stroke("curve:N", scale=colour_scale(curves), legend=_legend(curves))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from mtl_core.charts.layers import Figure, unchecked
+from mtl_core.charts.layers import Figure, figure, unchecked
 
 __all__ = ["cosine_alt", "cosine_heatmap"]
 
@@ -31,8 +31,8 @@ def cosine_heatmap(
 ) -> Figure:
     """A cell for each pair of tasks, from orange (−1, conflict) over grey to blue (1, agreement).
 
-    However wide the page, cells stay about as wide as they are high; those too narrow for their
-    number go without it, and hovering tells.
+    However wide the page, cells stay about as wide as they are high. A cell too narrow for its
+    number is left without it; hovering shows it.
 
     Args:
         cosines: ``task, other, cosine`` of every ordered pair, means over seeds; may be empty.
@@ -52,18 +52,12 @@ def cosine_heatmap(
             alt.Tooltip("cosine:Q", title="cosine", format=".3f"),
         ],
     )
-    # Named is the layer: the name of a whole chart becomes part of its scales' names, which the
-    # expressions here could then not call "x".
+    # The layer is named, not the chart: a chart's name becomes part of its scales' names, and the
+    # expressions here could then not call the scale "x".
     layers = [base.mark_rect().encode(fill=_fill()).properties(name=f"{name}_cells")]
     if len(tasks) <= MOST_WRITTEN:
         layers.append(_numbers(base))
-    return Figure(
-        layer=layers,
-        width="container",
-        height=height,
-        view=alt.ViewBackground(strokeOpacity=0),
-        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-    )
+    return figure(layers, height, view=alt.ViewBackground(strokeOpacity=0))
 
 
 def cosine_alt(tasks: Sequence[str]) -> str:
@@ -99,7 +93,7 @@ def _down(tasks: Sequence[str]) -> alt.Scale:
 
 
 def _columns_axis(tasks: Sequence[str]) -> alt.Axis:
-    """Labels lie flat where the longest of them fits its column, else they slant, all of them."""
+    """Labels lie flat where the longest of them fits its column; else all of them slant."""
     longest = CHARACTER * max((len(task) for task in tasks), default=0)
     flat = f"bandwidth('x') > {longest:.0f}"
     return _axis(

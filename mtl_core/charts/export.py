@@ -17,7 +17,7 @@ def figure_svg(chart: Figure, title: str) -> str:
 
 
 def figure_png(chart: Figure, title: str) -> bytes:
-    """Likewise as PNG, at twice the pixels of a screen."""
+    """A figure with its title as PNG, at twice a screen's resolution."""
     import vl_convert
 
     return vl_convert.vegalite_to_png(_spec(chart, title), scale=2)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import altair as alt
@@ -11,10 +12,14 @@ from mtl_core.charts.axes import axis
 from mtl_core.charts.layers import (
     GREY,
     Figure,
+    band,
     dash,
     dimmed,
+    figure,
     fill,
     hover,
+    markers,
+    mean_line,
     now_rule,
     stroke,
     unchecked,
@@ -25,9 +30,25 @@ __all__ = ["front_alt", "front_chart", "hypervolume_alt", "hypervolume_chart"]
 
 CROSS = "M-1,-1L1,1M-1,1L1,-1"
 MARKS = 8
-"""Markers of a line, at most: enough to tell its curve without colour."""
+"""Most markers on a line: enough to tell its curve without colour."""
 
 TIME = {"evaluations": "gradient evaluations", "seconds": "seconds of solving"}
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """Where the two objectives lie in the plot."""
+
+    x_scale: alt.Scale
+    y_scale: alt.Scale
+    x_axis: alt.Axis
+    y_axis: alt.Axis
+
+    def x(self, field: str) -> alt.X:
+        return alt.X(f"{field}:Q", scale=self.x_scale, axis=self.x_axis)
+
+    def y(self, field: str) -> alt.Y:
+        return alt.Y(f"{field}:Q", scale=self.y_scale, axis=self.y_axis)
 
 
 @unchecked
@@ -49,55 +70,38 @@ def front_chart(
     height: int = 380,
     name: str = "front",
 ) -> Figure:
-    """A marker per solution and a thin line through those of a curve; zoom, hover, legend choice.
+    """A marker per solution, a thin line through a curve's solutions; zoom, hover, legend choice.
 
-    What lies outside the domains is cut off at the edge, and there when the reader zooms out.
+    What lies outside the domains is cut off at the edge, and appears when the reader zooms out.
 
     Args:
-        points: ``curve, solution, x, y``, the words ``preference`` for hovering, and whether it is
-            ``chosen``, which gives it a ring; may be empty. Those without a finite place are left
-            out.
+        points: ``curve, solution, x, y``, the words ``preference`` for hovering, and whether the
+            solution is ``chosen``, which gives it a ring; may be empty. Solutions with an x or y
+            that is not finite are left out.
         styles: which curves are drawn and how, also those without points.
+        x_title: of the first objective's axis.
+        y_title: of the second's.
         domain_x: both ends of the x axis.
+        domain_y: both ends of the y axis.
         reference: the hypervolume's reference point, a cross.
         front: ``x, y`` of the true front, in order; grey.
         ray: ``x, y, x2, y2`` of grey dashed lines, such as from the ideal point in the direction of
             the chosen preference; may reach beyond the domains.
-        trails: ``curve, solution, step, x, y``: where each solution came along, faint.
+        trails: ``curve, solution, step, x, y``: the path of each solution while solving, faint.
         joined: whether a curve's solutions, by ``solution``, and the true front's points are joined
             by lines; a projection of more than two objectives has no such order.
-        format_x: d3 format for hovering; one that ends in % has an axis of percentages.
+        format_x: d3 format for hovering; with one that ends in % the axis has percentages.
+        format_y: the same of y.
         height: of the plot in pixels, without axis and legend.
         name: of the chart, unique on its page.
     """
-    x_scale = alt.Scale(domain=list(domain_x), nice=False, zero=False)
-    y_scale = alt.Scale(domain=list(domain_y), nice=False, zero=False)
-    x_axis = axis(x_title, grid=True, percent=format_x.endswith("%"))
-    y_axis = axis(y_title, grid=True, percent=format_y.endswith("%"))
-
-    def x(field: str) -> alt.X:
-        return alt.X(f"{field}:Q", scale=x_scale, axis=x_axis)
-
-    def y(field: str) -> alt.Y:
-        return alt.Y(f"{field}:Q", scale=y_scale, axis=y_axis)
-
+    axes = _Axes(
+        alt.Scale(domain=list(domain_x), nice=False, zero=False),
+        alt.Scale(domain=list(domain_y), nice=False, zero=False),
+        axis(x_title, grid=True, percent=format_x.endswith("%")),
+        axis(y_title, grid=True, percent=format_y.endswith("%")),
+    )
     drawn = _points(points, styles)
-    base = alt.Chart(drawn).encode(x=x("x"), y=y("y"))
-    line = base.mark_line(clip=True, strokeWidth=1.2, strokeJoin="round").encode(
-        stroke=stroke(styles),
-        strokeDash=dash(styles),
-        order="solution:Q",
-        opacity=dimmed(0.6, 0.06),
-    )
-    # An expression, not an encoding: legends merge only where a channel has a single field.
-    marks = base.mark_point(
-        clip=True, filled=True, size=46, shape=alt.ExprRef("datum.shape")
-    ).encode(fill=fill(styles), opacity=dimmed(1.0, 0.1))
-    ring = (
-        base.transform_filter("datum.chosen")
-        .mark_point(clip=True, shape="circle", size=260, strokeWidth=2)
-        .encode(stroke=stroke(styles), opacity=dimmed(1.0, 0.1))
-    )
     tooltip = [
         alt.Tooltip("curve:N", title="curve"),
         alt.Tooltip("solution:Q", title="solution", format="d"),
@@ -105,36 +109,15 @@ def front_chart(
         alt.Tooltip("x:Q", title=x_title, format=format_x),
         alt.Tooltip("y:Q", title=y_title, format=format_y),
     ]
-    true = _renamed(front, {"x": "front_x", "y": "front_y"})
-    way = _renamed(ray, {"x": "from_x", "y": "from_y", "x2": "to_x", "y2": "to_y"})
-    shown_trails = _trails(trails, styles)
     layers = [
-        _true_front(true, joined).encode(x=x("front_x"), y=y("front_y")),
-        alt.Chart(way)
-        .mark_rule(clip=True, stroke=GREY, strokeWidth=1.2, strokeDash=[5, 4])
-        .encode(x=x("from_x"), y=y("from_y"), x2=alt.X2("to_x"), y2=alt.Y2("to_y")),
-        alt.Chart(shown_trails)
-        .mark_line(clip=True, strokeWidth=0.8, strokeJoin="round")
-        .encode(
-            x=x("x"),
-            y=y("y"),
-            stroke=stroke(styles),
-            detail="solution:N",
-            order="step:Q",
-            opacity=dimmed(0.35, 0.03),
-        ),
-        *_reference(reference, x("reference_x"), y("reference_y")),
-        *([line] if joined else []),
-        marks,
-        ring,
-        hover(drawn, styles, x("x"), y("y"), tooltip).properties(name=f"{name}_hover"),
+        _true_front(front, axes, joined),
+        _ray(ray, axes),
+        _trails(trails, styles, axes),
+        *_reference(reference, axes),
+        *_solutions(drawn, styles, axes, joined),
+        hover(drawn, styles, axes.x("x"), axes.y("y"), tooltip).properties(name=f"{name}_hover"),
     ]
-    return Figure(
-        layer=layers,
-        width="container",
-        height=height,
-        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-    )
+    return figure(layers, height)
 
 
 def front_alt(styles: Sequence[Curve], *, x_title: str, y_title: str) -> str:
@@ -156,16 +139,16 @@ def hypervolume_chart(
     height: int = 280,
     name: str = "hypervolume",
 ) -> Figure:
-    """Mean over seeds with its ±2 SD band, against what it took; for any measure of a front.
+    """Mean over seeds with its ±2 SD band, against cost; for any measure of a front.
 
     Args:
-        bands: ``curve`` and what ``pareto.curves.band`` returns; may be empty. Without a band (one
-            seed, NaN) the line is drawn alone.
+        bands: ``curve`` and what ``pareto.curves.band`` returns; may be empty. With one seed the
+            band is NaN, and the line is drawn alone.
         styles: which curves are drawn and how, also those without rows.
-        x: what it took: gradient evaluations or seconds, from 0.
+        x: the cost: gradient evaluations or seconds, from 0.
         title: of the y axis.
         levels: ``level, label``: dashed grey lines to compare with, such as the true front's.
-        now: on the x axis: the frame that is shown elsewhere.
+        now: where on the x axis the frame lies that the page shows elsewhere.
         height: of the plot in pixels, without axis and legend.
         name: of the chart, unique on its page.
     """
@@ -180,57 +163,16 @@ def hypervolume_chart(
     points = frames[
         ["curve", "step", "evaluations", "seconds", "mean", "around", "seeds", "shape", "marked"]
     ]
-    band = (
-        alt.Chart(lines)
-        .mark_area(clip=True)
-        .encode(
-            x=across,
-            y=alt.Y("low:Q", scale=scale, axis=y_axis),
-            y2=alt.Y2("high"),
-            fill=fill(styles),
-            opacity=dimmed(0.2, 0.03),
-        )
-    )
-    line = (
-        alt.Chart(lines)
-        .mark_line(clip=True, strokeWidth=2.25, strokeJoin="round")
-        .encode(
-            x=across,
-            y=y,
-            stroke=stroke(styles),
-            strokeDash=dash(styles),
-            opacity=dimmed(1.0, 0.12),
-        )
-    )
-    # An expression, not an encoding: legends merge only where a channel has a single field.
-    marks = (
-        alt.Chart(points)
-        .transform_filter("datum.marked")
-        .mark_point(clip=True, filled=True, size=48, shape=alt.ExprRef("datum.shape"))
-        .encode(x=across, y=y, fill=fill(styles), opacity=dimmed(1.0, 0.12))
-    )
-    tooltip = [
-        alt.Tooltip("curve:N", title="curve"),
-        alt.Tooltip("mean:Q", title=title, format=".4f"),
-        alt.Tooltip("around:N", title="± 2 SD"),
-        alt.Tooltip("seeds:Q", title="seeds", format="d"),
-        alt.Tooltip("step:Q", title="step", format=",d"),
-        alt.Tooltip("evaluations:Q", title=TIME["evaluations"], format=",.0f"),
-        alt.Tooltip("seconds:Q", title=TIME["seconds"], format=",.3~g"),
+    marked = alt.Chart(points).transform_filter("datum.marked")
+    layers = [
+        *_levels(levels, scale, y_axis),
+        band(lines, styles, across, alt.Y("low:Q", scale=scale, axis=y_axis)),
+        mean_line(lines, styles, across, y),
+        markers(marked, styles, across, y),
+        now_rule(now, x_scale, x_axis),
+        hover(points, styles, across, y, _tooltip(title)).properties(name=f"{name}_hover"),
     ]
-    return Figure(
-        layer=[
-            *_levels(levels, scale, y_axis),
-            band,
-            line,
-            marks,
-            now_rule(now, x_scale, x_axis),
-            hover(points, styles, across, y, tooltip).properties(name=f"{name}_hover"),
-        ],
-        width="container",
-        height=height,
-        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-    )
+    return figure(layers, height)
 
 
 def hypervolume_alt(
@@ -243,6 +185,18 @@ def hypervolume_alt(
     )
 
 
+def _tooltip(title: str) -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("curve:N", title="curve"),
+        alt.Tooltip("mean:Q", title=title, format=".4f"),
+        alt.Tooltip("around:N", title="± 2 SD"),
+        alt.Tooltip("seeds:Q", title="seeds", format="d"),
+        alt.Tooltip("step:Q", title="step", format=",d"),
+        alt.Tooltip("evaluations:Q", title=TIME["evaluations"], format=",.0f"),
+        alt.Tooltip("seconds:Q", title=TIME["seconds"], format=",.3~g"),
+    ]
+
+
 def _points(points: pd.DataFrame, styles: Sequence[Curve]) -> pd.DataFrame:
     columns = ["curve", "solution", "x", "y", "preference", "chosen"]
     drawn = _finite(points.reindex(columns=columns), styles)
@@ -250,10 +204,45 @@ def _points(points: pd.DataFrame, styles: Sequence[Curve]) -> pd.DataFrame:
     return drawn.assign(chosen=drawn["chosen"].eq(True), shape=shapes)
 
 
-def _trails(trails: pd.DataFrame | None, styles: Sequence[Curve]) -> pd.DataFrame:
+def _solutions(
+    drawn: pd.DataFrame, styles: Sequence[Curve], axes: _Axes, joined: bool
+) -> list[alt.Chart]:
+    """The line through a curve's solutions, their markers, and a ring around the chosen one."""
+    base = alt.Chart(drawn).encode(x=axes.x("x"), y=axes.y("y"))
+    line = base.mark_line(clip=True, strokeWidth=1.2, strokeJoin="round").encode(
+        stroke=stroke(styles),
+        strokeDash=dash(styles),
+        order="solution:Q",
+        opacity=dimmed(0.6, 0.06),
+    )
+    # An expression, not an encoding: legends merge only where a channel has a single field.
+    marks = base.mark_point(
+        clip=True, filled=True, size=46, shape=alt.ExprRef("datum.shape")
+    ).encode(fill=fill(styles), opacity=dimmed(1.0, 0.1))
+    ring = (
+        base.transform_filter("datum.chosen")
+        .mark_point(clip=True, shape="circle", size=260, strokeWidth=2)
+        .encode(stroke=stroke(styles), opacity=dimmed(1.0, 0.1))
+    )
+    return [line, marks, ring] if joined else [marks, ring]
+
+
+def _trails(trails: pd.DataFrame | None, styles: Sequence[Curve], axes: _Axes) -> alt.Chart:
     columns = ["curve", "solution", "step", "x", "y"]
     rows = pd.DataFrame() if trails is None else trails
-    return _finite(rows.reindex(columns=columns), styles)
+    chart: alt.Chart = (
+        alt.Chart(_finite(rows.reindex(columns=columns), styles))
+        .mark_line(clip=True, strokeWidth=0.8, strokeJoin="round")
+        .encode(
+            x=axes.x("x"),
+            y=axes.y("y"),
+            stroke=stroke(styles),
+            detail="solution:N",
+            order="step:Q",
+            opacity=dimmed(0.35, 0.03),
+        )
+    )
+    return chart
 
 
 def _finite(rows: pd.DataFrame, styles: Sequence[Curve]) -> pd.DataFrame:
@@ -264,28 +253,37 @@ def _finite(rows: pd.DataFrame, styles: Sequence[Curve]) -> pd.DataFrame:
 
 
 def _renamed(rows: pd.DataFrame | None, names: dict[str, str]) -> pd.DataFrame:
-    """Under names of their own: two empty data sets of equal columns would count as one."""
-    found = pd.DataFrame() if rows is None else rows
-    found = found.reindex(columns=list(names)).rename(columns=names)
-    return found.astype(float).reset_index(drop=True)
+    """Rows with unique column names: two empty data sets of equal columns would count as one."""
+    rows = pd.DataFrame() if rows is None else rows
+    rows = rows.reindex(columns=list(names)).rename(columns=names)
+    return rows.astype(float).reset_index(drop=True)
 
 
-def _true_front(front: pd.DataFrame, joined: bool) -> alt.Chart:
-    chart = alt.Chart(front.assign(place=range(len(front))))
+def _true_front(front: pd.DataFrame | None, axes: _Axes, joined: bool) -> alt.Chart:
+    rows = _renamed(front, {"x": "front_x", "y": "front_y"})
+    base = alt.Chart(rows.assign(place=range(len(rows))))
+    base = base.encode(x=axes.x("front_x"), y=axes.y("front_y"))
     if joined:
-        line: alt.Chart = chart.mark_line(
-            clip=True, stroke=GREY, strokeWidth=3, opacity=0.5
-        ).encode(order="place:Q")
-        return line
-    points: alt.Chart = chart.mark_point(
-        clip=True, filled=True, fill=GREY, size=9, opacity=0.5
-    )  # fmt: skip
-    return points
+        line = base.mark_line(clip=True, stroke=GREY, strokeWidth=3, opacity=0.5)
+        chart: alt.Chart = line.encode(order="place:Q")
+    else:
+        chart = base.mark_point(clip=True, filled=True, fill=GREY, size=9, opacity=0.5)
+    return chart
 
 
-def _reference(point: tuple[float, float] | None, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+def _ray(ray: pd.DataFrame | None, axes: _Axes) -> alt.Chart:
+    names = {"x": "from_x", "y": "from_y", "x2": "to_x", "y2": "to_y"}
+    chart: alt.Chart = (
+        alt.Chart(_renamed(ray, names))
+        .mark_rule(clip=True, stroke=GREY, strokeWidth=1.2, strokeDash=[5, 4])
+        .encode(x=axes.x("from_x"), y=axes.y("from_y"), x2=alt.X2("to_x"), y2=alt.Y2("to_y"))
+    )
+    return chart
+
+
+def _reference(point: tuple[float, float] | None, axes: _Axes) -> list[alt.Chart]:
     place = pd.DataFrame([] if point is None else [point], columns=["reference_x", "reference_y"])
-    base = alt.Chart(place.astype(float)).encode(x=x, y=y)
+    base = alt.Chart(place.astype(float)).encode(x=axes.x("reference_x"), y=axes.y("reference_y"))
     cross = base.mark_point(clip=True, shape=CROSS, size=50, stroke=GREY, strokeWidth=1.8)
     words = base.mark_text(
         text="reference", clip=True, fill=GREY, fontSize=11, align="right", dx=-9, dy=1
@@ -294,7 +292,7 @@ def _reference(point: tuple[float, float] | None, x: alt.X, y: alt.Y) -> list[al
 
 
 def _frames(bands: pd.DataFrame, styles: Sequence[Curve]) -> pd.DataFrame:
-    """With ±2 SD in words, and which frames have a marker."""
+    """The rows with ±2 SD in words, and whether each frame has a marker."""
     columns = ["curve", "step", "evaluations", "seconds", "seeds", "mean", "low", "high"]
     frames = bands.reindex(columns=columns).astype({"mean": float, "low": float, "high": float})
     known = frames["curve"].isin([style.label for style in styles]) & frames["mean"].notna()
@@ -312,7 +310,7 @@ def _frames(bands: pd.DataFrame, styles: Sequence[Curve]) -> pd.DataFrame:
 
 
 def _levels(levels: pd.DataFrame | None, scale: alt.Scale, y_axis: alt.Axis) -> list[alt.Chart]:
-    """Named on the left, where lines have not risen to them yet."""
+    """Horizontal lines, named on the left, where curves have not risen to them yet."""
     rows = (pd.DataFrame() if levels is None else levels).reindex(columns=["level", "label"])
     base = alt.Chart(rows.astype({"level": float})).encode(
         y=alt.Y("level:Q", scale=scale, axis=y_axis)

@@ -1,7 +1,7 @@
 """The hero figure: test metric against training loss (M24 §2, Fig. 1).
 
-Trajectories at one height of the x axis fit their training data equally well; what then differs
-on the y axis is generalization.
+At one place on the x axis all networks fit their training data equally well, so a difference on the
+y axis is one in generalization.
 """
 
 from collections.abc import Sequence

@@ -14,12 +14,16 @@ from mtl_core.charts.palette import Curve
 __all__ = [
     "GREY",
     "Figure",
+    "band",
     "banded_curves",
     "colour_scale",
     "dash",
     "dimmed",
+    "figure",
     "fill",
     "hover",
+    "markers",
+    "mean_line",
     "now_rule",
     "stroke",
     "unchecked",
@@ -46,7 +50,7 @@ class Figure(alt.LayerChart):
 
 
 def unchecked(build: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Likewise for the pieces that a chart is built from."""
+    """Decorates a function that builds a chart: the chart's pieces are not checked either."""
 
     @wraps(build)
     def built(*args: P.args, **kwargs: P.kwargs) -> Figure:
@@ -54,6 +58,18 @@ def unchecked(build: Callable[P, Figure]) -> Callable[P, Figure]:
             return build(*args, **kwargs)
 
     return built
+
+
+def figure(layers: Sequence[alt.Chart], height: int, **options: Any) -> Figure:
+    """Layers as wide as the page's column; ``height`` is the plot's, in pixels."""
+    return Figure(
+        layer=list(layers),
+        width="container",
+        height=height,
+        # The legend takes the rows it needs without squeezing the plot.
+        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+        **options,
+    )
 
 
 def banded_curves(
@@ -71,8 +87,8 @@ def banded_curves(
 ) -> Figure:
     """Mean lines with their bands, points on top, a legend below; zoom, hover and legend choice.
 
-    The data sets of layers must differ in their columns: Streamlit takes two of equal bytes for
-    one, and rebuilds the chart when they part, as two empty ones would.
+    The data sets of layers must differ in their columns. Streamlit takes two data sets of equal
+    bytes, such as two empty ones, for one, and rebuilds the chart when they become different.
 
     Args:
         lines: ``curve``, the field of x, and ``value, low, high``; lines break at NaN.
@@ -84,23 +100,33 @@ def banded_curves(
         tooltip: what hovering a point tells.
         name: of the view that holds the selections, so that Altair does not name it by its data.
         height: of the plot in pixels; axis and legend come on top of it.
-        background: layers below everything else, which have data of their own.
+        background: layers below everything else, with their own data.
     """
     points = points.dropna(subset=["value"], ignore_index=True)
     points = points.assign(shape=points["curve"].map({c.label: c.shape for c in curves}))
     y = alt.Y("value:Q", scale=y_scale, axis=y_axis)
-    band = (
+    layers = [
+        band(lines, curves, x, alt.Y("low:Q", scale=y_scale, axis=y_axis)),
+        mean_line(lines, curves, x, y),
+        markers(alt.Chart(points), curves, x, y),
+        hover(points, curves, x, y, tooltip).properties(name=f"{name}_hover"),
+    ]
+    return figure([*background, *layers], height)
+
+
+def band(lines: pd.DataFrame, curves: Sequence[Curve], x: alt.X, low: alt.Y) -> alt.Chart:
+    """A pale area from ``low`` to the column ``high``."""
+    chart: alt.Chart = (
         alt.Chart(lines)
         .mark_area(clip=True)
-        .encode(
-            x=x,
-            y=alt.Y("low:Q", scale=y_scale, axis=y_axis),
-            y2=alt.Y2(field="high"),
-            fill=fill(curves),
-            opacity=dimmed(0.2, 0.03),
-        )
+        .encode(x=x, y=low, y2=alt.Y2(field="high"), fill=fill(curves), opacity=dimmed(0.2, 0.03))
     )
-    line = (
+    return chart
+
+
+def mean_line(lines: pd.DataFrame, curves: Sequence[Curve], x: alt.X, y: alt.Y) -> alt.Chart:
+    """A line with its curve's colour and dash."""
+    chart: alt.Chart = (
         alt.Chart(lines)
         .mark_line(clip=True, strokeWidth=2.25, strokeJoin="round")
         .encode(
@@ -111,20 +137,18 @@ def banded_curves(
             opacity=dimmed(1.0, 0.12),
         )
     )
-    marks = (
-        alt.Chart(points)
+    return chart
+
+
+def markers(points: alt.Chart, curves: Sequence[Curve], x: alt.X, y: alt.Y) -> alt.Chart:
+    """Points with their curve's colour, and the shape that the column ``shape`` names."""
+    chart: alt.Chart = (
         # An expression, not an encoding: legends merge only where a channel has a single field.
-        .mark_point(clip=True, filled=True, size=48, shape=alt.ExprRef("datum.shape"))
-        .encode(x=x, y=y, fill=fill(curves), opacity=dimmed(1.0, 0.12))
+        points.mark_point(clip=True, filled=True, size=48, shape=alt.ExprRef("datum.shape")).encode(
+            x=x, y=y, fill=fill(curves), opacity=dimmed(1.0, 0.12)
+        )
     )
-    unseen = hover(points, curves, x, y, tooltip).properties(name=f"{name}_hover")
-    return Figure(
-        layer=[*background, band, line, marks, unseen],
-        width="container",
-        height=height,
-        # The legend takes the rows it needs without squeezing the plot.
-        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-    )
+    return chart
 
 
 def stroke(curves: Sequence[Curve]) -> alt.Stroke:
@@ -145,17 +169,17 @@ def dash(curves: Sequence[Curve]) -> alt.StrokeDash:
 
 
 def colour_scale(curves: Sequence[Curve]) -> alt.Scale:
-    """Curve to colour, of curves without rows too."""
+    """Curve to colour, for curves without rows too."""
     return alt.Scale(domain=_labels(curves), range=[curve.colour for curve in curves])
 
 
 def dimmed(chosen: float, others: float) -> alt.OpacityValue:
-    """The opacity of a curve that the legend picks (all, while it picks none) and of the others."""
+    """Opacity of curves picked in the legend (all, while none is picked) and of the others."""
     return alt.OpacityValue(others, condition={"param": PICK, "value": chosen})
 
 
 def now_rule(now: float | None, scale: alt.Scale, x_axis: alt.Axis) -> alt.Chart:
-    """A vertical line at ``now``, what is shown elsewhere on the page; none without."""
+    """A vertical line at ``now``, the moment that the page shows elsewhere; no line for None."""
     rows = pd.DataFrame({"now": [] if now is None else [now]}, dtype=float)
     encoding = alt.X("now:Q", scale=scale, axis=x_axis)
     chart: alt.Chart = alt.Chart(rows).mark_rule(stroke=GREY, strokeWidth=1.5).encode(x=encoding)
@@ -169,9 +193,9 @@ def hover(
     y: alt.Y,
     tooltip: Sequence[alt.Tooltip],
 ) -> alt.Chart:
-    """Unseen points, larger than the seen ones, that answer the mouse and carry the legend.
+    """Invisible points, larger than the markers, that answer the mouse and carry the legend.
 
-    Selections live in this layer alone: Vega refuses the signals of a second definition.
+    Only this layer defines the selections: Vega refuses a signal that is defined twice.
     """
     paths = [MARKERS[curve.shape] for curve in curves]
     pick = alt.selection_point(name=PICK, fields=["curve"], bind="legend")

@@ -33,11 +33,11 @@ MARKERS = {shape: f"M-{LINE},0L{LINE},0{point}" for shape, point in POINTS.items
 
 
 def curve_legend(curves: Sequence[Curve], *, line: bool = True) -> alt.Legend:
-    """One row where that fits, else as many columns as the longest label leaves room for.
+    """A legend in one row where it fits, else in as many columns as the longest label allows.
 
     Args:
         curves: the entries, in order.
-        line: whether its symbols are points on a line, ``MARKERS``, or ``POINTS`` alone.
+        line: whether the symbols are points on a line, ``MARKERS``, or points alone, ``POINTS``.
     """
     # Vega reserves room for the symbol's nominal size only; the line sticks out on both sides.
     overhang = (LINE - 1) * RADIUS if line else 0

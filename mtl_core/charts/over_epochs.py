@@ -1,4 +1,4 @@
-"""Any measure or factor as training goes on."""
+"""Any measure or factor against epochs."""
 
 from collections.abc import Sequence
 
@@ -57,14 +57,7 @@ def over_epochs_chart(
         ),
         y_scale=y.scale,
         y_axis=y.axis,
-        tooltip=[
-            alt.Tooltip("curve:N", title="curve"),
-            alt.Tooltip("epoch:Q", title="epoch", format=".3~g"),
-            alt.Tooltip("step:Q", title="step", format=",d"),
-            alt.Tooltip("measured:Q", title=title, format=y.digits),
-            alt.Tooltip("spread:Q", title="± 2 SD", format=y.digits),
-            alt.Tooltip("seeds:Q", title="seeds", format="d"),
-        ],
+        tooltip=_tooltip(title, y.digits),
         name=name,
         height=height,
     )
@@ -78,6 +71,17 @@ def over_epochs_alt(curves: Sequence[Curve], *, task: str, title: str) -> str:
     )
 
 
+def _tooltip(title: str, digits: str) -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("curve:N", title="curve"),
+        alt.Tooltip("epoch:Q", title="epoch", format=".3~g"),
+        alt.Tooltip("step:Q", title="step", format=",d"),
+        alt.Tooltip("measured:Q", title=title, format=digits),
+        alt.Tooltip("spread:Q", title="± 2 SD", format=digits),
+        alt.Tooltip("seeds:Q", title="seeds", format="d"),
+    ]
+
+
 def _band(
     trajectories: pd.DataFrame, curves: Sequence[Curve], column: str, task: str, log_y: bool
 ) -> pd.DataFrame:
@@ -87,7 +91,7 @@ def _band(
     band = band.rename(columns=names).reset_index(drop=True)
     band["spread"] = band["high"] - band["value"]
     band["measured"] = band["value"]
-    # A factor may be far smaller than any loss that counts, and keeps its size.
+    # Only losses have a floor: a factor may be far smaller.
     if log_y and column == "train_loss":
         band["value"] = band["value"].clip(lower=LOSS_FLOOR)
     return band

@@ -1,7 +1,7 @@
-"""Any measure or factor as the training loss falls.
+"""Any measure or factor against training loss.
 
-Trajectories at one height of the x axis fit their training data equally well; what then differs
-on the y axis is not a matter of how far training has come.
+At one place on the x axis all networks fit their training data equally well, so a difference on the
+y axis is not due to how far training has come.
 """
 
 from collections.abc import Sequence
@@ -71,15 +71,7 @@ def over_loss_chart(
         x=x,
         y_scale=y.scale,
         y_axis=y.axis,
-        tooltip=[
-            alt.Tooltip("curve:N", title="curve"),
-            alt.Tooltip("epoch:Q", title="epoch", format=".3~g"),
-            alt.Tooltip("step:Q", title="step", format=",d"),
-            alt.Tooltip("train_loss:Q", title="training loss L", format=".3~g"),
-            alt.Tooltip("metric:Q", title=title, format=y.digits),
-            alt.Tooltip("spread:Q", title="± 2 SD", format=y.digits),
-            alt.Tooltip("seeds:Q", title="seeds", format="d"),
-        ],
+        tooltip=_tooltip(title, y.digits),
         name=name,
         height=height,
         background=background,
@@ -95,10 +87,22 @@ def over_loss_alt(curves: Sequence[Curve], *, task: str, title: str) -> str:
     )
 
 
+def _tooltip(title: str, digits: str) -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("curve:N", title="curve"),
+        alt.Tooltip("epoch:Q", title="epoch", format=".3~g"),
+        alt.Tooltip("step:Q", title="step", format=",d"),
+        alt.Tooltip("train_loss:Q", title="training loss L", format=".3~g"),
+        alt.Tooltip("metric:Q", title=title, format=digits),
+        alt.Tooltip("spread:Q", title="± 2 SD", format=digits),
+        alt.Tooltip("seeds:Q", title="seeds", format="d"),
+    ]
+
+
 def _shown(
     trajectories: pd.DataFrame, curves: Sequence[Curve], task: str, column: str
 ) -> pd.DataFrame:
-    """The rows that a chart needs: of a factor, those of its few checkpoints, and the first."""
+    """The rows that a chart needs: the checkpoints at which the column was measured, and step 0."""
     if trajectories.empty:
         return trajectories
     labels = [curve.label for curve in curves]
@@ -107,7 +111,7 @@ def _shown(
     missing = shown[column].isna()
     if not missing.any():
         return shown
-    # The first, since a seed that is not measured yet must still be waited for.
+    # Step 0 too: a seed that has no measurement yet must still be waited for.
     measured = shown.loc[~missing, "step"].unique()
     return shown[shown["step"].isin(measured) | (shown["step"] == 0)]
 

@@ -1,4 +1,4 @@
-"""What colour, dash and point shape mean, on every page alike.
+"""What colour, dash and point shape mean; they mean the same on every page.
 
 Colour says what a curve's auxiliaries are (Okabe & Ito's palette, which colour-blind people can
 tell apart); dash and shape tell curves of one colour apart. Together dash and shape identify a
@@ -61,11 +61,11 @@ class Curve:
 def style_curves(items: Sequence[CurveKey]) -> list[Curve]:
     """A style for each item, in order; no two share colour and dash, nor dash and shape.
 
-    Curves that are not pinned choose first, so that what the user looks at now is solid and what
-    it is held against is dashed.
+    Curves that are not pinned are styled first, so that the current run's curve is solid and the
+    pinned ones are dashed.
 
     Raises:
-        InputError: two items have one label, or there are more than 48 of them.
+        InputError: two items have the same label, or there are more than 48.
     """
     labels = [item.label for item in items]
     if repeated := sorted({label for label in labels if labels.count(label) > 1}):
@@ -87,7 +87,8 @@ def style_curves(items: Sequence[CurveKey]) -> list[Curve]:
 def _preferences(kind: Kind) -> list[tuple[str, int]]:
     """(colour, place in DASHES), best first.
 
-    A meant colour is kept through all its dashes; without one, colours change before dashes do.
+    A kind with a colour of its own keeps it through all dashes; for others, the colour changes
+    before the dash.
     """
     own = [(MEANING[kind], dash) for dash in range(len(DASHES))] if kind in MEANING else []
     further = [(colour, dash) for dash in range(len(DASHES)) for colour in FURTHER]

@@ -1,4 +1,4 @@
-"""Task gradients in the plane, and what each multi-task optimizer makes of them."""
+"""Task gradients in the plane, and the updates that multi-task optimizers make of them."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from mtl_core.charts.layers import PICK, Figure, colour_scale, dimmed, unchecked
+from mtl_core.charts.layers import PICK, Figure, colour_scale, dimmed, figure, unchecked
 from mtl_core.charts.legend import MARKERS, curve_legend
 from mtl_core.charts.palette import COLOURS, DASHES, SHAPES, Curve
 from mtl_core.errors import InputError
@@ -15,18 +15,18 @@ __all__ = ["plane_alt", "plane_chart", "style_methods"]
 
 GREY = "#858585"  # shows on white and on near-black alike
 HUES = COLOURS[:6]  # greys are the gradients'
-EDGE = 1.2  # of the longest arrow; beyond it the labels of gradients need room
+EDGE = 1.2  # of the longest arrow: room for the gradients' labels beyond it
 LABEL_GAP = 0.13
 HEAD = 0.075  # length of a gradient's head
 HEAD_PATH = "M0,0L0.9,2L-0.9,2Z"  # its tip is where the gradient ends
 MOST_DECADES = 4
-"""What is shorter than 1e-4 of the longest arrow is drawn in the middle of a logarithmic plot."""
+"""In a logarithmic plot, arrows shorter than 1e-4 of the longest are drawn at the origin."""
 LARGEST_STACK = 4
-"""Markers that lie on each other and still show each; further ones hide behind these."""
+"""How many markers at one place can each be seen; further ones are hidden behind these."""
 
 
 def style_methods(labels: Sequence[str]) -> list[Curve]:
-    """A style for each method, which depends on its place alone: colour, dash and shape.
+    """A colour, dash and shape for each method; they depend on its place in ``labels`` alone.
 
     Six neighbours share a dash and differ in shape, so dash and shape identify a method without
     any colour.
@@ -57,15 +57,15 @@ def plane_chart(
     """Arrows from one origin, in a square as large as the container's width or ``height`` allow.
 
     Gradients are thick and grey; an update is a line with its method's colour and dash that ends in
-    its marker. Shaded are the directions against which no task's loss rises. The longest arrow
-    always reaches the same radius, and grey rings tell how long that is, so that the specification
-    does not depend on the numbers.
+    its marker. The directions against which no task's loss rises are shaded. The longest arrow
+    always reaches the same radius and grey rings say how long it is, so that the specification does
+    not depend on the numbers.
 
     Args:
         gradients: ``task, x, y, loss``; a row per task.
         updates: ``method, x, y``, and the words ``weights`` and ``effects`` for hovering. Rows
             that are not finite are left out.
-        methods: how each is drawn, in legend order.
+        methods: how each method is drawn, in legend order.
         log: whether the distance from the origin is the logarithm of an arrow's length; angles
             stay.
         height: of the plot in pixels, without its legend.
@@ -75,18 +75,13 @@ def plane_chart(
     moves = _polar(updates.reindex(columns=["method", "x", "y", "weights", "effects"]))
     place = _Radius([*arrows["length"], *moves["length"]], log=log)
     arrows, moves = _placed(arrows, place), _placed(moves, place)
-    return Figure(
-        layer=[
-            _cone(arrows),
-            *_rings(place, [*arrows["angle"], *moves["angle"]]),
-            *_gradients(arrows),
-            *_updates(_stacked(moves, methods), methods, name),
-        ],
-        width="container",
-        height=height,
-        view=alt.ViewBackground(strokeOpacity=0),
-        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-    )
+    layers = [
+        _cone(arrows),
+        *_rings(place, [*arrows["angle"], *moves["angle"]]),
+        *_gradients(arrows),
+        *_updates(_stacked(moves, methods), methods, name),
+    ]
+    return figure(layers, height, view=alt.ViewBackground(strokeOpacity=0))
 
 
 def plane_alt(tasks: Sequence[str], methods: Sequence[Curve]) -> str:
@@ -120,15 +115,15 @@ class _Radius:
         """Lengths at which there is a ring: powers of ten, or two to five round numbers."""
         if self._log:
             first, last = math.log10(self._floor), math.log10(self.longest)
-            found = [10.0**e for e in range(math.floor(first) + 1, math.floor(last + 1e-9) + 1)]
-            return found or [self.longest]
+            powers = [10.0**e for e in range(math.floor(first) + 1, math.floor(last + 1e-9) + 1)]
+            return powers or [self.longest]
         decade = 10.0 ** math.floor(math.log10(self.longest))
         step = next(s * decade for s in (0.2, 0.5, 1, 2, 5) if self.longest / (s * decade) < 5)
         return [i * step for i in range(1, math.floor(self.longest / step + 1e-9) + 1)]
 
 
 def _polar(vectors: pd.DataFrame) -> pd.DataFrame:
-    """Finite vectors with their ``length`` and ``angle`` in degrees, NaN where they have none."""
+    """Finite vectors with their ``length`` and ``angle`` in degrees; a zero vector's is NaN."""
     kept = vectors.astype({"x": float, "y": float})
     kept = kept[kept["x"].abs().lt(math.inf) & kept["y"].abs().lt(math.inf)]
     pairs = list(zip(kept["x"], kept["y"], strict=True))
@@ -147,10 +142,10 @@ def _placed(vectors: pd.DataFrame, radius: _Radius) -> pd.DataFrame:
 
 
 def _stacked(moves: pd.DataFrame, methods: Sequence[Curve]) -> pd.DataFrame:
-    """In drawing order, with a marker's ``shape`` and a ``size`` that leaves those above it seen.
+    """Updates in drawing order, with the ``shape`` and ``size`` of their markers.
 
-    The longest come first, so that none hides another of its direction. Of those that end in one
-    place the first method's is on top and smallest.
+    The longest come first, so that none hides a shorter one of the same direction. Where several
+    end in one place, the first method's marker is on top and smallest, so that all can be seen.
     """
     order = {method.label: place for place, method in enumerate(methods)}
     moves = moves[moves["method"].isin(list(order))]
@@ -195,10 +190,10 @@ def _cone(arrows: pd.DataFrame) -> alt.Chart:
 
 
 def _sector(angles: Sequence[float]) -> tuple[float, float]:
-    """Both ends in degrees, counter-clockwise; the first is not below the second where it is empty.
+    """Both ends of the cone in degrees, counter-clockwise; of an empty one, the first is not below.
 
-    Around the first gradient's angle it is [−90, 90], of which another at ±d leaves
-    [d − 90, 90] or [−90, 90 − d].
+    Relative to the first gradient's angle the cone is [−90, 90]; another gradient, at ±d, leaves
+    [d − 90, 90] or [−90, 90 − d] of it.
     """
     if not angles:
         return 0.0, 0.0
@@ -278,14 +273,9 @@ def _gradients(arrows: pd.DataFrame) -> list[alt.Chart]:
         y2=alt.Y2("stem_y"),
         tooltip=tooltip,
     )
-    heads = base.mark_point(
-        filled=True, fill=GREY, opacity=1, size=260, shape=HEAD_PATH
-    ).encode(
-        x=_x(),
-        y=_y(),
-        angle=alt.Angle("heading:Q", scale=None),
-        tooltip=tooltip,
-    )  # fmt: skip
+    heads = base.mark_point(filled=True, fill=GREY, opacity=1, size=260, shape=HEAD_PATH).encode(
+        x=_x(), y=_y(), angle=alt.Angle("heading:Q", scale=None), tooltip=tooltip
+    )
     labels = base.mark_text(fill=GREY, fontSize=17, fontWeight=600).encode(
         x=_x("label_x"), y=_y("label_y"), text="task:N"
     )
@@ -294,11 +284,9 @@ def _gradients(arrows: pd.DataFrame) -> list[alt.Chart]:
 
 def _updates(moves: pd.DataFrame, methods: Sequence[Curve], name: str) -> list[alt.Chart]:
     labels = [method.label for method in methods]
-    legend = curve_legend(methods)
-    colour, dashes = colour_scale(methods), [list(method.dash) for method in methods]
-    dash = alt.StrokeDash(
-        "method:N", scale=alt.Scale(domain=labels, range=dashes), legend=legend
-    )  # fmt: skip
+    legend, colour = curve_legend(methods), colour_scale(methods)
+    dashes = alt.Scale(domain=labels, range=[list(method.dash) for method in methods])
+    dash = alt.StrokeDash("method:N", scale=dashes, legend=legend)
     stroke = alt.Stroke("method:N", scale=colour, legend=legend)
     fill = alt.Fill("method:N", scale=colour, legend=legend)
     paths = alt.Scale(domain=labels, range=[MARKERS[method.shape] for method in methods])
@@ -317,22 +305,18 @@ def _updates(moves: pd.DataFrame, methods: Sequence[Curve], name: str) -> list[a
     ends = base.mark_point(
         filled=True, shape=alt.ExprRef("datum.shape"), size=alt.ExprRef("datum.size")
     ).encode(x=_x(), y=_y(), fill=fill, opacity=opacity)
+    shape = alt.Shape("method:N", scale=paths, legend=legend)
+    tooltip = [
+        alt.Tooltip("method:N", title="method"),
+        alt.Tooltip("weights:N", title="weights"),
+        alt.Tooltip("length:Q", title="length", format=".4~g"),
+        alt.Tooltip("angle:Q", title="angle, degrees", format=".1f"),
+        alt.Tooltip("effects:N", title="losses"),
+    ]
     hover = (
         base.mark_point(filled=True, size=300, opacity=0)
         .encode(
-            x=_x(),
-            y=_y(),
-            fill=fill,
-            stroke=stroke,
-            strokeDash=dash,
-            shape=alt.Shape("method:N", scale=paths, legend=legend),
-            tooltip=[
-                alt.Tooltip("method:N", title="method"),
-                alt.Tooltip("weights:N", title="weights"),
-                alt.Tooltip("length:Q", title="length", format=".4~g"),
-                alt.Tooltip("angle:Q", title="angle, degrees", format=".1f"),
-                alt.Tooltip("effects:N", title="losses"),
-            ],
+            x=_x(), y=_y(), fill=fill, stroke=stroke, strokeDash=dash, shape=shape, tooltip=tooltip
         )
         .add_params(alt.selection_point(name=PICK, fields=["method"], bind="legend"))
         .properties(name=f"{name}_hover")

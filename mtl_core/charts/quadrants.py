@@ -1,4 +1,4 @@
-"""Do optimizers that change generalization change a factor with it (M24, Fig. 4)?"""
+"""Do optimizers that change generalization change a factor too (M24, Fig. 4)?"""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -7,7 +7,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from mtl_core.charts.layers import Figure, colour_scale, unchecked
+from mtl_core.charts.layers import Figure, colour_scale, figure, unchecked
 from mtl_core.charts.legend import POINTS, curve_legend
 from mtl_core.charts.palette import DASHES, FURTHER, SHAPES, Curve
 from mtl_core.errors import InputError
@@ -23,7 +23,7 @@ __all__ = [
 GREY = "#7A7A7A"  # shows on white and on near-black alike
 LEAST = 1.0  # %; axes reach at least so far to either side
 MARGIN = 1.1  # beyond the furthest points, for the words in the corners
-OTHER_SIDE = 0.4  # of the further reach: how far an axis goes beyond 0 where there are no points
+OTHER_SIDE = 0.4  # of the longer side of an axis: the least length of its other side
 LINEAR = {"x": 10.0, "y": 1.0}
 """%; up to about this an axis is linear, beyond it logarithmic. Generalization changes by less."""
 ROOM = {"x": 42, "y": 20}
@@ -36,14 +36,14 @@ TICKS = [0.0] + [
 def style_optimizers(labels: Sequence[str]) -> list[Curve]:
     """How each optimizer is drawn: no two share colour and shape, and neighbours share neither.
 
-    The colours are those without a meaning of their own on other pages. An optimizer's style
-    depends on its place alone, so that it keeps it when others are left out.
+    The colours are those that have no meaning on other pages. An optimizer's style depends on its
+    place in ``labels`` alone, so that it stays the same when a chart leaves other optimizers out.
 
     Args:
         labels: all optimizers, in an order that does not change.
 
     Raises:
-        InputError: two have one label, or there are more than 40 of them.
+        InputError: two optimizers have the same label, or there are more than 40.
     """
     if repeated := sorted({label for label in labels if list(labels).count(label) > 1}):
         raise InputError(f"two optimizers are labelled {repeated[0]!r}; give each its own label")
@@ -75,20 +75,20 @@ def quadrant_chart(
     height: int = 260,
     name: str = "quadrants",
 ) -> Figure:
-    """A point per optimizer and task by its %Δ; (−x, +y) and (+x, −y) are shaded.
+    """A point per optimizer and task at its %Δ; (−x, +y) and (+x, −y) are shaded.
 
     Points that count are filled; the others are hollow and faint. Axes are linear near 0 and
-    logarithmic further out, and have room on both sides of 0. The legend is ``quadrant_legend``,
-    one for all panels.
+    logarithmic further out, and have room on both sides of 0. All panels share one legend,
+    ``quadrant_legend``.
 
     Args:
         points: one panel's rows of ``analysis.smto_points``, with ``auxiliaries`` and ``run``; may
-            be empty. Those without a place are not drawn.
+            be empty. Those without x or y are not drawn.
         optimizers: how each curve is drawn.
         x_title: the factor.
         y_title: the metric.
         value_format: d3 format of the factor's values for hovering.
-        metric_format: d3 format of the metric's.
+        metric_format: d3 format of the metric's values for hovering.
         height: of the plot in pixels, without axis.
         name: of the chart, unique on its page.
     """
@@ -97,67 +97,23 @@ def quadrant_chart(
     x_axis, y_axis = _axis("x", f"%Δ {x_title}"), _axis("y", f"%Δ {y_title}")
     x = alt.X("x:Q", scale=_scale("x"), axis=x_axis)
     y = alt.Y("y:Q", scale=_scale("y"), axis=y_axis)
-    tooltip = [
-        alt.Tooltip("curve:N", title="optimizer"),
-        alt.Tooltip("task:N", title="task"),
-        alt.Tooltip("auxiliaries:N", title="auxiliaries"),
-        alt.Tooltip("y:Q", title=f"%Δ {y_title}", format="+.3~g"),
-        alt.Tooltip("x:Q", title=f"%Δ {x_title}", format="+.3~g"),
-        alt.Tooltip("metric:Q", title=y_title, format=metric_format),
-        alt.Tooltip("reference_metric:Q", title=f"{y_title}, UMTG", format=metric_format),
-        alt.Tooltip("value:Q", title=x_title, format=value_format),
-        alt.Tooltip("reference_value:Q", title=f"{x_title}, UMTG", format=value_format),
-        alt.Tooltip("change:N", title=f"{y_title} is"),
-        alt.Tooltip("factor_change:N", title=f"{x_title} is"),
-        alt.Tooltip("seeds:Q", title="seeds", format="d"),
-        alt.Tooltip("run:N", title="run"),
+    tooltip = _tooltip(x_title, y_title, value_format, metric_format)
+    layers = [
+        _shade(extent, "upper left"),
+        _shade(extent, "lower right"),
+        _zero(extent, "x"),
+        _zero(extent, "y"),
+        _words(extent, "both better", "upper left"),
+        _words(extent, "both worse", "lower right"),
+        _span(extent, x_axis, y_axis),
+        _marks(drawn, optimizers, x, y, tooltip).properties(name=f"{name}_points"),
     ]
-    marks = (
-        alt.Chart(drawn)
-        .mark_point(clip=True, size=90, strokeWidth=1.6, opacity=1)
-        .encode(
-            x=x,
-            y=y,
-            fill=alt.Fill("curve:N", scale=colour_scale(optimizers), legend=None),
-            stroke=alt.Stroke("curve:N", scale=colour_scale(optimizers), legend=None),
-            shape=alt.Shape("curve:N", scale=_shapes(optimizers), legend=None),
-            fillOpacity=alt.FillOpacityValue(0, condition={"test": "datum.counted", "value": 0.9}),
-            strokeOpacity=alt.StrokeOpacityValue(
-                0.55, condition={"test": "datum.counted", "value": 1}
-            ),
-            tooltip=tooltip,
-        )
-        .properties(name=f"{name}_points")
-    )
-    reach = (
-        extent.mark_rule(opacity=0)
-        .encode(
-            x=alt.X("left:Q", scale=_scale("x"), axis=x_axis),
-            x2=alt.X2(field="right"),
-            y=alt.Y("bottom:Q", scale=_scale("y"), axis=y_axis),
-            y2=alt.Y2(field="top"),
-        )
-    )  # fmt: skip
-    return Figure(
-        layer=[
-            _shade(extent, "upper left"),
-            _shade(extent, "lower right"),
-            _zero(extent, "x"),
-            _zero(extent, "y"),
-            _words(extent, "both better", "upper left"),
-            _words(extent, "both worse", "lower right"),
-            reach,
-            marks,
-        ],
-        width="container",
-        height=height,
-        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-    )
+    return figure(layers, height)
 
 
 @unchecked
 def quadrant_legend(optimizers: Sequence[Curve], *, name: str = "quadrant_legend") -> Figure:
-    """The legend of all panels, which are comparable at a glance without one each."""
+    """The one legend that all panels share."""
     legend = curve_legend(optimizers, line=False)
     labels = [curve.label for curve in optimizers]
     marks = (
@@ -169,13 +125,7 @@ def quadrant_legend(optimizers: Sequence[Curve], *, name: str = "quadrant_legend
         )
         .properties(name=name)
     )
-    return Figure(
-        layer=[marks],
-        width="container",
-        height=1,
-        view=alt.ViewBackground(strokeOpacity=0),
-        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-    )
+    return figure([marks], height=1, view=alt.ViewBackground(strokeOpacity=0))
 
 
 def quadrant_alt(optimizers: Sequence[Curve], *, x_title: str, y_title: str) -> str:
@@ -193,12 +143,68 @@ def quadrant_legend_alt(optimizers: Sequence[Curve]) -> str:
     return f"Legend: colour and shape of each optimizer's points. {shapes}."
 
 
+def _tooltip(
+    x_title: str, y_title: str, value_format: str, metric_format: str
+) -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("curve:N", title="optimizer"),
+        alt.Tooltip("task:N", title="task"),
+        alt.Tooltip("auxiliaries:N", title="auxiliaries"),
+        alt.Tooltip("y:Q", title=f"%Δ {y_title}", format="+.3~g"),
+        alt.Tooltip("x:Q", title=f"%Δ {x_title}", format="+.3~g"),
+        alt.Tooltip("metric:Q", title=y_title, format=metric_format),
+        alt.Tooltip("reference_metric:Q", title=f"{y_title}, UMTG", format=metric_format),
+        alt.Tooltip("value:Q", title=x_title, format=value_format),
+        alt.Tooltip("reference_value:Q", title=f"{x_title}, UMTG", format=value_format),
+        alt.Tooltip("change:N", title=f"{y_title} is"),
+        alt.Tooltip("factor_change:N", title=f"{x_title} is"),
+        alt.Tooltip("seeds:Q", title="seeds", format="d"),
+        alt.Tooltip("run:N", title="run"),
+    ]
+
+
+def _marks(
+    drawn: pd.DataFrame,
+    optimizers: Sequence[Curve],
+    x: alt.X,
+    y: alt.Y,
+    tooltip: Sequence[alt.Tooltip],
+) -> alt.Chart:
+    counts = "datum.counted"
+    chart: alt.Chart = (
+        alt.Chart(drawn)
+        .mark_point(clip=True, size=90, strokeWidth=1.6, opacity=1)
+        .encode(
+            x=x,
+            y=y,
+            fill=alt.Fill("curve:N", scale=colour_scale(optimizers), legend=None),
+            stroke=alt.Stroke("curve:N", scale=colour_scale(optimizers), legend=None),
+            shape=alt.Shape("curve:N", scale=_shapes(optimizers), legend=None),
+            fillOpacity=alt.FillOpacityValue(0, condition={"test": counts, "value": 0.9}),
+            strokeOpacity=alt.StrokeOpacityValue(0.55, condition={"test": counts, "value": 1}),
+            tooltip=list(tooltip),
+        )
+    )
+    return chart
+
+
+def _span(extent: alt.Chart, x_axis: alt.Axis, y_axis: alt.Axis) -> alt.Chart:
+    """An invisible line from corner to corner, which makes the axes reach as far as ``extent``."""
+    chart: alt.Chart = extent.mark_rule(opacity=0).encode(
+        x=alt.X("left:Q", scale=_scale("x"), axis=x_axis),
+        x2=alt.X2(field="right"),
+        y=alt.Y("bottom:Q", scale=_scale("y"), axis=y_axis),
+        y2=alt.Y2(field="top"),
+    )
+    return chart
+
+
 _FIELDS = ["curve", "task", "auxiliaries", "x", "y", "metric", "reference_metric", "value"]
 _FIELDS += ["reference_value", "change", "factor_change", "counted", "seeds", "run"]
 
 
 def _drawn(points: pd.DataFrame, optimizers: Sequence[Curve]) -> pd.DataFrame:
-    """Those that count last, on top of the others."""
+    """The points that have a place, those that count last and so on top of the others."""
     drawn = points.reindex(columns=_FIELDS).dropna(subset=["x", "y"])
     drawn = drawn[drawn["curve"].isin([curve.label for curve in optimizers])]
     counted = drawn["counted"].astype(bool)
@@ -214,8 +220,8 @@ def _extent(drawn: pd.DataFrame) -> pd.DataFrame:
 
 
 def _reach(values: "np.typing.NDArray[np.float64]", linear: float) -> tuple[float, float]:
-    """Both ends on the scale; the emptier side gets its share of the room that the other takes."""
-    # A percentage beyond the floats' range has no place, but must not blow up the axis.
+    """Both ends of an axis; its shorter side is at least ``OTHER_SIDE`` times the longer one."""
+    # A percentage may be too large for floats; the axis must stay finite all the same.
     placed = np.sign(values) * np.log1p(np.abs(values) / linear)
     low = min(0.0, float(placed.min(initial=0.0)))
     high = max(0.0, float(placed.max(initial=0.0)))
@@ -229,13 +235,13 @@ def _scale(channel: Literal["x", "y"]) -> alt.Scale:
 
 
 def _axis(channel: Literal["x", "y"], title: str) -> alt.Axis:
-    """Ticks at 0, ±1, ±3, ±10, … %, labelled where they have room; 1 and 10 go before 3.
+    """Ticks at 0, ±1, ±3, ±10, … %, labelled where they have room; 1 and 10 take precedence over 3.
 
-    Vega's own way with labels that overlap may drop that of 0.
+    Vega itself, where labels overlap, may drop that of 0.
     """
 
-    def apart(one: str, other: str) -> str:
-        distance = f"abs(scale('{channel}', {one}) - scale('{channel}', {other}))"
+    def apart(tick: str, other: str) -> str:
+        distance = f"abs(scale('{channel}', {tick}) - scale('{channel}', {other}))"
         return f"{distance} >= {ROOM[channel]}"
 
     value, inner, outer = "datum.value", "datum.value / 3", "datum.value * 10 / 3"

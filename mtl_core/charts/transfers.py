@@ -1,4 +1,4 @@
-"""What solutions take from each other: a transfer matrix, and what each keeps over time."""
+"""The transfer matrix between solutions, and the share of itself that each keeps over time."""
 
 import json
 from collections.abc import Sequence
@@ -8,15 +8,15 @@ import altair as alt
 import pandas as pd
 
 from mtl_core.charts.axes import axis
-from mtl_core.charts.layers import GREY, Figure, now_rule, unchecked
+from mtl_core.charts.layers import GREY, Figure, figure, now_rule, unchecked
 
 __all__ = ["kept_alt", "kept_heatmap", "transfer_alt", "transfer_heatmap"]
 
 NOTHING, ALL = "rgba(36, 135, 199, 0)", "rgba(36, 135, 199, 1)"
-"""The page shows through where nothing is taken; as far from white as from near-black."""
+"""Transparent where nothing is taken; full colour is as far from white as from near-black."""
 
 MOST_LABELLED = 12
-"""Solutions beyond which only some are labelled."""
+"""With more solutions than this, only some are labelled."""
 
 LONGEST_CELL = 1.6  # times its height
 CHARACTER = 6.4  # pixels, a generous mean over proportional fonts of 12 px
@@ -55,11 +55,7 @@ def transfer_heatmap(
         .mark_rect()
         .encode(
             x=alt.X("other:O", scale=across, axis=_columns_axis(labels, "given by")),
-            y=alt.Y(
-                "solution:O",
-                scale=alt.Scale(domain=_places(labels), padding=_gap(labels)),
-                axis=_axis(labels, "received by"),
-            ),
+            y=_rows(labels, "received by"),
             fill=_fill("share", "share of the sum"),
             tooltip=[
                 alt.Tooltip("taker:N", title="received by"),
@@ -67,10 +63,11 @@ def transfer_heatmap(
                 alt.Tooltip("share:Q", title="share", format=".2%"),
             ],
         )
-        # The name of a whole chart becomes part of its scales' names, which expressions then miss.
+        # The layer is named: a chart's name would become part of its scales' names, and the
+        # expressions could then not call the scale "x".
         .properties(name=f"{name}_cells")
     )
-    return _figure([frame, chart], height, alt.ViewBackground(strokeOpacity=0))
+    return figure([frame, chart], height, view=alt.ViewBackground(strokeOpacity=0))
 
 
 def transfer_alt(labels: Sequence[str]) -> str:
@@ -92,15 +89,15 @@ def kept_heatmap(
 ) -> Figure:
     """How much each solution takes from the others, 1 − m_ii, at each step that was measured.
 
-    It is blank where a solution keeps all of itself. Colours mean the same shares as those of
+    A cell is blank where a solution keeps all of itself. Colours mean the same shares as those of
     ``transfer_heatmap``: differences near m_ii = 1 would not show on a scale of what is kept. A
-    cell reaches from the step measured before to its own; step 0, to which no transfer led, has
-    none.
+    cell reaches from the previous measured step to its own; step 0 has no cell, as no transfer
+    precedes it.
 
     Args:
         kept: ``step, solution, share`` with share m_ii; may be empty.
         labels: of the solutions, in order, such as their preferences.
-        now: the step that is shown elsewhere, a vertical line.
+        now: the step that the page shows elsewhere, drawn as a vertical line.
         height: of the matrix in pixels, without axis and legend.
         name: of the chart, unique on its page.
     """
@@ -111,11 +108,7 @@ def kept_heatmap(
         .encode(
             x=alt.X("since:Q", scale=x_scale, axis=x_axis),
             x2=alt.X2("step"),
-            y=alt.Y(
-                "solution:O",
-                scale=alt.Scale(domain=_places(labels), padding=_gap(labels)),
-                axis=_axis(labels, "solution"),
-            ),
+            y=_rows(labels, "solution"),
             fill=_fill("taken", "taken from others"),
             tooltip=[
                 alt.Tooltip("taker:N", title="solution"),
@@ -127,7 +120,7 @@ def kept_heatmap(
         .properties(name=f"{name}_cells")
     )
     frame = alt.ViewBackground(stroke=GREY, strokeOpacity=0.5)
-    return _figure([chart, now_rule(now, x_scale, x_axis)], height, frame)
+    return figure([chart, now_rule(now, x_scale, x_axis)], height, view=frame)
 
 
 def kept_alt(labels: Sequence[str]) -> str:
@@ -139,7 +132,7 @@ def kept_alt(labels: Sequence[str]) -> str:
 
 
 def _spans(kept: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
-    """With ``since``, the step before, and ``taken``, what is not kept."""
+    """The cells, with ``since``, the previous measured step, and ``taken``, the share not kept."""
     cells = kept.reindex(columns=["step", "solution", "share"])
     cells = cells.astype({"step": float, "share": float})
     steps = sorted({0.0, *cells["step"]})
@@ -152,18 +145,8 @@ def _spans(kept: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     return cells.dropna(subset=["since", "share", "taker"]).reset_index(drop=True)
 
 
-def _figure(layers: Sequence[alt.Chart], height: int, view: alt.ViewBackground) -> Figure:
-    return Figure(
-        layer=list(layers),
-        width="container",
-        height=height,
-        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-        view=view,
-    )
-
-
 def _places(labels: Sequence[str]) -> list[int]:
-    """Solutions as the axes have them: two may have one label."""
+    """Solutions by number, since two may have the same label."""
     return list(range(len(labels)))
 
 
@@ -176,8 +159,13 @@ def _apart(labels: Sequence[str]) -> int:
     return max(1, -(-len(labels) // MOST_LABELLED))
 
 
+def _rows(labels: Sequence[str], title: str) -> alt.Y:
+    scale = alt.Scale(domain=_places(labels), padding=_gap(labels))
+    return alt.Y("solution:O", scale=scale, axis=_axis(labels, title))
+
+
 def _columns_axis(labels: Sequence[str], title: str) -> alt.Axis:
-    """Labels lie flat where the longest of them fits between two, else they slant, all of them."""
+    """Labels lie flat where the longest of them fits between two; else all of them slant."""
     longest = CHARACTER * max(map(len, labels), default=0)
     flat = f"{_apart(labels)} * bandwidth('x') > {longest:.0f}"
     return _axis(

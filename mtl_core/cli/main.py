@@ -293,7 +293,7 @@ def _list_runs() -> None:
         share = record.steps_done / record.steps_total
         print(
             f"{record.id}  {record.state:9} {share:4.0%}  {config.setting} {config.target} "
-            f"{config.run}  lr {config.lr:g}  epochs {config.epochs}  "
+            f"{config.auxiliaries_label}  lr {config.lr:g}  epochs {config.epochs}  "
             f"seeds {' '.join(map(str, config.seeds))}"
         )
     for front in store.fronts():

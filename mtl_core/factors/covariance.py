@@ -1,23 +1,26 @@
 """Gradient covariance: how much gradients differ from example to example."""
 
 from collections.abc import Mapping, Sequence
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from mtl_core.errors import InputError
-from mtl_core.factors.vectors import Loss, Point, finite, groups
+from mtl_core.factors.base import MINI_BATCH, Factor, Site, Terms, too_few
 
-__all__ = ["batch_gradients", "covariance_trace", "gradient_covariance_trace"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mtl_core.factors.vectors import Loss
+
+__all__ = ["FACTOR", "batch_gradients", "covariance_trace", "gradient_covariance_trace"]
 
 
 def gradient_covariance_trace(
-    loss: Loss,
-    params: Mapping[str, Tensor],
-    batches: Sequence[tuple[Tensor, Tensor]],
+    loss: "Loss",
+    params: "Mapping[str, Tensor]",
+    batches: "Sequence[tuple[Tensor, Tensor]]",
     *,
     dataset_size: int,
-) -> Tensor:
+) -> "Tensor":
     """Trace of the covariance of per-example gradients ("coherence", M24 Eq. 4 and 9–13).
 
     ``tr Σ = (G_B − G_L) / (A_B/|B| − A_L/|L|)``: G_B is the mean squared norm of the batches'
@@ -38,6 +41,8 @@ def gradient_covariance_trace(
         InputError: for fewer than two batches, unequal ones, or more examples than there are.
         FactorUndefined: where a gradient is not finite.
     """
+    from mtl_core.factors.vectors import finite
+
     sizes = {len(targets) for _, targets in batches}
     if len(batches) < 2 or len(sizes) != 1:
         raise InputError(
@@ -63,9 +68,11 @@ def gradient_covariance_trace(
 
 
 def covariance_trace(
-    mean_square: Tensor, mean: Tensor, *, batches: int, batch_size: int, dataset_size: int
-) -> Tensor:
+    mean_square: "Tensor", mean: "Tensor", *, batches: int, batch_size: int, dataset_size: int
+) -> "Tensor":
     """Eq. 13 from G_B (*L) and the mean gradient (*L, P) of ``batches`` batches; (*L), double."""
+    import torch
+
     square_of_mean = mean.square().sum(dim=-1, dtype=torch.float64)
     small, large = (
         (dataset_size - size) / (dataset_size - 1) / size
@@ -75,9 +82,13 @@ def covariance_trace(
 
 
 def batch_gradients(
-    loss: Loss, params: Mapping[str, Tensor], batches: Sequence[tuple[Tensor, Tensor]]
-) -> tuple[Tensor, Tensor]:
+    loss: "Loss", params: "Mapping[str, Tensor]", batches: "Sequence[tuple[Tensor, Tensor]]"
+) -> "tuple[Tensor, Tensor]":
     """Squared norms of n batches' gradients, (n, *L) in double precision, and their sum (*L, P)."""
+    import torch
+
+    from mtl_core.factors.vectors import Point, groups
+
     point = Point(loss, params, batches[0])
     squares = []
     total = torch.zeros_like(point.vector)
@@ -86,3 +97,52 @@ def batch_gradients(
         squares.append(gradient.square().sum(dim=-1, dtype=torch.float64))
         total += gradient.sum(dim=0)
     return torch.cat(squares), total
+
+
+# In a run.
+
+
+def _measured(site: Site, task: str) -> "Tensor":
+    import torch
+
+    from mtl_core.factors.vectors import finite
+
+    index = site.partition("covariance", task)
+    inputs, targets = site.first(task)
+    if len(index) < 2:
+        raise too_few(len(targets), 2 * MINI_BATCH)
+    if not site.by_example:
+        batches = [(inputs[part], targets[part]) for part in index]
+        return gradient_covariance_trace(
+            site.loss(task), site.params, batches, dataset_size=len(targets)
+        )
+    traces = []
+    for replica in range(site.replicas):
+        gradients = site.true_gradients(task, replica)
+        traces.append(
+            covariance_trace(
+                gradients.squares(index).mean(),
+                gradients.means(index.reshape(1, -1))[0],
+                batches=len(index),
+                batch_size=MINI_BATCH,
+                dataset_size=len(targets),
+            )
+        )
+    return finite("gradient covariance", torch.stack(traces))
+
+
+def _protocol(terms: Terms) -> str:
+    return (
+        f"trace of the gradient covariance (M24 Eq. 13), {terms.examples // MINI_BATCH} disjoint "
+        f"batches of {MINI_BATCH}; {terms.on}, shuffled; {terms.theta}"
+    )
+
+
+FACTOR = Factor(
+    title="gradient covariance",
+    about="""The trace of the covariance of single examples' gradients: how little
+they agree ("coherence" is its opposite).""",
+    measure=_measured,
+    protocol=_protocol,
+    explaining=True,
+)

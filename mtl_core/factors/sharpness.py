@@ -2,24 +2,31 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from mtl_core.errors import InputError, quoted
-from mtl_core.factors.vectors import Loss, Point, finite, groups
+from mtl_core.factors.base import Factor, Site, Terms, too_few
 
-__all__ = ["checkpoints", "sharpness"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mtl_core.factors.vectors import Loss
+
+__all__ = ["BATCH", "FACTOR", "RHO", "checkpoints", "sharpness"]
+
+RHO = 1e-3
+BATCH = 128
+"""What a run takes, as the paper does: the size of the box, and examples of a batch."""
 
 
 def sharpness(
-    loss: Loss,
-    params: Mapping[str, Tensor],
-    batches: Sequence[tuple[Tensor, Tensor]],
+    loss: "Loss",
+    params: "Mapping[str, Tensor]",
+    batches: "Sequence[tuple[Tensor, Tensor]]",
     *,
-    rho: float = 1e-3,
+    rho: float = RHO,
     steps: int = 20,
-) -> Tensor:
+) -> "Tensor":
     """Worst-case adaptive ℓ∞ sharpness (M24 Eq. 3 and 7).
 
     ``E_B max_{|ε_i| <= ρ|θ_i|} L_B(θ + ε) − L_B(θ)``, each batch maximised on its own by Auto-PGD
@@ -41,6 +48,10 @@ def sharpness(
         InputError: for rho <= 0, no steps, no batches, or no parameters.
         FactorUndefined: where the loss or its gradient is not finite at a point that was tried.
     """
+    import torch
+
+    from mtl_core.factors.vectors import Point, finite, groups
+
     if not (isinstance(rho, (int, float)) and math.isfinite(rho) and rho > 0):
         raise InputError(f"rho {quoted(rho)} must be a finite number above 0, such as 1e-3")
     if steps < 1:
@@ -52,7 +63,7 @@ def sharpness(
     rises = []
     for group in groups(batches, point.vector):
 
-        def value(moved: Tensor, group: Sequence[tuple[Tensor, ...]] = group) -> Tensor:
+        def value(moved: "Tensor", group: "Sequence[tuple[Tensor, ...]]" = group) -> "Tensor":
             return point.values(point.vector + moved, group)
 
         rises.append(_largest_rise(value, radius.expand(len(group), *radius.shape), steps))
@@ -73,8 +84,10 @@ def checkpoints(steps: int) -> list[int]:
     return sorted({step for step in found if step < steps})
 
 
-def _largest_rise(value: Callable[[Tensor], Tensor], radius: Tensor, steps: int) -> Tensor:
+def _largest_rise(value: "Callable[[Tensor], Tensor]", radius: "Tensor", steps: int) -> "Tensor":
     """APGD: max value(ε) − value(0) over |ε| <= radius; (..., P) -> (...)."""
+    import torch
+
     here = torch.zeros_like(radius)
     now, uphill = _with_gradient(value, here, radius)
     start = best = now
@@ -84,11 +97,8 @@ def _largest_rise(value: Callable[[Tensor], Tensor], radius: Tensor, steps: int)
     halved = torch.zeros_like(now, dtype=torch.bool)
     best_before, checked, checks = best, 0, set(checkpoints(steps))
     for step in range(1, steps + 1):
-        inertia = 0.25 if step > 1 else 0.0
-        ahead = _clamped(here + size.unsqueeze(-1) * radius * uphill.sign(), radius)
-        moved = here + (1 - inertia) * (ahead - here) + inertia * (here - previous)
-        previous, here = here, _clamped(moved, radius)
-        before = now
+        moved = _moved(here, previous, uphill, size, radius, inertia=0.25 if step > 1 else 0.0)
+        previous, here, before = here, moved, now
         if step == steps:
             with torch.no_grad():
                 return torch.maximum(best, value(here)) - start
@@ -109,10 +119,26 @@ def _largest_rise(value: Callable[[Tensor], Tensor], radius: Tensor, steps: int)
     return best - start
 
 
+def _moved(
+    here: "Tensor",
+    previous: "Tensor",
+    uphill: "Tensor",
+    size: "Tensor",
+    radius: "Tensor",
+    inertia: float,
+) -> "Tensor":
+    """A step from ``here``: along the gradient's signs, and on along the step before."""
+    ahead = _clamped(here + size.unsqueeze(-1) * radius * uphill.sign(), radius)
+    moved = here + (1 - inertia) * (ahead - here) + inertia * (here - previous)
+    return _clamped(moved, radius)
+
+
 def _with_gradient(
-    value: Callable[[Tensor], Tensor], at: Tensor, radius: Tensor
-) -> tuple[Tensor, Tensor]:
+    value: "Callable[[Tensor], Tensor]", at: "Tensor", radius: "Tensor"
+) -> "tuple[Tensor, Tensor]":
     """(..., P) -> values (...) and their gradients (..., P)."""
+    import torch
+
     leaf = at.detach().requires_grad_()
     values = value(leaf)
     (gradient,) = torch.autograd.grad(values.sum(), leaf)
@@ -121,5 +147,44 @@ def _with_gradient(
     return values.detach().masked_fill(unknown, torch.nan), gradient
 
 
-def _clamped(moved: Tensor, radius: Tensor) -> Tensor:
+def _clamped(moved: "Tensor", radius: "Tensor") -> "Tensor":
+    import torch
+
     return torch.maximum(torch.minimum(moved, radius), -radius)
+
+
+# In a run.
+
+
+def _measured(site: Site, task: str) -> "Tensor":
+    inputs, targets = site.first(task)
+    batches = [
+        (inputs[start : start + BATCH], targets[start : start + BATCH])
+        for start in range(0, len(targets) - BATCH + 1, BATCH)
+    ]
+    if not batches:
+        raise too_few(len(targets), BATCH)
+    return sharpness(site.loss(task), site.params, batches, rho=RHO, steps=site.config.apgd_steps)
+
+
+def _protocol(terms: Terms) -> str:
+    batches = terms.examples // BATCH
+    if not batches:
+        return f"not measured: {terms.examples} examples are fewer than a batch of {BATCH}"
+    return (
+        f"worst-case adaptive ℓ∞ sharpness (M24 Eq. 3), ρ = {RHO:g}, mean over {batches} "
+        f"batches of {BATCH}, each maximised by {terms.config.apgd_steps} steps of APGD; "
+        f"on the first {batches * BATCH:,} training examples of the task; {terms.theta}"
+    )
+
+
+FACTOR = Factor(
+    title="sharpness",
+    about=r"""How much the loss of a batch can rise when every parameter may move by a thousandth
+of itself: $\mathbb{E}_B \max_{|\varepsilon_i| \le \rho|\theta_i|} L_B(\theta+\varepsilon) -
+L_B(\theta)$, $\rho = 10^{-3}$.""",
+    measure=_measured,
+    protocol=_protocol,
+    least=0,
+    explaining=True,
+)

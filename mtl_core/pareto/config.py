@@ -1,16 +1,15 @@
-"""ParetoConfig: everything that decides the numbers of a front, and nothing else."""
+"""ParetoConfig: everything that decides the numbers of a front experiment, and nothing else."""
 
-import hashlib
-import json
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_core import checks
+from mtl_core.checks import Option
 from mtl_core.errors import InputError, quoted, unknown
 from mtl_core.pareto import preferences, problems, scalarizations, transfer
 from mtl_core.pareto.problems.base import Problem
@@ -27,16 +26,16 @@ BASELINES = ("mgda", "pareto_mtl")
 METHODS = (*transfer.names(), *BASELINES)
 OPTIMIZERS = ("sgd", "adam")
 
-Option = bool | int | float | str
 Options = tuple[tuple[str, Option], ...]
 Preferences = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
 class ParetoConfig:
-    """Which front is looked for and how; frozen, hashable and serialisable.
+    """Which front is looked for and how, and for which seeds; frozen and serialisable.
 
-    Configs that give the same numbers are equal: what a method does not use is at its default.
+    Two configs of one experiment are equal, whichever seeds they ask for, and have the same ``id``:
+    what a method does not use is at its default. A run is the experiment with one seed.
 
     Args:
         problem: name of a problem (``problems.names()``).
@@ -59,11 +58,14 @@ class ParetoConfig:
         samples: training examples; None takes all.
         held_out: test examples that a front is measured on; None takes all.
         frames: at how many steps after 0, evenly spaced and the last always, it is measured.
-        seeds: one front each; a seed varies starts and batches, never the preferences.
+        seeds: one front each; a seed varies starts and batches, never the preferences. They are no
+            part of the experiment's identity.
 
     Raises:
         InputError: on any value that cannot be solved.
     """
+
+    kind: ClassVar[str] = "front"
 
     problem: str
     problem_options: Options = ()
@@ -82,21 +84,21 @@ class ParetoConfig:
     samples: int | None = None
     held_out: int | None = None
     frames: int = 50
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = field(default=(0, 1, 2), compare=False)
 
     def __post_init__(self) -> None:
-        options = _pairs(self.problem_options, "problem")
+        options = checks.options("problem", self.problem_options)
         refuse_unknown(self.problem, options, problems.get(self.problem).options or ())
         self._set("problem_options", tuple(sorted(options.items())))
         self._check_preferences(len(self.definition.objectives))
         self._check_method()
         if self.optimizer not in OPTIMIZERS:
             raise unknown("optimizer", self.optimizer, OPTIMIZERS)
-        self._set("lr", _positive("learning rate", self.lr))
-        _whole("iterations", self.iterations, 1, 10_000_000)
+        self._set("lr", checks.positive("learning rate", self.lr))
+        checks.whole("iterations", self.iterations, 1, 10_000_000)
         for name in ("batch_size", "samples", "held_out"):
             if getattr(self, name) is not None:
-                _whole(name.replace("_", " "), getattr(self, name), 1)
+                checks.whole(name.replace("_", " "), getattr(self, name), 1)
         if self.batch_size and self.samples and self.batch_size > self.samples:
             raise InputError(
                 f"batch size {self.batch_size} is larger than the {self.samples} training "
@@ -105,9 +107,9 @@ class ParetoConfig:
         if self.definition.fingerprint is None:
             for name in ("batch_size", "samples", "held_out"):
                 self._set(name, None)
-        _whole("frames", self.frames, 1, 100_000)
+        checks.whole("frames", self.frames, 1, 100_000)
         self._set("frames", min(self.frames, self.iterations))
-        self._set("seeds", _seeds(self.seeds))
+        self._set("seeds", checks.seeds(self.seeds))
 
     @classmethod
     def from_preset(cls, problem: str, preset: str, **changes: Any) -> Self:
@@ -116,13 +118,13 @@ class ParetoConfig:
         Where options define more objectives than a preset has solutions, it gets one for each.
         """
         values = asdict(problems.get(problem).preset(preset))
-        options = _pairs(changes.get("problem_options", ()), "problem")
+        options = checks.options("problem", changes.get("problem_options", ()))
         objectives = len(problems.get(problem).given(options).objectives)
         values["solutions"] = max(values["solutions"], objectives)
         return cls(problem=problem, **(values | changes))
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, Any], *, seeds: Any = (0, 1, 2)) -> Self:
         """Inverse of ``to_dict``; checks everything, since the text may come from anywhere."""
         if not isinstance(values, Mapping):
             raise InputError(f"a front's config must be an object, not {type(values).__name__}")
@@ -134,7 +136,7 @@ class ParetoConfig:
             raise InputError(
                 f"config version {quoted(version)} is not {PARETO_VERSION}; solve it anew"
             )
-        known = [field.name for field in fields(cls)]
+        known = [field.name for field in fields(cls) if field.compare]
         if extra := sorted(map(str, set(values) - set(known))):
             raise unknown("config field", extra[0], sorted(known))
         if "problem" not in values:
@@ -144,28 +146,26 @@ class ParetoConfig:
         for name in ("problem_options", "method_options"):
             given = values.get(name, {})
             values[name] = tuple(given.items()) if isinstance(given, Mapping) else given
-        if isinstance(seeds := values.get("seeds"), list):
-            values["seeds"] = tuple(seeds)
-        return cls(**values)
+        return cls(**values, seeds=seeds)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, in field order."""
+        """The experiment in plain JSON values, in field order; without seeds."""
+        values = asdict(self)
+        del values["seeds"]
         given = None if self.preferences is None else [list(row) for row in self.preferences]
         return {
             "kind": "pareto",
             "version": PARETO_VERSION,
-            **asdict(self),
+            **values,
             "problem_options": dict(self.problem_options),
             "method_options": dict(self.method_options),
             "preferences": given,
-            "seeds": list(self.seeds),
         }
 
     @cached_property
     def id(self) -> str:
-        """16 hex digits of the content's BLAKE2b hash: the front's identity."""
-        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        """16 hex digits of the content's BLAKE2b hash: the experiment's identity."""
+        return checks.content_id(self.to_dict())
 
     @property
     def definition(self) -> Problem:
@@ -217,12 +217,12 @@ class ParetoConfig:
                 f"{count} for {objectives} objectives {shown} no trade-off; give at least "
                 f"{objectives} {'solutions' if self.preferences is None else 'preferences'}"
             )
-        _whole("layout seed", self.layout_seed, 0, 2**31 - 1)
+        checks.whole("layout seed", self.layout_seed, 0, 2**31 - 1)
         if self.layout != "random":
             self._set("layout_seed", 0)
 
     def _check_method(self) -> None:
-        options = _pairs(self.method_options, "method")
+        options = checks.options("method", self.method_options)
         if self.method in BASELINES:
             if options:
                 raise InputError(
@@ -236,7 +236,7 @@ class ParetoConfig:
         else:
             raise unknown("method", self.method, METHODS)
         smoothed = scalarizations.get(self.scalarization).smoothed
-        self._set("smoothing", _positive("smoothing", self.smoothing))
+        self._set("smoothing", checks.positive("smoothing", self.smoothing))
         if self.method in BASELINES:
             # They ask nothing of a scalarization.
             self._set("scalarization", type(self).scalarization)
@@ -246,48 +246,3 @@ class ParetoConfig:
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
-
-
-def _pairs(options: Any, kind: str) -> dict[str, Option]:
-    try:
-        pairs: dict[str, Option] = dict(options)
-    except (TypeError, ValueError):
-        raise InputError(f"{kind} options {quoted(options)} are not name-value pairs") from None
-    for name, value in pairs.items():
-        if not isinstance(name, str) or not isinstance(value, (bool, int, float, str)):
-            raise InputError(
-                f"{kind} option {quoted(name)}={quoted(value)} is not a number, word or flag"
-            )
-        if isinstance(value, float) and not math.isfinite(value):
-            raise InputError(f"{kind} option {name!r}={value!r} must be finite")
-    return pairs
-
-
-def _positive(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InputError(f"{name} {quoted(value)} is not a number")
-    if not (abs(value) < 1e300 and value > 0):
-        raise InputError(f"{name} {quoted(value)} must be a finite number above 0")
-    return float(value)
-
-
-def _whole(name: str, value: object, least: int, most: int | None = None) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InputError(f"{name} {quoted(value)} is not a whole number")
-    if value < least or (most is not None and value > most):
-        bounds = f"at least {least}" if most is None else f"between {least} and {most}"
-        raise InputError(f"{name} {quoted(value)} must be {bounds}")
-    return value
-
-
-def _seeds(seeds: object) -> tuple[int, ...]:
-    if not isinstance(seeds, (tuple, list, range)):
-        raise InputError(f"seeds {quoted(seeds)} must be a list")
-    checked = [_whole("seed", seed, 0, 2**31 - 1) for seed in seeds]
-    if not checked:
-        raise InputError("no seeds; give at least one, such as 0 1 2")
-    if len(set(checked)) < len(checked):
-        raise InputError(f"seeds {' '.join(map(str, checked))} repeat; give each once")
-    if len(checked) > 64:
-        raise InputError(f"{len(checked)} seeds are more than 64; give fewer")
-    return tuple(sorted(checked))

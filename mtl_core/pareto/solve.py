@@ -1,10 +1,12 @@
 """solve: a config in, fronts out."""
 
+import time
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from mtl_core.errors import InputError, unknown
+from mtl_core.errors import InputError, TrainingDiverged, unknown
 from mtl_core.pareto.config import ParetoConfig
 from mtl_core.pareto.front import Front, Slice, State
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from mtl_core.pareto.solver import Solver
     from mtl_core.training.pool import ReplicaPool
 
-__all__ = ["slices", "solve"]
+__all__ = ["advance", "slices", "solve"]
 
 WORTH_IT = 0.02
 """Seconds of an iteration from which on it is spread over processes; a round trip takes 2 ms."""
@@ -121,6 +123,74 @@ def slices(
                     if solver.step < due:
                         yield _slice(solver, [])
                 yield _slice(solver, solver.fronts())
+
+
+def advance(
+    config: ParetoConfig,
+    seeds: tuple[int, ...],
+    states: Mapping[int, State],
+    *,
+    device: str = "cpu",
+    slice_seconds: float = 0.0,
+    data: str = "",
+) -> tuple[list[Front], dict[int, State]]:
+    """Solve for some seeds, all at one step, for about ``slice_seconds``, or to the end.
+
+    Args:
+        states: where they stopped; none starts them.
+        slice_seconds: 0 goes on until the first measured step, and no further.
+        data: the fingerprint of the problem's data: a solver is kept for the next slice, and is
+            another one for other data.
+
+    Returns:
+        The fronts on the way, and what each seed can go on from.
+
+    Raises:
+        TrainingDiverged: with the fronts before it as its attribute ``checkpoints``.
+    """
+    started = time.monotonic()
+    solver = _kept(config, seeds, device, data, bool(states))
+    fronts: list[Front] = []
+    if states:
+        solver.restore([states[seed] for seed in seeds])
+    else:
+        fronts += solver.fronts()
+    begun = solver.step
+    while solver.step < config.iterations:
+        left = slice_seconds - (time.monotonic() - started)
+        # Every slice gets somewhere, however short it is.
+        if (fronts or (slice_seconds and solver.step > begun)) and left <= 0:
+            break
+        due = next(step for step in config.steps if step > solver.step)
+        solver.advance(due, max(left, 0.001) if slice_seconds else float("inf"))
+        if solver.step == due:
+            try:
+                fronts += solver.fronts()
+            except TrainingDiverged as error:
+                raise TrainingDiverged(error.message, fronts) from None
+    return fronts, solver.states()
+
+
+_solvers: "OrderedDict[tuple[object, ...], Solver]" = OrderedDict()
+"""Those of the latest slices in this process: to begin anew takes longer than a slice of theirs."""
+_MOST_SOLVERS = 16
+
+
+def _kept(
+    config: ParetoConfig, seeds: tuple[int, ...], device: str, data: str, goes_on: bool
+) -> "Solver":
+    import torch
+
+    from mtl_core.pareto.solver import Solver
+
+    key = (config, seeds, device, data)
+    solver = _solvers.pop(key, None) if goes_on else None
+    if solver is None:
+        solver = Solver(config, seeds, torch.device(device))
+    _solvers[key] = solver
+    while len(_solvers) > _MOST_SOLVERS:
+        _solvers.popitem(last=False)
+    return solver
 
 
 def _slice(solver: "Solver", fronts: Sequence[Front]) -> Slice:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from mtl_core.data.base import DataState, Split, Stamp, TaskData
+from mtl_core.direction import Direction
 from mtl_core.errors import unknown
 
 if TYPE_CHECKING:
@@ -59,9 +60,9 @@ class Task:
     loss: Loss = "cross_entropy"
 
     @property
-    def higher_is_better(self) -> bool:
-        """The metric's direction."""
-        return self.metric != "absolute_error"
+    def direction(self) -> Direction:
+        """Which way the metric is better."""
+        return "lower" if self.metric == "absolute_error" else "higher"
 
     @property
     def samples_labels(self) -> bool:

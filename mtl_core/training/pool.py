@@ -1,16 +1,17 @@
 """Single-threaded processes that train replicas side by side on a CPU."""
 
 import os
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, ParamSpec, TypeVar
-
-from loky import ProcessPoolExecutor
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from mtl_core.config import RunConfig
+from mtl_core.processes import end_with
 from mtl_core.training.checkpoint import Checkpoint, State
+
+if TYPE_CHECKING:
+    from loky import ProcessPoolExecutor
 
 __all__ = ["ReplicaPool", "cores"]
 
@@ -26,7 +27,9 @@ def cores() -> int:
 
 
 class ReplicaPool:
-    """A pool of warm processes; loky's, since they need no guarded ``__main__``.
+    """Warm processes, each by itself: one that dies takes nobody with it, and a caller may choose.
+
+    loky's, since they need no guarded ``__main__``.
 
     Args:
         processes: how many; default one per core.
@@ -34,29 +37,45 @@ class ReplicaPool:
 
     def __init__(self, processes: int | None = None) -> None:
         self.processes = processes or cores()
-        self._executor = ProcessPoolExecutor(
-            self.processes, initializer=_start, initargs=(os.getpid(),), env=_ONE_THREAD
-        )
+        self._executors = [_executor() for _ in range(self.processes)]
+        self._under_way: list[list[Future[Any]]] = [[] for _ in range(self.processes)]
 
     def warm(self) -> None:
         """Start every process and let it get ready to train, without waiting for it."""
-        for _ in range(self.processes):
-            self._executor.submit(time.sleep, 0.2)
+        for executor in self._executors:
+            executor.submit(time.sleep, 0.0)
 
     def submit(
         self, config: RunConfig, seed: int, state: State | None, slice_seconds: float
     ) -> "Future[list[Checkpoint]]":
         """``advance`` for one replica, in the next free process."""
-        return self.call(_advance, config.to_dict(), seed, state, slice_seconds)
+        return self.call(_advance, config, seed, state, slice_seconds)
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> "Future[R]":
-        """Any function of a module, in the next free process."""
-        future: Future[R] = self._executor.submit(function, *args, **kwargs)
+        """Any function of a module, in a process that has nothing to do, or the least."""
+        waiting = [sum(not one.done() for one in calls) for calls in self._under_way]
+        return self.call_in(waiting.index(min(waiting)), function, *args, **kwargs)
+
+    def call_in(
+        self, place: int, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> "Future[R]":
+        """Any function of a module, in the process at this place, from 0."""
+        future: Future[R] = self._executors[place].submit(function, *args, **kwargs)
+        under_way = [one for one in self._under_way[place] if not one.done()]
+        self._under_way[place] = [*under_way, future]
         return future
 
+    def renew(self, place: int) -> None:
+        """Start another process in the place of one that died."""
+        self._executors[place].shutdown(wait=False, kill_workers=True)
+        self._executors[place] = _executor()
+        self._under_way[place] = []
+        self._executors[place].submit(time.sleep, 0.0)
+
     def shutdown(self) -> None:
-        """End the processes, after the slices that they are in."""
-        self._executor.shutdown(wait=True)
+        """End the processes, after what they are doing."""
+        for executor in self._executors:
+            executor.shutdown(wait=True)
 
     def __enter__(self) -> "ReplicaPool":
         return self
@@ -65,8 +84,14 @@ class ReplicaPool:
         self.shutdown()
 
 
+def _executor() -> "ProcessPoolExecutor":
+    from loky import ProcessPoolExecutor
+
+    return ProcessPoolExecutor(1, initializer=_start, initargs=(os.getpid(),), env=_ONE_THREAD)
+
+
 def _start(parent: int) -> None:
-    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+    end_with(parent)
 
     import torch
 
@@ -81,16 +106,9 @@ def _start(parent: int) -> None:
     advance(rehearsal, (0,), None, slice_seconds=float("inf"))
 
 
-def _end_with_parent(parent: int) -> None:
-    """A pool outlives nobody: when its owner was killed, it frees the cores."""
-    while os.name == "nt" or os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
-
-
 def _advance(
-    config: dict[str, Any], seed: int, state: State | None, slice_seconds: float
+    config: RunConfig, seed: int, state: State | None, slice_seconds: float
 ) -> list[Checkpoint]:
     from mtl_core.training.replicas import advance
 
-    return advance(RunConfig.from_dict(config), (seed,), state, slice_seconds=slice_seconds)
+    return advance(config, (seed,), state, slice_seconds=slice_seconds)

@@ -1,7 +1,7 @@
 """Replicas: a stack of seeds of one config that trains and measures itself."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtl_core import optimizers, settings
+from mtl_core import factors, optimizers, settings
 from mtl_core.config import RunConfig
 from mtl_core.errors import TrainingDiverged
 from mtl_core.settings.base import Split
@@ -101,7 +101,7 @@ class Replicas:
         )
         self._training = {task: data.train for task, data in self._data.items()}
         self._meter = Meter(config, seeds, self._network, self._training)
-        # Nothing to tell of a single task, nor of weights that never change.
+        # A single task has no weights to record, and constant ones are known beforehand.
         plain = len(config.tasks) == 1 or self._method.constant
         self._tally = None if plain else Tally()
         self._due = frozenset(checkpoint_steps(config))
@@ -157,52 +157,62 @@ class Replicas:
         """
         self._settle()
         config = self.config
-        epoch = self.step / config.steps_per_epoch
         examples = {task: inputs for task, (inputs, _) in self._training.items()}
         self._network.settle(examples, config.batch_size)
         measures = self._evaluate()
-        rows: list[Row] = []
         self._check_finite(measures)
         found = Measurement({task: {} for task in config.tasks})
         if self.step in self._factor_steps:
             found = self._meter.measure(self.step)
-        for replica, seed in enumerate(self.seeds):
-            for task in config.tasks:
-                train_loss, val_metric, test_metric = measures[task][replica]
-                value = found.values[task].get
-                missing = [None] * len(self.seeds)
-                rows.append(
-                    Row(
-                        setting=config.setting,
-                        run=config.run,
-                        optimizer=config.optimizer,
-                        seed=seed,
-                        task=task,
-                        role="target" if task == config.target else "auxiliary",
-                        step=self.step,
-                        epoch=epoch,
-                        train_loss=train_loss,
-                        val_metric=val_metric,
-                        test_metric=test_metric,
-                        sharpness=value("sharpness", missing)[replica],
-                        fisher_trace=value("fisher_trace", missing)[replica],
-                        gradient_covariance=value("gradient_covariance", missing)[replica],
-                        gradient_similarity=value("gradient_similarity", missing)[replica],
-                        seconds=self.seconds,
-                    )
-                )
-        updates = self._tally.take() if self._tally is not None else []
         return Checkpoint(
             self.seeds,
             self.step,
-            tuple(rows),
-            cosines=tuple(found.cosines),
-            updates=tuple(
-                Update(seed=seed, step=self.step, epoch=epoch, task=task, **values)
-                for seed, of_tasks in zip(self.seeds, updates, strict=False)
-                for task, values in zip(config.tasks, of_tasks, strict=True)
+            tuple(
+                self._row(replica, task, measures[task][replica], found.values[task])
+                for replica in range(len(self.seeds))
+                for task in config.tasks
             ),
+            cosines=tuple(found.cosines),
+            updates=self._updates(),
             notes=tuple(dict.fromkeys(found.notes)),
+        )
+
+    def _row(
+        self,
+        replica: int,
+        task: str,
+        measures: tuple[float, float, float],
+        measured: Mapping[str, list[float | None]],
+    ) -> Row:
+        config = self.config
+        train_loss, val_metric, test_metric = measures
+        return {
+            "setting": config.setting,
+            "auxiliaries": config.auxiliaries_label,
+            "optimizer": config.optimizer,
+            "seed": self.seeds[replica],
+            "task": task,
+            "role": "target" if task == config.target else "auxiliary",
+            "step": self.step,
+            "epoch": self.step / config.steps_per_epoch,
+            "train_loss": train_loss,
+            "val_metric": val_metric,
+            "test_metric": test_metric,
+            **{
+                name: measured[name][replica] if name in measured else None
+                for name in factors.names()
+            },
+            "seconds": self.seconds,
+        }
+
+    def _updates(self) -> tuple[Update, ...]:
+        """What the method did since the checkpoint before."""
+        updates = self._tally.take() if self._tally is not None else []
+        epoch = self.step / self.config.steps_per_epoch
+        return tuple(
+            Update(seed=seed, step=self.step, epoch=epoch, task=task, **values)
+            for seed, of_tasks in zip(self.seeds, updates, strict=False)
+            for task, values in zip(self.config.tasks, of_tasks, strict=True)
         )
 
     def state(self) -> State:

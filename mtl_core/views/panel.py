@@ -13,7 +13,7 @@ from mtl_core.views.question import BASELINE, label
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mtl_core.analysis import Comparison, FactorVerdict, LossMatchedGap, Onset
+    from mtl_core.analysis import Comparison, FactorVerdict, LossMatchedGap, Onset, Versus
 
 __all__ = ["Panel", "Shown", "build", "updates"]
 
@@ -55,23 +55,31 @@ class Panel:
         """The run that the question asks for last; the baseline itself without auxiliaries."""
         return [one for one in self.shown if not one.pinned][-1]
 
+    def versus(self, one: Shown) -> "Versus":
+        """A shown run's curve against that of the panel's baseline, on the target."""
+        from mtl_core.analysis import Versus
+
+        config = self.baseline.config
+        task = settings.get(config.setting).task(config.target)
+        return Versus(task.name, one.label, self.baseline.label, task.direction)
+
     def transfer(self, one: Shown) -> "Comparison | None":
         """ΔE of a shown run over the panel's baseline, so far."""
         from mtl_core import analysis
 
-        return analysis.transfer(*self._against_baseline(one), higher_is_better=self._up)
+        return analysis.transfer(self.trajectories, self.versus(one))
 
     def gap(self, one: Shown) -> "LossMatchedGap | None":
         """The gap of a shown run over the panel's baseline at comparable training loss, so far."""
         from mtl_core import analysis
 
-        return analysis.gap(*self._against_baseline(one), higher_is_better=self._up)
+        return analysis.gap(self.trajectories, self.versus(one))
 
     def onset(self, one: Shown) -> "Onset | None":
         """Where that gap opens for good, so far."""
         from mtl_core import analysis
 
-        return analysis.onset(*self._against_baseline(one), higher_is_better=self._up)
+        return analysis.onset(self.trajectories, self.versus(one))
 
     def comparable(self, one: Shown) -> bool:
         """Whether the panel's baseline is this run's, so that they differ by auxiliaries alone."""
@@ -81,23 +89,8 @@ class Panel:
         """Whether each factor can explain the transfers of the comparable runs, so far."""
         from mtl_core import analysis
 
-        curves = [one.label for one in self.shown if self.comparable(one)]
-        return analysis.panel_verdicts(
-            self.trajectories,
-            self.baseline.config.target,
-            self.baseline.label,
-            curves,
-            higher_is_better=self._up,
-        )
-
-    def _against_baseline(self, one: Shown) -> "tuple[pd.DataFrame, str, str, str]":
-        return self.trajectories, one.config.target, one.label, self.baseline.label
-
-    @property
-    def _up(self) -> bool:
-        """The direction of the target's metric."""
-        config = self.baseline.config
-        return settings.get(config.setting).task(config.target).higher_is_better
+        pairs = [self.versus(run) for run in self.shown if self.comparable(run)]
+        return analysis.panel_verdicts(self.trajectories, pairs)
 
 
 def build(asked: Sequence[RunConfig], pins: Sequence[Answer], answers: Answers) -> Panel:

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, TypeVar
 
-from mtl_core import optimizers, settings
+from mtl_core import factors, optimizers, settings
 from mtl_core.config import BASE_OPTIMIZERS, FACTOR_FIELDS, RunConfig
 from mtl_core.errors import InputError, quoted, unknown
 from mtl_core.optimizers import Option, OptionValue
-from mtl_core.trajectory import FACTORS
 from mtl_core.views.codec import Reader, first_few
 
 __all__ = [
@@ -40,7 +39,7 @@ MOST_NAMES = 3
 LOOKS = ("factors", "gradients", "optimizers", "correlation", "epochs")
 """What the page shows below the generalization chart, one at a time."""
 X_AXES = ("loss", "epoch")
-AGAINST = (*FACTORS[:3], "test_metric")
+AGAINST = (*factors.explaining(), "test_metric")
 """What early gradient similarity is correlated with."""
 Value = TypeVar("Value")
 _Parser = Callable[[settings.Setting, str], Any]

@@ -288,7 +288,7 @@ def points(group: Group, entries: Iterable[Entry], answers: Answers) -> "pd.Data
     found = analysis.smto_points(
         pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(),
         REFERENCE.label,
-        lower_is_better=[task.name for task in setting.tasks if not task.higher_is_better],
+        directions={task.name: task.direction for task in setting.tasks},
     )
     runs = {entry.label: group.runs[entry].config.id for entry in drawn}
     return found.assign(auxiliaries=" + ".join(group.auxiliaries), run=found["curve"].map(runs))

@@ -4,14 +4,16 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import altair as alt
 import streamlit as st
+from mtl_core.runs.front_answers import FrontAnswers
+from mtl_core.runs.front_artifacts import FrontArtifact
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.pages_manager import PagesManager
 
-from mtl_core import settings
+from mtl_core import factors, settings
 from mtl_core.analysis import Comparison
 from mtl_core.charts import (
     Curve,
@@ -25,10 +27,9 @@ from mtl_core.charts import (
     style_curves,
 )
 from mtl_core.data import downloads, sources
+from mtl_core.direction import Direction
 from mtl_core.errors import InputError, StoreError
 from mtl_core.runs import Store, front_artifacts
-from mtl_core.runs.front_answers import FrontAnswers
-from mtl_core.runs.front_artifacts import FrontArtifact
 from mtl_core.runs.library import exchange
 from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.runs.library.artifacts import Artifact, scan
@@ -45,7 +46,7 @@ class Measure:
 
     title: str
     share: bool
-    higher_is_better: bool
+    direction: Direction
 
     @property
     def format(self) -> str:
@@ -74,18 +75,12 @@ _MEASURES = {
 
 def measure(setting: str, task: str) -> Measure:
     """How a task's metric is called and written."""
-    found = settings.get(setting).task(task)
-    title, share = _MEASURES[found.metric]
-    return Measure(title, share, found.higher_is_better)
+    known = settings.get(setting).task(task)
+    title, share = _MEASURES[known.metric]
+    return Measure(title, share, known.direction)
 
 
 ORIGINS = {"own": "this store", "imported": "imported", "shipped": "shipped", "nowhere": "–"}
-FACTOR_TITLES = {
-    "sharpness": "sharpness",
-    "fisher_trace": "Fisher trace",
-    "gradient_covariance": "gradient covariance",
-    "gradient_similarity": "gradient similarity",
-}
 
 BADGES = {
     "can explain": ("green", ":material/check:"),
@@ -271,24 +266,35 @@ def verdict(comparison: Comparison | None) -> dict[str, object]:
     return {"delta": comparison.verdict, "delta_color": colour, "delta_arrow": arrow}
 
 
+def title(column: str) -> str:
+    """A factor's title; another quantity's name as it is."""
+    return factors.get(column).title if column in factors.names() else column
+
+
+def capitalised(words: str) -> str:
+    """The same words at the beginning of a sentence."""
+    return words[:1].upper() + words[1:]
+
+
 def factor_chart(
     panel: Panel, styled: Sequence[Curve], factor: str, *, x: str, key: str, place: DeltaGenerator
 ) -> None:
     """A factor of the target against its training loss or against epochs."""
-    target = panel.baseline.config.target
-    title, log_y = FACTOR_TITLES[factor], factor != "gradient_similarity"
+    target, shown = panel.baseline.config.target, factors.get(factor)
+    drawn: dict[str, Any] = {
+        "column": factor,
+        "task": target,
+        "title": shown.title,
+        "log_y": shown.log_axis,
+        "height": 220,
+        "name": key,
+    }
     if x == "loss":
-        chart = over_loss_chart(
-            panel.trajectories, styled, column=factor, task=target, title=title, log_y=log_y,
-            name=key,
-        )  # fmt: skip
-        alt = over_loss_alt(styled, task=target, title=title)
+        chart = over_loss_chart(panel.trajectories, styled, **drawn)
+        alt = over_loss_alt(styled, task=target, title=shown.title)
     else:
-        chart = over_epochs_chart(
-            panel.trajectories, styled, column=factor, task=target, title=title, log_y=log_y,
-            height=220, name=key,
-        )  # fmt: skip
-        alt = over_epochs_alt(styled, task=target, title=title)
+        chart = over_epochs_chart(panel.trajectories, styled, **drawn)
+        alt = over_epochs_alt(styled, task=target, title=shown.title)
     # The axis is part of the key: another one is another chart, not the same with other data.
     place.altair_chart(chart, key=f"{key}_{x}", on_select="rerun", alt=alt)
 
@@ -299,7 +305,7 @@ def verdicts(panel: Panel) -> None:
     nothing = _nothing(panel)
     for found in panel.verdicts():
         colour, icon = BADGES[found.outcome]
-        title = FACTOR_TITLES[found.factor]
+        name = title(found.factor)
         words = {
             "can explain": "changes with every significant transfer as it should",
             "cannot explain": "; ".join(found.reasons),
@@ -308,7 +314,7 @@ def verdicts(panel: Panel) -> None:
             "too few seeds",
         }[found.outcome]
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.badge(f"{title} {found.outcome}", icon=icon, color=colour)  # type: ignore[arg-type]
+            st.badge(f"{name} {found.outcome}", icon=icon, color=colour)  # type: ignore[arg-type]
             st.caption(words)
     st.caption(
         "The paper's rule: positive transfer must come with a significant decrease of the factor, "
@@ -324,31 +330,25 @@ def _nothing(panel: Panel) -> str:
     return "no transfer here can be called significant yet; that takes two runs of two seeds"
 
 
-FACTORS_GLOSSARY = r"""
+def _glossary(about: str) -> str:
+    """``about``, with a paragraph on each factor where it says so."""
+    each = [factors.get(name) for name in factors.names()]
+    told = [f"**{capitalised(factor.title)}.** {factor.about}" for factor in each]
+    return about.replace("(factors)", "\n\n".join(told))
+
+
+FACTORS_GLOSSARY = _glossary(r"""
 All are measured on the target's training data with respect to the shared encoder's parameters
 $\theta$. For the first three, the paper takes lower for better.
 
-**Sharpness.** How much the loss of a batch can rise when every parameter may move by a thousandth
-of itself: $\mathbb{E}_B \max_{|\varepsilon_i| \le \rho|\theta_i|} L_B(\theta+\varepsilon) -
-L_B(\theta)$, $\rho = 10^{-3}$.
-
-**Fisher trace.** The squared gradient norm of labels that the model draws itself,
-$\mathbb{E}\,\|\nabla_\theta\, \ell_B(f(x), \hat y)\|^2$ of mini-batches $B$ of 16 (a 16th of the
-trace itself): how much its own predictions would still move it. An early peak ("explosion") goes
-with worse generalization in single-task learning.
-
-**Gradient covariance.** The trace of the covariance of single examples' gradients: how little
-they agree ("coherence" is its opposite).
-
-**Gradient similarity.** The cosine of the target's gradient and the sum of all tasks' gradients;
-1 for a single task. Low means conflict.
+(factors)
 
 **Comparable loss.** Factors shrink with the loss, so runs are compared inside one range of training
 loss: early (bins 2–5 of 20) for Fisher, at the end (bins 18–20 of the run that ends higher) for
 sharpness and covariance.
 
 Source: Mueller, Dredze & Andrews 2024, §4, §5, App. C.
-"""
+""")
 
 GLOSSARY = r"""
 **Generalization gap.** The difference in test metric $E_k$ between two trajectories *at the same

@@ -176,7 +176,7 @@ def computed(
         for name, how in next(
             (run.manifest["factors"] for run in runs if run.manifest.get("factors")), {}
         ).items():
-            st.markdown(f"- **{common.FACTOR_TITLES.get(name, name)}** here: {how}")
+            st.markdown(f"- **{common.title(name)}** here: {how}")
         st.dataframe(_manifests(runs), hide_index=True, key=f"{key}_runs")
         for line in dict.fromkeys(filter(None, map(other_data, runs))):
             st.warning(line)
@@ -199,7 +199,7 @@ def _manifests(runs: Sequence[Answer]) -> pd.DataFrame:
         rows.append(
             {
                 "target": config.target,
-                "auxiliaries": config.run if len(config.auxiliaries) <= 3
+                "auxiliaries": config.auxiliaries_label if len(config.auxiliaries) <= 3
                 else f"{len(config.auxiliaries)} tasks",
                 "optimizer": smtos.Entry.of(config).label if config.auxiliaries else "–",
                 "seeds": len(config.seeds),

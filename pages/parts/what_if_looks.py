@@ -1,11 +1,13 @@
 """What If's views of a panel below the generalization chart: factors, gradients, correlation."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pandas as pd
 import streamlit as st
 
 from mtl_core import analysis
+from mtl_core import factors as registry
 from mtl_core.charts import (
     Curve,
     CurveKey,
@@ -15,22 +17,17 @@ from mtl_core.charts import (
     cosine_heatmap,
 )
 from mtl_core.runs.library.answers import Answer, Answers, other_data
-from mtl_core.trajectory import FACTORS
 from mtl_core.views.panel import Panel, Shown
 from mtl_core.views.question import AGAINST, MOST_PINS, Question, kind, label
 from pages.parts import common
 
 Ask = Callable[..., None]
-EXPLAINING = FACTORS[:3]
 MOST_CURVES = 48  # that can be told apart
-WHOLE = {
-    "sharpness": "Sharpness is the mean of the run's last 20 measurements, or of all it has.",
-    "fisher_trace": "Fisher is the mean of the run's 20 largest values, or of all it has.",
-    "gradient_covariance": "Covariance is the mean of the run's last 20 measurements, or of all "
-    "it has.",
-    "test_metric": "Test accuracy is the mean at the run's 10 best validation checkpoints.",
+SUMMARIES = {
+    "last": "the mean of the run's last 20 measurements, or of all it has",
+    "largest": "the mean of the run's 20 largest values, or of all it has",
+    "all": "the mean of all the run's measurements",
 }
-"""How a run becomes one number: the paper's footnote 7."""
 
 
 def factors(panel: Panel, styled: Sequence[Curve], question: Question, ask: Ask) -> None:
@@ -44,8 +41,9 @@ def factors(panel: Panel, styled: Sequence[Curve], question: Question, ask: Ask)
         format_func={"loss": "training loss", "epoch": "epoch"}.get,
         on_change=lambda: ask(x=st.session_state.wi_x),
     )
-    columns = st.columns(2) + st.columns(2)
-    for place, factor in zip(columns, FACTORS, strict=True):
+    names = registry.names()
+    places = [place for _ in names[::2] for place in st.columns(2)]
+    for place, factor in zip(places, names, strict=False):
         common.factor_chart(panel, styled, factor, x=question.x, key=f"wi_{factor}", place=place)
     common.verdicts(panel)
     # Computed only where somebody looks: it takes as long as all charts together.
@@ -61,7 +59,7 @@ def factors(panel: Panel, styled: Sequence[Curve], question: Question, ask: Ask)
     with st.expander("What the factors are", icon=":material/menu_book:"):
         st.markdown(common.FACTORS_GLOSSARY)
         for name, how in panel.current.answer.manifest.get("factors", {}).items():
-            st.markdown(f"- **{common.FACTOR_TITLES.get(name, name)}** here: {how}")
+            st.markdown(f"- **{common.title(name)}** here: {how}")
 
 
 def gradients(panel: Panel, styled: Sequence[Curve], answers: Answers) -> None:
@@ -86,7 +84,7 @@ def correlation(panel: Panel, question: Question, answers: Answers, ask: Ask) ->
         list(AGAINST),
         key="wi_against",
         required=True,
-        format_func=lambda name: common.FACTOR_TITLES.get(name, common.panel_measure(panel).title),
+        format_func=partial(_title, measure=common.panel_measure(panel)),
         on_change=lambda: ask(against=st.session_state.wi_against),
     )
     budget = panel.baseline.config
@@ -101,13 +99,13 @@ def correlation(panel: Panel, question: Question, answers: Answers, ask: Ask) ->
         budget.target,
         question.against,
         early,
-        higher_is_better=measure.higher_is_better,
+        direction=measure.direction,
     )
     points["run"] = points["curve"].map({name: one.config.id for name, one in runs.items()})
     done = points["curve"].map({name: one.state == "done" for name, one in runs.items()})
     counted = points[done.astype(bool) & (points["early_checkpoints"] > 0)]
     _coefficients(analysis.correlate(counted["similarity"], counted["value"]), len(counted))
-    title = common.FACTOR_TITLES.get(question.against, measure.title)
+    title = _title(question.against, measure)
     own = {one.label for one in panel.shown}
     others = [
         CurveKey(name, kind(runs[name].config), pinned=True)
@@ -136,7 +134,7 @@ def correlation(panel: Panel, question: Question, answers: Answers, ask: Ask) ->
         "A point for each run of this page, and for each finished one, here or among those that "
         f"ship, that has the target {budget.target} and this page's budget; bars are ±2 standard "
         "deviations over seeds. Only finished runs count in the coefficients. Early is up to epoch "
-        f"{early:.3g}. {WHOLE[question.against]} Click a point to pin its run. After Fig. 5 of "
+        f"{early:.3g}. {_whole(question.against)} Click a point to pin its run. After Fig. 5 of "
         "Mueller et al., where less similarity goes with higher factors but not with worse test "
         "metrics."
     )
@@ -145,22 +143,34 @@ def correlation(panel: Panel, question: Question, answers: Answers, ask: Ask) ->
             st.warning(f"{name}: {line}")
 
 
+def _title(column: str, measure: common.Measure) -> str:
+    return measure.title if column == "test_metric" else common.title(column)
+
+
+def _whole(column: str) -> str:
+    """How a run becomes one number: the paper's footnote 7."""
+    if column == "test_metric":
+        return "Test accuracy is the mean at the run's 10 best validation checkpoints."
+    factor = registry.get(column)
+    return f"{common.capitalised(factor.title)} is {SUMMARIES[factor.summary]}."
+
+
 def _differences(panel: Panel) -> None:
-    target, baseline = panel.baseline.config.target, panel.baseline.label
     rows = []
     for one in panel.shown:
         if not panel.comparable(one):
             continue
-        for factor in EXPLAINING:
-            binned = analysis.comparable(panel.trajectories, target, one.label, baseline, factor)
-            whole = analysis.aggregate_comparison(
-                panel.trajectories, target, one.label, baseline, factor
+        versus = panel.versus(one)
+        for factor in registry.explaining():
+            binned = analysis.comparable(panel.trajectories, versus, factor)
+            whole = analysis.aggregate_comparison(panel.trajectories, versus, factor)
+            used = analysis.aggregate_checkpoints(
+                panel.trajectories, versus.task, versus.curve, factor
             )
-            used = analysis.aggregate_checkpoints(panel.trajectories, target, one.label, factor)
             rows.append(
                 {
                     "curve": one.label,
-                    "factor": common.FACTOR_TITLES[factor],
+                    "factor": common.title(factor),
                     "phase": binned.phase if binned else "–",
                     "loss": f"{binned.loss_high:.3g} – {binned.loss_low:.3g}" if binned else "–",
                     "Δ at comparable loss": _number(binned.comparison if binned else None),

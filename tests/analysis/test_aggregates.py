@@ -1,13 +1,15 @@
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mtl_core.analysis import aggregate, aggregate_checkpoints, aggregate_comparison
+from mtl_core.analysis import Versus, aggregate, aggregate_checkpoints, aggregate_comparison
 
 Frame = Callable[..., pd.DataFrame]
+MTL = Versus("target", "mtl", "stl", "higher")
 
 
 def long(replica: Frame, curve: str = "c", seed: int = 0, **columns: object) -> pd.DataFrame:
@@ -42,7 +44,7 @@ def test_the_test_metric_is_read_at_the_10_best_validation_checkpoints(replica: 
     order = np.random.default_rng(0).permutation(30)
     frame = replica("c", 0, np.geomspace(2, 0.1, 30), test=order / 100, val=order)
     assert aggregate(frame, "target", "c", "test_metric") == pytest.approx((0.245,))  # 20, …, 29
-    lowest = aggregate(frame, "target", "c", "test_metric", higher_is_better=False)
+    lowest = aggregate(frame, "target", "c", "test_metric", direction="lower")
     assert lowest == pytest.approx((0.045,))  # 0, …, 9
 
 
@@ -79,7 +81,7 @@ def test_what_has_no_aggregate(replica: Frame) -> None:
     with pytest.raises(ValueError, match="no aggregate of 'train_loss'; one of: test_metric, "):
         aggregate(long(replica), "target", "c", "train_loss")
     with pytest.raises(ValueError, match="no aggregate of 'train_loss'"):
-        aggregate_comparison(pd.DataFrame(), "target", "c", "c", "train_loss")
+        aggregate_comparison(pd.DataFrame(), Versus("target", "c", "c", "higher"), "train_loss")
 
 
 def test_a_seed_that_is_ahead_waits_for_the_others(replica: Frame) -> None:
@@ -91,7 +93,7 @@ def test_a_seed_that_is_ahead_waits_for_the_others(replica: Frame) -> None:
         ]
     )
     assert aggregate(frame, "target", "c", "sharpness") == (2.0, 3.0)
-    against = aggregate_comparison(frame, "target", "c", "stl", "sharpness")
+    against = aggregate_comparison(frame, Versus("target", "c", "stl", "higher"), "sharpness")
     assert against is not None
     assert (against.mean, against.baseline_mean) == (1.5, 9.0)  # all at epoch 0
     assert against.verdict == "too few seeds"
@@ -119,10 +121,8 @@ def pair(replica: Frame, column: str) -> pd.DataFrame:
 def test_the_paper_says_which_way_a_factor_is_better(
     replica: Frame, column: str, verdict: str
 ) -> None:
-    for higher_is_better in (True, False):  # of the metric
-        result = aggregate_comparison(
-            pair(replica, column), "target", "mtl", "stl", column, higher_is_better=higher_is_better
-        )
+    for versus in (MTL, replace(MTL, direction="lower")):  # of the metric
+        result = aggregate_comparison(pair(replica, column), versus, column)
         assert result is not None
         assert result.delta == 100
         assert result.sd == pytest.approx(math.sqrt(0.5))
@@ -131,10 +131,8 @@ def test_the_paper_says_which_way_a_factor_is_better(
 
 def test_the_metric_has_its_own_direction(replica: Frame) -> None:
     frame = pair(replica, "test_metric")
-    up = aggregate_comparison(frame, "target", "mtl", "stl", "test_metric")
-    down = aggregate_comparison(
-        frame, "target", "mtl", "stl", "test_metric", higher_is_better=False
-    )
+    up = aggregate_comparison(frame, MTL, "test_metric")
+    down = aggregate_comparison(frame, replace(MTL, direction="lower"), "test_metric")
     assert up is not None
     assert down is not None
     assert (up.verdict, down.verdict) == ("better", "worse")
@@ -143,11 +141,11 @@ def test_the_metric_has_its_own_direction(replica: Frame) -> None:
 
 def test_a_comparison_needs_a_value_of_every_seed(replica: Frame) -> None:
     frame = pair(replica, "sharpness")
-    assert aggregate_comparison(frame, "target", "mtl", "never ran", "sharpness") is None
-    assert aggregate_comparison(frame, "target", "mtl", "stl", "gradient_similarity") is None
-    assert aggregate_comparison(pd.DataFrame(), "target", "mtl", "stl", "sharpness") is None
+    assert aggregate_comparison(frame, replace(MTL, baseline="never ran"), "sharpness") is None
+    assert aggregate_comparison(frame, MTL, "gradient_similarity") is None
+    assert aggregate_comparison(pd.DataFrame(), MTL, "sharpness") is None
     frame.loc[(frame["curve"] == "stl") & (frame["seed"] == 1), "sharpness"] = None
-    assert aggregate_comparison(frame, "target", "mtl", "stl", "sharpness") is None
+    assert aggregate_comparison(frame, MTL, "sharpness") is None
 
 
 def test_the_order_of_rows_does_not_matter(replica: Frame) -> None:

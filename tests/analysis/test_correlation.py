@@ -23,14 +23,14 @@ def found(result: Correlation | None) -> Correlation:
 def panel(replica: Frame) -> pd.DataFrame:
     """Two auxiliary sets and single-task training, two seeds each."""
 
-    def of(curve: str, run: str, seed: int, similarity: list[float | None]) -> pd.DataFrame:
+    def of(curve: str, auxiliaries: str, seed: int, similarity: list[float | None]) -> pd.DataFrame:
         sharpness = [8.0 + seed, None, 4.0 + seed, None]
         return replica(
             curve,
             seed,
             [4, 3, 2, 1],
             [0.1, 0.2, 0.3, 0.4 + seed],
-            run=run,
+            auxiliaries=auxiliaries,
             gradient_similarity=similarity,
             sharpness=sharpness,
         )
@@ -49,7 +49,7 @@ def panel(replica: Frame) -> pd.DataFrame:
 def test_a_point_is_early_similarity_and_the_aggregate_over_seeds(panel: pd.DataFrame) -> None:
     points = similarity_points(panel, "target", "sharpness")
     assert points["curve"].tolist() == ["helps", "hurts"]
-    assert points["run"].tolist() == ["a+b", "c"]
+    assert points["auxiliaries"].tolist() == ["a+b", "c"]
     # Epoch 1 is early, epoch 0 is the untrained network; "hurts" was first measured in epoch 2.
     assert points["similarity"].tolist() == pytest.approx([0.7, 0.4])
     assert points["early_checkpoints"].tolist() == [1, 0]
@@ -73,7 +73,12 @@ def test_a_tenth_of_the_epochs_is_early(replica: Frame) -> None:
     count = 31  # epochs 0 to 30: early up to 3
     similarity = [100.0, 1.0, 2.0, 6.0, *[50.0] * 27]
     frame = replica(
-        "c", 0, np.geomspace(2, 0.1, count), [0.5] * count, run="a", gradient_similarity=similarity
+        "c",
+        0,
+        np.geomspace(2, 0.1, count),
+        [0.5] * count,
+        auxiliaries="a",
+        gradient_similarity=similarity,
     )
     (point,) = similarity_points(frame, "target", "test_metric").to_dict("records")
     assert (point["similarity"], point["early_checkpoints"]) == (3.0, 3)

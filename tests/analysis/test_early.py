@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from mtl_core.analysis import GapCase, Onset, compare, early_verdict, gap_case
+from mtl_core.analysis import GapCase, Onset, Versus, compare, early_verdict, gap_case
+from mtl_core.direction import Direction
 
 Frame = Callable[..., pd.DataFrame]
 
@@ -30,8 +31,8 @@ def part(replica: Frame) -> Callable[..., pd.DataFrame]:
     return make
 
 
-def case(frame: pd.DataFrame, **words: bool) -> GapCase:
-    return gap_case(frame, "target", "multi", "single", **words)  # type: ignore[arg-type]
+def case(frame: pd.DataFrame, direction: Direction = "higher") -> GapCase:
+    return gap_case(frame, Versus("target", "multi", "single", direction))
 
 
 def test_a_gap_above_half_of_the_way_is_early(part: Frame) -> None:
@@ -54,7 +55,7 @@ def test_a_gap_below_half_of_the_way_is_late(part: Frame) -> None:
 
 def test_an_error_that_rises_early_is_an_early_loss(part: Frame) -> None:
     frame = part(below=0.1)
-    found = case(frame.assign(val_metric=-frame["val_metric"]), higher_is_better=False)
+    found = case(frame.assign(val_metric=-frame["val_metric"]), direction="lower")
     assert found.transfer is not None
     assert found.onset is not None
     assert found.transfer.verdict == found.onset.verdict == "worse"
@@ -77,7 +78,7 @@ def test_without_transfer_or_curves_nothing_is_early(part: Frame) -> None:
     same = case(part(below=0.1, gap=0.0))
     assert not same.significant
     assert same.onset is None
-    gone = gap_case(part(below=0.1), "target", "nope", "single")
+    gone = gap_case(part(below=0.1), Versus("target", "nope", "single", "higher"))
     assert gone.transfer is None
     assert math.isnan(gone.halfway)
     assert not gone.early

@@ -1,13 +1,16 @@
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mtl_core.analysis import LOSS_FLOOR, PHASES, BinnedComparison, comparable, loss_bins
+from mtl_core.analysis import LOSS_FLOOR, PHASES, BinnedComparison, Versus, comparable, loss_bins
 
 Frame = Callable[..., pd.DataFrame]
+MTL = Versus("target", "mtl", "stl", "higher")
+ITSELF = replace(MTL, baseline="mtl")
 
 
 def curve(
@@ -62,7 +65,7 @@ def test_the_end_is_read_on_the_curve_with_the_higher_minimum(replica: Frame) ->
     )
     # The factor is 10 + decades, measured on both sides of the range only.
     stl = curve(replica, "stl", [0, 3, 3.7, 5, 6], [10, 13, None, 15, 99], [20, 23, None, 25, 99])
-    result = found(comparable(pd.concat([mtl, stl]), "target", "mtl", "stl", "sharpness"))
+    result = found(comparable(pd.concat([mtl, stl]), MTL, "sharpness"))
     assert result.phase == "end"
     assert (result.loss_high, result.loss_low) == pytest.approx((10**-3.4, 10**-4))
     assert result.values == pytest.approx((1.5, 4.0))
@@ -70,7 +73,8 @@ def test_the_end_is_read_on_the_curve_with_the_higher_minimum(replica: Frame) ->
     assert result.interpolated == 2
     assert result.comparison.delta == pytest.approx(2.75 - 18.7)
 
-    mirrored = found(comparable(pd.concat([stl, mtl]), "target", "stl", "mtl", "sharpness"))
+    mirror = replace(MTL, curve="stl", baseline="mtl")
+    mirrored = found(comparable(pd.concat([stl, mtl]), mirror, "sharpness"))
     assert (mirrored.loss_high, mirrored.loss_low) == (result.loss_high, result.loss_low)
     assert mirrored.values == result.baseline_values
     assert mirrored.comparison.delta == pytest.approx(18.7 - 2.75)
@@ -85,12 +89,12 @@ def test_the_early_phase_is_bins_2_to_5(replica: Frame) -> None:
             curve(replica, "stl", decades, [50, 2, 3, 4, 50, 50], column="fisher_trace"),
         ]
     )
-    result = found(comparable(frame, "target", "mtl", "stl", "fisher_trace"))
+    result = found(comparable(frame, MTL, "fisher_trace"))
     assert (result.phase, PHASES[result.phase]) == ("early", (2, 5))
     assert (result.loss_high, result.loss_low) == pytest.approx((10**-0.2, 0.1))
     assert result.values + result.baseline_values == pytest.approx((3.0, 3.0))
     assert result.interpolated == 0
-    assert found(comparable(frame, "target", "mtl", "stl", "fisher_trace", "end")).phase == "end"
+    assert found(comparable(frame, MTL, "fisher_trace", "end")).phase == "end"
 
 
 def test_the_range_is_that_of_the_mean_over_seeds(replica: Frame) -> None:
@@ -102,7 +106,7 @@ def test_the_range_is_that_of_the_mean_over_seeds(replica: Frame) -> None:
             replica("stl", 0, [9, 0.2, 0.15], [0, 0, 0], sharpness=[0, 1, 1]),
         ]
     )
-    result = found(comparable(frame, "target", "mtl", "stl", "sharpness"))
+    result = found(comparable(frame, MTL, "sharpness"))
     assert result.loss_low == pytest.approx(0.2)
     assert result.loss_high == pytest.approx(2 * 0.1 ** (17 / 20))
     # One seed passes the range's centre on the way, one stops above it, one was measured inside.
@@ -123,13 +127,13 @@ def test_the_last_checkpoint_of_seeds_with_equal_losses_is_inside(
             for seed in range(3)
         ]
     )
-    assert found(comparable(frame, "target", "mtl", "stl", "sharpness")).values == (4.0,) * 3
+    assert found(comparable(frame, MTL, "sharpness")).values == (4.0,) * 3
 
 
 def test_a_seed_that_was_not_measured_down_to_the_range_has_no_value(replica: Frame) -> None:
     stl = curve(replica, "stl", [0, 3.8, 4], [9, 1, 1], [9, 1.5, 1.5], [9, 2, 2])
     mtl = curve(replica, "mtl", [0, 3.8, 4], [9, 5, 5], [9, 5.5, 5.5], [9, None, None])
-    result = found(comparable(pd.concat([mtl, stl]), "target", "mtl", "stl", "sharpness"))
+    result = found(comparable(pd.concat([mtl, stl]), MTL, "sharpness"))
     assert result.values == (5.0, 5.5, None)
     assert (result.comparison.seeds, result.comparison.baseline_seeds) == (2, 3)
 
@@ -139,10 +143,10 @@ def test_of_a_live_run_only_what_is_known_is_said(replica: Frame) -> None:
     mtl = curve(replica, "mtl", [0, 2, 3.8, 4], [9, 7, 5, 5], [9, 8, 6, 6])
     frame = pd.concat([mtl, stl])
     starting = frame[(frame["curve"] == "stl") | (frame["step"] == 0)]
-    assert comparable(starting, "target", "mtl", "stl", "sharpness") is None
+    assert comparable(starting, MTL, "sharpness") is None
     # One seed is ahead: the other's only loss lies above the range, which begins at 10^−0.22.
     lone = frame[(frame["curve"] == "stl") | (frame["seed"] == 0) | (frame["step"] == 0)]
-    result = found(comparable(lone, "target", "mtl", "stl", "sharpness"))
+    result = found(comparable(lone, MTL, "sharpness"))
     assert result.loss_low == pytest.approx((1 + 1e-4) / 2)
     assert result.values[1] is None
     assert result.comparison.verdict == "too few seeds"
@@ -158,11 +162,11 @@ def test_nothing_to_compare_is_none(replica: Frame) -> None:
         ]
     )
     for other in ("unmeasured", "untrained", "diverged", "never ran"):
-        assert comparable(frame, "target", "mtl", other, "sharpness") is None
-        assert comparable(frame, "target", other, "mtl", "sharpness") is None
-    assert comparable(frame, "target", "mtl", "mtl", "fisher_trace") is None  # no such column
-    assert comparable(frame, "another task", "mtl", "mtl", "sharpness") is None
-    assert comparable(pd.DataFrame(), "target", "mtl", "stl", "sharpness") is None
+        assert comparable(frame, replace(MTL, baseline=other), "sharpness") is None
+        assert comparable(frame, replace(ITSELF, curve=other), "sharpness") is None
+    assert comparable(frame, ITSELF, "fisher_trace") is None  # no such column
+    assert comparable(frame, replace(ITSELF, task="another task"), "sharpness") is None
+    assert comparable(pd.DataFrame(), MTL, "sharpness") is None
 
 
 @pytest.mark.parametrize(
@@ -181,7 +185,7 @@ def test_a_decrease_is_better_but_for_similarity(replica: Frame, column: str, ve
             curve(replica, "stl", [0, 4], [0.90, 0.90], [0.91, 0.91], column=column),
         ]
     )
-    result = found(comparable(frame, "target", "mtl", "stl", column))
+    result = found(comparable(frame, MTL, column))
     assert result.comparison.delta == pytest.approx(-0.8)
     assert result.comparison.verdict == verdict
 
@@ -195,14 +199,14 @@ def test_the_order_of_rows_does_not_matter(replica: Frame) -> None:
         ]
     )
     shuffled = frame.sample(frac=1, random_state=1)
-    expected = comparable(frame, "target", "mtl", "stl", "sharpness")
+    expected = comparable(frame, MTL, "sharpness")
     assert expected is not None
-    assert comparable(shuffled, "target", "mtl", "stl", "sharpness") == expected
+    assert comparable(shuffled, MTL, "sharpness") == expected
 
 
 def test_what_is_no_factor_has_no_bins(replica: Frame) -> None:
     frame = curve(replica, "mtl", [0, 4], [1, 1])
     with pytest.raises(ValueError, match="unknown factor 'train_loss'; one of: sharpness, "):
-        comparable(frame, "target", "mtl", "mtl", "train_loss")
+        comparable(frame, ITSELF, "train_loss")
     with pytest.raises(ValueError, match="unknown phase 'late'; one of: early, end"):
-        comparable(frame, "target", "mtl", "mtl", "sharpness", "late")  # type: ignore[arg-type]
+        comparable(frame, ITSELF, "sharpness", "late")  # type: ignore[arg-type]

@@ -1,13 +1,15 @@
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mtl_core.analysis import LOSS_FLOOR, gap, loss_matched, metric_at_loss
+from mtl_core.analysis import LOSS_FLOOR, Versus, gap, loss_matched, metric_at_loss
 
 Frame = Callable[..., pd.DataFrame]
+MTL = Versus("target", "mtl", "stl", "higher")
 
 
 def test_a_metric_linear_in_log_loss_is_read_exactly() -> None:
@@ -118,7 +120,7 @@ def test_the_gap_is_read_at_the_lowest_loss_that_all_have_reached(replica: Frame
             replica("stl", 1, [2.0, 0.25], [0.0, 0.90]),
         ]
     )
-    found = gap(frame, "target", "mtl", "stl")
+    found = gap(frame, MTL)
     assert found is not None
     assert found.train_loss == 0.5
     assert found.metrics == pytest.approx((0.90, 0.92))
@@ -126,16 +128,16 @@ def test_the_gap_is_read_at_the_lowest_loss_that_all_have_reached(replica: Frame
     assert found.baseline_metrics == pytest.approx((0.80, 0.60))
     assert found.comparison.delta == pytest.approx(0.21)
     assert found.comparison.verdict == "not significant"
-    mirrored = gap(frame, "target", "stl", "mtl")
+    mirrored = gap(frame, Versus("target", "stl", "mtl", "higher"))
     assert mirrored is not None
     assert mirrored.comparison.delta == pytest.approx(-0.21)
 
 
 def test_there_is_no_gap_without_a_common_loss(replica: Frame) -> None:
     frame = pd.concat([replica("mtl", 0, [0.5, 0.4], [0, 0]), replica("stl", 0, [2, 0.6], [0, 0])])
-    assert gap(frame, "target", "mtl", "stl") is None
-    assert gap(frame, "target", "mtl", "never ran") is None
-    assert gap(pd.DataFrame(), "target", "mtl", "stl") is None
+    assert gap(frame, MTL) is None
+    assert gap(frame, Versus("target", "mtl", "never ran", "higher")) is None
+    assert gap(pd.DataFrame(), MTL) is None
 
 
 def test_a_gap_in_error_has_the_other_direction(replica: Frame) -> None:
@@ -146,7 +148,7 @@ def test_a_gap_in_error_has_the_other_direction(replica: Frame) -> None:
             for seed in (0, 1)
         ]
     )
-    found = gap(frame, "target", "mtl", "stl", higher_is_better=False)
+    found = gap(frame, replace(MTL, direction="lower"))
     assert found is not None
     assert found.comparison.verdict == "better"
     assert found.comparison.delta == pytest.approx(-0.4)

@@ -1,12 +1,14 @@
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from mtl_core.analysis import Onset, onset
+from mtl_core.analysis import Onset, Versus, onset
 
 Frame = Callable[..., pd.DataFrame]
+MTL = Versus("target", "mtl", "stl", "higher")
 
 LOSSES = (1.0, 0.1, 0.001)
 
@@ -39,7 +41,7 @@ def test_the_onset_is_the_first_level_at_which_the_gap_exceeds_its_margin(replic
     assert 0.25 < 4 * math.sqrt(2) * 0.01 / 0.2 < 0.3
     slow = seeds(replica, "mtl", [0.5, 0.5, 0.9])
     fast = seeds(replica, "stl", [0.5, 0.5], losses=[1.0, 0.001], epoch=[0.0, 10.0])
-    result = found(onset(pd.concat([slow, fast]), "target", "mtl", "stl"))
+    result = found(onset(pd.concat([slow, fast]), MTL))
     assert result.train_loss == pytest.approx(10**-1.3)
     assert result.verdict == "better"
     # Epochs in log loss: 0.3 of the 2 decades after epoch 1, and 1.3 of 3 decades in 10 epochs.
@@ -52,7 +54,7 @@ def test_the_epoch_is_the_mean_over_seeds(replica: Frame) -> None:
     mtl["epoch"] *= mtl["seed"] + 1
     # The baseline starts at loss 0.1 only, so the two have passed there in epochs 1 and 2.
     stl = seeds(replica, "stl", [0.5, 0.5], losses=[0.1, 0.001])
-    result = found(onset(pd.concat([mtl, stl]), "target", "mtl", "stl"))
+    result = found(onset(pd.concat([mtl, stl]), MTL))
     assert (result.train_loss, result.epoch, result.epoch_baseline) == pytest.approx((0.1, 1.5, 0))
 
 
@@ -65,10 +67,10 @@ def test_a_gap_of_the_other_sign_does_not_count(replica: Frame) -> None:
             seeds(replica, "stl", [0.5, 0.5], losses=[1.0, 0.001]),
         ]
     )
-    result = found(onset(frame, "target", "mtl", "stl"))
+    result = found(onset(frame, MTL))
     assert result.verdict == "worse"
     assert result.train_loss == pytest.approx(10**-1.75)
-    mirrored = found(onset(frame, "target", "stl", "mtl"))
+    mirrored = found(onset(frame, Versus("target", "stl", "mtl", "higher")))
     assert (mirrored.verdict, mirrored.train_loss) == ("better", result.train_loss)
 
 
@@ -80,7 +82,7 @@ def test_a_gap_that_changes_sign_between_two_levels_begins_anew(replica: Frame) 
             seeds(replica, "stl", [0.5, 0.5, 0.5, 0.5], losses=losses),
         ]
     )
-    result = found(onset(frame, "target", "mtl", "stl"))
+    result = found(onset(frame, MTL))
     assert (result.verdict, result.train_loss) == ("worse", pytest.approx(10**-1.05))
 
 
@@ -92,7 +94,7 @@ def test_checkpoints_without_a_test_metric_are_passed_over(replica: Frame) -> No
             seeds(replica, "stl", [math.nan, 0.5, 0.5], losses=losses),
         ]
     )
-    assert onset(frame, "target", "mtl", "stl") == Onset(2.0, 1.0, 1.0, "better")
+    assert onset(frame, MTL) == Onset(2.0, 1.0, 1.0, "better")
 
 
 def test_a_gap_that_closes_on_the_way_begins_anew(replica: Frame) -> None:
@@ -104,7 +106,7 @@ def test_a_gap_that_closes_on_the_way_begins_anew(replica: Frame) -> None:
         ]
     )
     # After the closed gap at 0.01 it grows by 0.4 a decade: over the margin at 0.141, so 0.15.
-    assert found(onset(frame, "target", "mtl", "stl")).train_loss == pytest.approx(10**-2.15)
+    assert found(onset(frame, MTL)).train_loss == pytest.approx(10**-2.15)
 
 
 def test_a_gap_from_the_start_begins_at_the_highest_common_loss(replica: Frame) -> None:
@@ -114,7 +116,7 @@ def test_a_gap_from_the_start_begins_at_the_highest_common_loss(replica: Frame) 
             seeds(replica, "stl", [0.5, 0.5], losses=[2.1, 0.01]),
         ]
     )
-    result = found(onset(frame, "target", "mtl", "stl"))
+    result = found(onset(frame, MTL))
     assert result.train_loss == 2.1
     assert result.epoch == pytest.approx(math.log(2.3 / 2.1) / math.log(230))
     assert result.epoch_baseline == 0
@@ -128,7 +130,7 @@ def test_a_gap_that_opens_at_the_very_end_begins_there(replica: Frame) -> None:
             seeds(replica, "stl", [0.5, 0.5, 0.5], losses=losses),
         ]
     )
-    result = found(onset(frame, "target", "mtl", "stl"))
+    result = found(onset(frame, MTL))
     assert result.train_loss == pytest.approx(0.01)
     assert (result.epoch, result.epoch_baseline) == pytest.approx((2, 2))
 
@@ -137,44 +139,44 @@ def test_a_gap_that_has_closed_again_has_no_onset(replica: Frame) -> None:
     frame = pd.concat(
         [seeds(replica, "mtl", [0.9, 0.9, 0.5]), seeds(replica, "stl", [0.5, 0.5, 0.5])]
     )
-    assert onset(frame, "target", "mtl", "stl") is None
+    assert onset(frame, MTL) is None
 
 
 def test_errors_are_better_when_lower(replica: Frame) -> None:
     frame = pd.concat(
         [seeds(replica, "mtl", [0.1, 0.1, 0.1]), seeds(replica, "stl", [0.5, 0.5, 0.5])]
     )
-    result = found(onset(frame, "target", "mtl", "stl", higher_is_better=False))
+    result = found(onset(frame, replace(MTL, direction="lower")))
     assert result.verdict == "better"
-    assert found(onset(frame, "target", "mtl", "stl")).verdict == "worse"
+    assert found(onset(frame, MTL)).verdict == "worse"
 
 
 def test_one_seed_has_no_onset(replica: Frame) -> None:
     mtl = seeds(replica, "mtl", [0.9, 0.9, 0.9])
     stl = seeds(replica, "stl", [0.5, 0.5, 0.5], count=1)
-    assert onset(pd.concat([mtl, stl]), "target", "mtl", "stl") is None
-    assert onset(pd.concat([mtl, stl]), "target", "stl", "mtl") is None
+    assert onset(pd.concat([mtl, stl]), MTL) is None
+    assert onset(pd.concat([mtl, stl]), Versus("target", "stl", "mtl", "higher")) is None
 
 
 def test_of_a_live_run_only_what_all_seeds_have_passed_counts(replica: Frame) -> None:
     frame = pd.concat(
         [seeds(replica, "mtl", [0.5, 0.5, 0.9]), seeds(replica, "stl", [0.5, 0.5, 0.5])]
     )
-    assert onset(frame, "target", "mtl", "stl") is not None
+    assert onset(frame, MTL) is not None
     # One seed has yet to get to where the gap opens.
     behind = frame[(frame["curve"] == "stl") | (frame["seed"] == 0) | (frame["step"] < 20)]
-    assert onset(behind, "target", "mtl", "stl") is None
-    assert onset(frame[frame["curve"] == "mtl"], "target", "mtl", "stl") is None
-    assert onset(pd.DataFrame(), "target", "mtl", "stl") is None
+    assert onset(behind, MTL) is None
+    assert onset(frame[frame["curve"] == "mtl"], MTL) is None
+    assert onset(pd.DataFrame(), MTL) is None
     unmeasured = frame.assign(test_metric=math.nan)
-    assert onset(unmeasured, "target", "mtl", "stl") is None
+    assert onset(unmeasured, MTL) is None
     apart = pd.concat([frame, seeds(replica, "apart", [0.5], losses=[1e-5])])
-    assert onset(apart, "target", "mtl", "apart") is None
+    assert onset(apart, Versus("target", "mtl", "apart", "higher")) is None
 
 
 def test_the_order_of_rows_does_not_matter(replica: Frame) -> None:
     frame = pd.concat(
         [seeds(replica, "mtl", [0.5, 0.6, 0.9]), seeds(replica, "stl", [0.5, 0.5, 0.5])]
     )
-    expected = found(onset(frame, "target", "mtl", "stl"))
-    assert onset(frame.sample(frac=1, random_state=0), "target", "mtl", "stl") == expected
+    expected = found(onset(frame, MTL))
+    assert onset(frame.sample(frac=1, random_state=0), MTL) == expected

@@ -25,8 +25,8 @@ def test_intervals_must_not_overlap_nor_touch(shift: float, verdict: str) -> Non
 
 
 def test_an_error_that_falls_is_better() -> None:
-    assert compare([0.1, 0.11], [0.5, 0.51], higher_is_better=False).verdict == "better"
-    assert compare([0.5, 0.51], [0.1, 0.11], higher_is_better=False).verdict == "worse"
+    assert compare([0.1, 0.11], [0.5, 0.51], direction="lower").verdict == "better"
+    assert compare([0.5, 0.51], [0.1, 0.11], direction="lower").verdict == "worse"
 
 
 def test_the_verdict_is_mirrored_when_the_sides_change() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from mtl_core.analysis import (
     SMTO_FACTORS,
+    Versus,
     aggregate_comparison,
     optimizer_verdicts,
     percent_change,
@@ -125,7 +126,7 @@ def test_generalization_and_factors_are_footnote_7s(run: Frame) -> None:
     rows = pd.concat([run("UMTG"), run("m", 0.81, factor=1.3)])
     points = smto_points(rows, "UMTG")
     for column in ("test_metric", *FACTORS):
-        expected = aggregate_comparison(rows, "target", "m", "UMTG", column)
+        expected = aggregate_comparison(rows, Versus("target", "m", "UMTG", "higher"), column)
         assert expected is not None
         percent = 100 * expected.delta / expected.baseline_mean
         if column == "test_metric":
@@ -155,7 +156,7 @@ def test_a_change_counts_where_two_deviations_do_not_overlap(run: Frame) -> None
 
 def test_of_an_error_lower_is_better(run: Frame) -> None:
     rows = pd.concat([run("UMTG", 0.4), run("m", 0.3, 0.05)])
-    point = one(smto_points(rows, "UMTG", lower_is_better=["target"]), "m", "min_train_loss")
+    point = one(smto_points(rows, "UMTG", directions={"target": "lower"}), "m", "min_train_loss")
     assert (point["y"], point["change"], point["shaded"]) == (pytest.approx(25), "better", True)
     assert one(smto_points(rows, "UMTG"), "m", "min_train_loss")["y"] == pytest.approx(-25)
 

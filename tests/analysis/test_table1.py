@@ -6,12 +6,15 @@ import pandas as pd
 import pytest
 
 from mtl_core.analysis import (
+    AGGREGATES,
     TABLE_COLUMNS,
     TABLE_FACTORS,
+    Aggregate,
     Comparison,
     FactorVerdict,
     PublishedRow,
     TableRow,
+    Versus,
     agreement,
     compare,
     published_verdict,
@@ -19,6 +22,7 @@ from mtl_core.analysis import (
     table_support,
     table_verdicts,
 )
+from mtl_core.direction import Direction
 
 Frame = Callable[..., pd.DataFrame]
 
@@ -67,8 +71,10 @@ def pair(replica: Frame) -> Callable[..., pd.DataFrame]:
     return make
 
 
-def row(frame: pd.DataFrame, aggregate: str = "bins", **words: object) -> TableRow:
-    return table_row(frame, "target", "multi", "single", aggregate, **words)  # type: ignore[arg-type]
+def row(
+    frame: pd.DataFrame, aggregate: Aggregate = "bins", direction: Direction = "higher"
+) -> TableRow:
+    return table_row(frame, Versus("target", "multi", "single", direction), aggregate)
 
 
 def means(found: Comparison | None) -> tuple[float, float]:
@@ -122,7 +128,7 @@ def test_the_largest_twenty_may_lie_anywhere(replica: Frame) -> None:
 
 @pytest.mark.parametrize("aggregate", ["bins", "footnote"])
 def test_transfer_is_read_at_the_ten_best_validation_checkpoints(
-    pair: Frame, aggregate: str
+    pair: Frame, aggregate: Aggregate
 ) -> None:
     """Validation is best at the first ten checkpoints: 0.50 … 0.59, mean 0.545."""
     found = row(pair(gain=0.1), aggregate).deltas["transfer"]
@@ -136,7 +142,7 @@ def test_an_error_is_better_when_it_falls_and_its_best_checkpoints_are_the_lowes
     pair: Frame,
 ) -> None:
     """Validation falls, so the ten lowest are the last ten: of 0 … 20, 11 … 20, mean 15.5."""
-    found = row(pair(gain=0.1), higher_is_better=False).deltas["transfer"]
+    found = row(pair(gain=0.1), direction="lower").deltas["transfer"]
     assert means(found) == pytest.approx((0.755, 0.655))
     assert found is not None
     assert found.verdict == "worse"
@@ -160,7 +166,7 @@ def test_two_standard_deviations_decide(pair: Frame, more: float, verdict: str) 
 
 def test_what_was_not_measured_is_none(pair: Frame) -> None:
     frame = pair(more=1.0).assign(sharpness=None)
-    for aggregate in ("bins", "footnote"):
+    for aggregate in AGGREGATES:
         found = row(frame, aggregate)
         assert found.deltas["sharpness"] is None
         assert found.deltas["fisher_trace"] is not None
@@ -168,7 +174,7 @@ def test_what_was_not_measured_is_none(pair: Frame) -> None:
 
 
 def test_a_curve_that_is_not_there_has_no_numbers(pair: Frame) -> None:
-    found = table_row(pair(), "target", "nope", "single", "bins")
+    found = table_row(pair(), Versus("target", "nope", "single", "higher"), "bins")
     assert set(found.deltas.values()) == {None}
     assert not found.significant
     assert table_verdicts([found])[0].outcome == "nothing to explain"
@@ -176,7 +182,7 @@ def test_a_curve_that_is_not_there_has_no_numbers(pair: Frame) -> None:
 
 def test_an_unknown_aggregate_is_named(pair: Frame) -> None:
     with pytest.raises(ValueError, match="unknown aggregate 'mean'"):
-        row(pair(), "mean")
+        row(pair(), "mean")  # type: ignore[arg-type]
 
 
 # What the rows say.
@@ -189,7 +195,7 @@ def change(verdict: str, delta: float | None = None, *, factor: bool) -> Compari
     moved = delta if delta is not None else (size if up else -size)
     apart = 100.0 if verdict == "not significant" else 0.001
     base = [-apart, 0.0, apart]
-    found = compare(shifted(base, moved), base, higher_is_better=not factor)
+    found = compare(shifted(base, moved), base, direction="lower" if factor else "higher")
     assert found.verdict == verdict
     return found
 
@@ -228,9 +234,9 @@ def test_no_significant_change_refutes_and_no_measurement_does_not() -> None:
     assert table_support([]) == "not enough"
 
 
-def printed(task: str, *deltas: float, higher_is_better: bool = True) -> PublishedRow:
+def printed(task: str, *deltas: float, direction: Direction = "higher") -> PublishedRow:
     values = dict(zip(TABLE_COLUMNS, deltas, strict=True))
-    return PublishedRow("s", task, task.capitalize(), values, higher_is_better)
+    return PublishedRow("s", task, task.capitalize(), values, direction)
 
 
 def test_signs_are_counted_over_all_and_over_the_significant() -> None:
@@ -271,7 +277,7 @@ def test_printed_signs_rule_out_whatever_the_shading() -> None:
     rows = [
         printed("gain", 3.0, 0.1, -5.0, -1.0),
         printed("loss", -2.0, 0.1, -5.0, 1.0),
-        printed("error", -0.5, 0.1, -5.0, -1.0, higher_is_better=False),
+        printed("error", -0.5, 0.1, -5.0, -1.0, direction="lower"),
     ]
     sharpness, fisher, covariance = (published_verdict(name, rows) for name in TABLE_FACTORS)
     assert sharpness.refuted_by == ("Gain", "Error")

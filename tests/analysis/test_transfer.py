@@ -1,12 +1,14 @@
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from mtl_core.analysis import transfer, transfer_table
+from mtl_core.analysis import Versus, transfer, transfer_table
 
 Frame = Callable[..., pd.DataFrame]
+MTL = Versus("target", "mtl", "stl", "higher")
 
 
 def test_validation_chooses_the_checkpoint_and_test_data_judge_it(replica: Frame) -> None:
@@ -19,7 +21,7 @@ def test_validation_chooses_the_checkpoint_and_test_data_judge_it(replica: Frame
             replica("stl", 1, [3, 2, 1], test=[0.1, 0.2, 0.52], val=[0.1, 0.2, 0.3]),
         ]
     )
-    moved = transfer(frame, "target", "mtl", "stl")
+    moved = transfer(frame, MTL)
     assert moved is not None
     assert (moved.mean, moved.baseline_mean) == pytest.approx((0.81, 0.51))
     assert moved.delta == pytest.approx(0.30)
@@ -33,7 +35,7 @@ def test_the_earliest_of_equal_checkpoints_is_taken(replica: Frame) -> None:
             replica("stl", 0, [3, 2, 1], test=[0.1, 0.2, 0.3], val=[0.1, 0.2, 0.3]),
         ]
     )
-    moved = transfer(frame, "target", "mtl", "stl")
+    moved = transfer(frame, MTL)
     assert moved is not None
     assert moved.delta == pytest.approx(0.6 - 0.3)
     assert moved.verdict == "too few seeds"
@@ -47,7 +49,7 @@ def test_a_run_that_is_ahead_is_read_where_the_slowest_seed_is(replica: Frame) -
             replica("stl", 0, [3, 2, 1], test=[0.1, 0.3, 0.8]),
         ]
     )
-    moved = transfer(frame, "target", "mtl", "stl")
+    moved = transfer(frame, MTL)
     assert moved is not None
     assert (moved.mean, moved.baseline_mean) == pytest.approx((0.45, 0.3))
 
@@ -59,17 +61,17 @@ def test_an_error_is_best_where_it_is_lowest(replica: Frame) -> None:
             replica("stl", 0, [3, 2, 1], test=[0.9, 0.5, 0.6]),
         ]
     )
-    moved = transfer(frame, "target", "mtl", "stl", higher_is_better=False)
+    moved = transfer(frame, replace(MTL, direction="lower"))
     assert moved is not None
     assert moved.delta == pytest.approx(-0.3)
 
 
 def test_nothing_to_compare_is_none(replica: Frame) -> None:
     rows = replica("mtl", 0, [3.0], [0.1])
-    assert transfer(rows, "target", "mtl", "stl") is None
-    assert transfer(pd.DataFrame(), "target", "mtl", "stl") is None
+    assert transfer(rows, MTL) is None
+    assert transfer(pd.DataFrame(), MTL) is None
     unmeasured = replica("stl", 0, [3.0], [0.1], val=[math.nan])
-    assert transfer(pd.concat([rows, unmeasured]), "target", "mtl", "stl") is None
+    assert transfer(pd.concat([rows, unmeasured]), MTL) is None
 
 
 def test_the_table_has_a_row_for_every_other_curve(replica: Frame) -> None:

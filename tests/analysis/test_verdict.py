@@ -3,7 +3,8 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from mtl_core.analysis import Case, Comparison, compare, panel_verdicts, verdict
+from mtl_core.analysis import Case, Comparison, Versus, compare, panel_verdicts, verdict
+from mtl_core.direction import Direction
 
 Frame = Callable[..., pd.DataFrame]
 
@@ -19,6 +20,10 @@ def changed(how: str) -> Comparison:
     result = compare(values, [0.50, 0.51])
     assert result.verdict == how
     return result
+
+
+def against(*curves: str, direction: Direction = "higher") -> list[Versus]:
+    return [Versus("target", curve, "stl", direction) for curve in curves]
 
 
 def case(name: str, transfer: str, factor: str | None) -> Case:
@@ -102,7 +107,7 @@ def panel(replica: Frame) -> pd.DataFrame:
 
 
 def test_a_panel_is_judged_factor_by_factor(panel: pd.DataFrame) -> None:
-    sharpness, fisher, covariance = panel_verdicts(panel, "target", "stl", ["helps", "noisy"])
+    sharpness, fisher, covariance = panel_verdicts(panel, against("helps", "noisy"))
     assert (sharpness.factor, sharpness.outcome) == ("sharpness", "can explain")
     assert (fisher.factor, fisher.outcome) == ("fisher_trace", "cannot explain")
     assert fisher.reasons == ("noisy: negative transfer, but Fisher trace improves",)
@@ -110,32 +115,30 @@ def test_a_panel_is_judged_factor_by_factor(panel: pd.DataFrame) -> None:
 
 
 def test_only_the_curves_asked_for_are_cases(panel: pd.DataFrame) -> None:
-    curves = ["stl", "helps", "never ran"]
-    (fisher,) = panel_verdicts(panel, "target", "stl", curves, factors=["fisher_trace"])
+    pairs = against("stl", "helps", "never ran")
+    (fisher,) = panel_verdicts(panel, pairs, factors=["fisher_trace"])
     assert fisher.outcome == "can explain"
-    assert panel_verdicts(panel, "target", "stl", [], factors=["sharpness"])[0].outcome == (
-        "nothing to explain"
-    )
+    assert panel_verdicts(panel, [], factors=["sharpness"])[0].outcome == ("nothing to explain")
 
 
 def test_the_direction_of_the_metric_turns_transfer_around(panel: pd.DataFrame) -> None:
     as_error = panel.assign(
         test_metric=1 - panel["test_metric"], val_metric=1 - panel["val_metric"]
     )
-    expected = panel_verdicts(panel, "target", "stl", ["helps", "noisy"])
-    curves = ["helps", "noisy"]
-    assert panel_verdicts(as_error, "target", "stl", curves, higher_is_better=False) == expected
-    assert panel_verdicts(as_error, "target", "stl", curves) != expected
+    expected = panel_verdicts(panel, against("helps", "noisy"))
+    errors = against("helps", "noisy", direction="lower")
+    assert panel_verdicts(as_error, errors) == expected
+    assert panel_verdicts(as_error, against("helps", "noisy")) != expected
 
 
 def test_what_is_not_known_yet_is_not_claimed(panel: pd.DataFrame) -> None:
     def outcomes(frame: pd.DataFrame) -> set[str]:
-        return {one.outcome for one in panel_verdicts(frame, "target", "stl", ["helps", "noisy"])}
+        return {one.outcome for one in panel_verdicts(frame, against("helps", "noisy"))}
 
     assert outcomes(pd.DataFrame()) == {"nothing to explain"}
     assert outcomes(panel[panel["curve"] != "stl"]) == {"nothing to explain"}
     assert outcomes(panel[panel["seed"] == 0]) == {"nothing to explain"}
     assert outcomes(panel[panel["step"] == 0]) == {"nothing to explain"}
-    expected = panel_verdicts(panel, "target", "stl", ["helps", "noisy"])
+    expected = panel_verdicts(panel, against("helps", "noisy"))
     shuffled = panel.sample(frac=1, random_state=0)
-    assert panel_verdicts(shuffled, "target", "stl", ["helps", "noisy"]) == expected
+    assert panel_verdicts(shuffled, against("helps", "noisy")) == expected

@@ -50,7 +50,7 @@ def wait_for_rows(app, config: RunConfig, least: int = 1) -> int:
         if (rows := len(app.store.rows(config.id))) >= least:
             return rows
         time.sleep(0.1)
-    raise TimeoutError(f"no {least} rows of {config.run}")
+    raise TimeoutError(f"no {least} rows of {config.auxiliaries_label}")
 
 
 def test_toggle_and_run_grow_a_curve(app, open_page) -> None:
@@ -74,7 +74,7 @@ def test_toggle_and_run_grow_a_curve(app, open_page) -> None:
     assert labels.all_text_contents() == ["single task", "+ digits2 + noisy_digits"]
     main = page.get_by_test_id("stMain")
     expect(main.get_by_role("button", name="Stop", exact=True)).to_have_count(0)
-    runs = {record.config.run: record.config.seeds for record in app.store.runs()}
+    runs = {record.config.auxiliaries_label: record.config.seeds for record in app.store.runs()}
     assert runs == {"stl": (7,), "digits2+noisy_digits": (7,)}, "and nothing that ships"
 
 
@@ -218,7 +218,7 @@ def test_two_tabs_that_ask_the_same_train_once(app, open_page) -> None:
     second.get_by_role("button", name="Run", exact=True).click(no_wait_after=True)
     for page in (first, second):
         expect(page.get_by_text("these runs are in the store")).to_be_visible()
-    assert sorted(record.config.run for record in app.store.runs()) == ["noisy_digits", "stl"]
+    assert sorted(record.config.auxiliaries_label for record in app.store.runs()) == ["noisy_digits", "stl"]
     log = (app.store_path.parent / "runs.db.worker.log").read_text()
     assert log.count(" starts: ") == 2
 

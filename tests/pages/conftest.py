@@ -102,7 +102,7 @@ def _row(
     value = factor * loss * (1 + 0.001 * seed) if measured else None
     return Row(
         setting=config.setting,
-        run=config.run,
+        auxiliaries=config.auxiliaries_label,
         optimizer=config.optimizer,
         seed=seed,
         task=task,

@@ -54,7 +54,7 @@ def rows(config: RunConfig, *steps: int) -> tuple[Row, ...]:
     return tuple(
         Row(
             setting=config.setting,
-            run=config.run,
+            auxiliaries=config.auxiliaries_label,
             optimizer=config.optimizer,
             seed=seed,
             task=task,

@@ -17,7 +17,7 @@ def test_the_cards_say_what_the_artifacts_say(open_page) -> None:
     shown = cards(open_page("overview"))
     found, _ = scan()
     runs = {
-        a.config.run: a.trajectory().assign(curve=a.config.run)
+        a.config.auxiliaries_label: a.trajectory().assign(curve=a.config.auxiliaries_label)
         for a in found.values()
         if a.config.setting == "fashion" and a.config.train_size == 25_000
     }
@@ -26,7 +26,7 @@ def test_the_cards_say_what_the_artifacts_say(open_page) -> None:
 
     both = pd.concat(runs.values(), ignore_index=True)
     for name in ("fashion2", "noisy_fashion"):
-        result = analysis.transfer(both, "fashion1", name, "stl")
+        result = analysis.transfer(both, analysis.Versus("fashion1", name, "stl", "higher"))
         assert result is not None
         expected = (f"{100 * result.delta:+.1f} pt", result.verdict)
         assert shown[f"Transfer from {name}"] == expected

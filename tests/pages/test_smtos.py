@@ -74,7 +74,7 @@ def _row(
     measured = dict.fromkeys(factors) if not target else factors
     return Row(
         setting=config.setting,
-        run=config.run,
+        auxiliaries=config.auxiliaries_label,
         optimizer=config.optimizer,
         seed=seed,
         task=task,

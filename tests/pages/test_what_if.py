@@ -41,7 +41,7 @@ def test_run_submits_the_question_and_its_baseline_once(open_page, store: Store)
         "digits", "quick", auxiliaries=("noisy_digits",), lr=0.002, seeds=(4, 5)
     )
     assert {record.id for record in store.runs()} == {expected.id, expected.baseline.id}
-    assert [record.config.run for record in reversed(store.runs())] == ["stl", "noisy_digits"]
+    assert [record.config.auxiliaries_label for record in reversed(store.runs())] == ["stl", "noisy_digits"]
     assert [button.label for button in app.button if button.label in ("Run", "Stop")] == ["Stop"]
 
 

@@ -62,9 +62,9 @@ def assert_refused(error: type[InputError], *parts: str, names: list[str] = NAME
 def test_two_tasks_and_what_is_made_of_the_official_images() -> None:
     segmentation, depth = SETTING.tasks
     assert (segmentation.classes, segmentation.loss) == (7, "cross_entropy")
-    assert (segmentation.metric, segmentation.higher_is_better) == ("mean_iou", True)
+    assert (segmentation.metric, segmentation.direction) == ("mean_iou", "higher")
     assert (depth.classes, depth.loss, depth.metric) == (1, "absolute_error", "absolute_error")
-    assert not depth.higher_is_better
+    assert depth.direction == "lower"
     for task in SETTING.tasks:
         assert (task.train_size, task.val_size, task.test_size) == (2_475, 500, 500)
         assert task.train_size + task.val_size == 2_975

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def test_eight_tasks_without_wnli() -> None:
             "stsb": (1, "squared_error", "pearson"),
         }.get(task.name, (2, "cross_entropy", "accuracy"))
         assert (task.classes, task.loss, task.metric) == expected
-        assert task.higher_is_better
+        assert task.direction == "higher"
     assert not SETTING.one_input
     assert SETTING.head is None
 
@@ -283,10 +284,11 @@ def test_without_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_pinned_package_is_that_of_the_tests() -> None:
-    text = (Path(__file__).parents[2] / "requirements-dev.txt").read_text()
-    assert glue.REQUIREMENT in text
-    app = (Path(__file__).parents[2] / "requirements.txt").read_text()
-    assert "transformers" not in app
+    root = Path(__file__).parents[2]
+    assert glue.REQUIREMENT in (root / "requirements-dev.txt").read_text()
+    assert "transformers" not in (root / "requirements.txt").read_text()
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    assert project["optional-dependencies"]["glue"] == [glue.REQUIREMENT]
 
 
 def test_encoder_is_the_folders_whatever_its_width(glue_data: Path) -> None:

@@ -40,7 +40,7 @@ def check(config: RunConfig, checkpoints: list[Checkpoint], *, learns: bool) -> 
     last = next(row for row in reversed(rows) if row["task"] == config.target)
     notes = " ".join(note for checkpoint in checkpoints for note in checkpoint.notes)
     for factor in FACTORS:
-        value = last[factor]  # type: ignore[literal-required]
+        value = last[factor]
         assert value is not None or factor in notes
         assert value is None or value >= (-1 if factor == "gradient_similarity" else 0)
     if config.auxiliaries:

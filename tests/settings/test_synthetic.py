@@ -190,7 +190,7 @@ def test_relatedness_shows_in_transfer() -> None:
             for row in point.rows
             if row["role"] == "target"
         )
-        reached[config.run] = last["test_metric"]
+        reached[config.auxiliaries_label] = last["test_metric"]
     assert reached["cos100"] > reached["stl"] + 0.02
     assert reached["cosm100"] > reached["stl"] + 0.02
     assert reached["cos0"] < reached["stl"] - 0.02

@@ -39,6 +39,6 @@ def values() -> Callable[[list[Checkpoint]], Values]:
     def of(checkpoints: list[Checkpoint]) -> Values:
         keys = ("seed", "task", "step", "epoch", *METRICS)
         rows = [row for checkpoint in checkpoints for row in checkpoint.rows]
-        return sorted(tuple(row[key] for key in keys) for row in rows)  # type: ignore[literal-required]
+        return sorted(tuple(row[key] for key in keys) for row in rows)
 
     return of

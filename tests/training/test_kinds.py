@@ -195,7 +195,7 @@ def test_stacked_replicas_are_what_single_ones_are(kind: str) -> None:
         assert [row["step"] for row in ours] == [row["step"] for row in theirs]
         for one, other in zip(ours, theirs, strict=True):
             for name in METRICS:
-                a, b = one[name], other[name]  # type: ignore[literal-required]
+                a, b = one[name], other[name]
                 assert (a is None) == (b is None)
                 if a is not None:
                     assert a == pytest.approx(b, rel=5e-3, abs=5e-3), (name, one["step"])
@@ -284,7 +284,7 @@ def test_regression_says_that_its_fisher_is_the_empirical_one(
     for _ in range(asked.steps):
         replicas.train_step()
     found = replicas._meter.measure(asked.steps)
-    order = replicas._meter._partition("fisher", "number", asked.steps)
+    order = replicas._meter.site(asked.steps).partition("fisher", "number")
     split, squares = plain.data["number"].train, []
     for part in order:
         plain.encoder.zero_grad()
@@ -303,8 +303,9 @@ def test_pixels_draw_a_label_each(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = replicas._training["regions"][0]
     network.settle({"regions": inputs}, asked.batch_size)
     (found,) = meter.measure(0).values["regions"]["fisher_trace"]
-    order = meter._partition("fisher", "regions", 0)
-    uniform = torch.rand((len(order), 2, 16, 256), generator=meter.labels_generator("regions", 0))
+    site = meter.site(0)
+    order = site.partition("fisher", "regions")
+    uniform = torch.rand((len(order), 2, 16, 256), generator=site.labels_generator("regions"))
     squares = []
     for part, numbers in zip(order, uniform, strict=True):
         for draw in numbers:

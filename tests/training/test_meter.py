@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib import import_module
 from itertools import combinations
 from typing import Any
 
@@ -18,9 +19,10 @@ from mtl_core.factors import layerwise
 from mtl_core.networks.small_cnn import SmallCNN
 from mtl_core.training import Checkpoint
 from mtl_core.training.checkpoint import stack
-from mtl_core.training.meter import Measurement, Meter, protocol
+from mtl_core.training.meter import Measurement, protocol
 from mtl_core.training.replicas import Replicas, advance
 from mtl_core.training.schedule import checkpoint_steps, factor_steps
+from mtl_core.training.site import StackSite
 from mtl_core.trajectory import COSINES, FACTORS
 
 Digits = Callable[..., RunConfig]
@@ -186,15 +188,13 @@ def test_every_factor_is_that_of_a_plain_network(
         without_layers()
     config = measured(*AUXILIARIES, seeds=seeds, auxiliary_factors=True)
     replicas = trained(config, seeds)
-    meter, found = replicas._meter, replicas._meter.measure(6)
+    site, found = replicas._meter.site(6), replicas._meter.measure(6)
     assert found.notes == []
     for replica in range(len(seeds)):
         plain = Plain(replicas, replica)
         for task in config.tasks:
-            fisher, covariance = (
-                meter._partition(factor, task, 6) for factor in ("fisher", "covariance")
-            )
-            numbers = torch.rand((9, 2, 16), generator=meter.labels_generator(task, 6))
+            fisher, covariance = (site.partition(use, task) for use in ("fisher", "covariance"))
+            numbers = torch.rand((9, 2, 16), generator=site.labels_generator(task))
             expected = {
                 "sharpness": plain.sharpness(task, steps=3),
                 "fisher_trace": plain.fisher_trace(task, fisher, numbers),
@@ -218,7 +218,7 @@ def test_similarities_are_those_of_a_plain_network(
     replicas = trained(config, seeds)
     found = replicas._meter.measure(6)
     tasks = config.tasks
-    batches = {task: replicas._meter._random_batches(task, 6) for task in tasks}
+    batches = {task: replicas._meter.site(6).random_batches(task) for task in tasks}
     by_seed = {seed: [c for c in found.cosines if c["seed"] == seed] for seed in seeds}
     assert len(found.cosines) == 3 * len(seeds)
     for replica, seed in enumerate(seeds):
@@ -290,23 +290,24 @@ def test_what_is_drawn_depends_on_step_and_task_only(measured: Digits) -> None:
     config = measured("digits2")
     meter = trained(config)._meter
     other = trained(measured("digits2", *AUXILIARIES[1:], lr=0.1), (3,))._meter
-    for drawn, again in (
-        (meter._random_batches, other._random_batches),
-        (lambda *of: meter._partition("fisher", *of), lambda *of: other._partition("fisher", *of)),
-        (meter.label_numbers, other.label_numbers),
+    here, there, later = meter.site(6), other.site(6), meter.site(7)
+    for draw in (
+        StackSite.random_batches,
+        lambda site, task: site.partition("fisher", task),
+        StackSite.label_numbers,
     ):
-        index = drawn("digits1", 6)
-        assert torch.equal(index, again("digits1", 6))
-        assert not torch.equal(index, drawn("digits1", 7))
-        assert not torch.equal(index, drawn("digits2", 6))
-    numbers = [torch.rand(5, generator=meter.labels_generator("digits1", step)) for step in (6, 7)]
+        index = draw(here, "digits1")
+        assert torch.equal(index, draw(there, "digits1"))
+        assert not torch.equal(index, draw(later, "digits1"))
+        assert not torch.equal(index, draw(here, "digits2"))
+    numbers = [torch.rand(5, generator=site.labels_generator("digits1")) for site in (here, later)]
     assert not torch.equal(*numbers)
     # Fisher and covariance each have batches of their own.
-    fisher, covariance = (meter._partition(name, "digits1", 6) for name in ("fisher", "covariance"))
+    fisher, covariance = (here.partition(use, "digits1") for use in ("fisher", "covariance"))
     assert fisher.shape == covariance.shape == (9, 16)
     assert not torch.equal(fisher, covariance)
     assert fisher.flatten().sort().values.tolist() == list(range(144))
-    batches = meter._random_batches("digits1", 6)
+    batches = here.random_batches("digits1")
     assert batches.shape == (4, 32)
     assert all(len(set(batch.tolist())) == 32 for batch in batches)
     assert int(batches.max()) < 144
@@ -324,7 +325,7 @@ def test_rows_have_factors_where_they_are_due(measured: Digits) -> None:
     assert {row["step"] for row in rows} == set(checkpoint_steps(config))
     for row in rows:
         for name in FACTORS:
-            value = row[name]  # type: ignore[literal-required]
+            value = row[name]
             if row["step"] in due:
                 assert type(value) is float
                 assert math.isfinite(value)
@@ -360,7 +361,8 @@ def test_sharpness_is_asked_for_as_the_paper_s(
         asked.append(([len(targets) for _, targets in batches], options))
         return torch.tensor([1.5])
 
-    monkeypatch.setattr(factors, "sharpness", sharpness)
+    module = import_module("mtl_core.factors.sharpness")
+    monkeypatch.setattr(module, "sharpness", sharpness)
     config = measured(samples=None, factor_examples=2048, factors=("sharpness",))
     found = measure(config)
     assert asked == [([128], {"rho": 1e-3, "steps": 3})]  # of 250: what is left is no batch
@@ -387,9 +389,9 @@ def test_auxiliaries_are_measured_where_asked(measured: Digits) -> None:
 
 def test_a_batch_of_the_run_s_size_is_found_among_the_examples(measured: Digits) -> None:
     config = measured("digits2", factor_examples=16, batch_size=64)
-    meter = trained(config)._meter
-    assert meter._random_batches("digits1", 6).shape == (4, 64)
-    assert all(len(part) == 64 for part in meter.first("digits1"))
+    site = trained(config)._meter.site(6)
+    assert site.random_batches("digits1").shape == (4, 64)
+    assert all(len(part) == 64 for part in site.first("digits1"))
     assert "the first 64 training examples" in protocol(config)["gradient_similarity"]
 
 
@@ -426,13 +428,13 @@ def test_too_few_examples(
     }
     row = last.rows[0]
     for name in FACTORS:
-        assert (row[name] is None) == (name in missing)  # type: ignore[literal-required]
+        assert (row[name] is None) == (name in missing)
     others = tuple(name for name in FACTORS if name not in missing)
     config = measured("digits2", factors=others, **few)
     alone = advance(config, (0,), None, slice_seconds=EVERYTHING)
     (other,) = [c.rows[0] for c in alone if c.rows and c.step == config.steps]
     for name in others:
-        assert row[name] == other[name]  # type: ignore[literal-required]
+        assert row[name] == other[name]
     assert not any(c.notes for c in alone)
 
 
@@ -450,14 +452,14 @@ def test_outputs_that_are_no_distribution(
         without_layers()
     config = measured("digits2", seeds=seeds, auxiliary_factors=True)
     before = measure(config, seeds)
-    monkeypatch.setattr(Meter, "samples_labels", lambda self, task: task != "digits1")
+    monkeypatch.setattr(StackSite, "samples_labels", lambda self, task: task != "digits1")
     replicas = trained(config, seeds)
     found = replicas._meter.measure(6)
     assert found.notes == [
         "fisher_trace of digits1: the empirical Fisher, with true labels, since its output is no "
         "distribution to sample from"
     ]
-    order = replicas._meter._partition("fisher", "digits1", 6).flatten()
+    order = replicas._meter.site(6).partition("fisher", "digits1").flatten()
     for replica in range(len(seeds)):
         plain = Plain(replicas, replica)
         inputs, targets = plain.data["digits1"]
@@ -545,7 +547,7 @@ def test_measuring_does_not_change_training(
     )
     assert torch.equal(torch.get_rng_state(), untouched)
     keys = ("seed", "task", "step", "train_loss", "val_metric", "test_metric")
-    rows = [[tuple(row[k] for k in keys) for c in run for row in c.rows] for run in (on, off)]  # type: ignore[literal-required]
+    rows = [[tuple(row[k] for k in keys) for c in run for row in c.rows] for run in (on, off)]
     assert rows[0] == rows[1]
     one, other = on[-1].state, off[-1].state
     assert one is not None

@@ -39,15 +39,19 @@ def test_rows_have_exactly_the_columns(digits: Digits) -> None:
     rows = [row for checkpoint in checkpoints for row in checkpoint.rows]
     for row in rows:
         assert tuple(row) == COLUMNS
-        assert (row["setting"], row["run"], row["optimizer"]) == ("digits", "digits2", "mean")
+        assert (row["setting"], row["auxiliaries"], row["optimizer"]) == (
+            "digits",
+            "digits2",
+            "mean",
+        )
         assert row["role"] == ("target" if row["task"] == "digits1" else "auxiliary")
         assert row["seed"] == 5
         assert row["epoch"] == row["step"] / config.steps_per_epoch
-        assert all(row[factor] is None for factor in FACTORS)  # type: ignore[literal-required]
+        assert all(row[factor] is None for factor in FACTORS)
         assert 0 <= row["val_metric"] <= 1
         assert 0 <= row["test_metric"] <= 1
         floats = ("epoch", "train_loss", "val_metric", "test_metric", "seconds")
-        assert all(type(row[name]) is float for name in floats)  # type: ignore[literal-required]
+        assert all(type(row[name]) is float for name in floats)
     expected = [(step, task) for step in checkpoint_steps(config) for task in config.tasks]
     assert [(row["step"], row["task"]) for row in rows] == expected
 

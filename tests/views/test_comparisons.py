@@ -64,7 +64,7 @@ def five(monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunConfig]:
 
 
 def runs(answers: list[Any]) -> list[tuple[str, str]]:
-    return [(one.config.target, one.config.run) for one in answers]
+    return [(one.config.target, one.config.auxiliaries_label) for one in answers]
 
 
 # Pools.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from mtl_core.data.base import DataState
+from mtl_core.direction import Direction
 from mtl_core.errors import unknown
 
 if TYPE_CHECKING:
@@ -23,12 +24,13 @@ class Objective:
     Args:
         metric: what people read instead of the loss, such as ``accuracy``; empty where the loss is
             all there is.
+        direction: which way the metric is better.
     """
 
     name: str
     title: str
     metric: str = ""
-    higher_is_better: bool = True
+    direction: Direction = "higher"
 
 
 @dataclass(frozen=True)

@@ -238,8 +238,8 @@ PROBLEM = Problem(
     ),
     objectives=(
         Objective("segmentation", "Segmentation", metric="mean_iou"),
-        Objective("depth", "Depth", metric="absolute_error", higher_is_better=False),
-        Objective("normal", "Surface normals", metric="angle", higher_is_better=False),
+        Objective("depth", "Depth", metric="absolute_error", direction="lower"),
+        Objective("normal", "Surface normals", metric="angle", direction="lower"),
     ),
     # What it costs to guess a class, to be a metre off, and to point in a random direction.
     reference=(math.log(CLASSES), 1.0, 1.0),

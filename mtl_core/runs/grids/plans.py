@@ -1,144 +1,96 @@
-"""Plans: TOML files that name many configs, of runs and of fronts."""
+"""Plans: TOML files that name many experiments of any kind, and their seeds."""
 
 import itertools
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from mtl_core.config import RunConfig
+from mtl_core import checks
 from mtl_core.errors import InputError, quoted, unknown
-from mtl_core.pareto.config import ParetoConfig
-from mtl_core.runs.queue.records import AnyConfig
+from mtl_core.runs.kinds import KINDS, Experiment, Kind
 
 __all__ = ["read_plan"]
 
 
-def read_plan(path: Path) -> list[AnyConfig]:
-    """The configs of a TOML plan, each once, runs first.
+def read_plan(path: Path) -> list[Experiment]:
+    """The experiments of a TOML plan, each once with all seeds that it is named with.
 
-    A plan has tables ``[[grid]]`` with a setting, a preset and any other fields of RunConfig, and
-    tables ``[[front]]`` with a problem, a preset and any other fields of ParetoConfig; either or
-    both. A preset that is not given is quick. Of a grid, ``auxiliaries`` is a list of sets, and
-    ``seeds`` and ``factors`` are lists themselves; of a front, ``seeds`` and ``preferences`` are
-    lists themselves, and ``problem_options`` and ``method_options`` are tables. Any other field
-    that is given a list is swept over.
+    A plan has tables ``[[grid]]`` of training, with a setting, and tables ``[[front]]``, with a
+    problem; either or both, and in them a preset, which is quick when it is not given, and any
+    other fields of an experiment of their kind. A field that is given a list is swept over, unless
+    it is one of those that are lists or tables themselves: ``seeds`` of both; of a grid
+    ``factors``, and ``auxiliaries``, which is a list of sets that are swept over; of a front
+    ``preferences``, ``problem_options`` and ``method_options``.
 
     Raises:
-        InputError: for a plan that cannot be read or holds a config that cannot be trained.
+        InputError: for a plan that cannot be read or names an experiment that cannot be.
     """
+    plan = _parsed(path)
+    named = {kind.plan.table: kind for kind in KINDS.values()}
+    for name in plan:
+        if name not in named:
+            raise InputError(f"plan {path}: {unknown('table', name, named)}")
+    if not any(plan.values()):
+        names = " nor ".join(f"[[{name}]]" for name in named)
+        raise InputError(f"plan {path} has neither {names}; see plans/ for examples")
+    configs: list[Experiment] = []
+    for name, kind in named.items():
+        tables = plan.get(name, [])
+        if not isinstance(tables, list):
+            raise InputError(f"plan {path} has no [[{name}]], but {name} = {quoted(tables)}")
+        for number, table in enumerate(tables, start=1):
+            try:
+                configs += _expanded(kind, table)
+            except InputError as error:
+                raise InputError(f"{name} {number} of plan {path}: {error}") from error
     try:
-        plan = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _each_once(configs)
+    except InputError as error:
+        raise InputError(f"plan {path}: {error}") from error
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read plan {path} ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"plan {path} is not TOML ({error})") from error
-    for name in plan:
-        if name not in _KINDS:
-            raise InputError(f"plan {path}: {unknown('table', name, _KINDS)}")
-    if not any(plan.values()):
-        raise InputError(f"plan {path} has neither [[grid]] nor [[front]]; see plans/ for examples")
-    configs: list[AnyConfig] = []
-    for kind, expand in _KINDS.items():
-        tables = plan.get(kind, [])
-        if not isinstance(tables, list):
-            raise InputError(f"plan {path} has no [[{kind}]], but {kind} = {quoted(tables)}")
-        for number, table in enumerate(tables, start=1):
-            try:
-                if not isinstance(table, Mapping):
-                    raise InputError(
-                        f"{quoted(table)} is not a table; write [[{kind}]] and its fields below"
-                    )
-                configs += expand(table)
-            except InputError as error:
-                raise InputError(f"{kind} {number} of plan {path}: {error}") from error
-    return list({config.id: config for config in configs}.values())
 
 
-def _runs(grid: Mapping[str, Any]) -> list[AnyConfig]:
-    def make(setting: str, preset: Any, changes: Mapping[str, Any]) -> AnyConfig:
-        return RunConfig.from_preset(setting, preset, **changes)
-
-    return _expand(grid, "setting", RunConfig, make, _run_values)
-
-
-def _fronts(table: Mapping[str, Any]) -> list[AnyConfig]:
-    def make(problem: str, preset: Any, changes: Mapping[str, Any]) -> AnyConfig:
-        return ParetoConfig.from_preset(problem, preset, **changes)
-
-    return _expand(table, "problem", ParetoConfig, make, _front_values)
-
-
-_KINDS: Mapping[str, Callable[[Mapping[str, Any]], list[AnyConfig]]] = {
-    "grid": _runs,
-    "front": _fronts,
-}
-
-
-def _expand(
-    table: Mapping[str, Any],
-    what: str,
-    kind: type[AnyConfig],
-    make: Callable[[str, Any, Mapping[str, Any]], AnyConfig],
-    values: Callable[[str, object], list[Any]],
-) -> list[AnyConfig]:
-    """The configs of one table: the product of all fields that are given a list.
-
-    Args:
-        what: the field that is one name and not swept over: ``setting`` or ``problem``.
-        make: that name, a preset and other fields to a config.
-        values: a field and what it is given to what it is swept over.
-    """
-    known = [one.name for one in fields(kind)]
+def _expanded(kind: Kind, table: object) -> list[Experiment]:
+    """The experiments of one table: the product of all fields that are swept over."""
+    form = kind.plan
+    if not isinstance(table, Mapping):
+        raise InputError(
+            f"{quoted(table)} is not a table; write [[{form.table}]] and its fields below"
+        )
+    known = [*(one.name for one in fields(kind.config)), "preset"]
     for name in table:
-        if name not in known and name != "preset":
-            raise unknown("field", name, [*known, "preset"])
+        if name not in known:
+            raise unknown("field", name, known)
     given = {"preset": "quick", **table}
-    named = given.pop(what, None)
-    if not isinstance(named, str):
-        each = "grid" if what == "setting" else "front"
-        raise InputError(f"{what} {quoted(named)} is not a name; one {what} to each {each}")
-    swept = [[(name, value) for value in values(name, given[name])] for name in given]
+    subject = given.pop(form.subject, None)
+    if not isinstance(subject, str):
+        raise InputError(
+            f"{form.subject} {quoted(subject)} is not a name; one {form.subject} to each "
+            f"{form.table}"
+        )
+    swept = [[(name, value) for value in _values(kind, name, given[name])] for name in given]
     configs = []
     for chosen in itertools.product(*swept):
         changes = dict(chosen)
         preset = changes.pop("preset")
-        configs.append(make(named, preset, changes))
+        configs.append(kind.config.from_preset(subject, preset, **changes))
     return configs
 
 
-def _run_values(name: str, given: object) -> list[Any]:
-    """What a field of a grid is swept over."""
-    if name == "auxiliaries":
-        if not isinstance(given, list) or not all(isinstance(one, list) for one in given):
-            raise InputError(
-                f"auxiliaries {quoted(given)} are not a list of lists, such as [[], ['NAME']]"
-            )
-        return [tuple(one) for one in given]
-    if name == "factors":
-        if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
-            raise InputError(f"factors {quoted(given)} are not a list of names, such as []")
-        return [tuple(given)]
-    return _values(name, given)
-
-
-def _front_values(name: str, given: object) -> list[Any]:
-    """What a field of a front is swept over."""
-    if name == "preferences":
-        if not isinstance(given, list) or not all(isinstance(one, list) for one in given):
-            raise InputError(
-                f"preferences {quoted(given)} are not a list of lists, such as [[0.5, 0.5]]"
-            )
-        return [tuple(map(tuple, given))]
-    if name in ("problem_options", "method_options"):
-        if not isinstance(given, Mapping):
-            raise InputError(f"{name} {quoted(given)} are not a table, such as {{ NAME = VALUE }}")
-        return [tuple(given.items())]
-    return _values(name, given)
-
-
-def _values(name: str, given: object) -> list[Any]:
+def _values(kind: Kind, name: str, given: object) -> list[Any]:
+    """What a field is swept over."""
+    if name in kind.plan.values:
+        return kind.plan.values[name](given)
     if name == "seeds":
         if not isinstance(given, list):
             raise InputError(f"seeds {quoted(given)} are not a list, such as [0, 1, 2]")
@@ -146,3 +98,12 @@ def _values(name: str, given: object) -> list[Any]:
     if given == []:
         raise InputError(f"field {name!r} is an empty list; give it a value, or leave it out")
     return given if isinstance(given, list) else [given]
+
+
+def _each_once(configs: list[Experiment]) -> list[Experiment]:
+    """Experiments in the order in which they are named first."""
+    seeds: dict[str, set[int]] = {}
+    for config in configs:
+        seeds.setdefault(config.id, set()).update(config.seeds)
+    first = {config.id: config for config in reversed(configs)}
+    return [checks.with_seeds(first[run], seeds[run]) for run in seeds]

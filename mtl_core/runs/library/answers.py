@@ -1,163 +1,385 @@
-"""Answers: what is known of a run already, from the shipped artifacts or the store."""
+"""Answers: what is known of a curve already, from artifacts or the store, seed by seed."""
 
-from collections.abc import Mapping
-from functools import lru_cache
-from typing import TYPE_CHECKING
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
-from mtl_core.config import RunConfig
-from mtl_core.errors import InputError
-from mtl_core.runs.known import Known
-from mtl_core.runs.library import artifacts
-from mtl_core.runs.library.artifacts import Artifact
+from mtl_core import checks
+from mtl_core.errors import DataMissing, InputError
+from mtl_core.runs import kinds
+from mtl_core.runs.kinds import Kind
+from mtl_core.runs.library.artifacts import Artifact, Content, Made, restricted
+from mtl_core.runs.queue.records import Record
 from mtl_core.runs.queue.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Answer", "Answers"]
+__all__ = ["Answer", "Answers", "Origin", "other_data"]
+
+Origin = Literal["own", "imported", "shipped"]
+_RANK = ("running", "queued", "failed", "cancelled")
 
 
-class Answer(Known[RunConfig, Artifact]):
-    """All that is known of a training run."""
+@dataclass(frozen=True)
+class Answer:
+    """All that is known of some runs of an experiment.
+
+    A run that is here more than once counts once: shipped before imported before own.
+
+    Args:
+        config: the experiment; its seeds are those that are asked for.
+        own: runs of this machine's store by seed.
+    """
+
+    config: Any
+    shipped: Artifact | None = None
+    imported: Artifact | None = None
+    own: Mapping[int, Record] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> Kind:
+        return kinds.of(self.config)
+
+    def source(self, seed: int) -> Artifact | Record | None:
+        """Where a seed's run is."""
+        for artifact in (self.shipped, self.imported):
+            if artifact is not None and seed in artifact.config.seeds:
+                return artifact
+        return self.own.get(seed)
+
+    def origin(self, seed: int) -> Origin | None:
+        """Where a seed's run comes from, in a word."""
+        source = self.source(seed)
+        if source is None:
+            return None
+        if isinstance(source, Record):
+            return "own"
+        return "shipped" if source is self.shipped else "imported"
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Where its runs come from, each once."""
+        found = (self.origin(seed) for seed in self.config.seeds)
+        return tuple(dict.fromkeys(origin for origin in found if origin is not None))
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """Its runs that are in the store and nowhere else."""
+        found = (self.source(seed) for seed in self.config.seeds)
+        return tuple(source for source in found if isinstance(source, Record))
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """The artifacts that hold any of its runs."""
+        found = (self.source(seed) for seed in self.config.seeds)
+        return tuple({id(one): one for one in found if isinstance(one, Artifact)}.values())
+
+    def states(self) -> dict[int, str]:
+        """Seed to ``done``, the state of its run in the store, or ``new``."""
+        found = {}
+        for seed in self.config.seeds:
+            source = self.source(seed)
+            if isinstance(source, Record):
+                found[seed] = str(source.state)
+            else:
+                found[seed] = "new" if source is None else "done"
+        return found
+
+    @property
+    def state(self) -> str:
+        """Of all asked seeds together: ``running`` or ``queued`` while any is; else ``failed`` or
+        ``cancelled`` when any is; ``new`` when any was never asked for; else ``done``."""
+        states = set(self.states().values())
+        return next((state for state in (*_RANK, "new") if state in states), "done")
+
+    @property
+    def active(self) -> bool:
+        """Whether any of its runs is queued or running."""
+        return self.state in ("queued", "running")
+
+    @property
+    def done(self) -> tuple[int, ...]:
+        """Seeds whose runs are finished."""
+        return tuple(seed for seed, state in self.states().items() if state == "done")
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """Seeds whose runs are neither finished nor on their way."""
+        idle = ("new", "failed", "cancelled")
+        return tuple(seed for seed, state in self.states().items() if state in idle)
+
+    @property
+    def share(self) -> float:
+        """How much of all asked runs is done, from 0 to 1."""
+        shares = [
+            source.share if isinstance(source, Record) else float(source is not None)
+            for source in map(self.source, self.config.seeds)
+        ]
+        return sum(shares) / len(shares)
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """Why runs failed, each reason once."""
+        return tuple(dict.fromkeys(record.error for record in self.records if record.error))
+
+    @property
+    def made(self) -> tuple[Made, ...]:
+        """Where its runs come from: groups of seeds, as in a manifest."""
+        groups: list[Made] = []
+        for artifact in self.artifacts:
+            own = [seed for seed in self.config.seeds if self.source(seed) is artifact]
+            groups += restricted(artifact.made, own)
+        return (*groups, *(_made(record) for record in self.records if record.info))
+
+    def said(self, name: str) -> str:
+        """What is said of its provenance under a name, different things with ``; `` between."""
+        words = dict.fromkeys(str(group[name]) for group in self.made if group.get(name))
+        return "; ".join(words) or "–"
+
+    @property
+    def numbers(self) -> str:
+        """``measured`` or ``published``."""
+        return "; ".join(dict.fromkeys(str(a.manifest["numbers"]) for a in self.artifacts)) or (
+            "measured"
+        )
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Library to its version; of runs made with several, the first run's."""
+        return next((group["versions"] for group in self.made if group.get("versions")), {})
+
+    @property
+    def factors(self) -> Mapping[str, str]:
+        """How each quantity was measured."""
+        return next((group["factors"] for group in self.made if group.get("factors")), {})
+
+    @property
+    def version(self) -> tuple[object, ...]:
+        """A key for what is computed from its rows: it changes when any of them does."""
+        return (
+            self.config.id,
+            self.config.seeds,
+            *(artifact.stamp for artifact in self.artifacts),
+            *((r.seed, r.state, r.step, r.started_at, r.finished_at) for r in self.records),
+        )
+
+
+def _made(record: Record) -> Made:
+    info = {name: value for name, value in record.info.items() if name != "created"}
+    at = record.finished_at or record.started_at or record.queued_at
+    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+    return {
+        "seeds": [record.seed],
+        "created": created,
+        **info,
+        "duration_seconds": round(record.seconds, 3),
+    }
 
 
 class Answers:
-    """Looks runs up, artifacts first.
+    """Looks runs up, of any kind.
 
     Args:
         store: runs of this machine; None when the store cannot be used.
-        shipped: artifacts by run id, those that were imported included.
+        shipped: artifacts that came with the app, by id.
+        imported: artifacts that a user brought, by id.
     """
 
-    def __init__(self, store: Store | None, shipped: Mapping[str, Artifact]) -> None:
+    def __init__(
+        self,
+        store: Store | None,
+        shipped: Mapping[str, Artifact],
+        imported: Mapping[str, Artifact] | None = None,
+    ) -> None:
         self.store = store
         self.shipped = shipped
+        self.imported = imported or {}
 
-    def find(self, config: RunConfig) -> Answer:
-        """What is known of a run."""
-        if artifact := self.shipped.get(config.id):
-            return Answer(config, "artifact", artifact=artifact)
-        if self.store and (record := self.store.get(config.id)):
-            return Answer(config, "store", record=record)
-        return Answer(config, "none")
+    def find(self, config: Any) -> Answer:
+        """What is known of a config's seeds."""
+        own = self.store.runs(config.id) if self.store else []
+        return self._answer(config, own)
 
     def find_id(self, run: str) -> Answer | None:
-        """What is known of the run with this id; None when nobody here has heard of it."""
-        if artifact := self.shipped.get(run):
-            return Answer(artifact.config, "artifact", artifact=artifact)
-        if self.store and (record := self.store.get(run)):
-            return Answer(record.config, "store", record=record)
-        return None
+        """What is known of the experiment with this id, all its seeds; None when nothing is.
 
-    def trajectory(self, answer: Answer) -> "pd.DataFrame":
-        """Its rows so far."""
-        if answer.artifact is not None:
-            return answer.artifact.trajectory()
-        if answer.record is not None and self.store is not None:
-            if answer.record.state == "done":
-                return _finished(self.store, answer.config.id, answer.record.finished_at).copy()
-            return self.store.trajectory(answer.config.id)
-        from mtl_core.runs.library.frames import to_frame
+        An id from when seeds were a part of it leads to these seeds.
+        """
+        if former := self._former(run):
+            run, seeds = former
+        else:
+            seeds = ()
+        own = self.store.runs(run) if self.store else []
+        configs = [artifact.config for artifact in self._artifacts(run)]
+        configs += [record.config for record in own]
+        if not configs:
+            return None
+        known = {seed for config in configs for seed in config.seeds}
+        wanted = known & set(seeds) or known
+        return self._answer(checks.with_seeds(configs[0], _few(wanted)), own)
 
-        return to_frame([])
+    def finished(self, kind: str) -> list[Answer]:
+        """All experiments of a kind with their finished runs, shipped ones first."""
+        own: dict[str, list[Record]] = {}
+        for record in self.store.runs(state="done") if self.store else []:
+            if record.config.kind == kind:
+                own.setdefault(record.config.id, []).append(record)
+        configs = {
+            run: artifact.config
+            for found in (self.imported, self.shipped)
+            for run, artifact in found.items()
+            if artifact.config.kind == kind
+        }
+        order = [*(run for run in self.shipped if run in configs), *configs]
+        configs |= {run: found[0].config for run, found in own.items() if run not in configs}
+        answers = []
+        for run in dict.fromkeys([*order, *own]):
+            known = {seed for a in self._artifacts(run) for seed in a.config.seeds}
+            known |= {record.seed for record in own.get(run, ())}
+            asked = checks.with_seeds(configs[run], _few(known))
+            answers.append(self._answer(asked, own.get(run, ())))
+        return answers
 
-    def side(self, name: str, answer: Answer) -> "pd.DataFrame":
-        """Its rows so far in a table of ``trajectory.SIDE_TABLES``."""
-        from mtl_core.runs.library.frames import side_frame
+    def main(self, answer: Answer) -> "pd.DataFrame":
+        """The rows so far of an answer's main table: a training's trajectory, or a front."""
+        return self.table(answer, answer.kind.main)
 
-        if answer.artifact is not None:
-            return answer.artifact.side(name)
-        if answer.record is not None and self.store is not None:
-            return side_frame(name, self.store.side(name, answer.config.id))
-        return side_frame(name, [])
+    def table(self, answer: Answer, name: str) -> "pd.DataFrame":
+        """The rows so far of a table of an answer's kind."""
+        import pandas as pd
+
+        parts = []
+        for artifact in answer.artifacts:
+            own = [seed for seed in answer.config.seeds if answer.source(seed) is artifact]
+            rows = artifact.table(name)
+            every = set(own) == set(artifact.config.seeds)
+            parts.append(rows if every else rows[rows["seed"].isin(own)])
+        if self.store is not None:
+            parts += [_own(self.store, record, name) for record in answer.records]
+        filled = [rows for rows in parts if len(rows)]
+        form = answer.kind.tables[name]
+        if len(filled) <= 1:
+            return filled[0].reset_index(drop=True) if filled else form.frame([])
+        return form.tidied(pd.concat(filled, ignore_index=True))
 
     def notes(self, answer: Answer) -> list[str]:
-        """Why some of its factors are missing, or measured another way."""
-        if answer.artifact is not None:
-            return [str(note) for note in answer.artifact.manifest.get("notes", [])]
-        if answer.record is not None and self.store is not None:
-            return self.store.notes(answer.config.id)
-        return []
+        """Why quantities of its runs are missing, or measured another way."""
+        found = {note for artifact in answer.artifacts for note in artifact.notes}
+        if self.store and answer.records:
+            own = checks.with_seeds(answer.config, [r.seed for r in answer.records])
+            found |= {*self.store.notes(own)}
+        return sorted(found)
 
-    def finished(self) -> list[Answer]:
-        """All runs that are done, artifacts first."""
-        found = {
-            run: Answer(one.config, "artifact", artifact=one) for run, one in self.shipped.items()
+    def content(self, answer: Answer) -> Content:
+        """Its finished runs as the content of an artifact. Raises InputError without any."""
+        if not answer.done:
+            raise InputError(
+                f"run {answer.config.id} is {answer.state}; only finished runs can be exported"
+            )
+        done = self.find(checks.with_seeds(answer.config, answer.done))
+        former = {
+            run: seeds for artifact in done.artifacts for run, seeds in artifact.former.items()
         }
-        for record in self.store.runs("done") if self.store else []:
-            found.setdefault(record.id, Answer(record.config, "store", record=record))
-        return list(found.values())
+        return Content(
+            done.config,
+            {name: self.table(done, name) for name in done.kind.tables},
+            [_UNKNOWN | dict(group) for group in done.made]
+            or [_UNKNOWN | {"seeds": list(done.config.seeds)}],
+            self.notes(done),
+            former,
+        )
 
-    def alike(self, config: RunConfig) -> "list[Answer]":
-        """All finished runs that share a config's target and budget, whatever is learned along.
+    def estimate_seconds(self, config: Any, seeds: Iterable[int]) -> float | None:
+        """How long one process would take for some runs, from the last finished one of its pace.
 
-        Their optimizers may differ too; everything else is equal.
+        None where none has finished here.
         """
-        budget = _budget(config)
-        mine = (config.setting, config.target)
-        return [
-            answer
-            for answer in self.finished()
-            if (answer.config.setting, answer.config.target) == mine
-            and _budget(answer.config) == budget
-        ]
-
-    def estimate_seconds(self, config: RunConfig) -> float | None:
-        """How long a run may take here, from the last finished run of its setting; None if unknown.
-
-        Scaled by the work: examples trained on, a third of the examples evaluated, and the passes
-        that factors take.
-        """
-        done = self.store.runs("done") if self.store else []
+        kind = kinds.of(config)
+        pace = kind.pace(config)
+        done = self.store.runs(state="done") if self.store else []
         alike = [
             record
             for record in done
-            if record.config.setting == config.setting and record.seconds > 0
+            if record.seconds > 0
+            and record.config.kind == config.kind
+            and kind.pace(record.config) == pace
         ]
         if not alike:
             return None
         last = max(alike, key=lambda record: record.finished_at or 0.0)
-        return last.seconds * _work(config) / _work(last.config)
+        each = last.seconds * kind.cost(config) / max(kind.cost(last.config), 1e-9)
+        return each * len(list(seeds))
+
+    def _artifacts(self, run: str) -> list[Artifact]:
+        found = (self.shipped.get(run), self.imported.get(run))
+        return [artifact for artifact in found if artifact is not None]
+
+    def _answer(self, config: Any, own: Iterable[Record]) -> Answer:
+        run = config.id
+        return Answer(
+            config,
+            self.shipped.get(run),
+            self.imported.get(run),
+            {record.seed: record for record in own},
+        )
+
+    def _former(self, run: str) -> tuple[str, tuple[int, ...]] | None:
+        for found in (self.shipped, self.imported):
+            for artifact in found.values():
+                if run in artifact.former:
+                    return artifact.config.id, artifact.former[run]
+        return self.store.former(run) if self.store else None
+
+
+_UNKNOWN = {
+    "created": "1970-01-01T00:00:00Z",
+    "device": "unknown",
+    "versions": dict.fromkeys(("python", "torch", "numpy"), "unknown"),
+    "data_fingerprint": "unknown",
+    "duration_seconds": 0.0,
+    "factors": {},
+}
+"""What a manifest says of runs whose provenance was not recorded."""
 
 
 def other_data(answer: Answer) -> str | None:
-    """A line to show when an artifact was made on other data than this machine has."""
-    made_on = answer.manifest.get("data_fingerprint")
-    if made_on is None:
-        return None
+    """A line to show when runs were made on other data than this machine has."""
+    marks = {str(group.get("data_fingerprint", "unknown")) for group in answer.made}
+    if "imported" in answer.origins and answer.kind.own_file(answer.config):
+        return None  # somebody else's file, whose path may be that of another one here
     try:
-        here = artifacts.data_fingerprint(answer.config)
-    except InputError:
+        here = answer.kind.fingerprint(answer.config)
+    except DataMissing:
         return None
-    if made_on == here:
+    except InputError as error:
+        return f"made on a file that cannot be read now ({error})"
+    others = sorted(marks - {"unknown", here})
+    if not others:
         return None
-    return f"made on other data (fingerprint {made_on}) than this machine has ({here})"
+    return f"made on other data (fingerprint {', '.join(others)}) than this machine has ({here})"
 
 
-@lru_cache(maxsize=64)
-def _finished(store: Store, run: str, _finished_at: float | None) -> "pd.DataFrame":
-    """What is done does not change."""
-    return store.trajectory(run)
+def _few(seeds: Iterable[int]) -> Sequence[int]:
+    """As many as one config can ask for; a store may have more."""
+    return sorted(seeds)[: checks.MOST_SEEDS]
 
 
-def _budget(config: RunConfig) -> RunConfig:
-    """What two runs must share for their factors to be compared: the baseline's own config."""
-    return config.baseline
+_kept: "OrderedDict[tuple[object, ...], pd.DataFrame]" = OrderedDict()
+_MOST_KEPT = 512
 
 
-def _work(config: RunConfig) -> float:
-    from mtl_core import settings
-    from mtl_core.training.schedule import checkpoint_steps, factor_steps
-
-    setting = settings.get(config.setting)
-    evaluated = 0
-    for task in map(setting.task, config.tasks):
-        evaluated += config.samples or task.train_size
-        evaluated += (config.held_out or task.val_size) + (config.held_out or task.test_size)
-    trained = config.steps * config.batch_size * len(config.tasks)
-    measured = len(checkpoint_steps(config)) * evaluated
-    passes = len(config.tasks)
-    if "sharpness" in config.factors:
-        passes += config.apgd_steps * (len(config.tasks) if config.auxiliary_factors else 1)
-    factors = len(factor_steps(config)) * config.factor_examples * passes
-    return (trained + measured / 3 + factors) * len(config.seeds) * config.width
+def _own(store: Store, record: Record, name: str) -> "pd.DataFrame":
+    """A table of a run of the store; what is done does not change, and is read once."""
+    if record.state != "done":
+        return store.table(record.config, name)
+    key = (str(store.path), record.config.id, record.seed, record.finished_at, name)
+    rows = _kept.pop(key, None)
+    _kept[key] = rows = store.table(record.config, name) if rows is None else rows
+    with suppress(KeyError):  # another session was quicker
+        while len(_kept) > _MOST_KEPT:
+            _kept.popitem(last=False)
+    return rows.copy()

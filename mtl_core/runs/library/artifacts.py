@@ -1,28 +1,36 @@
-"""Artifacts: finished runs as files, a Parquet table beside a JSON manifest.
+"""Artifacts: an experiment's finished runs as files, Parquet tables beside a JSON manifest.
 
-An artifact is a folder with ``trajectory.parquet`` and ``manifest.json``, and a file for each of
-``trajectory.SIDE_TABLES`` that has rows. Nothing in it is ever unpickled, and everything is checked
-before it is shown.
+An artifact is a folder with a file for each table of its kind that has rows, and ``manifest.json``:
+
+    schema_version, kind, numbers    of this format; of its experiment; ``measured``
+    id, config                       the experiment, without seeds
+    made                             where its runs come from: groups of ``seeds`` with ``created``,
+                                     ``device``, ``versions``, ``data_fingerprint``,
+                                     ``duration_seconds`` (of all of them) and ``factors``: how each
+                                     quantity was measured
+    notes                            why quantities are missing, or measured another way
+    former                           ids that it had when seeds were a part of them, to these seeds
+    tables                           rows, columns and hash of each table
+    error                            only where it holds the beginning of its runs: why
+
+Nothing in it is ever unpickled, and everything is checked before it is shown.
 """
 
-import platform
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache, partial
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtl_core import settings
-from mtl_core.config import RunConfig
-from mtl_core.errors import DataMissing, InputError, quoted
+from mtl_core import checks
+from mtl_core.errors import InputError, quoted
 from mtl_core.places import shipped
+from mtl_core.runs import kinds
+from mtl_core.runs.kinds import Kind, Piece
 from mtl_core.runs.library import folders
-from mtl_core.runs.queue.store import default_path
-from mtl_core.settings.base import METRIC_RANGES
-from mtl_core.training import devices
-from mtl_core.trajectory import COLUMNS, FACTORS, SIDE_TABLES
+from mtl_core.runs.provenance import provenance as taken
+from mtl_core.runs.provenance import versions
+from mtl_core.runs.queue.file import default_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,9 +38,12 @@ if TYPE_CHECKING:
 __all__ = [
     "ARTIFACT_VERSION",
     "Artifact",
+    "Content",
     "cache_dir",
-    "data_fingerprint",
+    "collected",
+    "content",
     "imported_dir",
+    "joined",
     "provenance",
     "read",
     "scan",
@@ -40,24 +51,30 @@ __all__ = [
     "write",
 ]
 
-ARTIFACT_VERSION = 2
-_NAME = "trajectory"
-_TABLE, _MANIFEST = f"{_NAME}.parquet", folders.MANIFEST
-_WORDS = ("setting", "run", "optimizer", "task", "role")
-_METRICS = ("val_metric", "test_metric")
+ARTIFACT_VERSION = 3
+_NUMBERS = ("measured", "published")
+Made = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A validated artifact; ``trajectory`` reads its table."""
+    """A validated artifact; ``table`` reads its tables.
+
+    Args:
+        config: the experiment; its seeds are those of the artifact.
+    """
 
     folder: Path
-    config: RunConfig
+    config: Any
     manifest: Mapping[str, Any]
 
     @property
+    def kind(self) -> Kind:
+        return kinds.of(self.config)
+
+    @property
     def unfinished(self) -> str | None:
-        """Why it holds only the beginning of a run; None when it holds all of it."""
+        """Why it holds only the beginning of its runs; None when it holds all of them."""
         error = self.manifest.get("error")
         return None if error is None else str(error)
 
@@ -66,20 +83,56 @@ class Artifact:
         """Whether a user brought it from another machine; it did not ship with the app."""
         return self.folder.is_relative_to(imported_dir())
 
-    def trajectory(self) -> "pd.DataFrame":
-        """The table, with the columns of ``trajectory.COLUMNS``."""
-        return _table(self.folder / _TABLE, self.manifest["table_blake2b"]).copy()
+    @property
+    def made(self) -> tuple[Made, ...]:
+        """Where its runs come from, in groups of seeds."""
+        return tuple(self.manifest["made"])
 
-    def side(self, name: str) -> "pd.DataFrame":
-        """A table of ``trajectory.SIDE_TABLES``; maybe without rows."""
-        from mtl_core.runs.library.frames import side_frame
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Why quantities are missing, or measured another way."""
+        return tuple(self.manifest["notes"])
 
-        digest = self.manifest.get(_side_digest(name))
-        return _side(self.folder, name, digest).copy() if digest else side_frame(name, [])
+    @property
+    def former(self) -> dict[str, tuple[int, ...]]:
+        """Ids that it had when seeds were a part of them, to these seeds."""
+        return {run: tuple(seeds) for run, seeds in self.manifest["former"].items()}
+
+    @property
+    def stamp(self) -> str:
+        """Changes when its main table does."""
+        return str(self.manifest["tables"][self.kind.main]["blake2b"])
+
+    def table(self, name: str) -> "pd.DataFrame":
+        """One of its kind's tables; maybe without rows."""
+        said = self.manifest["tables"].get(name)
+        if said is None:
+            return self.kind.tables[name].frame([])
+        return _table(self.folder / f"{name}.parquet", self.kind.name, said["blake2b"]).copy()
+
+
+@dataclass(frozen=True)
+class Content:
+    """What an artifact holds, on its way to a folder.
+
+    Args:
+        config: the experiment; its seeds are those of the tables.
+        tables: all of its kind's, by name.
+        made: groups of seeds with their provenance, as in a manifest.
+        former: as in a manifest.
+        error: why the runs are not finished, if they are not.
+    """
+
+    config: Any
+    tables: "Mapping[str, pd.DataFrame]"
+    made: Sequence[Made]
+    notes: Sequence[str] = ()
+    former: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    error: str | None = None
 
 
 def cache_dir() -> Path:
-    """The artifacts that ship with the app: ``cache/`` beside ``mtl_core/``."""
+    """The artifacts that ship with the app."""
     return shipped("cache")
 
 
@@ -88,31 +141,137 @@ def imported_dir() -> Path:
     return default_path().absolute().parent / "imported"
 
 
-def write(
-    folder: Path,
-    config: RunConfig,
-    trajectory: "pd.DataFrame",
-    info: Mapping[str, Any],
-    side: "Mapping[str, pd.DataFrame] | None" = None,
-) -> Path:
-    """Write a run into ``folder``: afterwards it holds all of it, or is no artifact of it.
+def provenance(config: Any, device: str) -> dict[str, Any]:
+    """What decides the numbers of runs of an experiment that begin now, beside the experiment.
+
+    Raises:
+        DataMissing: when the experiment's data is not on this machine.
+    """
+    kind = kinds.of(config)
+    return taken(device, kind.fingerprint(config), kind.protocol(config))
+
+
+# Contents.
+
+
+def collected(
+    config: Any, pieces: Sequence[Piece], made: Made, seconds: float, error: str | None = None
+) -> Content:
+    """What the pieces of a config's seeds make.
 
     Args:
-        info: ``provenance``, the run's ``duration_seconds``, and ``error`` if it is unfinished.
-        side: tables of ``trajectory.SIDE_TABLES`` by name.
+        made: ``provenance`` of where they were carried out.
+        seconds: how long that took.
+    """
+    there = sorted({piece.seed for piece in pieces if piece.tables})
+    kind = kinds.of(config)
+    return Content(
+        checks.with_seeds(config, there),
+        kind.frames(pieces),
+        [{"seeds": there, **made, "duration_seconds": round(seconds, 3)}],
+        sorted({note for piece in pieces for note in piece.notes}),
+        error=error,
+    )
+
+
+def content(artifact: Artifact, seeds: Sequence[int] | None = None) -> Content:
+    """What an artifact holds of some seeds, by default of all."""
+    wanted = artifact.config.seeds if seeds is None else tuple(seeds)
+    tables = {name: artifact.table(name) for name in artifact.kind.tables}
+    return Content(
+        checks.with_seeds(artifact.config, wanted),
+        {name: rows[rows["seed"].isin(wanted)] for name, rows in tables.items()},
+        restricted(artifact.made, wanted),
+        artifact.notes,
+        artifact.former,
+        artifact.unfinished,
+    )
+
+
+def restricted(made: Sequence[Made], seeds: Sequence[int]) -> list[Made]:
+    """The groups of some seeds; a group that is cut keeps its share of the duration."""
+    found: list[Made] = []
+    for group in made:
+        kept = [seed for seed in group["seeds"] if seed in seeds]
+        if kept:
+            share = len(kept) / len(group["seeds"])
+            seconds = round(group.get("duration_seconds", 0.0) * share, 3)
+            cut = group if share == 1 else {**group, "seeds": kept, "duration_seconds": seconds}
+            found.append(cut)
+    return found
+
+
+def joined(parts: Sequence[Content]) -> Content:
+    """Contents of one experiment together; of a seed that several have, the first counts.
+
+    Groups of equal provenance become one, created when the last of them was.
+    """
+    import pandas as pd
+
+    first, kind = parts[0], kinds.of(parts[0].config)
+    taken: set[int] = set()
+    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in kind.tables}
+    made: list[Made] = []
+    for part in parts:
+        new = [seed for seed in part.config.seeds if seed not in taken]
+        taken |= {*new}
+        made += restricted(part.made, new)
+        for name, rows in part.tables.items():
+            tables[name].append(rows[rows["seed"].isin(new)])
+    return Content(
+        checks.with_seeds(first.config, sorted(taken)),
+        {
+            name: kind.tables[name].tidied(pd.concat([part for part in found if len(part)]))
+            if any(map(len, found))
+            else kind.tables[name].frame([])
+            for name, found in tables.items()
+        },
+        _grouped(made),
+        sorted({note for part in parts for note in part.notes}),
+        {run: seeds for part in parts for run, seeds in part.former.items()},
+        next((part.error for part in parts if part.error), None),
+    )
+
+
+def _grouped(made: Sequence[Made]) -> list[Made]:
+    own = ("seeds", "created", "duration_seconds")
+    groups: list[dict[str, Any]] = []
+    for one in made:
+        origin = {name: value for name, value in one.items() if name not in own}
+        like = next(
+            (g for g in groups if {k: v for k, v in g.items() if k not in own} == origin), None
+        )
+        if like is None:
+            groups.append(dict(one))
+            continue
+        like["seeds"] = sorted([*like["seeds"], *one["seeds"]])
+        like["created"] = max(like["created"], one["created"])
+        like["duration_seconds"] = round(like["duration_seconds"] + one["duration_seconds"], 3)
+    return sorted(groups, key=lambda group: int(group["seeds"][0]))
+
+
+# Files.
+
+
+def write(folder: Path, content: Content) -> Path:
+    """Write an artifact into ``folder``: afterwards it holds all of it, or is no artifact of it.
 
     Raises:
         InputError: when the folder cannot be written.
     """
+    config = content.config
     head = {
         "schema_version": ARTIFACT_VERSION,
-        "kind": "measured",
+        "kind": config.kind,
+        "numbers": "measured",
         "id": config.id,
         "config": config.to_dict(),
-        **info,
+        "made": list(content.made),
+        "notes": list(content.notes),
+        "former": {run: list(seeds) for run, seeds in content.former.items()},
+        **({"error": content.error} if content.error else {}),
     }
-    unused: dict[str, Any] = dict.fromkeys(SIDE_TABLES, ())
-    return folders.write(folder, head, _NAME, trajectory, unused | dict(side or {}))
+    return folders.write(folder, head, content.tables)
 
 
 def read(folder: Path) -> Artifact:
@@ -125,159 +284,65 @@ def read(folder: Path) -> Artifact:
 
 
 @lru_cache(maxsize=4096)
-def _read(folder: Path, _stamps: tuple[tuple[str, int, int, int], ...]) -> Artifact:
+def _read(folder: Path, _stamps: folders.Stamps) -> Artifact:
     """Files that have not changed are checked once."""
     with folders.checking(folder):
-        manifest = folders.manifest(folder, ARTIFACT_VERSION)
-        config = RunConfig.from_dict(manifest["config"])
+        manifest = folders.manifest(folder)
+        if (schema := manifest["schema_version"]) != ARTIFACT_VERSION:
+            raise InputError(f"schema {quoted(schema)} is not {ARTIFACT_VERSION}; export it anew")
+        _check_manifest(manifest)
+        seeds = [seed for group in manifest["made"] for seed in group["seeds"]]
+        config = kinds.experiment(manifest["kind"], manifest["config"], seeds=seeds)
         if manifest["id"] != config.id:
             raise InputError(f"id {quoted(manifest['id'])} is not that of its config, {config.id}")
-        if manifest["table_blake2b"] != folders.digest(folder / _TABLE):
-            raise InputError(f"{_TABLE} is not the file that the manifest describes")
         artifact = Artifact(folder, config, manifest)
-        _check_table(artifact)
-        for name in SIDE_TABLES:
-            _check_side(artifact, name)
+        if artifact.kind.main not in manifest["tables"]:
+            raise InputError(f"it has no table {artifact.kind.main}")
+        for name, said in manifest["tables"].items():
+            if name not in artifact.kind.tables:
+                raise InputError(f"{quoted(name)} is no table of a {artifact.kind.noun}")
+            file = folder / f"{name}.parquet"
+            if said["blake2b"] != folders.digest(file):
+                raise InputError(f"{file.name} is not the file that the manifest describes")
+        tables = {name: artifact.table(name) for name in artifact.kind.tables}
+        artifact.kind.check(config, tables, artifact.unfinished is None)
     return artifact
 
 
+def _check_manifest(manifest: Mapping[str, Any]) -> None:
+    for name, kind in (("made", list), ("notes", list), ("former", dict), ("tables", dict)):
+        if not isinstance(manifest[name], kind):
+            raise InputError(f"{name} {quoted(manifest[name])} is not a JSON {_JSON[kind]}")
+    if manifest["numbers"] not in _NUMBERS:
+        raise InputError(f"numbers {quoted(manifest['numbers'])} is none of: {', '.join(_NUMBERS)}")
+    for group in manifest["made"]:
+        if not isinstance(group, dict) or not isinstance(group.get("seeds"), list):
+            raise InputError(f"made {quoted(group)} is not an object with seeds")
+
+
+_JSON = {list: "list", dict: "object"}
+
+
 def scan(root: Path | None = None) -> tuple[dict[str, Artifact], list[str]]:
-    """All finished runs below ``root`` (default: the shipped ones) by id, and what was skipped."""
-    manifests = (root or cache_dir()).glob(f"**/{_MANIFEST}")
-    fronts = "front.parquet"  # those are of ``front_artifacts``
-    return folders.scan((one for one in manifests if not (one.parent / fronts).exists()), read)
-
-
-def provenance(config: RunConfig, device: str) -> dict[str, Any]:
-    """What decided a run's numbers beside its config, and how its factors were measured."""
-    from mtl_core.training.meter import protocol
-
-    return {
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "device": "cpu" if device == "cpu" else devices.title(device),
-        "versions": versions(),
-        "data_fingerprint": data_fingerprint(config),
-        "factors": protocol(config),
-    }
-
-
-def versions() -> dict[str, str]:
-    """Of what computes a run's numbers."""
-    return {
-        "python": platform.python_version(),
-        **{name: _version(name) for name in ("torch", "numpy")},
-    }
-
-
-def data_fingerprint(config: RunConfig) -> str:
-    """The hash of the examples of all of a config's tasks, as they are on this machine.
-
-    Raises:
-        DataMissing: when they are not.
-    """
-    setting = settings.get(config.setting)
-    state = setting.data_state()
-    if state.state != "found":
-        raise DataMissing(state.message)
-    return _fingerprint(setting.name, config.tasks, state.stamp)
+    """All finished artifacts below ``root`` (default: the shipped) by id, and what was skipped."""
+    found: dict[str, Artifact] = {}
+    problems: list[str] = []
+    for manifest in sorted((root or cache_dir()).glob(f"**/{folders.MANIFEST}")):
+        folder = manifest.parent
+        if folder.name.startswith(folders.SCRATCH):
+            continue  # left by a process that was killed while it wrote
+        try:
+            artifact = read(folder)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        if artifact.unfinished is not None:
+            problems.append(f"artifact {folder.name} is unfinished: {artifact.unfinished}")
+        else:
+            found[artifact.config.id] = artifact
+    return found, problems
 
 
 @lru_cache(maxsize=512)
-def _fingerprint(setting: str, tasks: tuple[str, ...], _stamp: settings.Stamp) -> str:
-    from mtl_core.data.splits import fingerprint
-
-    found = settings.get(setting)
-    return fingerprint(found.load(tasks), one_input=found.one_input)
-
-
-@lru_cache(maxsize=512)
-def _table(path: Path, _digest: str) -> "pd.DataFrame":
-    from mtl_core.runs.library.frames import as_tidy
-
-    return folders.table(path, COLUMNS, as_tidy)
-
-
-@lru_cache(maxsize=512)
-def _side(folder: Path, name: str, _digest: str) -> "pd.DataFrame":
-    from mtl_core.runs.library.frames import as_side
-
-    return folders.table(_file(folder, name), SIDE_TABLES[name], partial(as_side, name))
-
-
-def _file(folder: Path | str, name: str) -> Path:
-    return Path(folder) / f"{name}.parquet"
-
-
-def _side_digest(name: str) -> str:
-    return f"{name}_blake2b"
-
-
-def _check_side(artifact: Artifact, name: str) -> None:
-    digest, file = artifact.manifest.get(_side_digest(name)), _file(artifact.folder, name)
-    if digest is None:
-        return
-    if digest != folders.digest(file):
-        raise InputError(f"{file.name} is not the file that the manifest describes")
-    config, rows = artifact.config, artifact.side(name)
-    tasks = set(rows["task"]) | set(rows.get("other", ()))
-    if not tasks <= set(config.tasks):
-        raise InputError(f"the tasks of {file.name} are not those of its config")
-    cosines = rows["cosine" if name == "cosines" else "cosine_to_sum"].dropna()
-    sound = [set(rows["seed"]) <= set(config.seeds), cosines.between(-1, 1).all()]
-    if name == "updates":
-        sound += [rows["weight"].notna().all(), not (rows["norm_ratio"] < 0).any()]
-    if not all(sound):
-        raise InputError(f"{file.name} has impossible values")
-
-
-def _check_table(artifact: Artifact) -> None:
-    """Whether a table can be the trajectory of its config."""
-    import numpy as np
-
-    # Plain arrays: dozens of artifacts ship, and all are checked before the first page shows.
-    config, table = artifact.config, artifact.trajectory()
-    column = {name: table[name].to_numpy() for name in COLUMNS}
-    seeds, steps, tasks = column["seed"], column["step"], column["task"]
-    if set(seeds) != set(config.seeds) or set(tasks) != set(config.tasks):
-        raise InputError("its seeds or tasks are not those of its config")
-    for name in ("setting", "run", "optimizer"):
-        if set(column[name]) != {getattr(config, name)}:
-            raise InputError("its setting, run or optimizer is not that of its config")
-    if ((tasks == config.target) != (column["role"] == "target")).any():
-        raise InputError("its roles are not those of its config")
-    ends: dict[tuple[int, str], int] = {}
-    places = list(zip(seeds.tolist(), tasks.tolist(), steps.tolist(), strict=True))
-    for seed, task, step in places:
-        ends[seed, task] = max(step, ends.get((seed, task), 0))
-    if len(set(places)) < len(places):
-        raise InputError("it has two rows for one seed, step and task")
-    if not ((steps >= 0) & (steps <= config.steps)).all():
-        raise InputError(f"it has steps outside 0 and {config.steps}")
-    if artifact.unfinished is None and set(ends.values()) != {config.steps}:
-        raise InputError(f"it ends before step {config.steps} without saying why")
-    counted = [name for name in COLUMNS if name not in (*_WORDS, *_METRICS, *FACTORS)]
-    known = np.stack([column[name] for name in counted]).astype(float)
-    metrics = np.stack([column[name] for name in _METRICS]).astype(float)
-    factors = np.stack([column[name] for name in FACTORS]).astype(float)
-    if np.isnan(known).any() or np.isnan(metrics).any():
-        raise InputError("it has missing values")
-    if any(np.isinf(values).any() for values in (known, metrics, factors)) or (known < 0).any():
-        raise InputError("it has impossible values")
-    setting = settings.get(config.setting)
-    for task in map(setting.task, config.tasks):
-        low, high = METRIC_RANGES[task.metric]
-        own = metrics[:, tasks == task.name]
-        if own.min() < low or own.max() > high:
-            name = task.metric.replace("_", " ")
-            raise InputError(f"its {name} of {task.name} is outside {low:g} and {high:g}")
-    if (column["sharpness"] < 0).any() or (column["fisher_trace"] < 0).any():
-        raise InputError("it has a sharpness or a Fisher trace below 0")
-    if (np.abs(column["gradient_similarity"]) > 1).any():
-        raise InputError("it has a gradient similarity outside -1 and 1")
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"
+def _table(path: Path, kind: str, _digest: str) -> "pd.DataFrame":
+    return folders.table(path, kinds.get(kind).tables[path.stem])

@@ -9,13 +9,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from mtl_core.errors import InputError, quoted
-from mtl_core.runs.queue.records import AnyConfig
+from mtl_core.runs.kinds import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,74 +23,56 @@ if TYPE_CHECKING:
 __all__ = [
     "MANIFEST",
     "SCRATCH",
-    "check_without",
     "check_writable",
+    "checking",
     "clear",
     "digest",
     "first_line",
     "manifest",
+    "stamps",
     "table",
-    "tables",
     "write",
 ]
 
 MANIFEST = "manifest.json"
 SCRATCH = ".part-"
 
-
-class _Unfinished(Protocol):
-    @property
-    def unfinished(self) -> str | None: ...
-
-    @property
-    def config(self) -> AnyConfig: ...
+Stamps = tuple[tuple[str, int, int, int], ...]
 
 
-Artifact = TypeVar("Artifact", bound=_Unfinished)
-
-_MAIN = "table_blake2b"
-_KINDS = ("measured", "published")
-
-
-def write(
-    folder: Path,
-    head: Mapping[str, Any],
-    name: str,
-    main: "pd.DataFrame",
-    side: "Mapping[str, pd.DataFrame]",
-) -> Path:
+def write(folder: Path, head: Mapping[str, Any], tables: "Mapping[str, pd.DataFrame]") -> Path:
     """Write tables into ``folder``: afterwards it holds all of them, or has no manifest.
 
     Args:
         head: what the manifest says beside the tables: ``schema_version``, ``kind``, ….
-        name: of the main table, whose columns the manifest lists.
-        side: other tables by name; those without rows are left out.
+        tables: by name; those without rows are left out, and a file of theirs is removed.
 
     Raises:
         InputError: when the folder cannot be written.
     """
+    filled = {name: rows for name, rows in tables.items() if len(rows)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH) as scratch:
-            filled = {name: main} | {other: rows for other, rows in side.items() if len(rows)}
-            for one, rows in filled.items():
-                rows.to_parquet(_file(scratch, one), index=False, compression="zstd")
+            for name, rows in filled.items():
+                rows.to_parquet(_file(scratch, name), index=False, compression="zstd")
             said = {
-                **head,
-                "rows": len(main),
-                "columns": list(main.columns),
-                _MAIN: digest(_file(scratch, name)),
-                **{f"{one}_blake2b": digest(_file(scratch, one)) for one in filled if one != name},
+                name: {
+                    "rows": len(rows),
+                    "columns": list(rows.columns),
+                    "blake2b": digest(_file(scratch, name)),
+                }
+                for name, rows in filled.items()
             }
             text = Path(scratch) / MANIFEST
-            content = json.dumps(said, indent=2, ensure_ascii=False) + "\n"
+            content = json.dumps({**head, "tables": said}, indent=2, ensure_ascii=False) + "\n"
             text.write_text(content, encoding="utf-8")
             # The manifest goes first and comes last: it is what makes the folder an artifact.
             (folder / MANIFEST).unlink(missing_ok=True)
-            for one in dict.fromkeys((name, *side)):
-                _file(folder, one).unlink(missing_ok=True)
-                if one in filled:
-                    os.replace(_file(scratch, one), _file(folder, one))
+            for name in tables:
+                _file(folder, name).unlink(missing_ok=True)
+                if name in filled:
+                    os.replace(_file(scratch, name), _file(folder, name))
             os.replace(text, folder / MANIFEST)
     except OSError as error:
         raise InputError(f"cannot write {folder} ({error}); choose another folder") from error
@@ -113,29 +95,14 @@ def check_writable(folder: Path) -> None:
         raise InputError(f"cannot write {folder} ({error}); choose another folder") from error
 
 
-def check_without(folder: Path, table: str) -> None:
-    """Raises InputError when ``folder`` holds the table of another kind of artifact."""
-    if (folder / table).exists():
-        raise InputError(f"{folder} holds another artifact, with {table}; choose another folder")
-
-
-def manifest(folder: Path, schema: int) -> dict[str, Any]:
-    """What a folder's manifest says; raises InputError for one of another schema, or none."""
-    path = folder / MANIFEST
+def manifest(folder: Path) -> dict[str, Any]:
+    """What a folder's manifest says; raises InputError where there is none."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{MANIFEST} is not JSON ({first_line(error)})") from error
     if not isinstance(found, dict):
         raise InputError(f"{MANIFEST} is not a JSON object but {quoted(found)}")
-    if (version := found["schema_version"]) != schema:
-        raise InputError(f"schema {quoted(version)} is not {schema}; export it anew")
-    if not isinstance(found.get("notes", []), list):
-        raise InputError(f"notes {quoted(found['notes'])} are not a list")
-    if not isinstance(found.get("factors", {}), dict):
-        raise InputError(f"factors {quoted(found['factors'])} are not an object")
-    if found["kind"] not in _KINDS:
-        raise InputError(f"kind {quoted(found['kind'])} is none of: {', '.join(_KINDS)}")
     return found
 
 
@@ -150,11 +117,11 @@ def checking(folder: Path) -> Iterator[None]:
         raise InputError(f"artifact {folder.name}: {error}") from error
     except OSError as error:
         raise InputError(f"artifact {folder.name} cannot be read ({error})") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise InputError(f"artifact {folder.name}: {first_line(error)}") from error
 
 
-def stamps(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
+def stamps(folder: Path) -> Stamps:
     """What changes when a file of a folder does: name, time, size and inode of each.
 
     Raises:
@@ -167,51 +134,16 @@ def stamps(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
     return tuple((name, s.st_mtime_ns, s.st_size, s.st_ino) for name, s in found)
 
 
-def scan(
-    found: Iterable[Path], read: "Callable[[Path], Artifact]"
-) -> "tuple[dict[str, Artifact], list[str]]":
-    """Finished artifacts by id, and what was skipped.
-
-    Args:
-        found: files, one in each folder that may be an artifact.
-        read: a folder to its artifact; raises InputError.
-    """
-    artifacts: dict[str, Artifact] = {}
-    problems: list[str] = []
-    for folder in (file.parent for file in sorted(found)):
-        if folder.name.startswith(SCRATCH):
-            continue  # left by a process that was killed while it wrote
-        try:
-            artifact = read(folder)
-        except InputError as error:
-            problems.append(str(error))
-            continue
-        if artifact.unfinished is not None:
-            problems.append(f"artifact {folder.name} is unfinished: {artifact.unfinished}")
-        else:
-            artifacts[artifact.config.id] = artifact
-    return artifacts, problems
-
-
-def tables(found: Mapping[str, Any], main: str) -> list[str]:
-    """Names of the tables that a manifest speaks of, the main one first."""
-    ends = "_blake2b"
-    side = [name.removesuffix(ends) for name in found if name.endswith(ends) and name != _MAIN]
-    return [main, *side]
-
-
-def table(
-    path: Path, columns: tuple[str, ...], tidied: "Callable[[pd.DataFrame], pd.DataFrame]"
-) -> "pd.DataFrame":
-    """A table with these columns and no others. Raises InputError for anything else."""
+def table(path: Path, form: Table) -> "pd.DataFrame":
+    """A table with this form's columns and no others. Raises InputError for anything else."""
     import pyarrow
     import pyarrow.parquet
 
     try:
         found = pyarrow.parquet.read_table(path)
-        if found.column_names != list(columns):
-            raise InputError(f"the columns of {path.name} are not {', '.join(columns)}")
-        return tidied(found.to_pandas(ignore_metadata=True))
+        if found.column_names != list(form.columns):
+            raise InputError(f"the columns of {path.name} are not {', '.join(form.columns)}")
+        return form.tidied(found.to_pandas(ignore_metadata=True))
     except (pyarrow.ArrowException, OSError, ValueError, TypeError) as error:
         if isinstance(error, InputError):
             raise

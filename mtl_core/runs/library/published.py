@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl_core.analysis import PublishedRow
+from mtl_core.direction import Direction
 from mtl_core.errors import InputError
 from mtl_core.runs.library import artifacts
 
@@ -86,4 +87,5 @@ def _row(line: Mapping[str, str], errors: list[str]) -> PublishedRow:
     title = line["task"]
     task = _NAMES.get(title, title.lower().replace(" ", "_"))
     deltas = {column: float(line[name]) for column, name in _COLUMNS.items()}
-    return PublishedRow(line["setting"], task, title, deltas, task not in errors)
+    direction: Direction = "lower" if task in errors else "higher"
+    return PublishedRow(line["setting"], task, title, deltas, direction)

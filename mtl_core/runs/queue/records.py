@@ -5,43 +5,43 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Generic, Literal, TypeVar, cast
+from typing import Any, Literal, NamedTuple
 
-from mtl_core.config import RunConfig
 from mtl_core.errors import InputError
-from mtl_core.pareto.config import ParetoConfig
+from mtl_core.runs import kinds
+from mtl_core.runs.kinds import Experiment, Kind
 
-__all__ = [
-    "AnyConfig",
-    "FrontRecord",
-    "Record",
-    "RunRecord",
-    "RunState",
-    "config_from_dict",
-    "config_of",
-    "record_of",
-]
+__all__ = ["Key", "Record", "RunState", "config_of", "record_of"]
 
 RunState = Literal["queued", "running", "done", "failed", "cancelled"]
-AnyConfig = RunConfig | ParetoConfig
-Config = TypeVar("Config", RunConfig, ParetoConfig, AnyConfig, covariant=True)
+
+
+class Key(NamedTuple):
+    """Which run: the id of its experiment, and its seed."""
+
+    experiment: str
+    seed: int
 
 
 @dataclass(frozen=True)
-class Record(Generic[Config]):
+class Record:
     """A run in the store, without its rows.
 
     Args:
-        place: 1 for the queued run that is next, None for others.
-        steps_done: summed over replicas; ``steps_total`` likewise.
-        seconds: time spent running in the attempts that are over.
-        info: what its worker reported: device, versions, data fingerprint.
+        config: the experiment; its seeds are this run's one.
+        question: what it was asked for with; runs of one question advance together.
+        place: 1 for the queued run that was asked for first, None for others.
+        step: steps that it has taken; -1 before its first measurement.
+        seconds: time that was spent on it, in the attempts that are over and in this one.
+        info: provenance, taken when it started: device, versions, data fingerprint.
     """
 
-    config: Config
+    config: Any  # an Experiment; its class is that of its kind
+    seed: int
+    question: str
     state: RunState
     place: int | None
-    steps_done: int
+    step: int
     queued_at: float
     started_at: float | None
     finished_at: float | None
@@ -52,14 +52,22 @@ class Record(Generic[Config]):
     info: Mapping[str, Any]
 
     @property
-    def id(self) -> str:
-        return self.config.id
+    def key(self) -> Key:
+        return Key(self.config.id, self.seed)
 
     @property
-    def steps_total(self) -> int:
-        config: AnyConfig = self.config
-        steps = config.steps if isinstance(config, RunConfig) else config.iterations
-        return steps * len(config.seeds)
+    def kind(self) -> Kind:
+        return kinds.of(self.config)
+
+    @property
+    def steps(self) -> int:
+        """All steps of the run."""
+        return self.kind.steps(self.config)
+
+    @property
+    def share(self) -> float:
+        """How much of it is done, from 0 to 1."""
+        return 1.0 if self.state == "done" else max(self.step, 0) / self.steps
 
     @property
     def active(self) -> bool:
@@ -67,50 +75,52 @@ class Record(Generic[Config]):
         return self.state in ("queued", "running")
 
 
-RunRecord = Record[RunConfig]
-FrontRecord = Record[ParetoConfig]
+def config_of(row: sqlite3.Row) -> Experiment:
+    """The experiment of a row with ``experiment``, ``kind``, ``config`` and ``seed``.
+
+    Raises:
+        InputError: where this version would train another one.
+    """
+    found: Experiment = _parsed(row["experiment"], row["kind"], row["config"], row["seed"])
+    return found
 
 
-def config_from_dict(values: Any) -> AnyConfig:
-    """Inverse of a config's ``to_dict``, whichever kind it is of; InputError for anything else."""
-    pareto = isinstance(values, Mapping) and values.get("kind") == "pareto"
-    return ParetoConfig.from_dict(values) if pareto else RunConfig.from_dict(values)
-
-
-def config_of(row: sqlite3.Row) -> AnyConfig:
-    """The config of a row of ``runs``; InputError where this version would train another."""
-    return _parsed(row["id"], row["config"])
-
-
-def record_of(row: sqlite3.Row) -> Record[AnyConfig]:
-    """A row of ``runs`` with its place and steps done; raises as ``config_of``."""
+def record_of(row: sqlite3.Row) -> Record:
+    """A row of ``runs`` with its experiment and its place; raises as ``config_of``."""
     try:
         info = json.loads(row["info"])
     except ValueError:
         info = {}
     return Record(
         config=config_of(row),
-        state=cast(RunState, row["state"]),
-        place=row["place"],
-        steps_done=row["steps_done"] or 0,
-        queued_at=row["queued_at"],
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        seconds=row["seconds"],
-        heartbeat=row["heartbeat"],
-        worker=row["worker"],
-        error=row["error"],
         info=info if isinstance(info, dict) else {},
+        **{name: row[name] for name in _PLAIN},
     )
 
 
+_PLAIN = (
+    "seed",
+    "question",
+    "state",
+    "place",
+    "step",
+    "queued_at",
+    "started_at",
+    "finished_at",
+    "seconds",
+    "heartbeat",
+    "worker",
+    "error",
+)
+
+
 @lru_cache(maxsize=16_384)
-def _parsed(run: str, text: str) -> AnyConfig:
+def _parsed(experiment: str, kind: str, text: str, seed: int) -> Any:
     """Pages list thousands of runs again and again; what is said of a config stays true."""
     try:
-        config = config_from_dict(json.loads(text))
+        config = kinds.experiment(kind, json.loads(text), seeds=(seed,))
     except (InputError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"its config is not one of this version ({error})") from error
-    if config.id != run:
+    if config.id != experiment:
         raise InputError(f"its config is not one of this version (its id there is {config.id})")
     return config

@@ -60,7 +60,7 @@ def test_lists_are_swept_and_each_config_is_there_once(plan: Make) -> None:
     preset = settings.get("digits").preset
     assert len(configs) == len(set(configs)) == 2 * 3 * 2 + 2
     swept = configs[:12]
-    assert {(c.epochs, c.run, c.lr) for c in swept} == {
+    assert {(c.epochs, c.auxiliaries_label, c.lr) for c in swept} == {
         (epochs, run, lr)
         for epochs in (preset("quick").epochs, preset("standard").epochs)
         for run in ("stl", "digits2", "digits2+noisy_digits")

@@ -237,7 +237,7 @@ DAMAGES: Mapping[str, tuple[Callable[[Path], object], str]] = {
         "its seeds or tasks",
     ),
     "other run": (
-        lambda f: change_table(f, lambda t: t.assign(run="stl")),
+        lambda f: change_table(f, lambda t: t.assign(auxiliaries="stl")),
         "its setting, run or optimizer",
     ),
     "other roles": (lambda f: change_table(f, lambda t: t.assign(role="target")), "its roles"),

@@ -429,7 +429,7 @@ BAD: Mapping[str, tuple[Callable[[Files], io.BytesIO], str]] = {
     ),
     "long words in a small table": (
         lambda f: zipped(
-            with_table(f, repeated(f["trajectory.parquet"], rows=100, run="x" * 100_000))
+            with_table(f, repeated(f["trajectory.parquet"], rows=100, auxiliaries="x" * 100_000))
         ),
         "run: trajectory.parquet has words of more than 2000 letters",
     ),

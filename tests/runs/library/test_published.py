@@ -30,7 +30,7 @@ def test_tasks_have_our_names() -> None:
     assert table.of("digits") == ()
     for row in table.rows:
         task = settings.get(row.setting).task(row.task)
-        assert task.higher_is_better is row.higher_is_better
+        assert task.direction == row.direction
 
 
 def test_numbers_and_directions_are_those_of_the_paper() -> None:
@@ -43,7 +43,7 @@ def test_numbers_and_directions_are_those_of_the_paper() -> None:
     }
     assert rows["fish"].transfer == "better"
     assert rows["stsb"].transfer == "worse"
-    assert not rows["depth"].higher_is_better
+    assert rows["depth"].direction == "lower"
     assert rows["depth"].transfer == "better", "of an error, a fall"
 
 

@@ -1,0 +1,37 @@
+"""What is compared with what: a curve with its baseline, on one task."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from mtl_core import factors
+from mtl_core.analysis.replicas import replicas
+from mtl_core.direction import Direction
+
+__all__ = ["Versus"]
+
+
+@dataclass(frozen=True)
+class Versus:
+    """A curve against its baseline, on one task.
+
+    Attributes:
+        task: the task whose rows are read.
+        curve: the curve that is judged, such as multi-task training.
+        baseline: the curve that it is compared with, such as single-task training.
+        direction: which way the task's metric is better.
+    """
+
+    task: str
+    curve: str
+    baseline: str
+    direction: Direction
+
+    def sides(self, trajectories: pd.DataFrame) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+        """The replicas of the curve and those of the baseline; empty for one without rows."""
+        curves = replicas(trajectories, self.task)
+        return curves.get(self.curve, []), curves.get(self.baseline, [])
+
+    def direction_of(self, column: str) -> Direction:
+        """Which way a column is better: a factor's direction is the paper's, else the metric's."""
+        return factors.get(column).direction if column in factors.names() else self.direction

@@ -1,0 +1,231 @@
+"""What a kind of experiment is: everything that the store, the worker and the library ask of it."""
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mtl_core.training.pool import ReplicaPool
+
+__all__ = ["Columns", "Command", "Experiment", "Kind", "Piece", "Plan", "State", "States", "Table"]
+
+State = Mapping[str, NDArray[Any]]
+"""What a run can go on from, to the same numbers as if it had never stopped: arrays by name, one of
+them its ``step``."""
+
+States = Mapping[int, State]
+"""States by seed."""
+
+Columns = Mapping[str, Any]
+"""Rows of a table by column: a list of plain JSON values, or one value that all rows share. The key
+``""`` is the number of rows."""
+
+
+class Experiment(Protocol):
+    """A frozen dataclass that decides the numbers of a run, all but its seed.
+
+    Attributes:
+        kind: name of its kind.
+        seeds: the runs that are asked for; no part of its identity.
+        id: 16 hex digits, a hash of ``to_dict``.
+    """
+
+    kind: ClassVar[str]
+
+    @property
+    def seeds(self) -> tuple[int, ...]: ...
+
+    @property
+    def id(self) -> str: ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """The experiment in plain JSON values, without seeds."""
+        ...
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], *, seeds: Any = ...) -> Self:
+        """Inverse of ``to_dict``. Raises InputError for anything that is no such experiment."""
+        ...
+
+
+@dataclass(frozen=True)
+class Table:
+    """A tidy table that runs of a kind fill.
+
+    Args:
+        columns: in order; ``seed`` and ``step`` are among them.
+        words: columns of text.
+        whole: columns of whole numbers; all others are float64, where NaN is what was not measured.
+        order: columns that rows are sorted by; rows that agree in them keep their order.
+        descending: those of ``order`` that are sorted the other way round.
+    """
+
+    columns: tuple[str, ...]
+    words: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ("seed", "step")
+    order: tuple[str, ...] = ("seed", "step")
+    descending: tuple[str, ...] = ()
+
+    def tidied(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """The same rows with this table's columns, types and order.
+
+        Raises:
+            ValueError, TypeError, KeyError: when a column is missing or of another type.
+        """
+        types = dict.fromkeys(self.columns, "float64")
+        types |= dict.fromkeys(self.words, "str") | dict.fromkeys(self.whole, "int64")
+        typed = frame[list(self.columns)].astype(types)
+        ascending = [name not in self.descending for name in self.order]
+        ordered = typed.sort_values(list(self.order), ascending=ascending, kind="stable")
+        return ordered.reset_index(drop=True)
+
+    def frame(self, parts: Sequence[Columns]) -> "pd.DataFrame":
+        """The rows of some pieces, also of none at all."""
+        import pandas as pd
+
+        values: dict[str, list[Any]] = {name: [] for name in self.columns}
+        for part in parts:
+            count = part[""]
+            for name, column in values.items():
+                given = part[name]
+                column += given if isinstance(given, list) else [given] * count
+        return self.tidied(pd.DataFrame(values, columns=list(self.columns)))
+
+
+def columns_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Columns:
+    """Rows as columns."""
+    return packed({name: [row[name] for row in rows] for name in names}, len(rows))
+
+
+def packed(columns: Mapping[str, list[Any]], count: int) -> Columns:
+    """Columns in which a value that all rows share is written once."""
+    found: dict[str, Any] = {"": count}
+    for name, values in columns.items():
+        first = values[0] if values else None
+        # Lists of lists are no columns of ours, so what is no list is shared.
+        shared = bool(values) and all(value == first for value in values)
+        found[name] = first if shared else values
+    return found
+
+
+@dataclass(frozen=True)
+class Piece:
+    """How far a run has got, and what it measured there.
+
+    Args:
+        step: steps that it has taken.
+        tables: rows of this step by the name of their table; none for a mere sign of progress.
+        state: what it can go on from; None when a later piece has it.
+        notes: why something that was due could not be measured, or was measured another way.
+    """
+
+    seed: int
+    step: int
+    tables: Mapping[str, Columns] = field(default_factory=dict)
+    state: State | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Command:
+    """How an experiment is asked for on the command line.
+
+    Args:
+        name: the command after ``python -m mtl_core``.
+        help: one line.
+        add: declares its arguments, but for ``--seeds``, ``--device`` and ``--out``.
+        config: the experiment that parsed arguments ask for; raises InputError.
+        line: the whole line that repeats an experiment: from it and the preset to start from.
+        words: one line that tells an experiment from others.
+    """
+
+    name: str
+    help: str
+    add: Callable[[argparse.ArgumentParser], None]
+    config: Callable[[argparse.Namespace], Any]
+    line: Callable[[Any, str], str]
+    words: Callable[[Any], str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a table of a plan names experiments: a preset of one subject, and fields swept over.
+
+    Args:
+        table: its name: ``[[table]]``.
+        subject: the field that is one name, and not swept over.
+        values: the fields whose lists are values themselves, or tables: from what such a field is
+            given to what it is swept over; raises InputError.
+    """
+
+    table: str
+    subject: str
+    values: Mapping[str, Callable[[object], list[Any]]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of experiment. Everything that differs between kinds is declared here.
+
+    Args:
+        name: as the store and manifests call it.
+        noun: as people call a finished experiment of it, in the singular.
+        verb: what is done for its numbers: ``trained``.
+        config: the class of its experiments.
+        tables: what its runs measure; the first is the main table.
+        steps: of each run of an experiment.
+        advance: carries runs of some seeds, all at one step, on for about so many seconds (0: to
+            the first measured step) on a device, from their states; the last piece of every seed
+            has its state. Raises TrainingDiverged with the pieces before it as ``checkpoints``. On
+            a CPU a run's numbers do not depend on where slices end or which runs share a call. It
+            is called in other processes, so it is a function of a module.
+        carry_out: all pieces of an experiment's seeds, in one call, for the command line.
+        device: where an experiment is carried out on a machine whose best device is given.
+        cost: of a run, in examples that are differentiated; what is measured counts too.
+        pace: experiments that cost alike share a word, by which speeds are known.
+        fingerprint: a hash of the experiment's data on this machine; raises DataMissing.
+        protocol: how each quantity of its runs is measured, in words.
+        check: raises InputError for tables that cannot be those of the experiment's seeds; it is
+            also told whether they hold all steps.
+        folder: a path for its artifact that people can read; no two experiments share one.
+        command: the command line.
+        plan: how plans name its experiments.
+        own_file: whether an experiment is on a user's own file, which another machine does not have
+            or has another of the same name.
+    """
+
+    name: str
+    noun: str
+    verb: str
+    config: type[Any]
+    tables: Mapping[str, Table]
+    steps: Callable[[Any], int]
+    advance: Callable[[Any, tuple[int, ...], States, float, str], list[Piece]]
+    carry_out: "Callable[[Any, str, ReplicaPool | None], Iterator[Piece]]"
+    device: Callable[[Any, str], str]
+    cost: Callable[[Any], float]
+    pace: Callable[[Any], str]
+    fingerprint: Callable[[Any], str]
+    protocol: Callable[[Any], Mapping[str, str]]
+    check: "Callable[[Any, Mapping[str, pd.DataFrame], bool], None]"
+    folder: Callable[[Any], str]
+    command: Command
+    plan: Plan
+    own_file: Callable[[Any], bool] = lambda config: False
+
+    @property
+    def main(self) -> str:
+        """The name of the main table."""
+        return next(iter(self.tables))
+
+    def frames(self, pieces: Sequence[Piece]) -> "dict[str, pd.DataFrame]":
+        """The tables that some pieces fill, in any order of pieces."""
+        return {
+            name: table.frame([piece.tables[name] for piece in pieces if name in piece.tables])
+            for name, table in self.tables.items()
+        }

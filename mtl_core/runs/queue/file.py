@@ -1,0 +1,203 @@
+"""The store's file: created, checked, brought up to date, set aside when it is damaged."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock, Timeout
+
+from mtl_core.errors import StoreError
+from mtl_core.runs.queue import older
+from mtl_core.runs.queue.schema import OLDEST, SCHEMA, SCHEMA_VERSION, TABLES
+
+__all__ = ["StoreFile", "default_path"]
+
+_OLDER = "an older schema"
+
+
+def default_path() -> Path:
+    """``MTL_STORE``, or ``runs.db`` in the user's data folder."""
+    if named := os.environ.get("MTL_STORE"):
+        return _expanded(Path(named))
+    import platformdirs
+
+    return platformdirs.user_data_path("mtl-explorer", appauthor=False) / "runs.db"
+
+
+class StoreFile:
+    """An SQLite file that is a store whenever it is opened.
+
+    Attributes:
+        path: absolute.
+        notice: what was wrong with the file that was found, if it was set aside.
+
+    Raises:
+        StoreError: as ``Store``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.notice: str | None = None
+        self.path = _expanded(path).absolute()
+        self._open()
+
+    def _open(self) -> None:
+        """Check the file; create it where there is none, and set a corrupt one aside."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self._examine() is None:
+                return
+            # One process at a time; another may have been first.
+            with FileLock(self.path.with_name(f"{self.path.name}.lock"), timeout=30):
+                problem = self._examine()
+                if problem == _OLDER:
+                    self._bring_up_to_date()
+                    return
+                if problem:
+                    self._set_aside(problem)
+                if problem is not None:
+                    self._create()
+        except (sqlite3.Error, OSError, NotImplementedError, Timeout) as error:
+            raise self._unusable(error) from error
+
+    def _examine(self) -> str | None:
+        """What is wrong with the file: None, ``""`` for an empty or missing one, or its damage.
+
+        A sound file of an older schema is ``_OLDER``.
+        """
+        if not os.path.exists(self.path):
+            return ""
+        try:
+            with self._connection() as db:
+                db.execute("BEGIN")  # what is read belongs together
+                version = db.execute("PRAGMA user_version").fetchone()[0]
+                found = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+                tables = {row["name"] for row in found}
+                if version > SCHEMA_VERSION:
+                    raise StoreError(
+                        f"store {self.path} has schema {version}, newer than this app's "
+                        f"{SCHEMA_VERSION}; update the app, or set MTL_STORE to another file"
+                    )
+                if not tables and version == 0:
+                    return ""
+                if not tables >= _tables(version):
+                    raise StoreError(
+                        f"{self.path} is an SQLite file of something else (tables "
+                        f"{', '.join(sorted(tables)[:3]) or 'none'}); set MTL_STORE to another file"
+                    )
+                verdict = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+                if verdict == "ok" and version < SCHEMA_VERSION:
+                    return _OLDER
+        except sqlite3.Error as error:
+            if not _is_damage(error):
+                raise
+            verdict = str(error)
+        return None if verdict == "ok" else " ".join(verdict.split())[:120]
+
+    def _set_aside(self, problem: str) -> None:
+        stamp, path = time.strftime("%Y%m%d-%H%M%S"), self.path
+        names = (
+            f"{path.stem}.corrupt-{stamp}{more}{path.suffix}"
+            for more in ("", *(f"-{count}" for count in range(2, 1000)))
+        )
+        aside = next(free for name in names if not (free := path.with_name(name)).exists())
+        path.rename(aside)
+        for suffix in ("-wal", "-shm"):
+            if (side := Path(f"{path}{suffix}")).exists():
+                side.rename(f"{aside}{suffix}")
+        self.notice = (
+            f"store {path} was damaged ({problem}); it was kept as {aside.name} and a new one was "
+            "started"
+        )
+
+    def _create(self) -> None:
+        with self._connection("rwc") as db:
+            # Where a file system has no WAL, the rollback journal does, with less at once.
+            with suppress(sqlite3.OperationalError):
+                db.execute("PRAGMA journal_mode = WAL")
+            db.execute("BEGIN IMMEDIATE")
+            for statement in SCHEMA:
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            db.execute("COMMIT")
+
+    def _bring_up_to_date(self) -> None:
+        """Make a file of an older schema one of today's; every row that it has stays."""
+        with self._connection() as db:
+            db.execute("PRAGMA foreign_keys = OFF")
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                older.bring_up_to_date(db)
+                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+            db.execute("COMMIT")
+        # A worker of the version before does not know today's configs; without its lock it leaves.
+        self.path.with_name(f"{self.path.name}.worker.lock").unlink(missing_ok=True)
+
+    @contextmanager
+    def _connection(self, mode: Literal["rw", "rwc"] = "rw") -> Iterator[sqlite3.Connection]:
+        address = f"{self.path.as_uri()}?mode={mode}"
+        with closing(sqlite3.connect(address, uri=True, timeout=30, isolation_level=None)) as db:
+            db.row_factory = sqlite3.Row
+            db.execute("PRAGMA foreign_keys = ON")
+            # In WAL mode NORMAL never corrupts and loses nothing to a crash of the process.
+            db.execute("PRAGMA synchronous = NORMAL")
+            yield db
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """A connection to look with. Raises StoreError."""
+        if not os.path.exists(self.path):
+            self._open()  # deleted while in use: whoever did that wants an empty one
+        try:
+            with self._connection() as db:
+                yield db
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A connection inside a transaction: all of it is written, or nothing."""
+        with self.read() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+            except BaseException:
+                if db.in_transaction:  # SQLite itself rolls back when the disk is full
+                    db.execute("ROLLBACK")
+                raise
+            db.execute("COMMIT")
+
+    def _unusable(self, error: Exception) -> StoreError:
+        if _is_damage(error):
+            return StoreError(
+                f"store {self.path} is damaged ({error}); start the app again, which keeps the "
+                "file under another name and begins a new one, or set MTL_STORE to another file"
+            )
+        return StoreError(
+            f"store {self.path} cannot be used ({error}); make the file and its folder writable, "
+            "free some disk space, or set MTL_STORE to another file"
+        )
+
+
+def _tables(version: int) -> set[str]:
+    """What a file of a version has at least."""
+    if version < OLDEST:
+        return {"no such version"}
+    return TABLES[max(known for known in TABLES if known <= version)]
+
+
+def _expanded(path: Path) -> Path:
+    with suppress(RuntimeError):  # ~somebody who does not exist: then it is a name like others
+        return path.expanduser()
+    return path
+
+
+def _is_damage(error: Exception) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
