@@ -2,9 +2,11 @@
 
 import streamlit as st
 
+from pages.parts.arrival import arrived
+
 st.set_page_config(page_title="Multi-task transfer", page_icon="docs/icon.png", layout="wide")
 
-st.navigation(
+page = st.navigation(
     {
         "Explore": [
             st.Page(
@@ -33,4 +35,6 @@ st.navigation(
         ],
     },
     position="top",
-).run()
+)
+arrived()
+page.run()

@@ -47,7 +47,7 @@ def main() -> None:
             pool.auxiliary_sets(task, every_optimizer=view.every_optimizer), task
         )
         for task in targets
-    }  # fmt: skip
+    }
     every = list({one.config.id: one for named in runs.values() for one in named.values()}.values())
     tables, found = _points(papers.versions(every), view, runs, answers)
     sets = {
@@ -114,22 +114,24 @@ def _points(
             configs = [named[name].config for name in points["curve"]]
             tables[column].append(
                 points.assign(
-                    auxiliaries=[" + ".join(comparisons.seen_from(one, task).auxiliaries)
-                                 for one in configs],
+                    auxiliaries=[
+                        " + ".join(comparisons.seen_from(one, task).auxiliaries) for one in configs
+                    ],
                     tasks=[len(one.tasks) for one in configs],
                     optimizer=[one.optimizer for one in configs],
                     run=[one.id for one in configs],
                     target=task,
                     curve=task,
                 )
-            )  # fmt: skip
+            )
     return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}, found
 
 
 def _optimization(verdict: ConflictVerdict) -> str:
     if not verdict.factors:
-        return "No target has 8 auxiliary sets or more; a correlation over fewer says next to "\
-            "nothing."  # fmt: skip
+        return (
+            "No target has 8 auxiliary sets or more; a correlation over fewer says next to nothing."
+        )
     return (
         f"**{len(verdict.negative)} of {len(verdict.factors)}** correlations of similarity with a "
         f"factor are negative and significant (p < {analysis.LEVEL:g})."

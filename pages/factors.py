@@ -66,9 +66,7 @@ def main() -> None:
     cases = {task: pool.cases(task, view.sets) for task in pool.tasks}
     cases = {task: runs for task, runs in cases.items() if runs}
     shown = [run for task, runs in cases.items() for run in (pool.singles[task], *runs)]
-    rows = _rows(
-        papers.versions(shown), view.setting, view.aggregate, cases, pool, answers
-    )  # fmt: skip
+    rows = _rows(papers.versions(shown), view.setting, view.aggregate, cases, pool, answers)
     verdicts = analysis.table_verdicts(rows)
     papers.supported(analysis.table_support(verdicts), _words(rows, verdicts))
     _trajectories(view, pool, cases, verdicts, answers)

@@ -3,8 +3,10 @@
 import streamlit as st
 
 from mtl_core import RunConfig, factors, settings
+from mtl_core.checks import with_seeds
 from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.views import comparisons
+from mtl_core.views.comparisons import alike
 from mtl_core.views.panel import Panel, build
 from mtl_core.views.question import Question, named
 from pages.parts import common, papers
@@ -56,15 +58,15 @@ def _runs(setting: str, answers: Answers) -> tuple[str, list[Answer]] | None:
     """At the largest budget shipped: the single task, and it with as few others as there are."""
     for preset in ("paper", "standard", "quick"):
         base = RunConfig.from_preset(setting, preset)
-        single = answers.find(base)
+        single = _shipped(answers.find(base), answers)
         together = [
-            answer
-            for answer in answers.alike(base)
-            if answer.artifact is not None
+            _shipped(answer, answers)
+            for answer in alike(base, answers)
+            if answer.shipped is not None
             and answer.config.auxiliaries
             and (answer.config.optimizer, answer.config.options) == (base.optimizer, ())
         ]
-        if single.artifact is None or not together:
+        if single.shipped is None or not together:
             continue
         least = min(len(answer.config.auxiliaries) for answer in together)
         few = [answer for answer in together if len(answer.config.auxiliaries) == least]
@@ -72,6 +74,13 @@ def _runs(setting: str, answers: Answers) -> tuple[str, list[Answer]] | None:
         few.sort(key=lambda answer: [order[name] for name in answer.config.auxiliaries])
         return preset, [single, *few[:MOST_SETS]]
     return None
+
+
+def _shipped(answer: Answer, answers: Answers) -> Answer:
+    """Its shipped runs alone: what a user trained or brought is shown on other pages."""
+    if answer.shipped is None:
+        return answer
+    return answers.find(with_seeds(answer.config, answer.shipped.config.seeds))
 
 
 def _cards(panel: Panel) -> None:
@@ -139,15 +148,15 @@ def _computed(panel: Panel) -> None:
         "(UMTG) for as many steps as the single task."
     )
     if less := comparisons.reduced(config, measuring=True):
-        st.markdown(f"Beside the preset of the paper's sizes it is {less}.")
-    for factor, how in panel.baseline.answer.manifest.get("factors", {}).items():
+        st.markdown(f"Smaller than the preset of the paper's sizes: {less}.")
+    for factor, how in panel.baseline.answer.factors.items():
         st.markdown(f"- **{common.title(factor)}**: {how}")
     for one in panel.shown:
-        manifest = one.answer.manifest
+        answer = one.answer
         st.markdown(
-            f"- **{one.label}**: {manifest['kind']} on {manifest['device']} with torch "
-            f"{manifest['versions']['torch']}, {manifest['created'][:10]}, data fingerprint "
-            f"`{manifest['data_fingerprint']}`, run `{one.config.id}`"
+            f"- **{one.label}**: {answer.numbers} on {answer.said('device')} with torch "
+            f"{answer.versions.get('torch', '–')}, {answer.said('created')[:10]}, data fingerprint "
+            f"`{answer.said('data_fingerprint')}`, experiment `{one.config.id}`"
         )
         if line := other_data(one.answer):
             st.warning(f"{one.label}: {line}")

@@ -9,8 +9,7 @@ from mtl_core import InputError
 from mtl_core.pareto import preferences, problems, scalarizations, transfer
 from mtl_core.pareto.config import BASELINES, METHODS, OPTIMIZERS
 from mtl_core.pareto.problems import Budget
-from mtl_core.runs import front_artifacts
-from mtl_core.runs.front_answers import FrontAnswers, other_data
+from mtl_core.runs.library.answers import Answers, other_data
 from mtl_core.runs.queue.launch import tend
 from mtl_core.views import front_panel
 from mtl_core.views.front_panel import FrontPanel
@@ -32,7 +31,7 @@ TITLE = "Which trade-offs can one run reach, and how soon?"
 @common.errors_in_words
 def main() -> None:
     question = _question()
-    answers = common.front_answers()
+    answers = common.answers()
     # The worker starts with the page, so that Run does not wait for it.
     if answers.store is not None and (problem := tend(answers.store)):
         st.warning(problem, icon=":material/engineering:")
@@ -60,7 +59,7 @@ def main() -> None:
     # Last, since all canvases are made for it, once.
     for one in panel.shown:
         if one.answer.state == "done" and (line := other_data(one.answer)):
-            own = "; delete it in the Library to solve anew" if one.answer.record else ""
+            own = "; delete it in the Library to solve anew" if one.answer.records else ""
             said = common.escaped(f"{one.label}: {line}{own}")
             st.warning(said, icon=":material/difference:")
 
@@ -95,7 +94,7 @@ def _widget(name: str, value: object) -> None:
     common.show(f"pf_{name}", value)
 
 
-def _controls(question: FrontQuestion, answers: FrontAnswers) -> None:
+def _controls(question: FrontQuestion, answers: Answers) -> None:
     problem = problems.get(question.problem)
     st.subheader("The question")
     _widget("problem", question.problem)
@@ -304,7 +303,7 @@ def _ask_option(method: str, name: str) -> None:
     _put(st.session_state.pf.with_option(method, name, checked))
 
 
-def _pinned(question: FrontQuestion, answers: FrontAnswers) -> None:
+def _pinned(question: FrontQuestion, answers: Answers) -> None:
     names = {}
     for run in question.pins:
         answer = answers.find_id(run)
@@ -334,16 +333,17 @@ def _data_ready(panel: FrontPanel) -> bool:
         return False
     if panel.problem.options and panel.focus.answer.state == "new":
         # A user's own file: it is read before Run is there.
-        front_artifacts.data_fingerprint(panel.focus.config)
+        panel.focus.answer.kind.fingerprint(panel.focus.config)
     return True
 
 
-def _actions(panel: FrontPanel, answers: FrontAnswers, ready: bool) -> None:
+def _actions(panel: FrontPanel, answers: Answers, ready: bool) -> None:
     def beside() -> None:
+        buttons.add_seeds_button(panel.question.seeds, lambda seeds: _ask(seeds=seeds))
         buttons.pin_button(
             panel.focus.config.id,
             panel.question.pins,
-            new=panel.focus.answer.state == "new",
+            new=not (panel.focus.answer.done or panel.focus.answer.records),
             what="the front that you look closely at",
             ask=lambda pins: _ask(pins=pins),
         )
@@ -363,7 +363,7 @@ def _actions(panel: FrontPanel, answers: FrontAnswers, ready: bool) -> None:
 
 
 @common.errors_in_words
-def _answer(answers: FrontAnswers, every: float | None, look: str) -> None:
+def _answer(answers: Answers, every: float | None, look: str) -> None:
     # Not as an argument: a click in here runs this part alone again, with the arguments of before.
     question: FrontQuestion = st.session_state.pf
     if answers.store is not None and every is not None and (problem := tend(answers.store)):

@@ -17,7 +17,7 @@ from mtl_core.charts import (
     quadrant_legend_alt,
     style_optimizers,
 )
-from mtl_core.cli import command_line
+from mtl_core.runs import kinds
 from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.views import comparisons, smtos
 from mtl_core.views.smtos import REFERENCE, Entry, Group, Selection
@@ -169,7 +169,7 @@ def _known(found: Sequence[Group]) -> list[Entry]:
 
 def _points(chosen: Sequence[Group], drawn: Sequence[Entry], answers: Answers) -> pd.DataFrame:
     tables = [
-        _group_points(tuple(map(common.version, group.runs.values())), group, answers)
+        _group_points(tuple(run.version for run in group.runs.values()), group, answers)
         for group in chosen
         if group.compared
     ]
@@ -365,7 +365,8 @@ def _lacking(group: Group, left: tuple[Entry, ...], answers: Answers) -> None:
         return
     st.caption("What if has no such budget; on the command line:")
     preset = smtos.nearest_preset(group.budget)
-    lines = [command_line(group.config(entry), preset) for entry in left]
+    line = kinds.get("training").command.line
+    lines = [line(group.config(entry), preset) for entry in left]
     st.code("\n".join(lines[:MOST_LINES]), language="bash", wrap_lines=True)
     if len(lines) > MOST_LINES:
         st.caption(f"… and {len(lines) - MOST_LINES} more like these.")
@@ -417,7 +418,7 @@ def _computed(
         shown = [group for group in chosen if set(drawn) & set(group.compared)]
         first = shown[0].runs[REFERENCE]
         st.markdown(_counts(points, first, answers))
-        for name, how in first.manifest.get("factors", {}).items():
+        for name, how in first.factors.items():
             if name in TITLES:
                 st.markdown(f"- **{TITLES[name]}** here: {how}")
         st.dataframe(_runs(shown, drawn), hide_index=True, key="smtos_runs")
@@ -437,7 +438,7 @@ def _computed(
 def _counts(points: pd.DataFrame, first: Answer, answers: Answers) -> str:
     """How many runs and points there are, and what "the last 20" are here."""
     config = first.config
-    rows = answers.trajectory(first).assign(curve="UMTG")
+    rows = answers.main(first).assign(curve="UMTG")
     means = [
         f"{TITLES[name]} over {min(counts)}"
         for name in SMTO_FACTORS[1:]
@@ -459,19 +460,18 @@ def _runs(shown: Sequence[Group], drawn: Sequence[Entry]) -> pd.DataFrame:
     for group in shown:
         for entry in (REFERENCE, *(entry for entry in drawn if entry in group.compared)):
             answer = group.runs[entry]
-            manifest = answer.manifest
             rows.append(
                 {
                     "auxiliaries": " + ".join(group.auxiliaries),
                     "optimizer": entry.label,
                     "seeds": len(answer.config.seeds),
                     "run": answer.config.id,
-                    "source": common.ORIGINS[answer.origin],
-                    "kind": manifest.get("kind", "measured"),
-                    "device": manifest.get("device", "–"),
-                    "torch": manifest.get("versions", {}).get("torch", "–"),
-                    "created": manifest.get("created", "–")[:10],
-                    "data": manifest.get("data_fingerprint", "–"),
+                    "source": common.origins(answer),
+                    "numbers": answer.numbers,
+                    "device": answer.said("device"),
+                    "torch": answer.versions.get("torch", "–"),
+                    "created": answer.said("created")[:10],
+                    "data": answer.said("data_fingerprint"),
                 }
             )
     return pd.DataFrame(rows)

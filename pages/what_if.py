@@ -9,8 +9,8 @@ import streamlit as st
 
 from mtl_core import InputError, settings
 from mtl_core.charts import Curve, over_epochs_alt, over_epochs_chart
-from mtl_core.cli import command_line
 from mtl_core.config import BASE_OPTIMIZERS
+from mtl_core.runs import Record
 from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.runs.queue.launch import tend
 from mtl_core.views import comparisons, panel
@@ -246,6 +246,10 @@ def _ask_seeds() -> None:
         st.session_state.seeds_problem = str(error)
 
 
+def _ask_more_seeds(seeds: tuple[int, ...]) -> None:
+    _ask(seeds=seeds)
+
+
 def _pins(question: Question, answers: Answers) -> list[Answer]:
     found = []
     for run in question.pins:
@@ -282,10 +286,11 @@ def _actions(question: Question, shown: Panel, answers: Answers) -> None:
     current = shown.current
 
     def beside() -> None:
+        buttons.add_seeds_button(question.seeds, _ask_more_seeds)
         buttons.pin_button(
             current.config.id,
             question.pins,
-            new=current.answer.state == "new",
+            new=not (current.answer.done or current.answer.records),
             what="this curve",
             ask=lambda pins: _ask(pins=pins),
         )
@@ -313,7 +318,9 @@ def _share(question: Question, shown: Panel) -> None:
         )
         st.caption("The same run on the command line:")
         st.code(
-            command_line(shown.current.config, question.preset), language="bash", wrap_lines=True
+            shown.current.answer.kind.command.line(shown.current.config, question.preset),
+            language="bash",
+            wrap_lines=True,
         )
 
 
@@ -360,28 +367,32 @@ def _answer(answers: Answers, was_active: bool) -> None:
 
 
 def _progress(shown: Panel) -> None:
-    for one in shown.shown:
-        record = one.answer.record
-        if record is None or one.answer.artifact is not None:
-            continue
-        share = record.steps_done / record.steps_total
-        if record.state == "queued":
-            place = "next" if record.place == 1 else f"at place {record.place}"
-            st.progress(share, text=f"**{one.label}** waits in the queue, {place}")
-        elif record.state == "running":
-            st.progress(share, text=f"**{one.label}** trains, {share:.0%}{_left(record)}")
-        elif record.state == "failed":
-            st.error(f"{one.label}: {record.error}", icon=":material/error:")
-        elif record.state == "cancelled":
-            st.info(f"{one.label} was stopped at {share:.0%}; its points stay.")
+    for curve in shown.shown:
+        answer = curve.answer
+        label = common.escaped(curve.label)
+        if answer.active:
+            st.progress(answer.share, text=f"**{label}** {_going(answer)}")
+        for reason in answer.errors:
+            st.error(f"{label}: {common.escaped(reason)}", icon=":material/error:")
+        if "cancelled" in answer.states().values():
+            st.info(f"{label} was stopped at {answer.share:.0%}; its points stay.")
 
 
-def _left(record: Any) -> str:
-    if not record.steps_done or record.started_at is None:
+def _going(answer: Answer) -> str:
+    begun = [record for record in answer.records if record.step >= 0]
+    if not begun:
+        place = min((r.place for r in answer.records if r.place), default=None)
+        return "waits in the queue" + (f", at place {place}" if place and place > 1 else "")
+    return f"trains, {answer.share:.0%}{_left(begun)}"
+
+
+def _left(begun: Sequence[Record]) -> str:
+    """How long a curve's runs that have begun may take, by the computing time they have had."""
+    going = [record for record in begun if record.active and record.step > 0]
+    spent, done = sum(r.seconds for r in going), sum(r.share for r in going)
+    if not done:
         return ""
-    spent = record.seconds + (record.heartbeat or record.started_at) - record.started_at
-    left = spent * (record.steps_total - record.steps_done) / record.steps_done
-    return f", about {buttons.duration(left)} left"
+    return f", about {buttons.duration(spent / done * (len(going) - done))} of computing left"
 
 
 def _cards(shown: Panel) -> None:
@@ -520,7 +531,8 @@ def _table(shown: Panel) -> None:
                 "gap at equal loss": measure.delta(gap.comparison.delta if gap else None),
                 "gap is": gap.comparison.verdict if gap else "–",
                 "at loss": f"{gap.train_loss:.3g}" if gap else "–",
-                "source": common.ORIGINS[one.answer.origin],
+                "seeds": " ".join(map(str, one.config.seeds)),
+                "source": common.origins(one.answer),
                 "run": one.config.id,
             }
         )
@@ -530,8 +542,8 @@ def _table(shown: Panel) -> None:
         "another budget has none here."
     )
     for one in shown.shown:
-        if one.answer.artifact and (line := other_data(one.answer)):
-            st.warning(f"{one.label}: {line}")
+        if line := other_data(one.answer):
+            st.warning(common.escaped(f"{one.label}: {line}"))
     for answer in shown.elsewhere:
         st.caption(f"Not drawn: {answer.config.target} {label(answer.config)}, another question.")
 

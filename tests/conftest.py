@@ -16,15 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from filelock import FileLock
 
 from mtl_core.config import RunConfig
 from mtl_core.data import sources
-from mtl_core.runs.library import artifacts
+from mtl_core.pareto.config import ParetoConfig
+from mtl_core.pareto.front import Front
+from mtl_core.runs import kinds
+from mtl_core.runs.kinds import Columns, Piece, State
+from mtl_core.runs.kinds.base import columns_of
+from mtl_core.runs.kinds.front import tables as front_tables
+from mtl_core.runs.queue.records import Key
 from mtl_core.runs.queue.store import Store
-from mtl_core.training.checkpoint import Checkpoint
-from mtl_core.trajectory import METRICS, SIDE_TABLES, Row
+from mtl_core.trajectory import COLUMNS, METRICS, Row
 from tests.settings.layouts import write_encoder, write_glue
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -155,20 +161,90 @@ def make_row() -> Callable[..., Row]:
 
 
 @pytest.fixture(scope="session")
-def make_checkpoint(make_row: Callable[..., Row]) -> Callable[..., Checkpoint]:
-    """A checkpoint of some seeds with a row for each of their tasks and a state."""
+def make_front() -> Callable[..., ParetoConfig]:
+    """A front that is solved for in well under a second, with changes."""
 
-    def make(config: RunConfig, seeds: tuple[int, ...], step: int) -> Checkpoint:
-        rows = tuple(make_row(config, seed, task, step) for seed in seeds for task in config.tasks)
-        random = np.random.default_rng(step)
-        state = {
-            "step": np.array(step),
-            "seconds": np.array(step / 7),
-            "parameter/encoder.0.weight": random.normal(size=(len(seeds), 3, 2)).astype(np.float32),
-        }
-        return Checkpoint(seeds, step, rows, state)
+    def make(problem: str = "toy", **changes: Any) -> ParetoConfig:
+        small = {"iterations": 40, "frames": 4, "solutions": 5, "seeds": (0,)}
+        return ParetoConfig.from_preset(problem, "quick", **(small | changes))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def make_pieces(make_row: Callable[..., Row]) -> Callable[..., list[Piece]]:
+    """A piece of each of some seeds of an experiment of any kind, with rows and a state."""
+
+    def rows(config: Any, seed: int, step: int) -> dict[str, Columns]:
+        if isinstance(config, ParetoConfig):
+            return front_tables(config, made_up(config, seed, step))
+        found = [make_row(config, seed, task, step) for task in config.tasks]
+        return {"trajectory": columns_of(found, COLUMNS)}
+
+    def make(config: Any, seeds: tuple[int, ...], step: int) -> list[Piece]:
+        return [
+            Piece(seed, step, rows(config, seed, step), made_up_state(seed, step)) for seed in seeds
+        ]
+
+    return make
+
+
+def made_up(config: ParetoConfig, seed: int, step: int) -> Front:
+    random = np.random.default_rng([seed, step])
+    size = (len(config.weights), len(config.definition.objectives))
+    matrix = random.random((size[0], size[0]))
+    return Front(
+        seed=seed,
+        step=step,
+        evaluations=step * size[0] * config.passes,
+        seconds=step / 7,
+        train=random.exponential(size=size),
+        test=None,
+        metrics=None,
+        matrix=matrix / matrix.sum(axis=1, keepdims=True),
+        solutions=None,
+        state={},
+    )
+
+
+def made_up_state(seed: int, step: int) -> State:
+    random = np.random.default_rng([seed, step])
+    return {
+        "step": np.array(step),
+        "seconds": np.array(step / 7),
+        "parameter/encoder.0.weight": random.normal(size=(1, 3, 2)).astype(np.float32),
+    }
+
+
+@pytest.fixture(scope="session")
+def put_runs(make_pieces: Callable[..., list[Piece]]) -> Callable[..., Any]:
+    """Puts the runs of an experiment into a store, as a worker that carried them out would have."""
+
+    def put(
+        store: Store,
+        config: Any,
+        end: Any = "done",
+        step: int | None = None,
+        *,
+        error: str = "it broke",
+        seconds: float = 1.0,
+    ) -> Any:
+        """``end`` None leaves them running; they stand at ``step``, by default the last."""
+        store.submit(config)
+        store.claim("1-alice")
+        last = kinds.of(config).steps(config) if step is None else step
+        for seed in config.seeds:
+            key = Key(config.id, seed)
+            steps = dict.fromkeys((0, last))
+            pieces = [piece for one in steps for piece in make_pieces(config, (seed,), one)]
+            assert store.save(key, "1-alice", pieces, seconds=seconds)
+            if end == "cancelled":
+                store.cancel(config.id, [seed])
+            if end is not None:
+                assert store.finish(key, "1-alice", end, error if end == "failed" else None)
+        return config
+
+    return put
 
 
 @pytest.fixture(scope="session")
@@ -187,38 +263,20 @@ def expected_rows() -> Callable[[RunConfig], dict[tuple[int, int, str], tuple[fl
 
 
 @pytest.fixture(scope="session")
-def metric_rows() -> Callable[
-    [Iterable[Row]], dict[tuple[int, int, str], tuple[float | None, ...]]
-]:
+def metric_rows() -> Callable[..., dict[tuple[int, int, str], tuple[float | None, ...]]]:
+    """The same columns of rows, or of a trajectory."""
     return metrics
 
 
-def metrics(rows: Iterable[Row]) -> dict[tuple[int, int, str], tuple[float | None, ...]]:
+def metrics(
+    rows: "Iterable[Row] | pd.DataFrame",
+) -> dict[tuple[int, int, str], tuple[float | None, ...]]:
+    if isinstance(rows, pd.DataFrame):
+        rows = rows.astype(object).where(rows.notna(), None).to_dict("records")
     return {
         (row["seed"], row["step"], row["task"]): tuple(row[name] for name in METRICS)
         for row in rows
     }
-
-
-@pytest.fixture(scope="session")
-def numbers() -> Callable[[Path], dict[str, Any]]:
-    """All that a folder's artifacts hold by id, but what a clock has said."""
-
-    def read(folder: Path) -> dict[str, Any]:
-        found, problems = artifacts.scan(folder)
-        assert problems == []
-        clocks = ("created", "duration_seconds", "table_blake2b")
-        return {
-            run: (
-                one.folder.relative_to(folder),
-                {name: value for name, value in one.manifest.items() if name not in clocks},
-                one.trajectory().drop(columns="seconds").map(repr).to_csv(),
-                *(one.side(name).map(repr).to_csv() for name in SIDE_TABLES),
-            )
-            for run, one in found.items()
-        }
-
-    return read
 
 
 @pytest.fixture

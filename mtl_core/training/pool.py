@@ -33,11 +33,13 @@ class ReplicaPool:
 
     Args:
         processes: how many; default one per core.
+        rehearse: whether a process trains a little when it starts, so that a first run is quick.
     """
 
-    def __init__(self, processes: int | None = None) -> None:
+    def __init__(self, processes: int | None = None, *, rehearse: bool = True) -> None:
         self.processes = processes or cores()
-        self._executors = [_executor() for _ in range(self.processes)]
+        self._rehearse = rehearse
+        self._executors = [_executor(rehearse) for _ in range(self.processes)]
         self._under_way: list[list[Future[Any]]] = [[] for _ in range(self.processes)]
 
     def warm(self) -> None:
@@ -68,7 +70,7 @@ class ReplicaPool:
     def renew(self, place: int) -> None:
         """Start another process in the place of one that died."""
         self._executors[place].shutdown(wait=False, kill_workers=True)
-        self._executors[place] = _executor()
+        self._executors[place] = _executor(self._rehearse)
         self._under_way[place] = []
         self._executors[place].submit(time.sleep, 0.0)
 
@@ -84,20 +86,26 @@ class ReplicaPool:
         self.shutdown()
 
 
-def _executor() -> "ProcessPoolExecutor":
+def _executor(rehearse: bool) -> "ProcessPoolExecutor":
     from loky import ProcessPoolExecutor
 
-    return ProcessPoolExecutor(1, initializer=_start, initargs=(os.getpid(),), env=_ONE_THREAD)
+    arguments = (os.getpid(), rehearse)
+    return ProcessPoolExecutor(1, initializer=_start, initargs=arguments, env=_ONE_THREAD)
 
 
-def _start(parent: int) -> None:
+def _start(parent: int, rehearse: bool) -> None:
     end_with(parent)
 
     import torch
 
+    torch.set_num_threads(1)
+    if rehearse:
+        _train_a_little()
+
+
+def _train_a_little() -> None:
     from mtl_core.training.replicas import advance
 
-    torch.set_num_threads(1)
     # A first run would wait as long as for PyTorch itself: for what the optimizer imports, the
     # first convolution and the first backward pass.
     rehearsal = RunConfig.from_preset(

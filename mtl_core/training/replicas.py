@@ -14,8 +14,8 @@ from torch import Tensor
 
 from mtl_core import factors, optimizers, settings
 from mtl_core.config import RunConfig
+from mtl_core.data.base import Split, Stamp
 from mtl_core.errors import TrainingDiverged
-from mtl_core.settings.base import Split
 from mtl_core.training.batches import BatchStream, derived_seed
 from mtl_core.training.checkpoint import Checkpoint, State
 from mtl_core.training.gradients import batch_losses, combine
@@ -97,7 +97,12 @@ class Replicas:
         )
         self._optimizer = _base_optimizer(config, list(self._network.parameters.values()))
         self._data = _resident(
-            config.setting, config.tasks, config.samples, config.held_out, str(device)
+            config.setting,
+            config.tasks,
+            config.samples,
+            config.held_out,
+            str(device),
+            settings.get(config.setting).data_state().stamp,
         )
         self._training = {task: data.train for task, data in self._data.items()}
         self._meter = Meter(config, seeds, self._network, self._training)
@@ -359,16 +364,19 @@ class _ResidentTask:
     test: tuple[Tensor, Tensor]
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _resident(
     setting: str,
     tasks: tuple[str, ...],
     samples: int | None,
     held_out: int | None,
     device: str,
+    _stamp: Stamp,
 ) -> dict[str, _ResidentTask]:
-    """The data of a config where it is needed, so that a batch is one gather."""
+    """The data of a config where it is needed, so that a batch is one gather.
 
+    As many sets of tasks as a question has, since its runs take turns; other files are other data.
+    """
     shared: dict[tuple[int, int], Tensor] = {}
 
     def place(split: Split) -> tuple[Tensor, Tensor]:

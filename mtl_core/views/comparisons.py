@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Joint",
     "Pool",
+    "alike",
     "find",
     "joint",
     "joint_label",
@@ -172,7 +173,7 @@ class Pool:
 def pools(answers: Answers) -> tuple[Pool, ...]:
     """All finished runs by setting and budget, in the settings' order, the longest run first."""
     found: dict[tuple[Any, ...], list[Answer]] = {}
-    for answer in answers.finished():
+    for answer in answers.finished("training"):
         found.setdefault(_budget(answer.config), []).append(answer)
     made = [
         Pool(_single(runs[0].config), tuple(sorted(runs, key=_order))) for runs in found.values()
@@ -183,6 +184,20 @@ def pools(answers: Answers) -> tuple[Pool, ...]:
             made, key=lambda pool: (names.index(pool.budget.setting), -pool.budget.steps, pool.name)
         )
     )
+
+
+def alike(config: RunConfig, answers: Answers) -> list[Answer]:
+    """All finished experiments with a config's target and budget, with any auxiliaries.
+
+    Their optimizers may differ too; everything else is equal.
+    """
+    mine = (config.setting, config.target)
+    return [
+        answer
+        for answer in answers.finished("training")
+        if (answer.config.setting, answer.config.target) == mine
+        and answer.config.baseline == config.baseline
+    ]
 
 
 def joint(config: RunConfig) -> Joint:
@@ -230,7 +245,7 @@ def trajectories(named: Mapping[str, Answer], task: str, answers: Answers) -> "p
 
     tables = []
     for name, run in named.items():
-        rows = answers.trajectory(run)
+        rows = answers.main(run)
         tables.append(rows[rows["task"] == task].assign(curve=name))
     return pd.concat(tables, ignore_index=True)
 
@@ -246,7 +261,7 @@ def joint_label(setting: settings.Setting, names: Joint) -> str:
 def question(config: RunConfig, task: str) -> Question | None:
     """What if asks this of a task and a run's other tasks; None where it has no such budget."""
     own = seen_from(config, task)
-    group = Group(own.baseline, own.auxiliaries, {REFERENCE: Answer(own, "none")})
+    group = Group(own.baseline, own.auxiliaries, {REFERENCE: Answer(own)})
     return smtos.question(group, [Entry.of(own)])
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mtl_core.pareto import curves
 from mtl_core.pareto.config import ParetoConfig
 from mtl_core.pareto.problems.base import Problem
-from mtl_core.runs.front_answers import FrontAnswer, FrontAnswers, Tables
+from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.views.front_question import FrontQuestion, label, preference_words
 
 if TYPE_CHECKING:
@@ -29,6 +29,19 @@ _measured_before: "OrderedDict[tuple[object, ...], tuple[Tables, pd.DataFrame]]"
 
 
 @dataclass(frozen=True)
+class Tables:
+    """What a front's runs have measured so far.
+
+    Args:
+        front: losses and metrics of its solutions.
+        transfers: transfer matrices; without rows where nothing is transferred.
+    """
+
+    front: "pd.DataFrame"
+    transfers: "pd.DataFrame"
+
+
+@dataclass(frozen=True)
 class ShownFront:
     """A front with what it has measured.
 
@@ -39,7 +52,7 @@ class ShownFront:
     """
 
     label: str
-    answer: FrontAnswer
+    answer: Answer
     tables: Tables
     quality: "pd.DataFrame"
     pinned: bool = False
@@ -61,7 +74,7 @@ class FrontPanel:
 
     question: FrontQuestion
     shown: tuple[ShownFront, ...]
-    elsewhere: tuple[FrontAnswer, ...]
+    elsewhere: tuple[Answer, ...]
 
     @property
     def asked(self) -> tuple[ShownFront, ...]:
@@ -229,7 +242,7 @@ class FrontPanel:
         )
 
 
-def build(question: FrontQuestion, answers: FrontAnswers) -> FrontPanel:
+def build(question: FrontQuestion, answers: Answers) -> FrontPanel:
     """Look up what a question compares, pins of the same problem included. Raises InputError."""
     configs = question.configs
     asked = [answers.find(config) for config in configs]
@@ -253,14 +266,12 @@ def build(question: FrontQuestion, answers: FrontAnswers) -> FrontPanel:
     return FrontPanel(question, _unique(shown), tuple(pin for pin in pins if pin not in same))
 
 
-def _measured(answer: FrontAnswer, answers: FrontAnswers) -> "tuple[Tables, pd.DataFrame]":
+def _measured(answer: Answer, answers: Answers) -> "tuple[Tables, pd.DataFrame]":
     """Its tables and their quality; worked out once for each state it is in."""
-    record = answer.record
-    far = (record.steps_done, record.finished_at, record.started_at) if record else None
-    key = (answer.config.id, answer.state, far or answer.manifest.get("table_blake2b"))
+    key = answer.version
     if (known := _measured_before.get(key)) is not None:
         return known
-    tables = answers.tables(answer)
+    tables = Tables(answers.main(answer), answers.table(answer, "transfers"))
     quality = curves.quality(tables.front, answer.config.definition)
     if answer.config.samples is not None or answer.config.held_out is not None:
         quality["distance"] = np.nan  # the true front is that of all examples

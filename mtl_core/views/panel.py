@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from mtl_core import optimizers, settings
 from mtl_core.config import RunConfig
@@ -55,6 +58,21 @@ class Panel:
         """The run that the question asks for last; the baseline itself without auxiliaries."""
         return [one for one in self.shown if not one.pinned][-1]
 
+    @cached_property
+    def settled(self) -> "pd.DataFrame":
+        """The rows that numbers are taken from: of a curve with finished seeds, these seeds alone.
+
+        Seeds that were added later begin at the loss of an untrained network; what is known of the
+        others does not wait for them.
+        """
+        rows = self.trajectories
+        keep = np.ones(len(rows), dtype=bool)
+        for run in self.shown:
+            done = run.answer.done
+            if done and len(done) < len(run.config.seeds):
+                keep &= ((rows["curve"] != run.label) | rows["seed"].isin(done)).to_numpy()
+        return rows if keep.all() else rows[keep]
+
     def versus(self, one: Shown) -> "Versus":
         """A shown run's curve against that of the panel's baseline, on the target."""
         from mtl_core.analysis import Versus
@@ -67,19 +85,19 @@ class Panel:
         """ΔE of a shown run over the panel's baseline, so far."""
         from mtl_core import analysis
 
-        return analysis.transfer(self.trajectories, self.versus(one))
+        return analysis.transfer(self.settled, self.versus(one))
 
     def gap(self, one: Shown) -> "LossMatchedGap | None":
         """The gap of a shown run over the panel's baseline at comparable training loss, so far."""
         from mtl_core import analysis
 
-        return analysis.gap(self.trajectories, self.versus(one))
+        return analysis.gap(self.settled, self.versus(one))
 
     def onset(self, one: Shown) -> "Onset | None":
         """Where that gap opens for good, so far."""
         from mtl_core import analysis
 
-        return analysis.onset(self.trajectories, self.versus(one))
+        return analysis.onset(self.settled, self.versus(one))
 
     def comparable(self, one: Shown) -> bool:
         """Whether the panel's baseline is this run's, so that they differ by auxiliaries alone."""
@@ -90,7 +108,7 @@ class Panel:
         from mtl_core import analysis
 
         pairs = [self.versus(run) for run in self.shown if self.comparable(run)]
-        return analysis.panel_verdicts(self.trajectories, pairs)
+        return analysis.panel_verdicts(self.settled, pairs)
 
 
 def build(asked: Sequence[RunConfig], pins: Sequence[Answer], answers: Answers) -> Panel:
@@ -111,7 +129,7 @@ def build(asked: Sequence[RunConfig], pins: Sequence[Answer], answers: Answers) 
             elsewhere.append(pin)
         elif pin.config not in current:
             shown.append(Shown(label(pin.config, config), pin, pinned=True))
-    tables = [answers.trajectory(one.answer).assign(curve=one.label) for one in shown]
+    tables = [answers.main(one.answer).assign(curve=one.label) for one in shown]
     filled = [table for table in tables if len(table)] or tables[:1]
     return Panel(tuple(shown), tuple(elsewhere), pd.concat(filled, ignore_index=True))
 
@@ -136,19 +154,14 @@ def updates(panel: Panel, answers: Answers) -> "pd.DataFrame":
 
 
 def _updates(panel: Panel, one: Shown, answers: Answers) -> "pd.DataFrame":
-    from mtl_core.runs.library.frames import side_frame
-
     method = optimizers.create(one.config.optimizer, num_tasks=len(one.config.tasks))
     if not method.constant:
-        return answers.side("updates", one.answer)
+        return answers.table(one.answer, "updates")
     # A constant is the same for every task, and the update that many times the sum.
     sum_of_all = one.config.optimizer == BASELINE or dict(one.config.options).get("scale")
     weight = 1.0 if sum_of_all else 1 / len(one.config.tasks)
     rows = panel.trajectories
     rows = rows[(rows["curve"] == one.label) & (rows["step"] > 0)]
-    return side_frame(
-        "updates",
-        rows[["seed", "step", "epoch", "task"]]
-        .assign(weight=weight, cosine_to_sum=1.0, norm_ratio=weight)
-        .to_dict("records"),
-    )
+    places = rows[["seed", "step", "epoch", "task"]]
+    filled = places.assign(weight=weight, cosine_to_sum=1.0, norm_ratio=weight)
+    return one.answer.kind.tables["updates"].tidied(filled)

@@ -219,7 +219,7 @@ def groups(answers: Answers) -> tuple[Group, ...]:
     has them is taken.
     """
     found: dict[tuple[RunConfig, tuple[str, ...]], dict[Entry, Answer]] = {}
-    for answer in answers.finished():
+    for answer in answers.finished("training"):
         config = answer.config
         if not config.auxiliaries:
             continue
@@ -281,7 +281,7 @@ def points(group: Group, entries: Iterable[Entry], answers: Answers) -> "pd.Data
 
     drawn = [entry for entry in entries if entry in group.compared]
     tables = [
-        answers.trajectory(group.runs[entry]).assign(curve=entry.label)
+        answers.main(group.runs[entry]).assign(curve=entry.label)
         for entry in ((REFERENCE, *drawn) if drawn else ())
     ]
     setting = settings.get(group.budget.setting)

@@ -1,37 +1,33 @@
-"""What can be done about the runs that a page asks for: run, stop, resume, pin."""
+"""What can be done about the runs that a page asks for: run, stop, resume, add seeds, pin."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import streamlit as st
 
 from mtl_core import InputError
-from mtl_core.runs import Store
-from mtl_core.runs.known import Known
+from mtl_core.checks import MOST_SEEDS, with_seeds
+from mtl_core.runs import Answers, Store
+from mtl_core.runs.library.answers import Answer
 from mtl_core.runs.queue.launch import tend
 from mtl_core.views.question import MOST_PINS
+from pages.parts import common
 
-__all__ = ["draw", "duration", "pin_button"]
+__all__ = ["add_seeds_button", "draw", "duration", "more_seeds", "pin_button"]
+
+_RUN_NOW = "buttons_run_now"
 
 
-class _Shown(Protocol):
+class Curve(Protocol):
+    """A curve of a page, whichever kind its runs are of."""
+
     @property
-    def config(self) -> Any: ...
-
-    @property
-    def answer(self) -> "Known[Any, Any]": ...
-
-
-class _Answers(Protocol):
-    @property
-    def store(self) -> Store | None: ...
-
-    def estimate_seconds(self, config: Any) -> float | None: ...
+    def answer(self) -> Answer: ...
 
 
 def draw(
-    asked: Sequence[_Shown],
-    answers: _Answers,
+    asked: Sequence[Curve],
+    answers: Answers,
     *,
     ready: Callable[[], bool],
     noun: tuple[str, str],
@@ -41,42 +37,65 @@ def draw(
     """A row of buttons, and in words how things stand.
 
     Args:
-        asked: the runs that the page's question asks for.
+        asked: the curves that the page's question asks for.
         ready: whether the data is here; asked only where something is to be run.
-        noun: what a seed of a run is, and what happens to it: ``networks``, ``to train``.
+        noun: what a run is called, and what happens to it: ``networks``, ``to train``.
         beside: draws further buttons.
         started: called when runs were put into the queue.
     """
-    active = [one for one in asked if one.answer.active]
-    missing = [one for one in asked if one.answer.state in ("new", "failed", "cancelled")]
+    active = [curve.answer for curve in asked if curve.answer.active]
+    missing = [curve.answer for curve in asked if curve.answer.missing]
     can = ready() if missing else True
+    if st.session_state.pop(_RUN_NOW, False) and missing and can:
+        _run(missing, answers, started)
     with st.container(horizontal=True, vertical_alignment="center"):
         if active:
             if st.button("Stop", icon=":material/stop:", type="primary"):
-                for one in active:
-                    answers.store.cancel(one.config.id)  # type: ignore[union-attr]
+                for answer in active:
+                    answers.store.cancel(answer.config.id, answer.config.seeds)  # type: ignore[union-attr]
                 st.rerun()
         elif missing:
-            resume = any(one.answer.state != "new" for one in missing)
-            if st.button(
-                "Resume" if resume else "Run",
-                icon=":material/play_arrow:",
-                type="primary",
-                disabled=not (can and answers.store),
-            ):
-                _run(missing, answers, started)
+            _run_button(missing, answers, can, started)
         else:
             st.button("Run", icon=":material/check:", disabled=True)
         beside()
-        st.caption(_status(asked, missing, answers, noun))
+        st.caption(common.escaped(_status(asked, missing, answers, noun)))
+
+
+def add_seeds_button(seeds: Sequence[int], ask: Callable[[tuple[int, ...]], None]) -> None:
+    """Asks for as many seeds again, and runs the new ones at once."""
+    more = more_seeds(seeds)
+
+    def add() -> None:
+        st.session_state[_RUN_NOW] = True
+        ask((*seeds, *more))
+
+    new = f"seed {more[0]}" if len(more) == 1 else f"seeds {' '.join(map(str, more))}"
+    st.button(
+        "Add seeds",
+        icon=":material/library_add:",
+        disabled=not more,
+        help=f"Runs {new} too; what is known of the others stays."
+        if more
+        else f"{MOST_SEEDS} seeds are the most.",
+        on_click=add,
+    )
+
+
+def more_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
+    """The smallest seeds that are not asked for yet, as many as are."""
+    count = min(len(seeds), MOST_SEEDS - len(seeds))
+    free = (seed for seed in range(2 * MOST_SEEDS) if seed not in seeds)
+    return tuple(seed for seed, _ in zip(free, range(count), strict=False))
 
 
 def pin_button(
     run: str, pins: Sequence[str], *, new: bool, what: str, ask: Callable[[tuple[str, ...]], None]
 ) -> None:
-    """Pins a run, or takes its pin away.
+    """Pins a curve, or takes its pin away.
 
     Args:
+        run: the experiment's id.
         new: whether there is nothing of it yet.
         what: is kept on the chart.
         ask: takes the pins that there are then.
@@ -102,32 +121,51 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def _run(missing: Sequence[_Shown], answers: _Answers, started: Callable[[], None]) -> None:
-    assert answers.store is not None
-    try:
-        for one in missing:
-            answers.store.submit(one.config)
-    except InputError as error:
-        st.error(str(error))
+def _run_button(
+    missing: Sequence[Answer], answers: Answers, can: bool, started: Callable[[], None]
+) -> None:
+    resume = any(set(answer.states().values()) & {"failed", "cancelled"} for answer in missing)
+    if st.button(
+        "Resume" if resume else "Run",
+        icon=":material/play_arrow:",
+        type="primary",
+        disabled=not (can and answers.store),
+    ):
+        _run(missing, answers, started)
+
+
+def _run(missing: Sequence[Answer], answers: Answers, started: Callable[[], None]) -> None:
+    store: Store | None = answers.store
+    if store is None:
         return
-    tend(answers.store)
+    try:
+        store.submit(*(with_seeds(answer.config, answer.missing) for answer in missing))
+    except InputError as error:
+        st.error(common.escaped(str(error)))
+        return
+    tend(store)
     started()
     st.rerun()
 
 
 def _status(
-    asked: Sequence[_Shown], missing: Sequence[_Shown], answers: _Answers, noun: tuple[str, str]
+    asked: Sequence[Curve],
+    missing: Sequence[Answer],
+    answers: Answers,
+    noun: tuple[str, str],
 ) -> str:
-    if any(one.answer.active for one in asked):
+    if any(curve.answer.active for curve in asked):
         return "It goes on when this tab is closed; the link brings you back to it."
     name, verb = noun
-    runs = "fronts" if name == "fronts" else "runs"
     if missing:
-        estimates = [answers.estimate_seconds(one.config) for one in missing]
-        seeds = sum(len(one.config.seeds) for one in missing)
-        about = f", about {duration(sum(filter(None, estimates)))}" if all(estimates) else ""
-        return f"{seeds} {name} {verb}{about}"
-    origins = {one.answer.origin for one in asked}
+        runs = sum(len(answer.missing) for answer in missing)
+        estimate = answers.estimate_seconds(
+            *(with_seeds(answer.config, answer.missing) for answer in missing)
+        )
+        about = f", about {duration(estimate)}" if estimate else ""
+        known = sum(len(curve.answer.done) for curve in asked)
+        return f"{runs} {name} {verb}{about}" + (f"; {known} known already" if known else "")
+    origins = {origin for curve in asked for origin in curve.answer.origins}
     words = {"shipped": "ship with the app", "imported": "were imported"}
     where = words.get(origins.pop(), "") if len(origins) == 1 else ""
-    return f"Answered already: these {runs} {where or 'are in the store'}."
+    return f"Answered already: these runs {where or 'are in the store'}."

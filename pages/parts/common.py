@@ -8,10 +8,7 @@ from typing import Any, ParamSpec
 
 import altair as alt
 import streamlit as st
-from mtl_core.runs.front_answers import FrontAnswers
-from mtl_core.runs.front_artifacts import FrontArtifact
 from streamlit.delta_generator import DeltaGenerator
-from streamlit.runtime.pages_manager import PagesManager
 
 from mtl_core import factors, settings
 from mtl_core.analysis import Comparison
@@ -29,12 +26,13 @@ from mtl_core.charts import (
 from mtl_core.data import downloads, sources
 from mtl_core.direction import Direction
 from mtl_core.errors import InputError, StoreError
-from mtl_core.runs import Store, front_artifacts
+from mtl_core.runs import Answers, Artifact, Store
 from mtl_core.runs.library import exchange
-from mtl_core.runs.library.answers import Answer, Answers
-from mtl_core.runs.library.artifacts import Artifact, scan
+from mtl_core.runs.library.answers import Answer
+from mtl_core.runs.library.artifacts import scan
 from mtl_core.views.panel import Panel
 from mtl_core.views.question import kind
+from pages.parts import arrival
 
 P = ParamSpec("P")
 METRIC = "test accuracy E"
@@ -80,7 +78,7 @@ def measure(setting: str, task: str) -> Measure:
     return Measure(title, share, known.direction)
 
 
-ORIGINS = {"own": "this store", "imported": "imported", "shipped": "shipped", "nowhere": "–"}
+ORIGINS = {"own": "this store", "imported": "imported", "shipped": "shipped"}
 
 BADGES = {
     "can explain": ("green", ":material/check:"),
@@ -109,27 +107,13 @@ def errors_in_words(draw: Callable[P, None]) -> Callable[P, None]:
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
-        _through_app()
+        arrival.through_app(draw)
         try:
             draw(*args, **kwargs)
         except InputError as error:
             st.error(escaped(str(error)), icon=":material/error:")
 
     return drawn
-
-
-def _through_app() -> None:
-    """Have app.py run first, also when the server's very first visitor comes by a deep link.
-
-    Until app.py has called st.navigation once, Streamlit takes pages/ for a menu of its own and
-    runs the page that the link names without app.py: without its navigation and its wide layout.
-    """
-    if PagesManager.uses_pages_directory:
-        PagesManager.uses_pages_directory = False
-        # Once is enough, and a later run may carry a click that must not get lost.
-        if "through_app" not in st.session_state:
-            st.session_state.through_app = True
-            st.rerun()
 
 
 def escaped(text: str) -> str:
@@ -153,12 +137,6 @@ def to_url(query: dict[str, str], kept: str) -> None:
     st.session_state[kept] = query
 
 
-def version(answer: Answer) -> tuple[str, object]:
-    """What tells a run's rows from those of another, or of the same run trained anew."""
-    done = answer.record.finished_at if answer.record else answer.manifest.get("table_blake2b")
-    return answer.config.id, done
-
-
 def answers() -> Answers:
     """The store and all artifacts; what is wrong with any of them is said on the page."""
     store, problem = _store()
@@ -168,28 +146,12 @@ def answers() -> Answers:
         st.warning(problem, icon=":material/database_off:")
     for line in [*skipped, *damaged]:
         st.warning(f"Skipped: {line}", icon=":material/broken_image:")
-    return Answers(store, {**imported, **shipped})
+    return Answers(store, shipped, imported)
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _shipped_fronts() -> tuple[dict[str, FrontArtifact], list[str]]:
-    return front_artifacts.scan()
-
-
-def front_answers(*, alone: bool = True) -> FrontAnswers:
-    """The store and all artifacts of fronts; what is wrong with any is said on the page.
-
-    Args:
-        alone: whether ``answers`` has not said already what is wrong with the store.
-    """
-    store, problem = _store()
-    shipped, skipped = _shipped_fronts()
-    imported, damaged = exchange.imported_fronts()
-    if problem and alone:
-        st.warning(problem, icon=":material/database_off:")
-    for line in [*skipped, *damaged]:
-        st.warning(f"Skipped: {line}", icon=":material/broken_image:")
-    return FrontAnswers(store, {**imported, **shipped})
+def origins(answer: Answer) -> str:
+    """Where an answer's runs come from, in words."""
+    return ", ".join(ORIGINS[origin] for origin in answer.origins) or "–"
 
 
 def download(source: str, tick: float) -> None:

@@ -21,14 +21,14 @@ from mtl_core.charts import (
     transfer_heatmap,
 )
 from mtl_core.charts.plane import style_methods
-from mtl_core.cli import front_line
 from mtl_core.pareto import curves, transfer
-from mtl_core.pareto.config import BASELINES, METHODS
-from mtl_core.runs.front_answers import FrontAnswers
+from mtl_core.pareto.config import BASELINES, METHODS, ParetoConfig
 from mtl_core.runs.library import exchange
+from mtl_core.runs.library.answers import Answers
+from mtl_core.views import toy
 from mtl_core.views.front_panel import FrontPanel, ShownFront
 from mtl_core.views.front_question import METHOD_TITLES, preference_words
-from pages.parts import common, known_fronts
+from pages.parts import common
 
 Ask = Callable[..., None]
 LOOK_TITLES = {
@@ -49,18 +49,16 @@ def progress(panel: FrontPanel) -> None:
     """How far the fronts are that are not done."""
     waiting = []
     for one in panel.shown:
-        record = one.answer.record
-        if record is None or one.answer.artifact is not None:
-            continue
-        share = record.steps_done / record.steps_total
-        if record.state == "queued":
-            waiting.append(f"{one.label} (place {record.place})")
-        elif record.state == "running":
-            st.progress(share, text=f"**{one.label}** is solved for, {share:.0%}")
-        elif record.state == "failed":
-            st.error(f"{one.label}: {record.error}", icon=":material/error:")
-        elif record.state == "cancelled":
-            st.info(f"{one.label} was stopped at {share:.0%}; its frames stay.")
+        answer, label = one.answer, common.escaped(one.label)
+        if answer.active and any(record.step >= 0 for record in answer.records):
+            text = f"**{label}** is solved for, {answer.share:.0%}"
+            st.progress(answer.share, text=text)
+        elif answer.active:
+            waiting.append(label)
+        for reason in answer.errors:
+            st.error(f"{label}: {common.escaped(reason)}", icon=":material/error:")
+        if "cancelled" in answer.states().values():
+            st.info(f"{label} was stopped at {answer.share:.0%}; its frames stay.")
     if waiting:
         st.caption(f"In the queue: {', '.join(waiting)}.")
 
@@ -188,7 +186,7 @@ def _front(panel: FrontPanel, step: int, space: Any, zoom: bool, styles: list[Cu
     reference = (panel.problem.reference[x], panel.problem.reference[y])
     front = None
     if space == "loss" and panel.front_known:
-        known = known_fronts.true_front(panel.focus.config)
+        known = toy.true_front(panel.focus.config)
         front = pd.DataFrame({"x": known[:, x], "y": known[:, y]})
     st.altair_chart(
         front_chart(
@@ -293,7 +291,7 @@ def _hypervolume(panel: FrontPanel, step: int) -> None:
     found = panel.convergence()
     levels = [(float(row), f"{curves.SHARE:.0%} of the best") for row in found["target"][:1]]
     if panel.front_known:
-        levels.append((known_fronts.hypervolume(panel.focus.config), "the true front"))
+        levels.append((_true_hypervolume(panel.focus.config), "the true front"))
     at = curves.band(panel.focus.quality)
     now = at.loc[at["step"] <= step, x]
     title = "hypervolume"
@@ -320,6 +318,11 @@ def _hypervolume(panel: FrontPanel, step: int) -> None:
     _table(panel, found)
 
 
+@st.cache_data(max_entries=20, show_spinner=False)
+def _true_hypervolume(config: ParetoConfig) -> float:
+    return toy.true_hypervolume(config)
+
+
 def _table(panel: FrontPanel, found: pd.DataFrame) -> None:
     by_name = {str(row["name"]): row for row in found.to_dict("records")}
     rows = []
@@ -336,7 +339,7 @@ def _table(panel: FrontPanel, found: pd.DataFrame) -> None:
                 "reached": f"{row['reached']} of {row['seeds']} seeds" if "reached" in row else "–",
                 "spread": _mean_2sd(last["coverage"], ".3f"),
                 "distance to true front": _mean_2sd(last["distance"], ".4f"),
-                "source": common.ORIGINS[one.answer.origin],
+                "source": common.origins(one.answer),
                 "run": one.config.id,
             }
         )
@@ -403,7 +406,7 @@ def _transfer(panel: FrontPanel, step: int) -> None:
 # Out, and what the words mean.
 
 
-def export(panel: FrontPanel, answers: FrontAnswers) -> None:
+def export(panel: FrontPanel, answers: Answers) -> None:
     """What can be taken away."""
     with st.popover("Export", icon=":material/ios_share:"):
         st.caption("The address of this page is the whole question; share it as it is.")
@@ -430,7 +433,9 @@ def export(panel: FrontPanel, answers: FrontAnswers) -> None:
             )
         st.caption("The front that you look closely at, on the command line:")
         st.code(
-            front_line(panel.focus.config, panel.question.preset), language="bash", wrap_lines=True
+            panel.focus.answer.kind.command.line(panel.focus.config, panel.question.preset),
+            language="bash",
+            wrap_lines=True,
         )
 
 
@@ -450,7 +455,7 @@ def words(panel: FrontPanel) -> None:
 def _computed(panel: FrontPanel) -> None:
     rows = []
     for one in panel.shown:
-        manifest, config = one.answer.manifest, one.config
+        answer, config = one.answer, one.config
         rows.append(
             {
                 "method": one.label,
@@ -462,11 +467,11 @@ def _computed(panel: FrontPanel) -> None:
                 "examples": "all" if config.samples is None else f"{config.samples:,}",
                 "tested on": "all" if config.held_out is None else f"{config.held_out:,}",
                 "seeds": " ".join(map(str, config.seeds)),
-                "source": common.ORIGINS[one.answer.origin],
-                "device": manifest.get("device", "–"),
-                "torch": manifest.get("versions", {}).get("torch", "–"),
-                "created": str(manifest.get("created", "–"))[:10],
-                "data": manifest.get("data_fingerprint", "–"),
+                "source": common.origins(one.answer),
+                "device": answer.said("device"),
+                "torch": answer.versions.get("torch", "–"),
+                "created": answer.said("created")[:10],
+                "data": answer.said("data_fingerprint"),
             }
         )
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="pf_computed")

@@ -10,7 +10,6 @@ import streamlit as st
 from mtl_core import settings
 from mtl_core.analysis import Support
 from mtl_core.charts import Curve, CurveKey, style_curves
-from mtl_core.cli import command_line
 from mtl_core.runs.library.answers import Answer, other_data
 from mtl_core.views import comparisons, smtos
 from mtl_core.views.comparisons import Pool
@@ -132,8 +131,8 @@ def source(runs: Iterable[Answer], *, measuring: bool = False) -> None:
     if not runs:
         return
     config = runs[0].config
-    kinds = _listed(run.manifest.get("kind", "measured") for run in runs)
-    devices = _listed(str(run.manifest.get("device", "unknown")) for run in runs)
+    kinds = _listed(run.numbers for run in runs)
+    devices = _listed(run.said("device") for run in runs)
     seeds = sorted({len(run.config.seeds) for run in runs})
     many = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]}–{seeds[-1]}"
     less = _listed(
@@ -161,10 +160,10 @@ def _commands(runs: Sequence[Answer]) -> str:
 
 
 def _command(run: Answer) -> str:
-    plan = comparisons.plan(run.config) if run.artifact else None
+    plan = comparisons.plan(run.config) if run.shipped else None
     if plan:
         return f"python -m mtl_core precompute {plan}"
-    return command_line(run.config, smtos.nearest_preset(run.config.baseline))
+    return run.kind.command.line(run.config, smtos.nearest_preset(run.config.baseline))
 
 
 def computed(
@@ -173,9 +172,7 @@ def computed(
     """How a figure was computed, down to the manifests of its runs."""
     with st.expander("How this was computed", icon=":material/precision_manufacturing:"):
         st.markdown(method)
-        for name, how in next(
-            (run.manifest["factors"] for run in runs if run.manifest.get("factors")), {}
-        ).items():
+        for name, how in next((run.factors for run in runs if run.factors), {}).items():
             st.markdown(f"- **{common.title(name)}** here: {how}")
         st.dataframe(_manifests(runs), hide_index=True, key=f"{key}_runs")
         for line in dict.fromkeys(filter(None, map(other_data, runs))):
@@ -195,24 +192,25 @@ def computed(
 def _manifests(runs: Sequence[Answer]) -> pd.DataFrame:
     rows = []
     for run in runs:
-        manifest, config = run.manifest, run.config
+        config = run.config
         rows.append(
             {
                 "target": config.target,
-                "auxiliaries": config.auxiliaries_label if len(config.auxiliaries) <= 3
+                "auxiliaries": config.auxiliaries_label
+                if len(config.auxiliaries) <= 3
                 else f"{len(config.auxiliaries)} tasks",
                 "optimizer": smtos.Entry.of(config).label if config.auxiliaries else "–",
                 "seeds": len(config.seeds),
                 "run": config.id,
-                "kind": manifest.get("kind", "measured"),
-                "source": "shipped" if run.artifact else "this store",
-                "device": manifest.get("device", "–"),
-                "torch": manifest.get("versions", {}).get("torch", "–"),
-                "created": manifest.get("created", "–")[:10],
-                "data": manifest.get("data_fingerprint", "–"),
+                "numbers": run.numbers,
+                "source": common.origins(run),
+                "device": run.said("device"),
+                "torch": run.versions.get("torch", "–"),
+                "created": run.said("created")[:10],
+                "data": run.said("data_fingerprint"),
                 "command": _command(run),
             }
-        )  # fmt: skip
+        )
     return pd.DataFrame(rows)
 
 
@@ -244,7 +242,7 @@ def curves(named: Mapping[str, Answer], task: str) -> list[Curve]:
 
 def versions(runs: Iterable[Answer]) -> tuple[object, ...]:
     """A key for what is computed from finished runs, which do not change."""
-    return tuple(map(common.version, runs))
+    return tuple(run.version for run in runs)
 
 
 def case_name(pool: Pool, run: Answer, task: str) -> str:

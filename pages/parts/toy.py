@@ -5,15 +5,15 @@ import streamlit as st
 
 from mtl_core.charts import front_alt, front_chart
 from mtl_core.charts.plane import style_methods
-from mtl_core.pareto import ParetoConfig, measures, problems, solve
+from mtl_core.pareto import problems
 from mtl_core.pareto.config import METHODS
-from mtl_core.runs.fronts import front_table
+from mtl_core.views import toy as views
 from mtl_core.views.front_question import METHOD_TITLES
-from pages.parts import common, known_fronts
+from mtl_core.views.toy import TOY
+from pages.parts import common
 
 __all__ = ["lesson", "toy"]
 
-TOY = ParetoConfig.from_preset("toy", "standard")  # for what is known of the problem
 METHOD_ORDER = [METHOD_TITLES[name] for name in METHODS]
 
 
@@ -25,8 +25,8 @@ def lesson() -> None:
         "Weighted sum": _toy("independent", "weighted_sum", 20, 0.05, 500, 0, ()),
         "Tchebycheff": _toy("independent", "tchebycheff", 20, 0.05, 500, 0, ()),
     }
-    shares = {name: _last_hypervolume(table) for name, table in found.items()}
-    ends = {name: _at_ends(table) for name, table in found.items()}
+    shares = {name: views.hypervolume(table) for name, table in found.items()}
+    ends = {name: views.at_ends(table) for name, table in found.items()}
     st.markdown(
         "Both lines are 20 preferences on the toy problem, whose true front bulges towards the "
         "upper right. Minimising a weighted sum slides a straight line down to the front, and on "
@@ -34,7 +34,7 @@ def lesson() -> None:
         f"**{ends['Weighted sum']} of 20** solutions of the weighted sum lie at an end (one loss "
         f"below 0.05), of Tchebycheff **{ends['Tchebycheff']}**. Hypervolume: "
         f"**{shares['Weighted sum']:.3f}** against **{shares['Tchebycheff']:.3f}**, of "
-        f"{known_fronts.hypervolume(TOY):.4f} for the true front."
+        f"{_true_hypervolume():.4f} for the true front."
     )
     _toy_chart(found, "pf_lesson")
     st.caption(
@@ -85,8 +85,8 @@ def toy() -> None:
         if method != "independent":
             found[METHOD_TITLES[method]] = table
         _toy_chart(found, "pf_toy", trails=True)
-        ideal = known_fronts.hypervolume(TOY)
-        words = [f"{name} **{_last_hypervolume(rows):.4f}**" for name, rows in found.items()]
+        ideal = _true_hypervolume()
+        words = [f"{name} **{views.hypervolume(rows):.4f}**" for name, rows in found.items()]
         st.markdown(f"Hypervolume: {', '.join(words)}; the true front has {ideal:.4f}.")
 
 
@@ -100,18 +100,13 @@ def _toy(
     seed: int,
     options: tuple[tuple[str, float], ...],
 ) -> pd.DataFrame:
-    config = ParetoConfig(
-        "toy",
-        method=method,
-        method_options=options,
-        scalarization=scalarization,
-        solutions=solutions,
-        lr=lr,
-        iterations=iterations,
-        frames=min(iterations, 40),
-        seeds=(seed,),
-    )
-    return front_table(config, solve(config, device="cpu"))
+    """Kept: a slider that comes back to a place shows it at once."""
+    return views.solve_toy(method, scalarization, solutions, lr, iterations, seed, options)
+
+
+@st.cache_data(max_entries=1, show_spinner=False)
+def _true_hypervolume() -> float:
+    return views.true_hypervolume(TOY)
 
 
 def _toy_chart(found: dict[str, pd.DataFrame], key: str, *, trails: bool = False) -> None:
@@ -119,14 +114,13 @@ def _toy_chart(found: dict[str, pd.DataFrame], key: str, *, trails: bool = False
     named = {style.label: style for style in style_methods(METHOD_ORDER)}
     rest = style_methods(list(found))
     styles = [named.get(name, other) for name, other in zip(found, rest, strict=True)]
-    known = known_fronts.true_front(TOY)
+    known = views.true_front(TOY)
     points, ways = [], []
     for name, table in found.items():
-        wide = _wide(table)
-        last = wide[wide["step"] == wide["step"].max()]
+        last = table[table["step"] == table["step"].max()]
         words = [""] * len(last)
         points.append(last.assign(curve=name, preference=words, chosen=False))
-        ways.append(wide.assign(curve=name))
+        ways.append(table.assign(curve=name))
     titles = [objective.title for objective in problem.objectives]
     chart = front_chart(
         pd.concat(points),
@@ -146,22 +140,3 @@ def _toy_chart(found: dict[str, pd.DataFrame], key: str, *, trails: bool = False
         on_select="rerun",
         alt=front_alt(styles, x_title=titles[0], y_title=titles[1]),
     )
-
-
-def _wide(table: pd.DataFrame) -> pd.DataFrame:
-    """``step, solution, x, y`` of a table of one seed and two objectives."""
-    losses = table["train_loss"].to_numpy(dtype=float).reshape(-1, 2)
-    places = table.iloc[::2][["step", "solution"]].reset_index(drop=True)
-    return places.assign(solution=places["solution"] + 1, x=losses[:, 0], y=losses[:, 1])
-
-
-def _last_hypervolume(table: pd.DataFrame) -> float:
-    wide = _wide(table)
-    last = wide.loc[wide["step"] == wide["step"].max(), ["x", "y"]].to_numpy()
-    return float(measures.hypervolume(last, (1.0, 1.0)))
-
-
-def _at_ends(table: pd.DataFrame) -> int:
-    wide = _wide(table)
-    last = wide.loc[wide["step"] == wide["step"].max(), ["x", "y"]].to_numpy()
-    return int((last.min(axis=1) < 0.05).sum())

@@ -17,6 +17,7 @@ from mtl_core.charts import (
     cosine_heatmap,
 )
 from mtl_core.runs.library.answers import Answer, Answers, other_data
+from mtl_core.views.comparisons import alike
 from mtl_core.views.panel import Panel, Shown
 from mtl_core.views.question import AGAINST, MOST_PINS, Question, kind, label
 from pages.parts import common
@@ -58,7 +59,7 @@ def factors(panel: Panel, styled: Sequence[Curve], question: Question, ask: Ask)
             _differences(panel)
     with st.expander("What the factors are", icon=":material/menu_book:"):
         st.markdown(common.FACTORS_GLOSSARY)
-        for name, how in panel.current.answer.manifest.get("factors", {}).items():
+        for name, how in panel.current.answer.factors.items():
             st.markdown(f"- **{common.title(name)}** here: {how}")
 
 
@@ -89,22 +90,37 @@ def correlation(panel: Panel, question: Question, answers: Answers, ask: Ask) ->
     )
     budget = panel.baseline.config
     runs = _alike(panel, answers)
-    tables = [answers.trajectory(answer).assign(curve=name) for name, answer in runs.items()]
+    tables = [answers.main(answer).assign(curve=name) for name, answer in runs.items()]
     tables = [table for table in tables if len(table)]
     rows = pd.concat(tables, ignore_index=True) if tables else panel.trajectories.iloc[:0]
     early = max(1.0, 0.1 * budget.epochs)
     measure = common.panel_measure(panel)
     points = analysis.similarity_points(
-        rows,
-        budget.target,
-        question.against,
-        early,
-        direction=measure.direction,
+        rows, budget.target, question.against, early, direction=measure.direction
     )
     points["run"] = points["curve"].map({name: one.config.id for name, one in runs.items()})
     done = points["curve"].map({name: one.state == "done" for name, one in runs.items()})
     counted = points[done.astype(bool) & (points["early_checkpoints"] > 0)]
     _coefficients(analysis.correlate(counted["similarity"], counted["value"]), len(counted))
+    _scatter(panel, points, runs, question, ask)
+    st.caption(
+        "A point for each run of this page, and for each finished one, here or among those that "
+        f"ship, that has the target {budget.target} and this page's budget; bars are ±2 standard "
+        "deviations over seeds. Only finished runs count in the coefficients. Early is up to epoch "
+        f"{early:.3g}. {_whole(question.against)} Click a point to pin its run. After Fig. 5 of "
+        "Mueller et al., where less similarity goes with higher factors but not with worse test "
+        "metrics."
+    )
+    for name, answer in runs.items():
+        if line := other_data(answer):
+            st.warning(f"{name}: {line}")
+
+
+def _scatter(
+    panel: Panel, points: pd.DataFrame, runs: dict[str, Answer], question: Question, ask: Ask
+) -> None:
+    """The points; a click on one pins its run."""
+    measure = common.panel_measure(panel)
     title = _title(question.against, measure)
     own = {one.label for one in panel.shown}
     others = [
@@ -130,17 +146,6 @@ def correlation(panel: Panel, question: Question, answers: Answers, ask: Ask) ->
         alt=correlation_alt(styled, x_title="early gradient similarity", y_title=title),
     )
     _pin_clicked(event, question, ask)
-    st.caption(
-        "A point for each run of this page, and for each finished one, here or among those that "
-        f"ship, that has the target {budget.target} and this page's budget; bars are ±2 standard "
-        "deviations over seeds. Only finished runs count in the coefficients. Early is up to epoch "
-        f"{early:.3g}. {_whole(question.against)} Click a point to pin its run. After Fig. 5 of "
-        "Mueller et al., where less similarity goes with higher factors but not with worse test "
-        "metrics."
-    )
-    for name, answer in runs.items():
-        if answer.artifact and (line := other_data(answer)):
-            st.warning(f"{name}: {line}")
 
 
 def _title(column: str, measure: common.Measure) -> str:
@@ -194,7 +199,7 @@ def _differences(panel: Panel) -> None:
 
 
 def _pairs(one: Shown, answers: Answers) -> None:
-    cosines = answers.side("cosines", one.answer)
+    cosines = answers.table(one.answer, "cosines")
     tasks = one.config.tasks
     if len(tasks) == 1:
         st.caption("Toggle an auxiliary task to see how its gradients lie to the target's.")
@@ -235,7 +240,7 @@ def _alike(panel: Panel, answers: Answers) -> dict[str, Answer]:
     budget = panel.baseline.config
     found = {one.label: one.answer for one in panel.shown if panel.comparable(one)}
     known = {answer.config.id for answer in found.values()}
-    for answer in answers.alike(budget):
+    for answer in alike(budget, answers):
         if answer.config.auxiliaries and answer.config.id not in known:
             name = label(answer.config, panel.current.config)
             found[name if name not in found else f"{name} · {answer.config.id}"] = answer

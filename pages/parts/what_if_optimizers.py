@@ -161,7 +161,7 @@ def _weights(one: Shown, told: pd.DataFrame, place: Any) -> None:
 
 def _conflict(one: Shown, answers: Answers, place: Any) -> None:
     pairs = list(combinations(one.config.tasks, 2))
-    found = answers.side("cosines", one.answer)
+    found = answers.table(one.answer, "cosines")
     rows = found.assign(curve=found["task"] + " · " + found["other"], task=one.config.target)
     styled = style_curves([CurveKey(f"{a} · {b}", "other") for a, b in pairs[:40]])
     title = "cosine of two task gradients"

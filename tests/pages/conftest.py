@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -15,8 +14,8 @@ from mtl_core import RunConfig, settings
 from mtl_core.runs import Store
 from mtl_core.runs.library import artifacts
 from mtl_core.settings import Task
-from mtl_core.training.checkpoint import Checkpoint
 from mtl_core.trajectory import Row
+from tests import stored
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -69,20 +68,13 @@ def finish(store: Store) -> Callable[..., RunConfig]:
         factor: float = 1.0,
         similarity: float = 0.5,
     ) -> RunConfig:
-        store.submit(config)
-        store.claim("1-alice")
-        for place in range(11):
-            step = place * config.steps // 10
-            loss = 2 * 10 ** (-place / 5)
-            rows = tuple(
-                _row(config, seed, task, step, loss, gain * (place > 0), factor, similarity)
-                for seed in config.seeds
-                for task in config.tasks
-            )
-            point = Checkpoint(config.seeds, step, rows, {"step": np.array(step)})
-            store.save(config.id, "1-alice", [point])
-        store.finish(config.id, "1-alice", "done")
-        return config
+        rows = [
+            _row(config, seed, task, place, gain, factor, similarity)
+            for place in range(11)
+            for seed in config.seeds
+            for task in config.tasks
+        ]
+        return stored.put(store, config, stored.pieces_of(config, rows))
 
     return put
 
@@ -91,13 +83,13 @@ def _row(
     config: RunConfig,
     seed: int,
     task: str,
-    step: int,
-    loss: float,
+    place: int,
     gain: float,
     factor: float,
     similarity: float,
 ) -> Row:
-    metric = 0.8 - 0.1 * loss + gain + 0.001 * seed
+    step, loss = place * config.steps // 10, 2 * 10 ** (-place / 5)
+    metric = 0.8 - 0.1 * loss + gain * (place > 0) + 0.001 * seed
     measured = task == config.target or config.auxiliary_factors
     value = factor * loss * (1 + 0.001 * seed) if measured else None
     return Row(

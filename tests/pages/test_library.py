@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from mtl_core.runs.library.frames import to_frame
 
 from mtl_core import RunConfig
 from mtl_core.pareto import ParetoConfig, solve
 from mtl_core.runs import Store
 from mtl_core.runs.library import artifacts, exchange
 from mtl_core.runs.library.answers import Answers
-from mtl_core.runs.library.frames import to_frame
 from mtl_core.training.checkpoint import Checkpoint
 from mtl_core.trajectory import Row
 

@@ -17,9 +17,11 @@ def test_the_cards_say_what_the_artifacts_say(open_page) -> None:
     shown = cards(open_page("overview"))
     found, _ = scan()
     runs = {
-        a.config.auxiliaries_label: a.trajectory().assign(curve=a.config.auxiliaries_label)
+        a.config.auxiliaries_label: a.table("trajectory").assign(curve=a.config.auxiliaries_label)
         for a in found.values()
-        if a.config.setting == "fashion" and a.config.train_size == 25_000
+        if a.config.kind == "training"
+        and a.config.setting == "fashion"
+        and a.config.train_size == 25_000
     }
     assert set(runs) == {"stl", "fashion2", "noisy_fashion"}
     import pandas as pd

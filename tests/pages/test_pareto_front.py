@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from mtl_core.pareto import Front, ParetoConfig, measures, solve
-from mtl_core.runs import Store, front_artifacts
+from mtl_core.runs import Store
+from mtl_core.runs.library import artifacts
 from mtl_core.views.front_question import METHOD_TITLES, FrontQuestion
+from tests import stored
 
 SMALL = {
     "problem": "toy",
@@ -56,11 +58,7 @@ def solved(store: Store) -> Callable[..., dict[str, list[Front]]]:
         found = {}
         for config in question.configs:
             found[config.method] = list(solve(config))
-            store.submit(config)
-            store.claim("1-a")
-            step = config.iterations
-            assert store.save_frames(config.id, "1-a", found[config.method], step, {})
-            store.finish(config.id, "1-a", "done")
+            stored.put(store, config, stored.solved(config))
         return found
 
     return put
@@ -71,11 +69,12 @@ def test_run_submits_a_front_for_each_method_and_stop_takes_them_back(
 ) -> None:
     app = press(open_page("pareto_front", **SMALL), "Run")
     question, _ = FrontQuestion.from_query(SMALL)
-    assert [record.config for record in reversed(store.fronts())] == list(question.configs)
+    queued = list(dict.fromkeys(record.config for record in reversed(store.runs())))
+    assert queued == list(question.configs)
     press(app, "Stop")
-    assert {record.state for record in store.fronts()} == {"cancelled"}
+    assert {record.state for record in store.runs()} == {"cancelled"}
     press(app, "Resume")
-    assert {record.state for record in store.fronts()} == {"queued"}
+    assert {record.state for record in store.runs()} == {"queued"}
 
 
 def test_it_shows_the_hypervolume_that_the_solutions_have(open_page: Any, solved: Any) -> None:
@@ -284,12 +283,8 @@ def test_a_front_that_lags_is_not_taken_for_one_that_is_there(open_page: Any, st
     question, _ = FrontQuestion.from_query(SMALL)
     alone, decay = question.configs
     for config, most in ((alone, 40), (decay, 10)):
-        store.submit(config)
-        store.claim("1-a")
-        fronts = [front for front in solve(config) if front.step <= most]
-        assert store.save_frames(config.id, "1-a", fronts, most, {})
-        if config is alone:
-            store.finish(config.id, "1-a", "done")
+        pieces = [piece for piece in stored.solved(config) if piece.step <= most]
+        stored.put(store, config, pieces, "done" if config is alone else "running")
     app = open_page("pareto_front", **SMALL)
     values = labels(app)
     assert values["Iteration"] == "10"
@@ -314,11 +309,8 @@ def test_a_replaced_table_is_noticed(open_page: Any, store: Store, tmp_path: Pat
         "seeds": "0",
     }
     (config,) = FrontQuestion.from_query(query)[0].configs
-    store.submit(config)
-    store.claim("1-a")
-    store.describe(config.id, "1-a", front_artifacts.provenance(config, "cpu"))
-    store.save_frames(config.id, "1-a", list(solve(config)), 4, {})
-    store.finish(config.id, "1-a", "done")
+    info = artifacts.provenance(config, "cpu")
+    stored.put(store, config, stored.solved(config), info=info)
     app = open_page("pareto_front", **query)
     assert not [one for one in app.warning if "other data" in one.value]
     Path(file).write_text(Path(file).read_text().replace("0.", "1."))
@@ -348,10 +340,7 @@ def test_a_column_may_have_any_name(open_page: Any, store: Store, tmp_path: Path
         "seeds": "0",
     }
     (config,) = FrontQuestion.from_query(query)[0].configs
-    store.submit(config)
-    store.claim("1-a")
-    store.save_frames(config.id, "1-a", list(solve(config)), 4, {})
-    store.finish(config.id, "1-a", "done")
+    stored.put(store, config, stored.solved(config))
     app = open_page("pareto_front", **query)
     assert "solution: test loss" in labels(app)
     assert "\\$seed\\$: test loss" in labels(app)

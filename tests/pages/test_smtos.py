@@ -4,13 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from mtl_core import RunConfig
 from mtl_core.runs import Store
-from mtl_core.training.checkpoint import Checkpoint
 from mtl_core.trajectory import Row
+from tests import stored
 
 ALICE = "1-alice"
 TITLE = "When an optimizer makes a task generalize better, does it also optimize it better?"
@@ -44,18 +43,13 @@ def put(store: Store) -> Callable[..., RunConfig]:
             seeds=seeds,
         )
         measured = {"sharpness": 2.0, "fisher_trace": 2.0, "gradient_covariance": 2.0} | factors
-        store.submit(config)
-        store.claim(ALICE)
-        for step in (0, config.steps):
-            rows = tuple(
-                _row(config, seed, task, step, metric, loss, measured)
-                for seed in config.seeds
-                for task in config.tasks
-            )
-            point = Checkpoint(config.seeds, step, rows, {"step": np.array(step)})
-            store.save(config.id, ALICE, [point])
-        store.finish(config.id, ALICE, "done")
-        return config
+        rows = [
+            _row(config, seed, task, step, metric, loss, measured)
+            for step in (0, config.steps)
+            for seed in config.seeds
+            for task in config.tasks
+        ]
+        return stored.put(store, config, stored.pieces_of(config, rows))
 
     return finish
 
@@ -227,14 +221,11 @@ def test_an_empty_app_says_what_it_takes(open_page) -> None:
 
 def test_a_budget_that_no_question_has_gets_its_command_line(open_page, store: Store) -> None:
     config = RunConfig.from_preset(
-        "digits", "quick", auxiliaries=("digits2",), factors=("sharpness",)
+        "digits", "quick", auxiliaries=("digits2",), factors=("sharpness",), seeds=(0,)
     )
-    store.submit(config)
-    store.claim(ALICE)
     row = _row(config, 0, "digits1", 0, 0.8, 0.5, {"sharpness": 1.0, "fisher_trace": None,
                                                    "gradient_covariance": None})  # fmt: skip
-    store.save(config.id, ALICE, [Checkpoint((0,), 0, (row,), {"step": np.array(0)})])
-    store.finish(config.id, ALICE, "done")
+    stored.put(store, config, stored.pieces_of(config, [row]))
     app = open_page("smtos", budget=config.baseline.id, aux="digits2", optimizer="mean")
     assert "--optimizer mean" in app.code[0].value
     assert "--factors sharpness" in app.code[0].value

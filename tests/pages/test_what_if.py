@@ -1,11 +1,12 @@
 import numpy as np
 
-from mtl_core import RunConfig, optimizers, train
+from mtl_core import RunConfig, optimizers
 from mtl_core.runs import Store
 from mtl_core.runs.library.answers import Answers
 from mtl_core.runs.library.artifacts import scan
 from mtl_core.training.schedule import factor_steps
 from mtl_core.views.question import Question
+from tests import stored
 
 
 def labels(app) -> dict[str, str]:
@@ -40,8 +41,10 @@ def test_run_submits_the_question_and_its_baseline_once(open_page, store: Store)
     expected = RunConfig.from_preset(
         "digits", "quick", auxiliaries=("noisy_digits",), lr=0.002, seeds=(4, 5)
     )
-    assert {record.id for record in store.runs()} == {expected.id, expected.baseline.id}
-    assert [record.config.auxiliaries_label for record in reversed(store.runs())] == ["stl", "noisy_digits"]
+    assert {record.config.id for record in store.runs()} == {expected.id, expected.baseline.id}
+    queued = [(r.config.auxiliaries_label, r.seed) for r in reversed(store.runs())]
+    assert queued == [("stl", 4), ("stl", 5), ("noisy_digits", 4), ("noisy_digits", 5)]
+    assert len({record.question for record in store.runs()}) == 1
     assert [button.label for button in app.button if button.label in ("Run", "Stop")] == ["Stop"]
 
 
@@ -160,7 +163,9 @@ def test_a_correlation_counts_every_optimizers_runs(open_page) -> None:
     shipped = [
         artifact.config
         for artifact in scan()[0].values()
-        if artifact.config.setting == "digits" and artifact.config.auxiliaries
+        if artifact.config.kind == "training"
+        and artifact.config.setting == "digits"
+        and artifact.config.auxiliaries
     ]
     assert len(shipped) == 3 * len(optimizers.names()), "every set of auxiliaries ships with each"
     assert labels(app)["Runs"] == str(len(shipped))
@@ -184,11 +189,7 @@ def test_gradients_show_every_pair_at_a_step(open_page) -> None:
 def carried_out(store: Store, question: Question) -> None:
     """All runs of a question, really trained."""
     for config in {question.config.baseline, *question.configs}:
-        store.submit(config)
-        assert store.claim("1-a") is not None
-        for checkpoint in train(config, device="cpu"):
-            store.save(config.id, "1-a", [checkpoint])
-        store.finish(config.id, "1-a", "done")
+        stored.put(store, config, stored.solved(config))
 
 
 TINY = {"epochs": 1, "samples": 64, "held_out": 50, "batch_size": 16, "width": 2}
@@ -212,8 +213,7 @@ def test_optimizers_are_shown_beside_umtg_and_told_when_they_coincide(
     # Adam makes a constant factor of the update fall out of the trajectory, as the page says.
     answers = Answers(store, {})
     losses = [
-        answers.trajectory(answers.find(config))["train_loss"].to_numpy()
-        for config in question.configs
+        answers.main(answers.find(config))["train_loss"].to_numpy() for config in question.configs
     ]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
     app.multiselect(key="wi_optimizers").set_value([]).run()

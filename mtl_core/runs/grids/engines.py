@@ -8,8 +8,6 @@ hands results out all at once at the end, when a kill would have lost them.
 import logging
 import os
 import socket
-import threading
-import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
@@ -21,14 +19,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mtl_core.errors import InputError, quoted, unknown
+from mtl_core.processes import end_with
 from mtl_core.runs.grids.replica import Replica, in_one_line, train_replica
+from mtl_core.runs.kinds import Experiment
 from mtl_core.runs.library import artifacts
-from mtl_core.runs.queue.records import AnyConfig
 
 __all__ = ["BACKENDS", "Engine", "EngineLost", "check_engine", "open_engine"]
 
-Task = tuple[AnyConfig, int]
-"""A config and one of its seeds."""
+Task = tuple[Experiment, int]
+"""An experiment and one of its seeds."""
 
 Replicas = Generator[Replica, None, None]
 
@@ -96,10 +95,9 @@ def _loky(jobs: int | None, _scheduler: None, most: int) -> Iterator[Engine]:
             backend="loky",
             batch_size=1,
             return_as="generator_unordered",
-            # Killed, we can end nobody: our processes would train on beside those of the next call.
-            **({"initializer": _watch, "initargs": (os.getpid(),)} if processes > 1 else {}),
+            **({"initializer": end_with, "initargs": (os.getpid(),)} if processes > 1 else {}),
         )
-        calls = (delayed(train_replica)(config.to_dict(), seed) for config, seed in tasks)
+        calls = (delayed(train_replica)(*_sent(config, seed)) for config, seed in tasks)
         with warnings.catch_warnings():
             # joblib's advice to whoever stops listening, which is whoever presses Ctrl-C.
             warnings.filterwarnings("ignore", ".*(not used|have been cancelled)")
@@ -152,7 +150,7 @@ def _dask(jobs: int | None, scheduler: str | None, most: int) -> Iterator[Engine
                     tasks,
                     partial(_ahead, engine, jobs, lambda: len(client.nthreads())),
                     lambda config, seed: client.submit(
-                        train_replica, config.to_dict(), seed, pure=False
+                        train_replica, *_sent(config, seed), pure=False
                     ),
                     lambda futures: wait(futures, return_when="FIRST_COMPLETED").done,
                     lambda future: future.result(),
@@ -196,7 +194,7 @@ def _ray(jobs: int | None, scheduler: str | None, most: int) -> Iterator[Engine]
             return _as_finished(
                 tasks,
                 partial(_ahead, engine, jobs, cores),
-                lambda config, seed: task.remote(config.to_dict(), seed),
+                lambda config, seed: task.remote(*_sent(config, seed)),
                 lambda futures: ray.wait(futures, num_returns=1)[0],
                 ray.get,
             )
@@ -227,7 +225,7 @@ def _ahead(engine: Engine, jobs: int | None, workers: Callable[[], int]) -> int:
 def _as_finished(
     tasks: Iterable[Task],
     ahead: Callable[[], int],
-    submit: Callable[[AnyConfig, int], Any],
+    submit: Callable[[Experiment, int], Any],
     first_done: Callable[[list[Any]], Iterable[Any]],
     result: Callable[[Any], Replica],
 ) -> Replicas:
@@ -256,15 +254,9 @@ def _local(jobs: int | None, most: int) -> int:
     return min(jobs or cores(), most)
 
 
-def _watch(parent: int) -> None:
-    """Ends this process soon after its parent has died, however it died."""
-
-    def watch() -> None:
-        while os.name == "nt" or os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def _sent(config: Experiment, seed: int) -> tuple[str, dict[str, Any], int]:
+    """A task as it travels, in plain values: what ``train_replica`` takes."""
+    return config.kind, config.to_dict(), seed
 
 
 def _await_dask(address: str) -> None:

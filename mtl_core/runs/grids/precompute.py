@@ -1,44 +1,47 @@
-"""Precompute: configs of runs and fronts into artifacts, one replica per job."""
+"""Precompute: experiments of any kind into artifacts, one run per job."""
 
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from mtl_core.pareto.config import ParetoConfig
-from mtl_core.runs import front_artifacts
-from mtl_core.runs.collected import Collected, CollectedFronts
-from mtl_core.runs.grids.engines import Engine, EngineLost, check_engine, open_engine
+from mtl_core import checks
+from mtl_core.errors import InputError
+from mtl_core.runs import kinds
+from mtl_core.runs.grids.engines import Engine, EngineLost, Task, check_engine, open_engine
 from mtl_core.runs.grids.plans import read_plan
-from mtl_core.runs.grids.progress import Progress, cost, duration
+from mtl_core.runs.grids.progress import Progress, duration
 from mtl_core.runs.grids.replica import Replica
 from mtl_core.runs.grids.scratch import Scratch
-from mtl_core.runs.library import artifacts, folders
-from mtl_core.runs.queue.records import AnyConfig
+from mtl_core.runs.kinds import Experiment
+from mtl_core.runs.library import additions, artifacts, folders
+from mtl_core.runs.library.artifacts import Artifact, Content
 
-__all__ = ["artifact_name", "precompute", "read_plan"]
+__all__ = ["precompute", "read_plan"]
 
 
 def precompute(
-    configs: Iterable[AnyConfig],
+    configs: Iterable[Experiment],
     out: Path,
     *,
     jobs: int | None = None,
     backend: str = "loky",
     scheduler: str | None = None,
 ) -> int:
-    """Train what is not in ``out`` yet; every finished replica and config is safe at once.
+    """Carry out the runs that are not in ``out`` yet; all that is finished is safe at once.
+
+    An experiment whose artifact lacks seeds gets these, and keeps the rows that it has.
 
     Args:
+        configs: experiments with their seeds; of one that is named twice, all seeds count.
         jobs: at most so many processes; None takes one per core, or all of a cluster's.
         backend: one of ``engines.BACKENDS``.
         scheduler: the address of a Dask or Ray cluster; None starts a local one.
 
     Returns:
-        0, or 1 when any config failed; a later call tries those again.
+        0, or 1 when any experiment failed; a later call tries those again.
 
     Raises:
         InputError: when the backend or the folder cannot be used, or another call is using it.
@@ -46,40 +49,31 @@ def precompute(
     started = time.monotonic()
     check_engine(backend, scheduler)
     folders.check_writable(out)
+    wanted = _united(configs)
     scratch = Scratch(out)
     with scratch.locked():
-        there, damaged = _scan(out)
+        there, damaged = artifacts.scan(out)
         for problem in damaged:
             print(f"not taken as done: {problem}", file=sys.stderr)
-        wanted = {config.id: config for config in configs}
-        grid = _Grid(out, scratch, [c for c in wanted.values() if c.id not in there])
-        for run in there:
-            scratch.forget(run)
+        for run, artifact in there.items():
+            scratch.forget(run, artifact.config.seeds)
+        grid = _Grid(out, scratch, _missing(wanted, there))
         code = grid.train(backend, jobs, scheduler)
     print(grid.summary(len(wanted) - len(grid.jobs), time.monotonic() - started), file=sys.stderr)
     return code
 
 
-def artifact_name(config: AnyConfig) -> str:
-    """A folder name that people can read and no two configs share."""
-    if isinstance(config, ParetoConfig):
-        return front_artifacts.artifact_name(config)
-    run = config.run if len(config.run) <= 100 else f"{len(config.auxiliaries)}-auxiliaries"
-    return f"{config.setting}/{config.target}--{run}--{config.id}"
-
-
-def _scan(out: Path) -> tuple[set[str], list[str]]:
-    """The ids of what is done in ``out``, of both kinds, and what was skipped."""
-    runs, damaged_runs = artifacts.scan(out)
-    fronts, damaged_fronts = front_artifacts.scan(out)
-    return {*runs, *fronts}, [*damaged_runs, *damaged_fronts]
-
-
 @dataclass
 class _Job:
-    """A config on its way to an artifact."""
+    """An experiment on its way to an artifact.
 
-    config: AnyConfig
+    Args:
+        config: its seeds are those that the artifact lacks.
+        artifact: what is there of it.
+    """
+
+    config: Experiment
+    artifact: Artifact | None
     replicas: dict[int, Replica] = field(default_factory=dict)
     written: bool = False
     error: str | None = None
@@ -91,12 +85,37 @@ class _Job:
             return []
         return [seed for seed in self.config.seeds if seed not in self.replicas]
 
+    @property
+    def folder(self) -> str:
+        """Where its artifact goes, below the output folder, when it is not there yet."""
+        return kinds.of(self.config).folder(self.config)
+
+
+def _united(configs: Iterable[Experiment]) -> list[Experiment]:
+    """Each experiment once, with all its seeds."""
+    found: dict[str, Experiment] = {}
+    for config in configs:
+        before = found.get(config.id, config)
+        found[config.id] = checks.with_seeds(before, {*before.seeds, *config.seeds})
+    return list(found.values())
+
+
+def _missing(wanted: Iterable[Experiment], there: dict[str, Artifact]) -> list[_Job]:
+    """Jobs for the seeds that no artifact has."""
+    jobs = []
+    for config in wanted:
+        artifact = there.get(config.id)
+        known = artifact.config.seeds if artifact else ()
+        if seeds := [seed for seed in config.seeds if seed not in known]:
+            jobs.append(_Job(checks.with_seeds(config, seeds), artifact))
+    return jobs
+
 
 class _Grid:
-    """The configs that are missing from an output folder, and how far they are."""
+    """The experiments of which an output folder lacks runs, and how far they are."""
 
-    def __init__(self, out: Path, scratch: Scratch, missing: Iterable[AnyConfig]) -> None:
-        self.jobs = {config.id: _Job(config) for config in missing}
+    def __init__(self, out: Path, scratch: Scratch, missing: Iterable[_Job]) -> None:
+        self.jobs = {job.config.id: job for job in missing}
         self._out = out
         self._scratch = scratch
         self._processes = 0
@@ -106,10 +125,11 @@ class _Grid:
         """Bring every job to its artifact or its error; the exit code."""
         for job in self.jobs.values():
             self._resume(job)
+        cost = {run: kinds.of(job.config).cost(job.config) for run, job in self.jobs.items()}
         # The longest first: no process is left alone with them at the end.
         tasks = sorted(
             ((job.config, seed) for job in self.jobs.values() for seed in job.left),
-            key=lambda task: -cost(task[0]),
+            key=lambda task: -cost[task[0].id],
         )
         if tasks:
             engine = open_engine(backend, jobs=jobs, scheduler=scheduler, most=len(tasks))
@@ -120,14 +140,14 @@ class _Grid:
                 print(f"error: {error}", file=sys.stderr)
         for job in self.jobs.values():
             if job.error:
-                print(f"failed: {artifact_name(job.config)}: {job.error}", file=sys.stderr)
+                print(f"failed: {job.folder}: {job.error}", file=sys.stderr)
         return 0 if all(job.written for job in self.jobs.values()) else 1
 
     def summary(self, there: int, seconds: float) -> str:
         """One line about a call that took so many seconds."""
         written = sum(job.written for job in self.jobs.values())
         failed = sum(job.error is not None for job in self.jobs.values())
-        words = [f"{written} configs trained", f"{there} already there", f"{failed} failed"]
+        words = [f"{written} experiments trained", f"{there} already there", f"{failed} failed"]
         if unfinished := len(self.jobs) - written - failed:
             words.append(f"{unfinished} unfinished")
         line = ", ".join(words)
@@ -138,30 +158,36 @@ class _Grid:
         return f"{line}; {count} busy for {share:.0%} of {duration(seconds)}"
 
     def _resume(self, job: _Job) -> None:
+        if job.artifact is not None:
+            try:
+                _check_here(job.config, job.artifact)
+            except InputError as error:  # before hours of training, not after them
+                job.error = str(error)
+                return
         job.replicas, problems = self._scratch.find(job.config)
         for problem in problems:
             print(f"trained again: {problem}", file=sys.stderr)
         self._write_if_complete(job)
 
-    def _train(self, engine: Engine, tasks: Sequence[tuple[AnyConfig, int]]) -> None:
+    def _train(self, engine: Engine, tasks: Sequence[Task]) -> None:
         going = [job for job in self.jobs.values() if job.left]
         every = [(job.config, seed) for job in going for seed in job.config.seeds]
         progress = Progress(every, engine.processes)
         for job in going:
             for seed, replica in job.replicas.items():
-                progress.done(job.config, seed, replica.seconds)
-        # A config that has failed costs no more.
+                progress.done(job.config.id, seed, replica.seconds)
+        # An experiment that has failed costs no more.
         wanted = (task for task in tasks if not self.jobs[task[0].id].error)
         with progress, closing(engine.train(wanted)) as finished:
             for replica in finished:
-                job = self.jobs[replica.run]
+                job = self.jobs[replica.experiment]
                 self._processes = progress.processes = engine.processes
                 self._busy += replica.seconds
                 self._take(job, replica)
                 if job.error:
-                    progress.drop(job.config)
+                    progress.drop(replica.experiment)
                 else:
-                    progress.done(job.config, replica.seed, replica.seconds)
+                    progress.done(replica.experiment, replica.seed, replica.seconds)
 
     def _take(self, job: _Job, replica: Replica) -> None:
         if replica.error:
@@ -169,48 +195,47 @@ class _Grid:
             return
         job.replicas[replica.seed] = replica
         if job.left or job.error:
-            self._scratch.keep(job.config, replica)
+            self._scratch.keep(replica)
         else:
             self._write_if_complete(job)
 
     def _write_if_complete(self, job: _Job) -> None:
-        """In the order of seeds, whichever was trained first."""
+        """Whichever seed was trained first, the artifact is the same."""
         if job.left:
             return
-        replicas = [job.replicas[seed] for seed in job.config.seeds]
-        origins = [_origin(replica) for replica in replicas]
-        if any(origin != origins[0] for origin in origins):
-            job.error = "its seeds were trained on machines with other data or library versions"
+        folder = job.artifact.folder if job.artifact else self._out / job.folder
+        try:
+            content = _content(job)
+        except InputError as error:
+            job.error = str(error)
         else:
-            info = {
-                **replicas[0].provenance,
-                "created": max(replica.provenance["created"] for replica in replicas),
-                "duration_seconds": round(sum(replica.seconds for replica in replicas), 3),
-            }
-            folder = self._out / artifact_name(job.config)
             folders.clear(folder)
-            _write(folder, job.config, replicas, info)
+            artifacts.write(folder, content)
             job.written = True
-        self._scratch.forget(job.config.id)
+        self._scratch.forget(job.config.id, job.config.seeds)
         job.replicas = {}
 
 
-def _write(
-    folder: Path, config: AnyConfig, replicas: Iterable[Replica], info: Mapping[str, Any]
-) -> None:
-    if isinstance(config, ParetoConfig):
-        fronts = CollectedFronts()
-        for replica in replicas:
-            fronts.add(replica.fronts)
-        fronts.write(folder, config, info)
-        return
-    found = Collected()
+def _check_here(config: Experiment, artifact: Artifact) -> None:
+    """Raises InputError when an artifact was made on other data than this machine has."""
+    try:
+        here = kinds.of(config).fingerprint(config)
+    except InputError:
+        return  # it may be on those that train; else each of them says so
+    additions.check_data(artifact, here)
+
+
+def _content(job: _Job) -> Content:
+    """What is there and what was trained now; raises InputError when they are of unlike data."""
+    replicas = [job.replicas[seed] for seed in job.config.seeds]
+    prints = {str(replica.provenance["data_fingerprint"]) for replica in replicas}
+    if len(prints) > 1:
+        raise InputError("its seeds were trained on machines with other data each")
+    parts = []
+    if job.artifact is not None:
+        additions.check_data(job.artifact, prints.pop())
+        parts.append(artifacts.content(job.artifact))
     for replica in replicas:
-        for checkpoint in replica.checkpoints:
-            found.add(checkpoint)
-    found.write(folder, config, info)
-
-
-def _origin(replica: Replica) -> dict[str, Any]:
-    """What must be the same for all replicas of an artifact."""
-    return {name: value for name, value in replica.provenance.items() if name != "created"}
+        own = checks.with_seeds(job.config, [replica.seed])
+        parts.append(artifacts.collected(own, replica.pieces, replica.provenance, replica.seconds))
+    return artifacts.joined(parts)

@@ -1,4 +1,4 @@
-"""Progress of a plan, on standard error: one moving line on a terminal, else a line a replica."""
+"""Progress of a plan, on standard error: one moving line on a terminal, else a line a run."""
 
 import sys
 import threading
@@ -7,24 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from mtl_core.pareto.config import ParetoConfig
-from mtl_core.runs.queue.records import AnyConfig
+from mtl_core.runs import kinds
+from mtl_core.runs.kinds import Experiment
 
-__all__ = ["Progress", "cost", "duration"]
+__all__ = ["Progress", "duration"]
 
 _WIDTH = 24
-
-
-_FEW = 16
-"""Examples that a step of a formula, or on all of a small table, costs as much as."""
-
-
-def cost(config: AnyConfig) -> int:
-    """What a replica is expected to cost, in examples that are differentiated."""
-    if isinstance(config, ParetoConfig):
-        examples = config.batch_size or config.samples or _FEW
-        return config.iterations * config.solutions * examples * config.passes
-    return config.steps * config.batch_size * len(config.tasks)
 
 
 def duration(seconds: float) -> str:
@@ -38,21 +26,25 @@ def duration(seconds: float) -> str:
 class Progress:
     """How far a plan is. A context: it shows inside, where a terminal's line moves by itself.
 
-    Time left is the cost that is left at the seconds which the same setting or problem has taken
-    for its cost so far, or all of them where it has not had its turn yet.
+    Time left is the cost that is left at the seconds which experiments of the same pace have taken
+    for their cost so far, or all of them where none of that pace has had its turn yet.
 
     Args:
-        tasks: all replicas of the plan, as (config, seed).
+        tasks: all runs of the plan, as (experiment, seed).
         processes: how many are trained at once.
     """
 
-    def __init__(self, tasks: Iterable[tuple[AnyConfig, int]], processes: int) -> None:
-        self._left = {(config.id, seed): config for config, seed in tasks}
+    def __init__(self, tasks: Iterable[tuple[Experiment, int]], processes: int) -> None:
+        tasks = list(tasks)
+        self._left = {(config.id, seed) for config, seed in tasks}
+        each = {config.id: (config, kinds.of(config)) for config, _ in tasks}
+        self._cost_of = {run: kind.cost(config) for run, (config, kind) in each.items()}
+        self._pace_of = {run: kind.pace(config) for run, (config, kind) in each.items()}
         self._total = len(self._left)
         self._whole_cost = self._cost_left()
         self.processes = processes
         self._seconds: defaultdict[str, float] = defaultdict(float)
-        self._cost: defaultdict[str, int] = defaultdict(int)
+        self._cost: defaultdict[str, float] = defaultdict(float)
         self._estimate: float | None = None
         self._at = time.monotonic()
         self._live = sys.stderr.isatty()
@@ -75,46 +67,51 @@ class Progress:
             if self._live:
                 print(file=sys.stderr, flush=True)
 
-    def done(self, config: AnyConfig, seed: int, seconds: float) -> None:
-        """A replica has reached its end, now or in an earlier call."""
+    def done(self, experiment: str, seed: int, seconds: float) -> None:
+        """A run has reached its end, now or in an earlier call."""
         with self._lock:
-            self._left.pop((config.id, seed), None)
-            self._seconds[_place(config)] += seconds
-            self._cost[_place(config)] += cost(config)
+            self._left.discard((experiment, seed))
+            pace = self._pace_of[experiment]
+            self._seconds[pace] += seconds
+            self._cost[pace] += self._cost_of[experiment]
             self._estimate, self._at = self._seconds_left(), time.monotonic()
         self._show()
 
-    def drop(self, config: AnyConfig) -> None:
-        """A config has failed; what is left of it is not waited for."""
+    def drop(self, experiment: str) -> None:
+        """An experiment has failed; what is left of it is not waited for."""
         with self._lock:
-            for seed in config.seeds:
-                if self._left.pop((config.id, seed), None) is not None:
-                    self._total -= 1
-                    self._whole_cost -= cost(config)
+            gone = {task for task in self._left if task[0] == experiment}
+            self._left -= gone
+            self._total -= len(gone)
+            self._whole_cost -= len(gone) * self._cost_of[experiment]
             self._estimate, self._at = self._seconds_left(), time.monotonic()
         self._show()
 
     def text(self) -> str:
-        """``4/9 replicas, 44 %, 12 s left``."""
-        share = 1 - self._cost_left() / max(self._whole_cost, 1)
-        words = f"{self._total - len(self._left)}/{self._total} replicas, {int(100 * share)} %"
+        """``4/9 runs, 44 %, 12 s left``."""
+        done = self._total - len(self._left)
+        words = f"{done}/{self._total} runs, {int(100 * self._share() + 1e-6)} %"
         if self._estimate is None:
             return words
         left = max(self._estimate - (time.monotonic() - self._at), 0.0)
         return f"{words}, {duration(left)} left"
 
-    def _cost_left(self) -> int:
-        return sum(map(cost, self._left.values()))
+    def _share(self) -> float:
+        return 1 - self._cost_left() / self._whole_cost if self._left else 1.0
+
+    def _cost_left(self) -> float:
+        return sum(self._cost_of[run] for run, _ in self._left)
 
     def _seconds_left(self) -> float | None:
         spent, paid = sum(self._seconds.values()), sum(self._cost.values())
         if not paid:
             return None
         total = 0.0
-        for config in self._left.values():
-            known = self._cost[_place(config)]
-            rate = self._seconds[_place(config)] / known if known else spent / paid
-            total += cost(config) * rate
+        for run, _ in self._left:
+            pace = self._pace_of[run]
+            known = self._cost[pace]
+            rate = self._seconds[pace] / known if known else spent / paid
+            total += self._cost_of[run] * rate
         return total / self.processes
 
     def _tick(self) -> None:
@@ -127,17 +124,9 @@ class Progress:
                 return
             text = self.text()
             if self._live:
-                share = 1 - self._cost_left() / max(self._whole_cost, 1)
-                full = int(_WIDTH * share)
+                full = int(_WIDTH * self._share())
                 line = f"[{'#' * full}{'.' * (_WIDTH - full)}] {text}"
                 print(f"\r{line:{self._shown}}", end="", file=sys.stderr, flush=True)
                 self._shown = len(line)
             else:
                 print(text, file=sys.stderr, flush=True)
-
-
-def _place(config: AnyConfig) -> str:
-    """What shares a speed: a setting or a problem."""
-    if isinstance(config, ParetoConfig):
-        return f"problem {config.problem}"
-    return f"setting {config.setting}"

@@ -1,20 +1,14 @@
-"""A replica of a plan: one seed of one config, trained or solved in a process of its own."""
+"""A replica of a plan: one seed of one experiment, carried out in a process of its own."""
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mtl_core.config import RunConfig
 from mtl_core.errors import InputError, TrainingDiverged
-from mtl_core.pareto.config import ParetoConfig
-from mtl_core.pareto.front import Front
-from mtl_core.runs import front_artifacts
+from mtl_core.runs import kinds
+from mtl_core.runs.kinds import Experiment, Piece
 from mtl_core.runs.library import artifacts
-from mtl_core.runs.queue.records import config_from_dict
-
-if TYPE_CHECKING:
-    from mtl_core.training.checkpoint import Checkpoint
 
 __all__ = ["Replica", "in_one_line", "train_replica"]
 
@@ -24,37 +18,33 @@ class Replica:
     """What a process brings back.
 
     Args:
-        run: the config's id.
-        checkpoints: of a training run, those that measured something, without states.
-        fronts: of a front, at its config's steps, without states.
+        experiment: its id.
+        pieces: those that measured something, without states.
         seconds: of training and measuring, without the start of the process.
-        provenance: ``provenance`` of where it was trained, as artifacts of its kind have it; empty
-            after an error.
+        provenance: ``artifacts.provenance`` of where it was trained; empty after an error.
         error: one line; None when the replica has reached its end.
     """
 
-    run: str
+    experiment: str
     seed: int
-    checkpoints: tuple["Checkpoint", ...] = ()
+    pieces: tuple[Piece, ...] = ()
     seconds: float = 0.0
     provenance: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
-    fronts: tuple[Front, ...] = ()
 
 
-def train_replica(config: dict[str, Any], seed: int) -> Replica:
-    """Train or solve one seed of ``config.to_dict()``, here and on one core.
+def train_replica(kind: str, experiment: Mapping[str, Any], seed: int) -> Replica:
+    """Carry out one seed of an experiment of a kind, as ``to_dict`` wrote it, here on one core.
 
-    An error comes back as text: it ends one config.
+    An error comes back as text: it ends one experiment.
     """
-    whole = config_from_dict(config)
+    config = kinds.experiment(kind, experiment, seeds=[seed])
     started = time.monotonic()
     try:
-        if isinstance(whole, ParetoConfig):
-            return _solved(whole, seed)
-        return _trained(whole, seed)
+        return _trained(config, seed)
     except Exception as error:
-        return Replica(whole.id, seed, seconds=time.monotonic() - started, error=in_one_line(error))
+        seconds = time.monotonic() - started
+        return Replica(config.id, seed, seconds=seconds, error=in_one_line(error))
 
 
 def in_one_line(error: BaseException) -> str:
@@ -65,24 +55,10 @@ def in_one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _trained(config: RunConfig, seed: int) -> Replica:
-    from mtl_core.training.replicas import advance
-
+def _trained(config: Experiment, seed: int) -> Replica:
     started = time.monotonic()
-    checkpoints = advance(config, (seed,), None, slice_seconds=float("inf"))
+    pieces = kinds.of(config).advance(config, (seed,), {}, float("inf"), "cpu")
     seconds = time.monotonic() - started
-    measured = tuple(replace(one, state=None) for one in checkpoints if one.rows)
+    measured = [replace(piece, state=None) for piece in pieces if piece.tables or piece.notes]
     provenance = artifacts.provenance(config, "cpu")
-    return Replica(config.id, seed, measured, seconds, provenance)
-
-
-def _solved(config: ParetoConfig, seed: int) -> Replica:
-    from mtl_core.pareto import solve
-
-    started = time.monotonic()
-    # The other processes of the plan have the other cores.
-    fronts = solve(replace(config, seeds=(seed,)), device="cpu", processes=1)
-    measured = tuple(replace(front, state={}) for front in fronts)
-    seconds = time.monotonic() - started
-    provenance = front_artifacts.provenance(config, "cpu")
-    return Replica(config.id, seed, (), seconds, provenance, fronts=measured)
+    return Replica(config.id, seed, tuple(measured), seconds, provenance)

@@ -1,4 +1,4 @@
-"""Scratch: finished replicas whose config is not finished yet, safe from a kill.
+"""Scratch: finished replicas whose experiment is not finished yet, safe from a kill.
 
 A folder inside a grid's output folder, gone when nothing is left to do. A replica is a file of two
 lines of JSON, what it is and what it brought; it is believed only when it is whole and was trained
@@ -8,26 +8,23 @@ on the data and with the library versions that are here now.
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from mtl_core.errors import DataMissing, InputError, quoted
-from mtl_core.pareto.config import ParetoConfig
-from mtl_core.pareto.front import Front
-from mtl_core.runs import front_artifacts
+from mtl_core.runs import kinds
 from mtl_core.runs.grids.replica import Replica
+from mtl_core.runs.kinds import Experiment, Piece
 from mtl_core.runs.library import artifacts
-from mtl_core.runs.queue.records import AnyConfig
 
 __all__ = ["Scratch"]
 
 _FOLDER, _LOCK, _PART = ".unfinished", "lock", ".part"
-_VERSION = 1
+_VERSION = 2
 
 
 class Scratch:
@@ -66,22 +63,22 @@ class Scratch:
             with suppress(OSError):
                 self._folder.rmdir()
 
-    def keep(self, config: AnyConfig, replica: Replica) -> None:
+    def keep(self, replica: Replica) -> None:
         """Write a finished replica. Raises InputError when that is impossible."""
         body = json.dumps(
             {
-                "id": config.id,
+                "id": replica.experiment,
                 "seed": replica.seed,
                 "seconds": replica.seconds,
                 "provenance": replica.provenance,
-                "checkpoints": [
-                    {name: getattr(one, name) for name in _PARTS} for one in replica.checkpoints
+                "pieces": [
+                    {"step": piece.step, "tables": piece.tables, "notes": piece.notes}
+                    for piece in replica.pieces
                 ],
-                "fronts": [_written(front) for front in replica.fronts],
             }
         )
         head = json.dumps({"version": _VERSION, "blake2b": _digest(body)})
-        path = self._path(config.id, replica.seed)
+        path = self._path(replica.experiment, replica.seed)
         part = path.with_suffix(_PART)
         try:
             part.write_text(f"{head}\n{body}\n", encoding="utf-8")
@@ -89,8 +86,8 @@ class Scratch:
         except OSError as error:
             raise InputError(f"cannot write {path} ({error}); choose another folder") from error
 
-    def find(self, config: AnyConfig) -> tuple[dict[int, Replica], list[str]]:
-        """The replicas of a config that need not be trained again by seed, and what was refused."""
+    def find(self, config: Experiment) -> tuple[dict[int, Replica], list[str]]:
+        """The replicas of a config's seeds that need not be trained again, and what was refused."""
         found: dict[int, Replica] = {}
         problems: list[str] = []
         for seed in config.seeds:
@@ -103,23 +100,17 @@ class Scratch:
                 problems.append(f"{path.name}: {error}")
         return found, problems
 
-    def forget(self, run: str) -> None:
-        """Remove the replicas of a config."""
-        for path in self._folder.glob(f"{run}-*.json"):
-            path.unlink(missing_ok=True)
+    def forget(self, experiment: str, seeds: Iterable[int]) -> None:
+        """Remove the replicas of some seeds of an experiment."""
+        for seed in seeds:
+            self._path(experiment, seed).unlink(missing_ok=True)
 
-    def _path(self, run: str, seed: int) -> Path:
-        return self._folder / f"{run}-{seed}.json"
-
-
-_PARTS = ("step", "rows", "cosines", "updates", "notes")
-"""Fields of a Checkpoint that say what it measured."""
+    def _path(self, experiment: str, seed: int) -> Path:
+        return self._folder / f"{experiment}-{seed}.json"
 
 
-def _read(path: Path, config: AnyConfig, seed: int) -> Replica:
+def _read(path: Path, config: Experiment, seed: int) -> Replica:
     """Raises InputError for all but a whole replica of here and now."""
-    from mtl_core.training.checkpoint import Checkpoint
-
     try:
         head, body = path.read_text(encoding="utf-8").splitlines()
         if json.loads(head) != {"version": _VERSION, "blake2b": _digest(body)}:
@@ -132,52 +123,20 @@ def _read(path: Path, config: AnyConfig, seed: int) -> Replica:
     if (content["id"], content["seed"]) != (config.id, seed):
         raise InputError(f"is seed {content['seed']} of {content['id']}")
     _check_provenance(content["provenance"], config)
-    checkpoints = tuple(
-        Checkpoint(
-            (seed,),
-            one["step"],
-            tuple(one["rows"]),
-            cosines=tuple(one["cosines"]),
-            updates=tuple(one["updates"]),
-            notes=tuple(one["notes"]),
-        )
-        for one in content["checkpoints"]
-    )
-    return Replica(
-        config.id,
-        seed,
-        checkpoints,
-        content["seconds"],
-        content["provenance"],
-        fronts=tuple(_front(seed, one) for one in content.get("fronts", ())),
-    )
+    pieces = [
+        Piece(seed, one["step"], one["tables"], notes=tuple(one["notes"]))
+        for one in content["pieces"]
+    ]
+    return Replica(config.id, seed, tuple(pieces), content["seconds"], content["provenance"])
 
 
-def _written(front: Front) -> dict[str, Any]:
-    """As JSON, which writes a float so that it is read as the same float."""
-    from mtl_core.runs.fronts import packed
-
-    arrays = {name: array.tolist() for name, array in packed(front).items()}
-    return {"step": front.step, "arrays": arrays}
-
-
-def _front(seed: int, written: dict[str, Any]) -> Front:
-    from mtl_core.runs.fronts import unpacked
-
-    arrays = {name: np.array(values) for name, values in written["arrays"].items()}
-    return unpacked(seed, written["step"], arrays)
-
-
-def _check_provenance(found: dict[str, Any], config: AnyConfig) -> None:
+def _check_provenance(found: dict[str, Any], config: Experiment) -> None:
     for name, value in found["versions"].items():
         here = artifacts.versions().get(name)
         if value != here:
             raise InputError(f"was trained with {name} {value}, and here is {here}")
     try:
-        if isinstance(config, ParetoConfig):
-            here = front_artifacts.data_fingerprint(config)
-        else:
-            here = artifacts.data_fingerprint(config)
+        here = kinds.of(config).fingerprint(config)
     except DataMissing as error:
         raise InputError(f"was trained on data that is not here ({error})") from error
     if found["data_fingerprint"] != here:

@@ -11,9 +11,10 @@ from mtl_core import checks
 from mtl_core.errors import DataMissing, InputError
 from mtl_core.runs import kinds
 from mtl_core.runs.kinds import Kind
-from mtl_core.runs.library.artifacts import Artifact, Content, Made, restricted
+from mtl_core.runs.library.artifacts import Artifact, Content, Made, grouped, restricted
 from mtl_core.runs.queue.records import Record
 from mtl_core.runs.queue.store import Store
+from mtl_core.training.pool import cores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -209,13 +210,11 @@ class Answers:
 
         An id from when seeds were a part of it leads to these seeds.
         """
-        if former := self._former(run):
+        seeds: tuple[int, ...] = ()
+        own, configs = self._known(run)
+        if not configs and (former := self._former(run)):
             run, seeds = former
-        else:
-            seeds = ()
-        own = self.store.runs(run) if self.store else []
-        configs = [artifact.config for artifact in self._artifacts(run)]
-        configs += [record.config for record in own]
+            own, configs = self._known(run)
         if not configs:
             return None
         known = {seed for config in configs for seed in config.seeds}
@@ -284,35 +283,36 @@ class Answers:
         former = {
             run: seeds for artifact in done.artifacts for run, seeds in artifact.former.items()
         }
+        # A worker that lost its data at the end could not say where they come from.
+        unsaid = [_made(record) for record in done.records if not record.info]
         return Content(
             done.config,
             {name: self.table(done, name) for name in done.kind.tables},
-            [_UNKNOWN | dict(group) for group in done.made]
-            or [_UNKNOWN | {"seeds": list(done.config.seeds)}],
+            grouped([_UNKNOWN | dict(group) for group in (*done.made, *unsaid)]),
             self.notes(done),
             former,
         )
 
-    def estimate_seconds(self, config: Any, seeds: Iterable[int]) -> float | None:
-        """How long one process would take for some runs, from the last finished one of its pace.
+    def estimate_seconds(self, *configs: Any) -> float | None:
+        """How long the runs of some configs may take here, side by side.
 
-        None where none has finished here.
+        From the last finished run of the same pace; None where one of them has none here.
         """
-        kind = kinds.of(config)
-        pace = kind.pace(config)
         done = self.store.runs(state="done") if self.store else []
-        alike = [
-            record
-            for record in done
-            if record.seconds > 0
-            and record.config.kind == config.kind
-            and kind.pace(record.config) == pace
-        ]
-        if not alike:
-            return None
-        last = max(alike, key=lambda record: record.finished_at or 0.0)
-        each = last.seconds * kind.cost(config) / max(kind.cost(last.config), 1e-9)
-        return each * len(list(seeds))
+        total, runs = 0.0, 0
+        for config in configs:
+            each = _seconds(config, done)
+            if each is None:
+                return None
+            total += each * len(config.seeds)
+            runs += len(config.seeds)
+        return total / max(min(cores(), runs), 1)
+
+    def _known(self, run: str) -> tuple[list[Record], list[Any]]:
+        """Of an experiment's id: its runs in the store, and configs with all seeds it has."""
+        own = self.store.runs(run) if self.store else []
+        configs = [artifact.config for artifact in self._artifacts(run)]
+        return own, [*configs, *(record.config for record in own)]
 
     def _artifacts(self, run: str) -> list[Artifact]:
         found = (self.shipped.get(run), self.imported.get(run))
@@ -335,6 +335,23 @@ class Answers:
         return self.store.former(run) if self.store else None
 
 
+def _seconds(config: Any, done: Sequence[Record]) -> float | None:
+    """What one process would take for a run, from the last finished one of its pace."""
+    kind = kinds.of(config)
+    pace = kind.pace(config)
+    alike = [
+        record
+        for record in done
+        if record.seconds > 0
+        and record.config.kind == config.kind
+        and kind.pace(record.config) == pace
+    ]
+    if not alike:
+        return None
+    last = max(alike, key=lambda record: record.finished_at or 0.0)
+    return float(last.seconds * kind.cost(config) / max(kind.cost(last.config), 1e-9))
+
+
 _UNKNOWN = {
     "created": "1970-01-01T00:00:00Z",
     "device": "unknown",
@@ -348,7 +365,9 @@ _UNKNOWN = {
 
 def other_data(answer: Answer) -> str | None:
     """A line to show when runs were made on other data than this machine has."""
-    marks = {str(group.get("data_fingerprint", "unknown")) for group in answer.made}
+    marks = {str(group.get("data_fingerprint", "unknown")) for group in answer.made} - {"unknown"}
+    if not marks:
+        return None
     if "imported" in answer.origins and answer.kind.own_file(answer.config):
         return None  # somebody else's file, whose path may be that of another one here
     try:
@@ -357,7 +376,7 @@ def other_data(answer: Answer) -> str | None:
         return None
     except InputError as error:
         return f"made on a file that cannot be read now ({error})"
-    others = sorted(marks - {"unknown", here})
+    others = sorted(marks - {here})
     if not others:
         return None
     return f"made on other data (fingerprint {', '.join(others)}) than this machine has ({here})"

@@ -16,7 +16,7 @@ An artifact is a folder with a file for each table of its kind that has rows, an
 Nothing in it is ever unpickled, and everything is checked before it is shown.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -42,6 +42,8 @@ __all__ = [
     "cache_dir",
     "collected",
     "content",
+    "former_id",
+    "grouped",
     "imported_dir",
     "joined",
     "provenance",
@@ -202,10 +204,7 @@ def restricted(made: Sequence[Made], seeds: Sequence[int]) -> list[Made]:
 
 
 def joined(parts: Sequence[Content]) -> Content:
-    """Contents of one experiment together; of a seed that several have, the first counts.
-
-    Groups of equal provenance become one, created when the last of them was.
-    """
+    """Contents of one experiment together; of a seed that several have, the first counts."""
     import pandas as pd
 
     first, kind = parts[0], kinds.of(parts[0].config)
@@ -226,14 +225,15 @@ def joined(parts: Sequence[Content]) -> Content:
             else kind.tables[name].frame([])
             for name, found in tables.items()
         },
-        _grouped(made),
+        grouped(made),
         sorted({note for part in parts for note in part.notes}),
         {run: seeds for part in parts for run, seeds in part.former.items()},
         next((part.error for part in parts if part.error), None),
     )
 
 
-def _grouped(made: Sequence[Made]) -> list[Made]:
+def grouped(made: Sequence[Made]) -> list[Made]:
+    """Groups of equal provenance as one, created when the last of them was."""
     own = ("seeds", "created", "duration_seconds")
     groups: list[dict[str, Any]] = []
     for one in made:
@@ -290,11 +290,12 @@ def _read(folder: Path, _stamps: folders.Stamps) -> Artifact:
         manifest = folders.manifest(folder)
         if (schema := manifest["schema_version"]) != ARTIFACT_VERSION:
             raise InputError(f"schema {quoted(schema)} is not {ARTIFACT_VERSION}; export it anew")
-        _check_manifest(manifest)
+        _check_shapes(manifest)
         seeds = [seed for group in manifest["made"] for seed in group["seeds"]]
         config = kinds.experiment(manifest["kind"], manifest["config"], seeds=seeds)
         if manifest["id"] != config.id:
             raise InputError(f"id {quoted(manifest['id'])} is not that of its config, {config.id}")
+        _check_former(config, manifest["former"])
         artifact = Artifact(folder, config, manifest)
         if artifact.kind.main not in manifest["tables"]:
             raise InputError(f"it has no table {artifact.kind.main}")
@@ -302,6 +303,8 @@ def _read(folder: Path, _stamps: folders.Stamps) -> Artifact:
             if name not in artifact.kind.tables:
                 raise InputError(f"{quoted(name)} is no table of a {artifact.kind.noun}")
             file = folder / f"{name}.parquet"
+            if not file.is_file():
+                raise InputError(f"it lacks {file.name}")
             if said["blake2b"] != folders.digest(file):
                 raise InputError(f"{file.name} is not the file that the manifest describes")
         tables = {name: artifact.table(name) for name in artifact.kind.tables}
@@ -309,40 +312,59 @@ def _read(folder: Path, _stamps: folders.Stamps) -> Artifact:
     return artifact
 
 
-def _check_manifest(manifest: Mapping[str, Any]) -> None:
+def _check_shapes(manifest: Mapping[str, Any]) -> None:
     for name, kind in (("made", list), ("notes", list), ("former", dict), ("tables", dict)):
         if not isinstance(manifest[name], kind):
             raise InputError(f"{name} {quoted(manifest[name])} is not a JSON {_JSON[kind]}")
     if manifest["numbers"] not in _NUMBERS:
         raise InputError(f"numbers {quoted(manifest['numbers'])} is none of: {', '.join(_NUMBERS)}")
     for group in manifest["made"]:
-        if not isinstance(group, dict) or not isinstance(group.get("seeds"), list):
+        seeds = group.get("seeds") if isinstance(group, dict) else None
+        if not (seeds and isinstance(seeds, list)):
             raise InputError(f"made {quoted(group)} is not an object with seeds")
 
 
 _JSON = {list: "list", dict: "object"}
 
 
-def scan(root: Path | None = None) -> tuple[dict[str, Artifact], list[str]]:
-    """All finished artifacts below ``root`` (default: the shipped) by id, and what was skipped."""
+def _check_former(config: Any, former: Mapping[str, Any]) -> None:
+    """Former ids hash their seeds too, so that nobody can claim those of other experiments."""
+    for run, seeds in former.items():
+        if run != former_id(config, seeds):
+            raise InputError(f"former {quoted(run)} was no id of its config")
+
+
+def former_id(config: Any, seeds: Sequence[int]) -> str:
+    """The id that an experiment had for some seeds when they were a part of it."""
+    return checks.content_id({**config.to_dict(), "seeds": list(checks.seeds(seeds))})
+
+
+def scan(
+    root: Path | None = None, read: Callable[[Path], Artifact] = read
+) -> tuple[dict[str, Artifact], list[str]]:
+    """All finished artifacts below ``root`` (default: the shipped) by id, and what was skipped.
+
+    Args:
+        read: reads one folder; raises InputError.
+    """
     found: dict[str, Artifact] = {}
     problems: list[str] = []
-    for manifest in sorted((root or cache_dir()).glob(f"**/{folders.MANIFEST}")):
-        folder = manifest.parent
-        if folder.name.startswith(folders.SCRATCH):
-            continue  # left by a process that was killed while it wrote
+    for folder in folders.found(root or cache_dir()):
         try:
             artifact = read(folder)
         except InputError as error:
             problems.append(str(error))
             continue
         if artifact.unfinished is not None:
-            problems.append(f"artifact {folder.name} is unfinished: {artifact.unfinished}")
+            why = folders.brief(artifact.unfinished)
+            problems.append(f"artifact {folder.name} is unfinished: {why}")
         else:
             found[artifact.config.id] = artifact
     return found, problems
 
 
 @lru_cache(maxsize=512)
-def _table(path: Path, kind: str, _digest: str) -> "pd.DataFrame":
+def _table(path: Path, kind: str, digest: str) -> "pd.DataFrame":
+    if path.is_file() and folders.digest(path) != digest:
+        raise InputError(f"{path.name} was replaced a moment ago; look again")
     return folders.table(path, kinds.get(kind).tables[path.stem])

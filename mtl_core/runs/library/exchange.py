@@ -1,55 +1,35 @@
-"""Exchange: artifacts of runs and fronts as zip files, out of this machine and into it.
+"""Exchange: artifacts as zip files, out of this machine and into it.
 
 What comes in may come from anybody. It is unpacked into a folder of its own, never unpickled, and
 checked in every way that a shipped artifact is before it is moved to ``artifacts.imported_dir()``.
+What is here already stays: only runs that are new are taken in.
 """
 
 import io
-import json
-import lzma
 import os
-import re
-import stat
-import struct
 import tempfile
-import time
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import IO, NamedTuple
 
-from mtl_core.errors import InputError, quoted
-from mtl_core.runs import front_artifacts
-from mtl_core.runs.front_answers import FrontAnswer, FrontAnswers
-from mtl_core.runs.front_artifacts import FrontArtifact
-from mtl_core.runs.library import artifacts, folders, soundness
-from mtl_core.runs.library.answers import Answer, Answers
-from mtl_core.runs.library.artifacts import Artifact
-from mtl_core.runs.library.soundness import (
-    MANIFEST,
-    MOST_FILE_BYTES,
-    MOST_ROWS,
-    TABLES,
-    AnyArtifact,
-    checked,
-    too_large,
-)
-from mtl_core.runs.queue.records import FrontRecord, RunRecord
-from mtl_core.trajectory import SIDE_TABLES
+from filelock import FileLock, Timeout
+
+from mtl_core import checks
+from mtl_core.errors import InputError
+from mtl_core.runs.library import artifacts, folders, older, parcels
+from mtl_core.runs.library.answers import Answer, Answers, Origin
+from mtl_core.runs.library.artifacts import Artifact, Content
+from mtl_core.runs.library.folders import MANIFEST, SCRATCH
+from mtl_core.runs.library.soundness import checked
 
 __all__ = [
-    "MOST_ARTIFACTS",
-    "MOST_BYTES",
-    "MOST_FILE_BYTES",
-    "MOST_ROWS",
     "Received",
     "broken",
     "imported",
-    "imported_fronts",
     "pack",
     "receive_files",
     "receive_path",
@@ -57,214 +37,161 @@ __all__ = [
     "remove",
 ]
 
-MOST_ARTIFACTS = 500  # in one zip file
-MOST_BYTES = 128 * 2**20  # unpacked, all of a zip file
-_MOST_DEPTH = 6  # folders around an artifact
-_FILES = (MANIFEST, *(f"{name}.parquet" for name in TABLES))
-_MOST_FILES = MOST_ARTIFACTS * (2 + len(SIDE_TABLES))  # a front has no more than a run
-_SCRATCH = ".part-"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can say
-_BAD_ZIP = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-)
-"""What zipfile raises for files that are damaged, encrypted, or packed in other ways."""
 
 
 @dataclass(frozen=True)
 class Received:
-    """An artifact that was brought here.
+    """What became of an experiment that was brought here.
 
     Args:
-        kept: what was here already under its id, which stays; None when it was taken in.
+        run: its id.
+        seeds: of the runs that were taken in; none when all were here already.
+        kept: seeds of the runs that were here already, and stay, to where they are.
     """
 
     run: str
-    kept: str | None = None
+    seeds: tuple[int, ...] = ()
+    kept: Mapping[int, Origin] = field(default_factory=dict)
 
 
 # In.
 
 
-def receive_zip(
-    file: IO[bytes], name: str, answers: Answers, fronts: FrontAnswers | None = None
-) -> list[Received]:
+def receive_zip(file: IO[bytes], name: str, answers: Answers) -> list[Received]:
     """Take in the artifacts of a zip file: all of them, or none when one is not sound.
 
     Args:
         file: seekable.
         name: what the user calls it.
         answers: what is here already, and stays.
-        fronts: the same of fronts; default the shipped, the imported and those of ``answers``'s
-            store.
+
+    Returns:
+        Each experiment once.
 
     Raises:
         InputError: naming the file and what is wrong.
     """
-
-    def fill(scratch: Path) -> dict[str, Path]:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                return _unzip(archive, scratch)
-        except _BAD_ZIP as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"it is not a sound zip file ({folders.first_line(error)})") from error
-
-    return _receive(name, fill, answers, fronts)
+    return _receive(name, partial(parcels.unzipped, file), answers)
 
 
-def receive_files(
-    files: Mapping[str, IO[bytes]], answers: Answers, fronts: FrontAnswers | None = None
-) -> list[Received]:
+def receive_files(files: Mapping[str, IO[bytes]], answers: Answers) -> list[Received]:
     """Take in one artifact as its files, by name. Raises InputError."""
-
-    def fill(scratch: Path) -> dict[str, Path]:
-        folder = scratch / "0"
-        folder.mkdir()
-        for name, file in files.items():
-            _copy(file, folder / _member(name).name, name, MOST_BYTES)
-        return {"": folder}
-
-    return _receive(" + ".join(sorted(files)), fill, answers, fronts)
+    return _receive(" + ".join(sorted(files)), partial(parcels.loose, files), answers)
 
 
-def receive_path(
-    path: Path, answers: Answers, fronts: FrontAnswers | None = None
-) -> list[Received]:
+def receive_path(path: Path, answers: Answers) -> list[Received]:
     """Take in a zip file, or a folder that is an artifact or holds some. Raises InputError."""
     try:
         if not path.is_dir():
             with path.open("rb") as file:
-                return receive_zip(file, path.name, answers, fronts)
-        folders = sorted(manifest.parent for manifest in path.glob(f"**/{MANIFEST}"))
+                return receive_zip(file, path.name, answers)
+        found = folders.found(path)
     except OSError as error:
         raise InputError(f"cannot read {path} ({error.strerror})") from error
-    if not folders:
+    if not found:
         raise InputError(f"{path} holds no {MANIFEST}; give an artifact's folder or a zip file")
-
-    def fill(scratch: Path) -> dict[str, Path]:
-        found, left = {}, MOST_BYTES
-        for number, folder in enumerate(folders):
-            (scratch / str(number)).mkdir()
-            for name in _FILES:
-                if (folder / name).is_file():
-                    with (folder / name).open("rb") as file:
-                        left -= _copy(file, scratch / str(number) / name, name, left)
-            found[str(folder.relative_to(path))] = scratch / str(number)
-        return found
-
-    return _receive(path.name, fill, answers, fronts)
+    return _receive(path.name, partial(parcels.copied, found, path), answers)
 
 
 def _receive(
-    name: str,
-    fill: Callable[[Path], Mapping[str, Path]],
-    answers: Answers,
-    fronts: FrontAnswers | None,
+    name: str, fill: Callable[[Path], Mapping[str, Path]], answers: Answers
 ) -> list[Received]:
     """Fill a scratch folder with artifacts, check all of them, and then move them in.
 
     Args:
         fill: unpacks into the scratch folder; returns what each artifact is called, and its folder.
     """
+    imported()  # brought up to date
     with _scratch() as scratch:
         try:
             found = fill(scratch)
             if not found:
                 raise InputError(f"it holds no {MANIFEST}")
             sound = [checked(folder, place) for place, folder in found.items()]
+            runs = [(one.config.id, one.config.seeds) for one in sound]
+            if twice := sorted({run for run in runs if runs.count(run) > 1}):
+                raise InputError(f"it holds run {twice[0][0]} twice")
+            with _alone():
+                here = Answers(answers.store, answers.shipped, _sound())
+                moves = [_planned(parts, here, scratch) for parts in _by_experiment(sound)]
+                for move in moves:
+                    move.carry_out(scratch)
         except InputError as error:
             raise InputError(f"{name}: {error}") from error
         except OSError as error:
             raise InputError(f"{name} cannot be unpacked ({error.strerror})") from error
-        ids = [artifact.config.id for artifact in sound]
-        if twice := sorted({run for run in ids if ids.count(run) > 1}):
-            raise InputError(f"{name}: it holds run {twice[0]} twice")
-        if fronts is None and any(isinstance(one, FrontArtifact) for one in sound):
-            fronts = _fronts_here(answers)
-        return [
-            _place(name, one, fronts if fronts and isinstance(one, FrontArtifact) else answers)
-            for one in sound
-        ]
+    return [move.received for move in moves]
 
 
-def _fronts_here(answers: Answers) -> FrontAnswers:
-    return FrontAnswers(answers.store, {**imported_fronts()[0], **front_artifacts.scan()[0]})
+def _by_experiment(artifacts: Iterable[Artifact]) -> list[list[Artifact]]:
+    """Older versions wrote several of one experiment; that with most seeds comes first."""
+    found: dict[str, list[Artifact]] = {}
+    for artifact in artifacts:
+        found.setdefault(artifact.config.id, []).append(artifact)
+    return [sorted(parts, key=lambda one: -len(one.config.seeds)) for parts in found.values()]
 
 
-def _place(name: str, artifact: AnyArtifact, answers: Answers | FrontAnswers) -> Received:
-    run = artifact.config.id
-    there = answers.find_id(run)
-    if there is not None and there.state == "done":
-        return Received(run, kept=there.origin)
-    folder = artifacts.imported_dir() / run
-    if folder.exists():
-        try:
-            soundness.read(folder)
-        except InputError as error:
-            raise InputError(
-                f"{name}: run {run} is here already, damaged ({error}); delete that first"
-            ) from error
-        return Received(run, kept="imported")
-    try:
-        os.replace(artifact.folder, folder)
-    except OSError as error:
-        raise InputError(f"{name}: cannot write {folder} ({error.strerror})") from error
-    return Received(run)
+class _Move(NamedTuple):
+    """An artifact that is ready to be put among the imported.
+
+    Args:
+        new: where it is; None where nothing is to be done.
+        gone: the one that is there, whose runs it holds too.
+    """
+
+    received: Received
+    new: Path | None = None
+    gone: Path | None = None
+
+    def carry_out(self, scratch: Path) -> None:
+        """At every moment one of both is there: who is killed in between loses nothing."""
+        place = artifacts.imported_dir() / self.received.run
+        if self.new is not None and self.gone is None:
+            os.replace(self.new, place)
+        elif self.new is not None and self.gone is not None:
+            beside = place.with_name(f"{place.name}~{scratch.name.removeprefix(SCRATCH)}")
+            os.replace(self.new, beside)
+            os.replace(self.gone, scratch / f"{place.name}~")
+            os.replace(beside, place)
 
 
-def _unzip(archive: zipfile.ZipFile, scratch: Path) -> dict[str, Path]:
-    """Unpack files of known names, each artifact into a folder that is named by us."""
-    members = [member for member in archive.infolist() if not member.is_dir()]
-    if len(members) > _MOST_FILES:
-        raise InputError(f"it holds {len(members)} files, more than {MOST_ARTIFACTS} artifacts do")
-    if (size := sum(member.file_size for member in members)) > MOST_BYTES:
-        raise InputError(too_large("it", size, MOST_BYTES))
-    found: dict[str, Path] = {}
-    left = MOST_BYTES
-    for member in members:
-        path = _member(member.filename)
-        if stat.S_ISLNK(member.external_attr >> 16):
-            raise InputError(f"{quoted(member.filename)} is a link")
-        folder = found.setdefault(str(path.parent), scratch / str(len(found)))
-        folder.mkdir(exist_ok=True)
-        if (folder / path.name).exists():
-            raise InputError(f"it holds {quoted(member.filename)} twice")
-        with archive.open(member) as file:
-            left -= _copy(file, folder / path.name, member.filename, left)
-    return found
+def _planned(parts: Sequence[Artifact], here: Answers, scratch: Path) -> _Move:
+    """Which runs of an experiment are new, and an artifact of these and of what is there."""
+    config = parts[0].config
+    every = {seed for part in parts for seed in part.config.seeds}
+    answer = here.find(checks.with_seeds(config, every))
+    origins = ((seed, answer.origin(seed)) for seed in answer.done)
+    kept = {seed: origin for seed, origin in origins if origin is not None}
+    new = tuple(seed for seed in answer.config.seeds if seed not in kept)
+    received = Received(config.id, new, kept)
+    if not new:
+        return _Move(received)
+    there = _in_place(answer)
+    if there is None and len(parts) == 1 and not kept:
+        return _Move(received, parts[0].folder)
+    able = [(part, [seed for seed in part.config.seeds if seed in new]) for part in parts]
+    contents = [artifacts.content(part, seeds) for part, seeds in able if seeds]
+    return _joined(received, there, contents, scratch)
 
 
-def _member(name: str) -> PurePosixPath:
-    """The path of a file that an artifact may have. Raises InputError for any other."""
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or re.search(r"[\\:\x00-\x1f]", name):
-        raise InputError(f"{quoted(name)} points out of it")
-    if path.name not in _FILES:
-        raise InputError(f"{quoted(name)} is none of an artifact's files: {', '.join(_FILES)}")
-    if len(path.parts) > _MOST_DEPTH:
-        raise InputError(f"{quoted(name)} lies too deep")
-    return path
+def _in_place(answer: Answer) -> Artifact | None:
+    """The imported artifact of an experiment. Raises InputError where a damaged one is."""
+    run, there = answer.config.id, answer.imported
+    place = artifacts.imported_dir() / run
+    if place.exists() and (there is None or there.folder != place):
+        raise InputError(f"run {run} is here already, damaged ({_why(place)}); delete that first")
+    return there
 
 
-def _copy(file: IO[bytes], to: Path, name: str, left: int) -> int:
-    """Copy a file that says nothing true of its size; returns how large it was."""
-    most = min(MOST_FILE_BYTES, left)
-    size = 0
-    with to.open("xb") as out:
-        while part := file.read(2**20):
-            size += len(part)
-            if size > most:
-                raise InputError(too_large(quoted(name), size, most))
-            out.write(part)
-    return size
+def _joined(
+    received: Received, there: Artifact | None, contents: Sequence[Content], scratch: Path
+) -> _Move:
+    before = [] if there is None else [artifacts.content(there)]
+    to = scratch / f"{received.run}-joined"
+    artifacts.write(to, artifacts.joined([*before, *contents]))
+    artifacts.read(to)  # before what it was made of goes
+    return _Move(received, to, None if there is None else there.folder)
 
 
 @contextmanager
@@ -273,10 +200,21 @@ def _scratch() -> Iterator[Path]:
     root = artifacts.imported_dir()
     folders.check_writable(root)
     try:
-        with tempfile.TemporaryDirectory(dir=root, prefix=_SCRATCH) as scratch:
+        with tempfile.TemporaryDirectory(dir=root, prefix=SCRATCH) as scratch:
             yield Path(scratch)
     except OSError as error:
         raise InputError(f"cannot write {root} ({error.strerror}); free some disk space") from error
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """No other session or process moves imported artifacts meanwhile."""
+    root = artifacts.imported_dir()
+    try:
+        with FileLock(root.with_name(f"{root.name}.lock"), timeout=30):
+            yield
+    except Timeout:
+        raise InputError("another import takes long; try again when it is over") from None
 
 
 # Here.
@@ -285,30 +223,22 @@ def _scratch() -> Iterator[Path]:
 def imported() -> tuple[dict[str, Artifact], list[str]]:
     """The artifacts that were brought to this machine by id, and what is wrong with others.
 
-    Looked at again when one came or went, whichever process or session did that.
+    Looked at again when one came or went, whichever process or session did that. Those of older
+    schemas are converted then.
     """
-    found, problems = _imported(artifacts.imported_dir(), _stamps())
-    return dict(found), list(problems)
-
-
-def imported_fronts() -> tuple[dict[str, FrontArtifact], list[str]]:
-    """As ``imported``, of fronts."""
-    found, problems = _imported_fronts(artifacts.imported_dir(), _stamps())
+    found, problems, _ = _imported(artifacts.imported_dir(), _stamps())
     return dict(found), list(problems)
 
 
 def broken() -> dict[Path, str]:
     """Folders among the imported artifacts that hold none which can be shown, and why."""
-    sound = {artifact.folder for artifact in imported()[0].values()}
-    sound |= {artifact.folder for artifact in imported_fronts()[0].values()}
+    found, _, older_ones = _imported(root := artifacts.imported_dir(), stamps := _stamps())
+    sound = {artifact.folder for artifact in found.values()}
     reasons = {}
-    for folder in (artifacts.imported_dir() / name for name, _ in _stamps()):
-        if not any(one.is_relative_to(folder) for one in sound):
-            try:
-                reason = soundness.read(folder).unfinished or "it has another's id"
-            except InputError as error:
-                reason = str(error)
-            reasons[folder] = reason
+    for folder in (root / name for name, _ in stamps):
+        if folder.exists() and not any(one.is_relative_to(folder) for one in sound):
+            said = (why for one, why in older_ones.items() if one.is_relative_to(folder))
+            reasons[folder] = next(said, None) or _why(folder)
     return reasons
 
 
@@ -319,7 +249,7 @@ def remove(folder: Path) -> None:
     if not named or not folder.is_dir() or folder.is_symlink():
         raise InputError(f"{folder} is no folder in {root}; only imported artifacts are deleted")
     try:
-        with tempfile.TemporaryDirectory(dir=root, prefix=_SCRATCH) as scratch:
+        with tempfile.TemporaryDirectory(dir=root, prefix=SCRATCH) as scratch:
             os.replace(folder, Path(scratch) / folder.name)  # gone at once, or not at all
     except OSError as error:
         raise InputError(f"cannot delete {folder} ({error.strerror})") from error
@@ -327,27 +257,73 @@ def remove(folder: Path) -> None:
 
 @lru_cache(maxsize=1)
 def _imported(
-    folder: Path, _stamps: tuple[tuple[str, int], ...]
-) -> tuple[dict[str, Artifact], list[str]]:
-    return artifacts.scan(folder) if _stamps else ({}, [])
+    root: Path, stamps: tuple[tuple[str, int], ...]
+) -> tuple[dict[str, Artifact], list[str], dict[Path, str]]:
+    """Artifacts by id, what is wrong with others, and folders that hold some of older schemas that
+    cannot be converted, with why."""
+    if not stamps:
+        return {}, [], {}
+    left = _bring_up_to_date(root) if any(map(older.is_older, folders.found(root))) else {}
+
+    def read(folder: Path) -> Artifact:
+        if folder in left:
+            raise InputError(left[folder])
+        return artifacts.read(folder)
+
+    return *artifacts.scan(root, read), left
 
 
-@lru_cache(maxsize=1)
-def _imported_fronts(
-    folder: Path, _stamps: tuple[tuple[str, int], ...]
-) -> tuple[dict[str, FrontArtifact], list[str]]:
-    return front_artifacts.scan(folder) if _stamps else ({}, [])
+def _bring_up_to_date(root: Path) -> dict[Path, str]:
+    """Convert artifacts of older schemas; returns the folders of those that stay, and why."""
+    left: dict[Path, str] = {}
+    old: list[Path] = []
+    try:
+        with _scratch() as scratch, _alone():
+            old = [folder for folder in folders.found(root) if older.is_older(folder)]
+            sound: dict[Path, Artifact] = {}
+            for number, folder in enumerate(old):
+                try:
+                    (to := scratch / str(number)).mkdir()
+                    (copy,) = parcels.copied([folder], root, to).values()
+                    sound[folder] = checked(copy, folder.name)
+                except InputError as error:
+                    left[folder] = f"artifact {folders.brief(error)}"
+            here = Answers(None, {}, _sound())
+            for parts in _by_experiment(sound.values()):
+                there = _in_place(here.find(parts[0].config))
+                contents = [artifacts.content(part) for part in parts]
+                _joined(Received(parts[0].config.id), there, contents, scratch).carry_out(scratch)
+            for number, folder in enumerate(sound):
+                os.replace(folder, scratch / f"old-{number}")
+    except InputError as error:
+        return dict.fromkeys(old, str(error)) | left
+    return left
+
+
+def _sound() -> dict[str, Artifact]:
+    """The imported artifacts as they are now, without those of older schemas."""
+    root = artifacts.imported_dir()
+    return artifacts.scan(root)[0]
+
+
+def _why(folder: Path) -> str:
+    """What is wrong with an imported artifact."""
+    try:
+        unfinished = artifacts.read(folder).unfinished
+    except InputError as error:
+        return str(error)
+    return "it has another's id" if unfinished is None else folders.brief(unfinished)
 
 
 def _stamps() -> tuple[tuple[str, int], ...]:
     """The folders in ``imported_dir``, each with when it was changed last."""
     try:
-        with os.scandir(artifacts.imported_dir()) as folders:
+        with os.scandir(artifacts.imported_dir()) as found:
             return tuple(
                 sorted(
                     (folder.name, folder.stat().st_mtime_ns)
-                    for folder in folders
-                    if folder.is_dir() and not folder.name.startswith(_SCRATCH)
+                    for folder in found
+                    if folder.is_dir() and not folder.name.startswith(SCRATCH)
                 )
             )
     except OSError:
@@ -357,78 +333,37 @@ def _stamps() -> tuple[tuple[str, int], ...]:
 # Out.
 
 
-def pack(found: Sequence[Answer | FrontAnswer], answers: Answers | FrontAnswers) -> bytes:
-    """Finished runs and fronts as a zip file with a folder for each, named by its id.
+def pack(found: Sequence[Answer], answers: Answers) -> bytes:
+    """The finished runs of experiments as a zip file with a folder for each, named by its id.
 
     Args:
-        answers: of either kind; what is not an artifact yet is read from its store.
+        found: experiments; those of the runs that they ask for go out which are finished.
+        answers: where the runs are read.
 
     Raises:
-        InputError: for one that is not finished, or that cannot be read.
+        InputError: for an experiment without any, or that cannot be read.
     """
+    asked: dict[str, set[int]] = {}
+    for answer in found:
+        asked.setdefault(answer.config.id, set()).update(answer.config.seeds)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for answer in {one.config.id: one for one in found}.values():
-            for name, content in _files(answer, answers):
-                member = zipfile.ZipInfo(f"{answer.config.id}/{name}", _EPOCH)
+            run = answer.config.id
+            whole = answers.find(checks.with_seeds(answer.config, asked[run]))
+            for name, content in _files(answers.content(whole)):
+                member = zipfile.ZipInfo(f"{run}/{name}", _EPOCH)
                 member.compress_type = zipfile.ZIP_DEFLATED
                 member.external_attr = 0o644 << 16
                 archive.writestr(member, content)
     return buffer.getvalue()
 
 
-def _files(
-    answer: Answer | FrontAnswer, answers: Answers | FrontAnswers
-) -> Iterable[tuple[str, bytes]]:
-    """An artifact's files: those that there are, or what they would be."""
-    if answer.state != "done":
-        raise InputError(
-            f"run {answer.config.id} is {answer.state}; only finished runs can be exported"
-        )
+def _files(content: Content) -> list[tuple[str, bytes]]:
+    """What the files of an artifact would be, by name."""
     try:
-        if answer.artifact is not None:
-            yield from _read_files(answer.artifact.folder)
-            return
         with tempfile.TemporaryDirectory(prefix="mtl-export-") as scratch:
-            if isinstance(answer, FrontAnswer):
-                _write_own_front(Path(scratch), answer, FrontAnswers(answers.store, {}))
-            else:
-                _write_own(Path(scratch), answer, Answers(answers.store, {}))
-            yield from _read_files(Path(scratch))
+            folder = artifacts.write(Path(scratch), content)
+            return [(file.name, file.read_bytes()) for file in sorted(folder.iterdir())]
     except OSError as error:
-        raise InputError(f"run {answer.config.id} cannot be exported ({error})") from error
-
-
-def _read_files(folder: Path) -> Iterator[tuple[str, bytes]]:
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    main, *side = soundness.tables(folder)
-    there = [main, *(name for name in side if f"{name}_blake2b" in manifest)]
-    for name in (MANIFEST, *(f"{one}.parquet" for one in there)):
-        yield name, (folder / name).read_bytes()
-
-
-def _write_own(folder: Path, answer: Answer, answers: Answers) -> None:
-    assert answer.record is not None
-    info = {"factors": {}, **_info(answer.record), "notes": answers.notes(answer)}
-    side = {name: answers.side(name, answer) for name in SIDE_TABLES}
-    artifacts.write(folder, answer.config, answers.trajectory(answer), info, side)
-
-
-def _write_own_front(folder: Path, answer: FrontAnswer, answers: FrontAnswers) -> None:
-    assert answer.record is not None
-    tables, info = answers.tables(answer), _info(answer.record)
-    front_artifacts.write(folder, answer.config, tables.front, tables.transfers, info)
-
-
-def _info(record: RunRecord | FrontRecord) -> dict[str, Any]:
-    """What a manifest says of a run that is done."""
-    finished = record.finished_at or record.queued_at
-    return {
-        # A worker that lost its data at the end could not say.
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(finished)),
-        "device": "unknown",
-        "versions": dict.fromkeys(("python", "torch", "numpy"), "unknown"),
-        "data_fingerprint": "unknown",
-        **record.info,
-        "duration_seconds": round(record.seconds, 3),
-    }
+        raise InputError(f"run {content.config.id} cannot be exported ({error})") from error

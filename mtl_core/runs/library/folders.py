@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 __all__ = [
     "MANIFEST",
     "SCRATCH",
+    "brief",
     "check_writable",
     "checking",
     "clear",
     "digest",
     "first_line",
+    "found",
     "manifest",
     "stamps",
     "table",
@@ -36,6 +38,7 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 SCRATCH = ".part-"
+_MOST_LETTERS = 400  # of a message on what came from anybody
 
 Stamps = tuple[tuple[str, int, int, int], ...]
 
@@ -74,9 +77,19 @@ def write(folder: Path, head: Mapping[str, Any], tables: "Mapping[str, pd.DataFr
                 if name in filled:
                     os.replace(_file(scratch, name), _file(folder, name))
             os.replace(text, folder / MANIFEST)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise InputError(f"cannot write {folder} ({error}); choose another folder") from error
     return folder
+
+
+def found(root: Path) -> list[Path]:
+    """Folders below ``root`` with a manifest, but those that are being written, or were once."""
+    manifests = sorted(root.glob(f"**/{MANIFEST}"))
+    return [
+        manifest.parent
+        for manifest in manifests
+        if not any(part.startswith(SCRATCH) for part in manifest.relative_to(root).parts)
+    ]
 
 
 def clear(folder: Path) -> None:
@@ -114,7 +127,7 @@ def checking(folder: Path) -> Iterator[None]:
     except KeyError as error:
         raise InputError(f"artifact {folder.name}: {MANIFEST} lacks {error}") from error
     except InputError as error:
-        raise InputError(f"artifact {folder.name}: {error}") from error
+        raise InputError(f"artifact {folder.name}: {brief(error)}") from error
     except OSError as error:
         raise InputError(f"artifact {folder.name} cannot be read ({error})") from error
     except (TypeError, ValueError, AttributeError) as error:
@@ -153,6 +166,12 @@ def table(path: Path, form: Table) -> "pd.DataFrame":
 def first_line(error: BaseException) -> str:
     """Of what an error says."""
     return next(iter(str(error).splitlines()), type(error).__name__)[:120]
+
+
+def brief(said: object) -> str:
+    """What an error says, on one line, however much of a strange file it quotes."""
+    text = " ".join(str(said).split())
+    return text if len(text) <= _MOST_LETTERS else f"{text[:_MOST_LETTERS]}…"
 
 
 def digest(path: Path) -> str:

@@ -9,14 +9,19 @@ manifests say which ids they had before, and artifacts of one experiment become 
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtl_core.errors import InputError, quoted
 from mtl_core.runs import kinds
+from mtl_core.runs.kinds import Kind
 from mtl_core.runs.library import artifacts, folders
 from mtl_core.runs.library.artifacts import Content
 from mtl_core.runs.queue.older import split_config
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["convert", "is_older", "main", "read"]
 
@@ -37,67 +42,76 @@ def is_older(folder: Path) -> bool:
 
 def read(folder: Path) -> Content:
     """What an artifact of an older schema holds. Raises InputError."""
-    import pandas as pd
-
     with folders.checking(folder):
         manifest = folders.manifest(folder)
         kind_name, values, seeds = split_config(manifest["config"])
-        kind = kinds.get(kind_name)
-        if manifest["schema_version"] != _SCHEMAS[kind_name]:
-            raise InputError(f"schema {quoted(manifest['schema_version'])} is not known")
-        tables = {}
-        for name, form in kind.tables.items():
-            digest = manifest.get("table_blake2b" if name == kind.main else f"{name}_blake2b")
-            if digest is None:
-                tables[name] = form.frame([])
-                continue
-            file = folder / f"{name}.parquet"
-            if digest != folders.digest(file):
-                raise InputError(f"{file.name} is not the file that the manifest describes")
-            tables[name] = form.tidied(pd.read_parquet(file).rename(columns=_RENAMED))
+        config = kinds.experiment(kind_name, values, seeds=seeds)
+        kind = kinds.of(config)
+        if (schema := manifest["schema_version"]) != _SCHEMAS[kind.name]:
+            raise InputError(f"schema {quoted(schema)} is not known")
+        if manifest["id"] != (run := artifacts.former_id(config, seeds)):
+            raise InputError(f"id {quoted(manifest['id'])} is not that of its config, {run}")
+        if not isinstance(notes := manifest.get("notes", []), list):
+            raise InputError(f"notes {quoted(notes)} is not a JSON list")
         made = {name: manifest[name] for name in _PROVENANCE if name in manifest}
         return Content(
-            kinds.experiment(kind_name, values, seeds=seeds),
-            tables,
+            config,
+            {name: _table(folder, manifest, kind, name) for name in kind.tables},
             [{"seeds": list(seeds), "factors": {}, **made}],
-            manifest.get("notes", []),
-            {str(manifest["id"]): list(seeds)},
+            notes,
+            {run: list(seeds)},
             manifest.get("error"),
         )
 
 
-def convert(root: Path, *, named: bool = True) -> dict[str, str]:
-    """Convert the artifacts below a folder.
+def _table(folder: Path, manifest: Mapping[str, Any], kind: Kind, name: str) -> "pd.DataFrame":
+    form, file = kind.tables[name], folder / f"{name}.parquet"
+    digest = manifest.get("table_blake2b" if name == kind.main else f"{name}_blake2b")
+    if not file.is_file():
+        if digest is None and name != kind.main:
+            return form.frame([])
+        raise InputError(f"it lacks {file.name}")
+    if digest is None:
+        raise InputError(f"{file.name} is not in the manifest")
+    if digest != folders.digest(file):
+        raise InputError(f"{file.name} is not the file that the manifest describes")
+    former = {new: old for old, new in _RENAMED.items()}
+    columns, words = (
+        tuple(former.get(n, n) for n in names) for names in (form.columns, form.words)
+    )
+    found = folders.table(file, replace(form, columns=columns, words=words))
+    return form.tidied(found.rename(columns=_RENAMED))
 
-    Args:
-        named: whether folders get the names that precompute gives them; else that of their id.
+
+def convert(root: Path) -> dict[str, str]:
+    """Convert the artifacts below a folder, with those of today that are there already.
 
     Returns:
         Former ids to the ids of today.
     """
     by_experiment: dict[str, list[Path]] = {}
     ids: dict[str, str] = {}
-    for manifest in sorted(root.glob(f"**/{folders.MANIFEST}")):
-        folder = manifest.parent
-        if not is_older(folder):
-            continue
+    for folder in filter(is_older, folders.found(root)):
         content = read(folder)
         by_experiment.setdefault(content.config.id, []).append(folder)
         ids |= dict.fromkeys(content.former, content.config.id)
-    for experiment, old in by_experiment.items():
-        content = _most_seeds_first([read(folder) for folder in old])
-        name = kinds.of(content.config).folder(content.config) if named else experiment
-        artifacts.write(root / name, content)
-        artifacts.read(root / name)  # before what it was made of goes
+    for old in by_experiment.values():
+        contents = [read(folder) for folder in old]
+        config = contents[0].config
+        to = root / kinds.of(config).folder(config)
+        if to not in old and (to / folders.MANIFEST).exists():
+            contents.append(artifacts.content(artifacts.read(to)))
+        artifacts.write(to, artifacts.joined(sorted(contents, key=_seeds)))
+        artifacts.read(to)  # before what it was made of goes
         for folder in old:
-            if folder != root / name:
+            if folder != to:
                 shutil.rmtree(folder)
     return ids
 
 
-def _most_seeds_first(contents: Sequence[Content]) -> Content:
-    ordered = sorted(contents, key=lambda content: -len(content.config.seeds))
-    return artifacts.joined(ordered)
+def _seeds(content: Content) -> int:
+    """A key that sorts contents with most seeds first."""
+    return -len(content.config.seeds)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -4,94 +4,59 @@ It is never unpickled, it may not take more memory than a run of ours would, and
 it is plain text.
 """
 
-import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mtl_core import checks
 from mtl_core.errors import InputError, quoted, unknown
-from mtl_core.runs import front_artifacts
-from mtl_core.runs.front_artifacts import FrontArtifact
-from mtl_core.runs.library import artifacts, folders
+from mtl_core.runs.library import artifacts, folders, older
 from mtl_core.runs.library.artifacts import Artifact
-from mtl_core.trajectory import FACTORS, SIDE_TABLES
+from mtl_core.runs.library.folders import MANIFEST
+from mtl_core.trajectory import FACTORS
 
-__all__ = [
-    "MANIFEST",
-    "MOST_FILE_BYTES",
-    "MOST_ROWS",
-    "TABLES",
-    "AnyArtifact",
-    "checked",
-    "is_front",
-    "read",
-    "tables",
-    "too_large",
-]
+__all__ = ["MOST_FILE_BYTES", "MOST_ROWS", "checked", "too_large"]
 
-AnyArtifact = Artifact | FrontArtifact
-
-MANIFEST = folders.MANIFEST
-RUN_TABLES = ("trajectory", *SIDE_TABLES)
-FRONT_TABLES = ("front", "transfers")
-TABLES = (*RUN_TABLES, *FRONT_TABLES)
 MOST_FILE_BYTES = 32 * 2**20  # of one file, unpacked
 MOST_ROWS = 2_000_000  # of one table
 _MOST_LETTERS = 2_000  # of a word in a table, or a text in a manifest
+_MOST_PLACE = 60  # letters of a folder's name in a message
 
 
-def is_front(folder: Path) -> bool:
-    """Whether what a folder holds is a front, sound or not; else it is a run."""
-    return (folder / f"{FRONT_TABLES[0]}.parquet").exists()
-
-
-def tables(folder: Path) -> tuple[str, ...]:
-    """Names of the tables that it may have, the main one first."""
-    return FRONT_TABLES if is_front(folder) else RUN_TABLES
-
-
-def read(folder: Path) -> AnyArtifact:
-    """``read`` of either kind; raises InputError."""
-    return front_artifacts.read(folder) if is_front(folder) else artifacts.read(folder)
-
-
-def checked(folder: Path, place: str) -> AnyArtifact:
+def checked(folder: Path, place: str) -> Artifact:
     """A finished artifact in ``folder`` whose every part may be shown.
 
     Args:
-        place: what the user calls the folder, for messages.
+        folder: a copy of ours; one of an older schema is converted in it.
+        place: what the user calls it, for messages.
 
     Raises:
         InputError: naming the place and what is wrong.
     """
-    where = "" if place in ("", ".") else f"{place}: "
-    kind, names = "front" if is_front(folder) else "run", tables(folder)
-    if not (folder / MANIFEST).is_file():
-        raise InputError(f"{where}it lacks {MANIFEST}")
-    if not (folder / f"{names[0]}.parquet").is_file():
-        raise InputError(f"{where}it lacks {names[0]}.parquet, or front.parquet of a front")
+    plain = len(place) <= _MOST_PLACE and place.isprintable()
+    where = "" if place in ("", ".") else f"{place if plain else quoted(place)}: "
     try:
-        for table in sorted(folder.glob("*.parquet")):
-            if table.stem not in names:
-                raise InputError(f"{table.name} is no table of a {kind}")
+        if not (folder / MANIFEST).is_file():
+            raise InputError(f"it lacks {MANIFEST}")
+        tables = sorted(folder.glob("*.parquet"))
+        for table in tables:
             _check_size(table)
-        artifact = read(folder)
-        _check_manifest(artifact.manifest)
-        if isinstance(artifact, FrontArtifact):
-            # Names of a user's columns, which pages show.
-            for name, value in artifact.config.problem_options:
-                _check_text("problem option", f"{name}={value}")
-        for name in names[1:]:
-            listed = artifact.manifest.get(f"{name}_blake2b") is not None
-            if not listed and (folder / f"{name}.parquet").exists():
-                raise InputError(f"{name}.parquet is not in the manifest")
+        if older.is_older(folder):
+            artifacts.write(folder, older.read(folder))
+        artifact = artifacts.read(folder)
+        _check_manifest(artifact)
+        for table in filter(Path.exists, tables):
+            if table.stem not in artifact.kind.tables:
+                raise InputError(f"{table.name} is no table of a {artifact.kind.noun}")
+            if table.stem not in artifact.manifest["tables"]:
+                raise InputError(f"{table.name} is not in the manifest")
     except InputError as error:
-        words = str(error).removeprefix(f"artifact {folder.name}").lstrip(": ")
+        words = folders.brief(error).removeprefix(f"artifact {folder.name}").lstrip(": ")
         raise InputError(f"{where}{words}") from error
     if artifact.unfinished is not None:
-        run = artifact.config.id
-        raise InputError(f"{where}{kind} {run} is unfinished: {artifact.unfinished}")
+        what = f"{artifact.kind.noun} {artifact.config.id}"
+        raise InputError(f"{where}{what} is unfinished: {folders.brief(artifact.unfinished)}")
     return artifact
 
 
@@ -129,32 +94,49 @@ def _check_size(path: Path) -> None:
         raise InputError(f"{path.name} cannot be read ({folders.first_line(error)})") from error
 
 
-def _check_manifest(manifest: Mapping[str, Any]) -> None:
+def _check_manifest(artifact: Artifact) -> None:
     """Whether what pages show of it is there, and of the kind that they expect."""
+    _check_words("config", artifact.config.to_dict())
+    for text in artifact.notes:
+        _check_text("notes", text)
+    for group in artifact.made:
+        _check_origin(group)
+
+
+def _check_origin(made: Mapping[str, Any]) -> None:
     for name in ("created", "device", "versions", "data_fingerprint"):
-        if name not in manifest:
+        if name not in made:
             raise InputError(f"{MANIFEST} lacks {name!r}")
     try:
-        time.strptime(str(manifest["created"])[:19], "%Y-%m-%dT%H:%M:%S")
+        time.strptime(str(made["created"])[:19], "%Y-%m-%dT%H:%M:%S")
     except ValueError:
-        raise InputError(f"created {quoted(manifest['created'])} is not a time") from None
-    seconds = manifest.get("duration_seconds", 0.0)
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        raise InputError(f"duration_seconds {quoted(seconds)} is not a number")
-    if not (math.isfinite(seconds) and seconds >= 0):
-        raise InputError(f"duration_seconds {quoted(seconds)} is not a length of time")
-    if not isinstance(manifest["versions"], dict):
-        raise InputError(f"versions {quoted(manifest['versions'])} are not an object")
-    if foreign := sorted(set(manifest.get("factors", {})) - {*FACTORS}):
-        raise unknown("factor", foreign[0], FACTORS)
-    for name in ("created", "device", "data_fingerprint"):
-        _check_text(name, manifest[name])
+        raise InputError(f"created {quoted(made['created'])} is not a time") from None
+    seconds = checks.finite("duration_seconds", made.get("duration_seconds", 0.0))
+    if seconds < 0:
+        raise InputError(f"duration_seconds {seconds:g} is not a length of time")
     for name in ("versions", "factors"):
-        for key, text in manifest.get(name, {}).items():
+        if not isinstance(texts := made.get(name, {}), dict):
+            raise InputError(f"{name} {quoted(texts)} are not an object")
+        for key, text in texts.items():
             _check_text(name, key)
             _check_text(name, text)
-    for text in manifest.get("notes", []):
-        _check_text("notes", text)
+    if foreign := sorted({*made.get("factors", {})} - {*FACTORS}):
+        raise unknown("factor", foreign[0], FACTORS)
+    for name in ("created", "device", "data_fingerprint"):
+        _check_text(name, made[name])
+
+
+def _check_words(name: str, value: object) -> None:
+    """All texts in plain JSON values, whatever they mean."""
+    if isinstance(value, str):
+        _check_text(name, value)
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            _check_text(name, key)
+            _check_words(key, one)
+    elif isinstance(value, Sequence):
+        for one in value:
+            _check_words(name, one)
 
 
 def _check_text(name: str, text: object) -> None:

@@ -1,6 +1,7 @@
 """Lockstep: the runs that a worker carries out, each a slice at a time."""
 
 import time
+import traceback
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +14,7 @@ from mtl_core.runs.kinds import Kind, Piece, State
 from mtl_core.runs.provenance import changes
 from mtl_core.runs.queue.records import Key, Record
 from mtl_core.runs.queue.schedule import Going, Schedule
-from mtl_core.runs.queue.slices import Carrier, Done, Slice
+from mtl_core.runs.queue.slices import Carrier, Done, Slice, in_words
 from mtl_core.runs.queue.store import Store
 
 __all__ = ["Lockstep"]
@@ -51,7 +52,7 @@ class _Run(Going):
     stopping: bool = False
     alone: bool = False
     unsaved: bool = False
-    saved_at: float = 0.0
+    saved_at: float = float("-inf")
 
 
 class Lockstep:
@@ -110,7 +111,14 @@ class Lockstep:
             if not self._carrier.stacks:
                 self._begin()  # no process waits for what is written
             for run, pieces in ended:
-                self._take(run, pieces, done, told)
+                try:
+                    self._take(run, pieces, done, told)
+                except StoreError:
+                    raise
+                except Exception as error:  # a fault of ours ends one run, in one line
+                    with suppress(OSError):  # the log's disk is full
+                        traceback.print_exc()
+                    self._finish(run.key, "failed", _unforeseen(in_words(error)))
 
     def rest(self) -> None:
         """Take in the slices that are under way, and put every run back into the queue."""
@@ -172,6 +180,8 @@ class Lockstep:
         for run in runs:
             run.busy = False
             self._schedule.charge(run.question, done.seconds / len(keys))
+            if done.provenance is not None:  # before its next slice begins
+                run.data = str(done.provenance["data_fingerprint"])
             if done.error is not None and len(keys) > 1:
                 run.alone = True  # whichever of them it was, the others go on
                 continue
@@ -198,16 +208,13 @@ class Lockstep:
         elif done.error is not None:
             reason = done.error
             if not done.expected:
-                reason = (
-                    f"training stopped unexpectedly ({reason}); resume to try again, or remove it"
-                )
+                reason = _unforeseen(reason)
             self._finish(run.key, "failed", reason)
         elif over:
             self._finish(run.key, "done", None)
 
     def _describe(self, run: _Run, provenance: Mapping[str, Any]) -> None:
         """Its provenance when it began; what has changed since is noted where it resumes."""
-        run.data = str(provenance["data_fingerprint"])
         notes = [
             f"seed {run.key.seed} was resumed after a change: {words}"
             for words in changes(run.info, provenance)
@@ -253,6 +260,10 @@ class Lockstep:
 
     def _finish(self, key: Key, state: Any, reason: str | None) -> None:
         self._forget(key)
+        if reason is not None:
+            # What was handled, and has left its traceback in the log, is not what a worker died of.
+            with suppress(OSError):  # the log's disk is full
+                print(f"run {key.experiment} of seed {key.seed} failed: {reason}", flush=True)
         self._patiently(lambda: self._store.finish(key, self._worker, state, reason))
 
     def _forget(self, key: Key) -> None:
@@ -266,6 +277,10 @@ class Lockstep:
                 return write()
             time.sleep(pause)
         return write()
+
+
+def _unforeseen(reason: str) -> str:
+    return f"training stopped unexpectedly ({reason}); resume to try again, or remove it"
 
 
 class _States:

@@ -103,7 +103,8 @@ def _move(db: sqlite3.Connection, row: sqlite3.Row, there: set[str]) -> None:
 
 
 def _read(db: sqlite3.Connection, row: sqlite3.Row) -> tuple[_Old, tuple[int, ...]]:
-    kind, values, config = "training", {}, None
+    kind, config = "training", None
+    values: Mapping[str, Any] = {}
     replicas = db.execute("SELECT seed FROM old_replicas WHERE run = ?", (row["id"],)).fetchall()
     seeds = tuple(sorted(replica["seed"] for replica in replicas))
     experiment = str(row["id"])

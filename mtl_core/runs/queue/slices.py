@@ -13,7 +13,7 @@ from mtl_core.runs.kinds import Kind, Piece, States
 from mtl_core.runs.provenance import provenance as taken
 from mtl_core.training.pool import ReplicaPool
 
-__all__ = ["Carrier", "Done", "Processes", "Slice", "Stacks", "carry"]
+__all__ = ["Carrier", "Done", "Processes", "Slice", "Stacks", "carry", "in_words"]
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Processes:
                 done = future.result()
             except Exception as error:  # the process is gone
                 self._pool.renew(place)
-                done = Done([], time.monotonic() - started, error=_in_words(error))
+                done = Done([], time.monotonic() - started, error=in_words(error))
             found.append((name, done))
         return found
 
@@ -190,10 +190,10 @@ def carry(
     except Exception as error:
         with suppress(OSError):  # the log's disk is full
             traceback.print_exc()
-        return Done([], time.monotonic() - started, provenance, _in_words(error))
+        return Done([], time.monotonic() - started, provenance, in_words(error))
     return Done(pieces, time.monotonic() - started, provenance)
 
 
-def _in_words(error: Exception) -> str:
+def in_words(error: Exception) -> str:
     """On one line, with the kind of error."""
     return f"{type(error).__name__}: {error}".strip().splitlines()[0]

@@ -26,15 +26,16 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
-def configs(make_config: Make) -> list[RunConfig]:
+def configs(make_config: Make, make_front: Make) -> list[Any]:
     return [
         make_config(seeds=(0, 1, 2), factors=("gradient_similarity",)),
         make_config(auxiliaries=(), seeds=(0, 1)),
+        make_front("linnerud", method="decay"),
     ]
 
 
 @pytest.fixture(scope="module")
-def expected(configs: list[RunConfig], numbers: Make, tmp_path_factory: Make) -> Any:
+def expected(configs: list[Any], numbers: Make, tmp_path_factory: Make) -> Any:
     """What loky gives, here without processes of its own."""
     folder = tmp_path_factory.mktemp("loky")
     assert precompute(configs, folder, jobs=1) == 0
@@ -75,7 +76,7 @@ def cluster(tmp_path_factory: Make) -> Iterator[str]:
 
 def test_dask_gives_the_artifacts_of_loky(
     tmp_path: Path,
-    configs: list[RunConfig],
+    configs: list[Any],
     expected: Any,
     numbers: Make,
     cluster: str,
@@ -84,36 +85,36 @@ def test_dask_gives_the_artifacts_of_loky(
     assert precompute(configs, tmp_path, backend="dask", scheduler=cluster) == 0
     assert numbers(tmp_path) == expected
     said = capsys.readouterr().err
-    assert "5/5 replicas, 100 %, 0 s left" in said
-    assert "2 configs trained, 0 already there, 0 failed; 2 processes busy for " in said
-    assert [path.name for path in tmp_path.iterdir()] == ["digits"]
+    assert "6/6 runs, 100 %, 0 s left" in said
+    assert "3 experiments trained, 0 already there, 0 failed; 2 processes busy for " in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["digits", "pareto"]
 
 
-def test_dask_reports_a_config_that_fails_and_keeps_the_others(
+def test_dask_reports_an_experiment_that_fails_and_keeps_the_others(
     tmp_path: Path, make_config: Make, cluster: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad, good = make_config(lr=1e30, base_optimizer="sgd"), make_config()
     assert precompute([bad, good], tmp_path, backend="dask", scheduler=cluster) == 1
     said = capsys.readouterr().err
     assert re.search(rf"failed: digits/.*{bad.id}: training diverged: loss of ", said)
-    assert "1 configs trained, 0 already there, 1 failed" in said
+    assert "1 experiments trained, 0 already there, 1 failed" in said
 
 
 def test_jobs_limit_what_a_cluster_is_given(
-    configs: list[RunConfig], cluster: str, monkeypatch: pytest.MonkeyPatch
+    configs: list[Any], cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tasks = [(config, seed) for config in configs for seed in config.seeds]
     taken: list[int] = []
-    with open_engine("dask", jobs=1, scheduler=cluster, most=5) as engine:
+    with open_engine("dask", jobs=1, scheduler=cluster, most=6) as engine:
         assert engine.processes == 1
         source = (taken.append(1) or task for task in tasks)
         for count, _ in enumerate(engine.train(source), start=1):
             assert len(taken) <= count + 1
-    assert len(taken) == 5
+    assert len(taken) == 6
 
 
 def test_ray_gives_the_artifacts_of_loky(
-    tmp_path: Path, configs: list[RunConfig], expected: Any, numbers: Make
+    tmp_path: Path, configs: list[Any], expected: Any, numbers: Make
 ) -> None:
     pytest.importorskip("ray", reason="needs Ray, which is large: pip install ray")
     assert precompute(configs, tmp_path, backend="ray", jobs=2) == 0
@@ -287,9 +288,7 @@ def test_a_process_of_loky_that_dies_is_no_hang(
             list(engine.train([(config, 0), (config, 1)]))
 
 
-def dies(config: dict[str, Any], seed: int) -> Replica:
-    import os
-
+def dies(kind: str, experiment: dict[str, Any], seed: int) -> Replica:
     os._exit(9)
 
 
@@ -304,9 +303,16 @@ def test_errors_are_one_line_and_say_their_kind_unless_written_for_people() -> N
     assert in_one_line(InputError("a\nb")) == "a"
 
 
-def test_what_a_config_cannot_do_comes_back_as_text(make_config: Make) -> None:
-    replica = train_replica(make_config(lr=1e30, base_optimizer="sgd").to_dict(), 7)
-    assert replica.error is not None
-    assert replica.error.startswith("training diverged: loss of ")
-    assert (replica.seed, replica.checkpoints, dict(replica.provenance)) == (7, (), {})
-    assert replica.seconds > 0
+def test_what_an_experiment_cannot_do_comes_back_as_text(
+    make_config: Make, make_front: Make
+) -> None:
+    for config, reason in (
+        (make_config(lr=1e30, base_optimizer="sgd"), "training diverged: loss of "),
+        (make_front("linnerud", lr=1e30), "solving diverged: "),
+    ):
+        replica = train_replica(config.kind, config.to_dict(), 7)
+        assert replica.error is not None
+        assert replica.error.startswith(reason)
+        assert (replica.experiment, replica.seed) == (config.id, 7)
+        assert (replica.pieces, dict(replica.provenance)) == ((), {})
+        assert replica.seconds > 0

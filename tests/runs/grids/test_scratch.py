@@ -8,25 +8,29 @@ from typing import Any
 
 import pytest
 
-from mtl_core.config import RunConfig
+from mtl_core import checks
 from mtl_core.errors import DataMissing, InputError
+from mtl_core.runs import kinds
 from mtl_core.runs.grids.replica import Replica, train_replica
 from mtl_core.runs.grids.scratch import Scratch
+from mtl_core.runs.kinds import Columns, Piece
 from mtl_core.runs.library import artifacts
 
 Make = Callable[..., Any]
 
 
-@pytest.fixture(scope="module")
-def config(make_config: Make) -> RunConfig:
-    """One whose replicas have rows, both side tables and a note."""
-    factors = ("sharpness", "fisher_trace", "gradient_similarity")
-    return make_config(optimizer="mgda", factors=factors, seeds=(3, 5))
+@pytest.fixture(scope="module", params=[*kinds.KINDS, "data"])
+def config(request: pytest.FixtureRequest, make_config: Make, make_front: Make) -> Any:
+    """One whose replicas have rows and all other tables; of training, a note too."""
+    if request.param == "training":
+        factors = ("sharpness", "fisher_trace", "gradient_similarity")
+        return make_config(optimizer="mgda", factors=factors, seeds=(3, 5))
+    return make_front("linnerud" if request.param == "data" else "toy", seeds=(3, 5))
 
 
 @pytest.fixture(scope="module")
-def replica(config: RunConfig) -> Replica:
-    return train_replica(config.to_dict(), 3)
+def replica(config: Any) -> Replica:
+    return train_replica(config.kind, config.to_dict(), 3)
 
 
 @pytest.fixture
@@ -36,20 +40,30 @@ def scratch(tmp_path: Path) -> Any:
         yield scratch
 
 
-def test_a_replica_comes_back_as_it_was(
-    scratch: Scratch, config: RunConfig, replica: Replica
-) -> None:
-    first, last = replica.checkpoints[0], replica.checkpoints[-1]
-    assert first.rows[0]["fisher_trace"] is None
-    assert last.cosines
-    assert last.updates
-    assert last.notes
-    odd = replace(last, rows=({**last.rows[0], "train_loss": 0.1 + 0.2, "seconds": 1e-300},))
-    changed = replace(replica, checkpoints=(*replica.checkpoints, odd))
-    scratch.keep(config, changed)
-    assert scratch.find(config) == ({3: changed}, [])
-    scratch.forget(config.id)
+def test_a_replica_comes_back_as_it_was(scratch: Scratch, config: Any, replica: Replica) -> None:
+    kind = kinds.of(config)
+    assert {name for piece in replica.pieces for name in piece.tables} == set(kind.tables)
+    assert any(piece.notes for piece in replica.pieces) == (kind.name == "training")
+    assert all(piece.state is None for piece in replica.pieces)
+    changed = replace(replica, pieces=(*replica.pieces, odd(replica.pieces[-1], kind.main)))
+    scratch.keep(changed)
+    found, refused = scratch.find(config)
+    assert (list(found), refused) == ([3], [])
+    # As text, in which NaN is itself and -0.0 is not 0.0.
+    assert repr(found[3]) == repr(changed)
+    scratch.forget(config.id, [5])
+    assert list(scratch.find(config)[0]) == [3]
+    scratch.forget(config.id, config.seeds)
     assert scratch.find(config) == ({}, [])
+
+
+def odd(piece: Piece, table: str) -> Piece:
+    """A piece with numbers that no short decimal has, and with what was not measured."""
+    columns: Columns = dict(piece.tables[table])
+    count = columns[""]
+    values = [0.1 + 0.2, -0.0, 5e-324, 1e-300, float("nan"), float("inf"), None]
+    changes = {"train_loss": (values * count)[:count], "seconds": 2 / 3}
+    return replace(piece, tables={**piece.tables, table: {**columns, **changes}})
 
 
 def edited(change: Callable[[dict[str, Any]], Any]) -> Callable[[str], str]:
@@ -74,7 +88,7 @@ DAMAGE: dict[str, tuple[Callable[[str], str], str]] = {
         "is damaged, or of another version",
     ),
     "another version": (
-        lambda text: text.replace('"version": 1', '"version": 2', 1),
+        lambda text: text.replace('"version": 2', '"version": 1', 1),
         "is damaged, or of another version",
     ),
 }
@@ -82,20 +96,20 @@ DAMAGE: dict[str, tuple[Callable[[str], str], str]] = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_what_is_damaged_is_refused(
-    tmp_path: Path, scratch: Scratch, config: RunConfig, replica: Replica, damage: str
+    tmp_path: Path, scratch: Scratch, config: Any, replica: Replica, damage: str
 ) -> None:
-    scratch.keep(config, replica)
+    scratch.keep(replica)
     (path,) = (tmp_path / ".unfinished").glob("*.json")
     spoil, reason = DAMAGE[damage]
-    path.write_text(spoil(path.read_text()))
+    before = path.read_text()
+    path.write_text(spoil(before))
+    assert path.read_text() != before
     found, (problem,) = scratch.find(config)
     assert found == {}
     assert problem.startswith(f"{config.id}-3.json: {reason}")
 
 
-def test_bytes_that_are_no_text_are_refused(
-    tmp_path: Path, scratch: Scratch, config: RunConfig
-) -> None:
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path, scratch: Scratch, config: Any) -> None:
     (tmp_path / ".unfinished" / f"{config.id}-3.json").write_bytes(b"\xff\xfe\n\x00")
     (tmp_path / ".unfinished" / f"{config.id}-5.json").mkdir()
     found, problems = scratch.find(config)
@@ -103,22 +117,26 @@ def test_bytes_that_are_no_text_are_refused(
 
 
 def test_a_replica_under_another_name_is_refused(
-    tmp_path: Path, scratch: Scratch, config: RunConfig, replica: Replica
+    tmp_path: Path, scratch: Scratch, config: Any, replica: Replica
 ) -> None:
-    scratch.keep(config, replica)
+    scratch.keep(replica)
     folder = tmp_path / ".unfinished"
     (folder / f"{config.id}-3.json").rename(folder / f"{config.id}-5.json")
     reason = f"{config.id}-5.json: is seed 3 of {config.id}"
     assert scratch.find(config) == ({}, [reason])
-    other = replace(config, epochs=1)
+    other = replace(config, lr=0.5)
     (folder / f"{config.id}-5.json").rename(folder / f"{other.id}-3.json")
     assert scratch.find(other) == ({}, [f"{other.id}-3.json: is seed 3 of {config.id}"])
 
 
 def test_what_was_trained_elsewhere_is_refused(
-    scratch: Scratch, config: RunConfig, replica: Replica, monkeypatch: pytest.MonkeyPatch
+    scratch: Scratch,
+    config: Any,
+    replica: Replica,
+    change: Make,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    scratch.keep(config, replica)
+    scratch.keep(replica)
     versions = artifacts.versions()
     name = f"{config.id}-3.json"
 
@@ -127,42 +145,48 @@ def test_what_was_trained_elsewhere_is_refused(
     assert scratch.find(config) == ({}, [reason])
     monkeypatch.setattr(artifacts, "versions", lambda: versions)
 
-    here = artifacts.data_fingerprint(config)
-    monkeypatch.setattr(artifacts, "data_fingerprint", lambda config: "0123")
+    here = kinds.of(config).fingerprint(config)
+    change(config, fingerprint=lambda config: "0123")
     assert scratch.find(config) == ({}, [f"{name}: was trained on other data, {here!r}"])
 
-    def gone(config: RunConfig) -> str:
+    def gone(config: Any) -> str:
         raise DataMissing("put it there")
 
-    monkeypatch.setattr(artifacts, "data_fingerprint", gone)
+    change(config, fingerprint=gone)
     reason = f"{name}: was trained on data that is not here (put it there)"
     assert scratch.find(config) == ({}, [reason])
 
 
 def test_one_process_at_a_time_and_no_empty_folder_is_left(
-    tmp_path: Path, config: RunConfig, replica: Replica
+    tmp_path: Path, config: Any, replica: Replica
 ) -> None:
     scratch = Scratch(tmp_path)
     with scratch.locked():
         (tmp_path / ".unfinished" / "x.part").write_text("left by a kill")
         with pytest.raises(InputError, match="another precompute is writing to"):
             Scratch(tmp_path).locked().__enter__()
-        scratch.keep(config, replica)
+        scratch.keep(replica)
     with scratch.locked():
         assert sorted(path.name for path in (tmp_path / ".unfinished").iterdir()) == [
             f"{config.id}-3.json",
             "lock",
         ]
-        scratch.forget(config.id)
+        scratch.forget(config.id, [3])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_locked_or_written_is_named(
-    tmp_path: Path, config: RunConfig, replica: Replica
+    tmp_path: Path, replica: Replica
 ) -> None:
     (tmp_path / ".unfinished").write_text("a file")
     scratch = Scratch(tmp_path)
     with pytest.raises(InputError, match=r"cannot lock .*; choose another folder"):
         scratch.locked().__enter__()
     with pytest.raises(InputError, match=r"cannot write .*; choose another folder"):
-        scratch.keep(config, replica)
+        scratch.keep(replica)
+
+
+def test_other_seeds_are_other_replicas(scratch: Scratch, config: Any, replica: Replica) -> None:
+    scratch.keep(replica)
+    assert scratch.find(checks.with_seeds(config, [4, 5])) == ({}, [])
+    assert list(scratch.find(checks.with_seeds(config, [3, 9]))[0]) == [3]

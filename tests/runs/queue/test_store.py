@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from mtl_core import checks
 from mtl_core.config import RunConfig
 from mtl_core.errors import InputError, StoreError
-from mtl_core.runs.queue import schema
+from mtl_core.runs import kinds
+from mtl_core.runs.queue.records import Key
 from mtl_core.runs.queue.schema import SCHEMA_VERSION
 from mtl_core.runs.queue.store import Store, default_path
-from mtl_core.trajectory import COLUMNS, Cosine
+from mtl_core.trajectory import COLUMNS
 
 Make = Callable[..., Any]
 ALICE, BOB = "1-alice", "2-bob"
@@ -29,315 +32,476 @@ def sql(store: Store, statement: str, *values: object) -> list[tuple[Any, ...]]:
     db = sqlite3.connect(store.path)
     try:
         with db:
+            db.execute("PRAGMA foreign_keys = ON")
             return db.execute(statement, values).fetchall()
     finally:
         db.close()
 
 
+def key(config: Any, seed: int = 0) -> Key:
+    return Key(config.id, seed)
+
+
+def main(store: Store, config: Any) -> pd.DataFrame:
+    """The rows of an experiment's main table."""
+    return store.table(config, kinds.of(config).main)
+
+
+def same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """To the last bit."""
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
+    return True
+
+
 # Life of a run.
 
 
-def test_a_run_goes_from_queued_to_done(
-    store: Store, make_config: Make, make_checkpoint: Make
-) -> None:
-    config = make_config(seeds=(0, 1))
-    record = store.submit(config)
-    assert (record.state, record.place, record.steps_done) == ("queued", 1, 0)
-    assert record.config == config
-    assert record.id == config.id
+def test_a_run_goes_from_queued_to_done(store: Store, make: Make, make_pieces: Make) -> None:
+    config = make(seeds=(0, 1))
+    first, second = store.submit(config)
+    assert [(one.state, one.place, one.step) for one in (first, second)] == [
+        ("queued", 1, -1),
+        ("queued", 2, -1),
+    ]
+    assert (first.config, first.config.seeds, first.seed) == (config, (0,), 0)
+    assert (first.key, second.key) == (key(config, 0), key(config, 1))
+    assert first.question == second.question
+    assert first.share == 0
+    assert first.steps == kinds.of(config).steps(config)
     assert store.waiting()
 
     taken = store.claim(ALICE)
-    assert taken is not None
-    assert (taken.state, taken.place, taken.worker) == ("running", None, ALICE)
+    assert [(one.state, one.place, one.worker) for one in taken] == [("running", None, ALICE)] * 2
     assert not store.waiting()
-    assert store.claim(BOB) is None
+    assert store.claim(BOB) == []
 
-    assert store.save(config.id, ALICE, [make_checkpoint(config, (0,), 4)])
-    assert store.get(config.id).steps_done == 4
-    assert store.save(config.id, ALICE, [make_checkpoint(config, (0, 1), config.steps)])
-    assert store.get(config.id).steps_done == record.steps_total == 2 * config.steps
-    store.describe(config.id, ALICE, {"device": "cpu"})
-    assert store.finish(config.id, ALICE, "done")
+    assert store.save(key(config), ALICE, make_pieces(config, (0,), 4), seconds=0.25)
+    assert [store.get(*one.key).step for one in taken] == [4, -1]
+    assert store.get(config.id, 0).share == 4 / first.steps
+    assert store.save(key(config), ALICE, make_pieces(config, (0,), first.steps), seconds=0.5)
+    store.describe(key(config), ALICE, {"device": "cpu"})
+    assert store.finish(key(config), ALICE, "done")
 
-    done = store.get(config.id)
+    done = store.get(config.id, 0)
     assert (done.state, done.error, dict(done.info)) == ("done", None, {"device": "cpu"})
+    assert (done.step, done.share, done.seconds) == (done.steps, 1, 0.75)
     assert not done.active
     assert done.finished_at >= done.started_at >= done.queued_at
-    assert store.states(config.id) == {}, "a finished run keeps no state to resume from"
-    assert [one.id for one in store.runs("done")] == [config.id]
+    assert store.state(key(config)) is None, "a finished run keeps no state to resume from"
+    assert [one.key for one in store.runs(state="done")] == [key(config, 0)]
+    assert [one.key for one in store.runs(state="running")] == [key(config, 1)], "each by itself"
+    assert {one.key for one in store.runs(config.id)} == {key(config, 0), key(config, 1)}
 
 
-def test_the_same_question_is_one_run(store: Store, make_config: Make) -> None:
-    first = store.submit(make_config(auxiliaries=("digits2", "noisy_digits"), seeds=(1, 0)))
-    again = store.submit(make_config(auxiliaries=("noisy_digits", "digits2"), seeds=(0, 1)))
-    assert again == first
-    assert len(store.runs()) == 1
+def test_each_run_is_asked_for_once_whatever_it_is_asked_for_with(store: Store, make: Make) -> None:
+    """Ten seeds where three are known train seven."""
+    first = store.submit(make(seeds=(1, 0)))
+    again = store.submit(make(seeds=(0, 1, 2)))
+    assert again[:2] == first
+    assert len(store.runs()) == 3
+    assert again[2].question != first[0].question
     store.claim(ALICE)
-    assert store.submit(first.config).state == "running"
-    store.finish(first.id, ALICE, "done")
-    assert store.submit(first.config).state == "done"
+    assert {one.state for one in store.submit(make(seeds=(0, 1)))} == {"running"}
+    store.finish(first[0].key, ALICE, "done")
+    assert [one.state for one in store.submit(make(seeds=(0, 2)))] == ["done", "running"]
     assert not store.waiting()
 
 
-def test_the_queue_is_first_in_first_out_and_says_its_places(
+def test_the_same_auxiliaries_in_another_order_are_one_experiment(
     store: Store, make_config: Make
 ) -> None:
-    configs = [make_config(epochs=n) for n in (3, 1, 2)]
-    assert [store.submit(config).place for config in configs] == [1, 2, 3]
+    first = store.submit(make_config(auxiliaries=("digits2", "noisy_digits")))
+    assert store.submit(make_config(auxiliaries=("noisy_digits", "digits2"))) == first
+    assert len(store.runs()) == 1
+
+
+def test_experiments_of_all_kinds_are_one_question(
+    store: Store, make_config: Make, make_front: Make
+) -> None:
+    stl, mtl = make_config(auxiliaries=(), seeds=(3, 5)), make_config(seeds=(3,))
+    front = make_front()
+    records = store.submit(stl, mtl, front)
+    assert [(one.config, one.seed) for one in records] == [(stl, 3), (stl, 5), (mtl, 3), (front, 0)]
+    assert [one.place for one in records] == [1, 2, 3, 4]
+    assert len({one.question for one in records}) == 1
+    assert {one.kind.name for one in store.claim(ALICE)} == {"training", "front"}
+
+
+def test_the_queue_is_first_in_first_out_and_says_its_places(store: Store, make: Make) -> None:
+    configs = [make(size) for size in (3, 1, 2)]
+    assert [store.submit(config)[0].place for config in configs] == [1, 2, 3]
     assert [record.config for record in store.runs()] == configs[::-1], "newest first"
-    store.cancel(configs[1].id)
-    assert [store.get(config.id).place for config in configs] == [1, None, 2]
-    assert store.submit(configs[1]).place == 3, "asked for again, it waits behind the others"
-    assert [store.claim(ALICE).config for _ in configs] == [configs[0], configs[2], configs[1]]
+    store.cancel(configs[1].id, [0])
+    assert [store.get(config.id, 0).place for config in configs] == [1, None, 2]
+    assert store.submit(configs[1])[0].place == 3, "asked for again, it waits behind the others"
+    taken = [store.claim(ALICE, 1) for _ in configs]
+    assert [record.config for (record,) in taken] == [configs[0], configs[2], configs[1]]
+    assert store.claim(ALICE, 1) == []
 
 
-def test_cancelling_a_queued_run_takes_it_out_at_once(store: Store, make_config: Make) -> None:
-    record = store.submit(make_config())
-    store.cancel(record.id)
-    assert store.get(record.id).state == "cancelled"
-    assert store.claim(ALICE) is None
+def test_all_of_the_queue_is_taken_at_once_in_its_order(store: Store, make: Make) -> None:
+    """By design since runs advance in lockstep: a worker carries out all that is asked for."""
+    configs = [make(size) for size in (3, 1, 2)]
+    for config in configs:
+        store.submit(config)
+    assert [record.config for record in store.claim(ALICE)] == configs
 
 
-def test_cancelling_a_running_run_reaches_its_worker_only(store: Store, make_config: Make) -> None:
-    record = store.submit(make_config())
+def test_cancelling_a_queued_run_takes_it_out_at_once(store: Store, make: Make) -> None:
+    config = make(seeds=(0, 1, 2))
+    store.submit(config)
+    store.cancel(config.id, [0, 2])
+    assert [store.get(config.id, seed).state for seed in (0, 1, 2)] == [
+        "cancelled",
+        "queued",
+        "cancelled",
+    ]
+    assert [one.seed for one in store.claim(ALICE)] == [1]
+
+
+def test_cancelling_a_running_run_reaches_its_worker_only(store: Store, make: Make) -> None:
+    config = make(seeds=(0, 1))
+    store.submit(config)
     store.claim(ALICE)
-    assert store.beat(record.id, ALICE) == "go on"
-    store.cancel(record.id)
-    assert store.get(record.id).state == "running", "until its worker has stopped"
-    assert store.beat(record.id, ALICE) == "cancel"
-    assert store.beat(record.id, BOB) == "lost"
-    assert store.finish(record.id, ALICE, "cancelled")
-    assert store.get(record.id).state == "cancelled"
-    assert store.beat(record.id, ALICE) == "lost"
+    assert store.beat(ALICE) == {key(config, 0): False, key(config, 1): False}
+    store.cancel(config.id, [0])
+    assert store.get(config.id, 0).state == "running", "until its worker has stopped"
+    assert store.beat(ALICE) == {key(config, 0): True, key(config, 1): False}
+    assert store.beat(BOB) == {}
+    assert store.finish(key(config), ALICE, "cancelled")
+    assert store.get(config.id, 0).state == "cancelled"
+    assert store.beat(ALICE) == {key(config, 1): False}
 
 
-def test_asking_again_takes_a_stop_back(store: Store, make_config: Make) -> None:
-    record = store.submit(make_config())
+def test_asking_again_takes_a_stop_back(store: Store, make: Make) -> None:
+    config = make()
+    store.submit(config)
     store.claim(ALICE)
-    store.cancel(record.id)
-    store.submit(record.config)
-    assert store.beat(record.id, ALICE) == "go on"
+    store.cancel(config.id, [0])
+    store.submit(config)
+    assert store.beat(ALICE) == {key(config): False}
 
-    store.cancel(record.id)
-    assert store.beat(record.id, ALICE) == "cancel"
-    store.submit(record.config)  # after its worker has heard of the stop
-    assert store.finish(record.id, ALICE, "cancelled")
-    assert store.get(record.id).state == "queued"
-    assert store.claim(BOB).id == record.id
+    store.cancel(config.id, [0])
+    assert store.beat(ALICE) == {key(config): True}
+    store.submit(config)  # after its worker has heard of the stop
+    assert store.finish(key(config), ALICE, "cancelled")
+    assert store.get(config.id, 0).state == "queued"
+    assert [one.key for one in store.claim(BOB)] == [key(config)]
 
 
 @pytest.mark.parametrize("end", ["cancelled", "failed"])
 def test_resuming_keeps_rows_and_state(
-    store: Store, make_config: Make, make_checkpoint: Make, end: Any
+    store: Store, make: Make, make_pieces: Make, end: Any
 ) -> None:
-    config = make_config(seeds=(0, 1))
-    store.submit(config)
+    config = make()
+    (asked,) = store.submit(config)
     store.claim(ALICE)
-    store.save(config.id, ALICE, [make_checkpoint(config, (0, 1), 4)])
-    rows, states = store.rows(config.id), store.states(config.id)
-    store.cancel(config.id)
-    store.finish(config.id, ALICE, end, "lost power" if end == "failed" else None)
-    assert store.get(config.id).error == ("lost power" if end == "failed" else None)
+    store.save(key(config), ALICE, make_pieces(config, (0,), 4), seconds=2.0)
+    rows = main(store, config)
+    store.cancel(config.id, [0])
+    store.finish(key(config), ALICE, end, "lost power" if end == "failed" else None)
+    stopped = store.get(config.id, 0)
+    assert (stopped.state, stopped.error) == (end, "lost power" if end == "failed" else None)
 
-    again = store.submit(config)
-    assert (again.state, again.error, again.steps_done) == ("queued", None, 8)
-    assert store.rows(config.id) == rows
-    assert sorted(store.states(config.id)) == sorted(states) == [0, 1]
-    assert store.claim(BOB).worker == BOB
-    assert store.beat(config.id, BOB) == "go on", "the earlier stop is forgotten"
+    (again,) = store.submit(config)
+    assert (again.state, again.error, again.step, again.seconds) == ("queued", None, 4, 2.0)
+    assert again.question != asked.question, "it goes on with what it is asked for with now"
+    assert same(main(store, config), rows)
+    assert int(store.state(key(config))["step"]) == 4
+    assert store.claim(BOB)[0].worker == BOB
+    assert store.beat(BOB) == {key(config): False}, "the earlier stop is forgotten"
 
 
-def test_a_released_run_is_next_unless_it_was_to_stop(store: Store, make_config: Make) -> None:
-    first, second = store.submit(make_config(epochs=1)), store.submit(make_config(epochs=2))
-    store.claim(ALICE)
-    store.release(first.id, ALICE)
-    assert [store.get(one.id).place for one in (first, second)] == [1, 2]
-    store.claim(BOB)
-    store.cancel(first.id)
-    store.release(first.id, BOB)
-    assert store.get(first.id).state == "cancelled"
+def test_released_runs_are_next_unless_they_were_to_stop(store: Store, make: Make) -> None:
+    first, second, other = make(1), make(1, seeds=(1,)), make(2)
+    store.submit(first)
+    store.submit(second)
+    store.submit(other)
+    store.claim(ALICE, 2)
+    store.cancel(second.id, [1])
+    store.release(ALICE)
+    assert store.get(first.id, 0).place == 1
+    assert store.get(second.id, 1).state == "cancelled"
+    assert store.get(other.id, 0).place == 2
 
 
 def test_a_running_run_is_not_removed_and_others_are_with_all_they_have(
-    store: Store, make_config: Make, make_checkpoint: Make
+    store: Store, make: Make, make_pieces: Make
 ) -> None:
-    config = make_config()
+    config = make(seeds=(0, 1, 2))
     store.submit(config)
     store.claim(ALICE)
-    store.save(config.id, ALICE, [make_checkpoint(config, (0,), 2)])
-    with pytest.raises(InputError, match=f"{config.id} is running; stop it"):
-        store.remove(config.id)
-    assert len(store.rows(config.id)) == 2
-    store.finish(config.id, ALICE, "failed", "no reason")
+    for seed in config.seeds:
+        noted = [replace(one, notes=("why",)) for one in make_pieces(config, (seed,), 2)]
+        store.save(key(config, seed), ALICE, noted)
+    store.finish(key(config, 0), ALICE, "failed", "no reason")
+    before = main(store, config)
+    for seeds in (None, [0, 1]):
+        with pytest.raises(InputError, match=f"{config.id} is running; stop it"):
+            store.remove(config.id, seeds)
+    assert same(main(store, config), before), "nothing is removed then"
+
+    store.remove(config.id, [0])
+    assert store.get(config.id, 0) is None
+    assert same(main(store, config), before[before["seed"] > 0].reset_index(drop=True))
+    for seed in (1, 2):
+        store.finish(key(config, seed), ALICE, "failed", "no reason")
     store.remove(config.id)
-    assert store.get(config.id) is None
-    assert store.rows(config.id) == []
-    for table in ("runs", "replicas", "checkpoints"):
+    assert store.runs() == []
+    assert main(store, config).empty
+    for table in ("experiments", "runs", "states", "pieces", "notes"):
         assert sql(store, f"SELECT count(*) FROM {table}") == [(0,)]
     store.remove(config.id)  # gone is gone
 
 
 def test_a_worker_that_lost_its_run_writes_nothing(
-    store: Store, make_config: Make, make_checkpoint: Make
+    store: Store, make: Make, make_pieces: Make
 ) -> None:
-    config = make_config()
+    config = make()
     store.submit(config)
     store.claim(ALICE)
-    store.save(config.id, ALICE, [make_checkpoint(config, (0,), 2)])
-    assert store.reap() == [config.id]
+    store.save(key(config), ALICE, make_pieces(config, (0,), 2))
+    assert store.reap() == [key(config)]
     store.submit(config)
     store.claim(BOB)
-    before = store.rows(config.id), store.get(config.id)
+    rows, record = main(store, config), store.get(config.id, 0)
 
-    late = make_checkpoint(config, (0,), 4)
-    assert store.save(config.id, ALICE, [late]) is False
-    assert store.finish(config.id, ALICE, "done") is False
-    assert store.beat(config.id, ALICE) == "lost"
-    store.describe(config.id, ALICE, {"device": "alice's"})
-    store.release(config.id, ALICE)
-    assert (store.rows(config.id), store.get(config.id)) == before
-    assert store.save(config.id, BOB, [late]) is True
+    late = make_pieces(config, (0,), 4)
+    assert store.save(key(config), ALICE, late, seconds=1.0) is False
+    assert store.finish(key(config), ALICE, "done") is False
+    assert store.beat(ALICE) == {}
+    store.describe(key(config), ALICE, {"device": "alice's"}, ["hers"])
+    store.release(ALICE)
+    assert same(main(store, config), rows)
+    assert store.get(config.id, 0) == record
+    assert store.notes(config) == []
+    assert store.save(key(config), BOB, late) is True
 
 
-def test_reaping_fails_what_runs_with_the_last_words(store: Store, make_config: Make) -> None:
-    running, queued = store.submit(make_config(epochs=1)), store.submit(make_config(epochs=2))
+def test_a_run_that_was_removed_takes_nothing_in(
+    store: Store, make: Make, make_pieces: Make
+) -> None:
+    config = make()
+    store.submit(config)
     store.claim(ALICE)
-    assert store.reap("MemoryError") == [running.id]
+    sql(store, "DELETE FROM runs")
+    assert store.save(key(config), ALICE, make_pieces(config, (0,), 2)) is False
+    assert main(store, config).empty
+    assert store.state(key(config)) is None
+
+
+def test_reaping_fails_what_runs_with_the_last_words(store: Store, make: Make) -> None:
+    running, queued = make(1), make(2)
+    store.submit(running)
+    store.claim(ALICE)
+    store.submit(queued)
+    assert store.reap("MemoryError") == [key(running)]
     assert store.reap("again") == []
-    failed = store.get(running.id)
+    failed = store.get(running.id, 0)
     assert failed.state == "failed"
     assert failed.error == (
         "the worker died while training (its last words: MemoryError); "
         "resume to go on where it stopped"
     )
-    assert store.get(queued.id).state == "queued"
+    assert store.get(queued.id, 0).state == "queued"
 
 
-def test_time_spent_is_summed_over_attempts(
-    store: Store, make_config: Make, monkeypatch: pytest.MonkeyPatch
+def test_time_spent_is_that_of_its_slices_over_all_attempts(
+    store: Store, make: Make, make_pieces: Make
 ) -> None:
-    now = 1000.0
-    monkeypatch.setattr("mtl_core.runs.queue.store.time.time", lambda: now)
-    record = store.submit(make_config())
+    """By design since runs take turns: not the time between its start and its end."""
+    config = make(seeds=(0, 1))
+    store.submit(config)
     store.claim(ALICE)
-    now += 5
-    store.beat(record.id, ALICE)
-    now += 100  # nobody knows how long it lived after its last sign of life
+    for step in (1, 2):
+        store.save(key(config), ALICE, make_pieces(config, (0,), step), seconds=2.5)
     store.reap()
-    assert store.get(record.id).seconds == 5
-    store.submit(record.config)
-    now += 50
+    assert [store.get(config.id, seed).seconds for seed in (0, 1)] == [5, 0]
+    store.submit(config)
     store.claim(BOB)
-    now += 2
-    store.finish(record.id, BOB, "done")
-    assert store.get(record.id).seconds == 7
+    store.save(key(config), BOB, make_pieces(config, (0,), 3), seconds=2)
+    store.finish(key(config), BOB, "done")
+    assert store.get(config.id, 0).seconds == 7
 
 
 # What is in it.
 
 
 def test_rows_come_back_exactly(
-    store: Store, make_config: Make, make_checkpoint: Make, make_row: Make
+    store: Store, make_config: Make, make_pieces: Make, make_row: Make
 ) -> None:
     config = make_config(auxiliaries=("digits2", "noisy_digits"), seeds=(0, 3))
     store.submit(config)
     store.claim(ALICE)
     for step in (0, 1, 2):
         for seed in (3, 0):
-            store.save(config.id, ALICE, [make_checkpoint(config, (seed,), step)])
+            store.save(key(config, seed), ALICE, make_pieces(config, (seed,), step))
     expected = [
         make_row(config, seed, task, step)
         for seed in (0, 3)
         for step in (0, 1, 2)
-        for task in sorted(config.tasks)
+        for task in config.tasks
     ]
-    assert store.rows(config.id) == expected, "every float to its last bit"
+    found = store.table(config, "trajectory")
+    assert same(found, pd.DataFrame(expected)[list(COLUMNS)].astype(found.dtypes.to_dict()))
+    assert same(
+        store.table(config, "trajectory", [3]),
+        found[found["seed"] == 3].reset_index(drop=True),
+    )
 
 
-def test_the_trajectory_has_the_documented_columns_and_puts_the_target_first(
-    store: Store, make_config: Make, make_checkpoint: Make
+def test_every_table_of_a_kind_comes_back_exactly(
+    store: Store, make: Make, make_pieces: Make
+) -> None:
+    config = make(seeds=(0, 3))
+    store.submit(config)
+    store.claim(ALICE)
+    pieces = [piece for step in (0, 1, 2) for piece in make_pieces(config, (3, 0), step)]
+    for piece in pieces:
+        store.save(key(config, piece.seed), ALICE, [piece])
+    for name, expected in kinds.of(config).frames(pieces).items():
+        assert same(store.table(config, name), expected)
+    assert not main(store, config).empty
+
+
+def test_tables_have_their_columns_and_types_also_without_rows(
+    store: Store, make: Make, make_pieces: Make
+) -> None:
+    config = make()
+    for asked in (False, True):
+        if asked:
+            store.submit(config)
+        for name, table in kinds.of(config).tables.items():
+            found = store.table(config, name)
+            assert tuple(found.columns) == table.columns
+            assert found.empty
+    empty = main(store, config).dtypes
+    store.claim(ALICE)
+    store.save(key(config), ALICE, make_pieces(config, (0,), 1))
+    found = main(store, config)
+    assert tuple(found.columns) == kinds.of(config).tables[kinds.of(config).main].columns
+    assert found.dtypes.to_dict() == empty.to_dict()
+    assert str(found["seed"].dtype) == str(found["step"].dtype) == "int64"
+
+
+def test_the_trajectory_puts_the_target_first(
+    store: Store, make_config: Make, make_pieces: Make
 ) -> None:
     config = make_config(target="digits2", auxiliaries=("digits1",))
     store.submit(config)
-    assert list(store.trajectory(config.id).columns) == list(COLUMNS), "also without rows"
-    assert list(store.trajectory("0" * 16).columns) == list(COLUMNS), "also without a run"
     store.claim(ALICE)
-    store.save(config.id, ALICE, [make_checkpoint(config, (0,), step) for step in (0, 1)])
-    table = store.trajectory(config.id)
+    for step in (0, 1):
+        store.save(key(config), ALICE, make_pieces(config, (0,), step))
+    table = store.table(config, "trajectory")
     assert list(table.columns) == list(COLUMNS)
     assert table["task"].tolist() == ["digits2", "digits1"] * 2
     assert table["fisher_trace"].isna().tolist() == [True, True, False, False]
-    assert str(table["seed"].dtype) == str(table["step"].dtype) == "int64"
+
+
+def test_a_step_that_is_measured_again_counts_once(
+    store: Store, make: Make, make_pieces: Make
+) -> None:
+    config = make()
+    store.submit(config)
+    store.claim(ALICE)
+    (piece,) = make_pieces(config, (0,), 4)
+    noted = replace(piece, notes=("sharpness: none", "b"))
+    for _ in range(2):  # as a resumed run does
+        assert store.save(key(config), ALICE, [noted])
+    assert same(main(store, config), kinds.of(config).frames([piece])[kinds.of(config).main])
+    assert store.notes(config) == ["b", "sharpness: none"]
+    assert store.notes(checks.with_seeds(config, [1])) == []
+
+
+def test_it_never_goes_back(store: Store, make: Make, make_pieces: Make) -> None:
+    """A run that resumes behind its last points shows how far it had got."""
+    config = make()
+    store.submit(config)
+    store.claim(ALICE)
+    for step in (5, 3):
+        store.save(key(config), ALICE, make_pieces(config, (0,), step))
+    assert store.get(config.id, 0).step == 5
+    assert int(store.state(key(config))["step"]) == 3
 
 
 def test_states_come_back_bit_equal_without_a_pickle(
-    store: Store, make_config: Make, make_checkpoint: Make
+    store: Store, make: Make, make_pieces: Make
 ) -> None:
-    config = make_config(seeds=(0, 1))
+    config = make(seeds=(0, 1))
     store.submit(config)
     store.claim(ALICE)
-    checkpoint = make_checkpoint(config, (0, 1), 3)
-    store.save(config.id, ALICE, [checkpoint])
-    for seed, state in store.states(config.id).items():
-        assert state.keys() == checkpoint.state.keys()
-        for name, value in checkpoint.state.items():
-            mine = value[seed : seed + 1] if value.ndim else value
-            assert state[name].dtype == mine.dtype
-            assert state[name].tobytes() == mine.tobytes()
-    for (blob,) in sql(store, "SELECT state FROM replicas"):
+    pieces = make_pieces(config, (0, 1), 3)
+    for piece in pieces:
+        store.save(key(config, piece.seed), ALICE, [piece])
+    for piece in pieces:
+        state = store.state(key(config, piece.seed))
+        assert state.keys() == piece.state.keys()
+        for name, value in piece.state.items():
+            assert (state[name].dtype, state[name].shape) == (value.dtype, value.shape)
+            assert state[name].tobytes() == value.tobytes()
+    for (blob,) in sql(store, "SELECT state FROM states"):
         assert blob[:2] == b"PK", "an .npz archive"
 
 
 def test_a_state_that_would_need_a_pickle_is_refused(
-    store: Store, make_config: Make, make_checkpoint: Make
+    store: Store, make: Make, make_pieces: Make
 ) -> None:
-    config = make_config()
+    config = make()
     store.submit(config)
     store.claim(ALICE)
-    checkpoint = make_checkpoint(config, (0,), 3)
-    checkpoint.state["code"] = np.array([print])
+    (piece,) = make_pieces(config, (0,), 3)
+    piece.state["code"] = np.array([print])
     with pytest.raises(TypeError, match="'code' holds Python objects"):
-        store.save(config.id, ALICE, [checkpoint])
-    assert store.rows(config.id) == [], "all or nothing"
+        store.save(key(config), ALICE, [piece])
+    assert main(store, config).empty, "all or nothing"
+    assert store.get(config.id, 0).step == -1
 
 
 def test_a_damaged_or_pickled_state_is_not_loaded(
-    store: Store, make_config: Make, make_checkpoint: Make, tmp_path: Path
+    store: Store, make: Make, make_pieces: Make, tmp_path: Path
 ) -> None:
-    config = make_config(seeds=(0, 1, 2))
+    config = make(seeds=(0, 1, 2))
     store.submit(config)
     store.claim(ALICE)
-    store.save(config.id, ALICE, [make_checkpoint(config, (0, 1, 2), 3)])
-    sql(store, "UPDATE replicas SET state = substr(state, 1, 90) WHERE seed = 0")
+    for seed in config.seeds:
+        store.save(key(config, seed), ALICE, make_pieces(config, (seed,), 3))
+    number = "(SELECT number FROM runs WHERE seed = {})"
+    sql(store, f"UPDATE states SET state = substr(state, 1, 90) WHERE run = {number.format(0)}")
     np.savez(tmp_path / "evil.npz", step=np.array([print], dtype=object), allow_pickle=True)
     evil = (tmp_path / "evil.npz").read_bytes()
-    sql(store, "UPDATE replicas SET state = ? WHERE seed = 1", evil)
-    assert list(store.states(config.id)) == [2], "the others start anew"
+    sql(store, f"UPDATE states SET state = ? WHERE run = {number.format(1)}", evil)
+    assert store.state(key(config, 0)) is None
+    assert store.state(key(config, 1)) is None
+    assert int(store.state(key(config, 2))["step"]) == 3, "the others start anew"
 
 
-def test_a_run_of_another_version_is_named_not_trained_and_can_be_removed(
-    store: Store, make_config: Make
+def test_an_experiment_of_another_version_is_named_not_trained_and_can_be_removed(
+    store: Store, make: Make
 ) -> None:
-    strange, foreign, good = (store.submit(make_config(epochs=n)) for n in (1, 2, 3))
-    sql(store, "UPDATE runs SET config = ? WHERE id = ?", '{"setting": "marsian"}', strange.id)
-    sql(
-        store,
-        "UPDATE runs SET config = ? WHERE id = ?",
-        json.dumps(good.config.to_dict()),
-        foreign.id,
-    )
-    assert [record.id for record in store.runs()] == [good.id]
+    strange, foreign, unheard, good = (make(size) for size in (1, 2, 3, 4))
+    for config in (strange, foreign, unheard, good):
+        store.submit(checks.with_seeds(config, [0, 1]))
+    update = "UPDATE experiments SET {} = ? WHERE id = ?"
+    sql(store, update.format("config"), '{"setting": "marsian"}', strange.id)
+    sql(store, update.format("config"), json.dumps(good.to_dict()), foreign.id)
+    sql(store, update.format("kind"), "alchemy", unheard.id)
+    assert {record.config.id for record in store.runs()} == {good.id}
+    assert store.get(strange.id, 0) is None
     reasons = store.unreadable()
-    assert list(reasons) == [strange.id, foreign.id]
-    assert "lacks 'target'" in reasons[strange.id]
+    assert list(reasons) == [strange.id, foreign.id, unheard.id]
+    assert "its config is not one of this version" in reasons[strange.id]
     assert good.id in reasons[foreign.id]
+    assert "alchemy" in reasons[unheard.id]
 
-    assert store.claim(ALICE).id == good.id, "those before it do not block the queue"
-    found = dict(sql(store, "SELECT id, state FROM runs"))
-    assert found == {strange.id: "failed", foreign.id: "failed", good.id: "running"}
+    taken = store.claim(ALICE)
+    assert {one.config.id for one in taken} == {good.id}, "those before it do not block the queue"
+    states = sql(store, "SELECT DISTINCT experiment, state FROM runs")
+    failed = (strange.id, foreign.id, unheard.id)
+    assert dict(states) == dict.fromkeys(failed, "failed") | {good.id: "running"}
+    errors = {error for (error,) in sql(store, "SELECT error FROM runs WHERE state = 'failed'")}
+    assert errors == {f"{reason}; remove this run" for reason in reasons.values()}
     store.remove(strange.id)
-    assert list(store.unreadable()) == [foreign.id]
+    assert list(store.unreadable()) == [foreign.id, unheard.id]
 
 
 def test_the_announced_worker_is_the_last_one(store: Store) -> None:
@@ -346,6 +510,13 @@ def test_the_announced_worker_is_the_last_one(store: Store) -> None:
     store.enlist(BOB, "cpu", "CPU, 2 cores")
     found = store.worker()
     assert (found["name"], found["pid"], found["title"]) == (BOB, os.getpid(), "CPU, 2 cores")
+
+
+def test_only_ids_from_before_lead_to_seeds(store: Store, make: Make) -> None:
+    config = make()
+    store.submit(config)
+    assert store.former(config.id) is None
+    assert store.former("0" * 16) is None
 
 
 # Its file.
@@ -385,45 +556,9 @@ def test_a_newer_schema_is_left_alone(store: Store) -> None:
     assert store.path.read_bytes() == before
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
-def test_a_file_of_an_older_schema_is_brought_up_to_date_with_all_that_it_has(
-    store: Store, make_config: Make, make_checkpoint: Make, version: int
-) -> None:
-    config = make_config()
-    store.submit(config)
-    store.claim("1-a")
-    store.save(config.id, "1-a", [make_checkpoint(config, config.seeds, 1)])
-    before = store.rows(config.id)
-    for table in schema.TABLES[SCHEMA_VERSION] - schema.TABLES[version]:
-        sql(store, f"DROP TABLE {table}")
-    sql(store, f"PRAGMA user_version = {version}")
-    again = Store(store.path)
-    assert again.notice is None
-    assert again.rows(config.id) == before
-    assert (again.side("cosines", config.id), again.notes(config.id)) == ([], [])
-    assert again.side("updates", config.id) == []
-    assert sql(again, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
-    assert Store(store.path).health().startswith("ok, schema 4, 1 runs")
-
-
-def test_cosines_and_notes_come_back_and_go_with_their_run(
-    store: Store, make_config: Make, make_checkpoint: Make
-) -> None:
-    config = make_config()
-    store.submit(config)
-    store.claim("1-a")
-    pair = Cosine(seed=0, step=4, epoch=1.0, task="digits1", other="digits2", cosine=0.1 + 0.2)
-    checkpoint = replace(
-        make_checkpoint(config, config.seeds, 4), cosines=(pair,), notes=("sharpness: none", "b")
-    )
-    for _ in range(2):  # a resumed run measures some steps again
-        assert store.save(config.id, "1-a", [checkpoint])
-    assert store.side("cosines", config.id) == [pair]
-    assert store.notes(config.id) == ["b", "sharpness: none"]
-    store.finish(config.id, "1-a", "done")
-    store.remove(config.id)
-    assert (store.side("cosines", config.id), store.notes(config.id)) == ([], [])
-    assert sql(store, "SELECT count(*) FROM cosines") == [(0,)]
+def test_it_says_how_it_is(store: Store, make: Make) -> None:
+    store.submit(make(seeds=(0, 1)))
+    assert store.health() == f"ok, schema {SCHEMA_VERSION}, 2 runs, {store.path}"
 
 
 def test_an_sqlite_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
@@ -455,12 +590,13 @@ def test_garbage_is_set_aside_under_a_name_of_its_own(tmp_path: Path, make_confi
 
 @pytest.mark.parametrize("how", ["truncated", "overwritten"])
 def test_a_damaged_store_is_set_aside(
-    store: Store, make_config: Make, make_checkpoint: Make, how: str
+    store: Store, make_config: Make, make_pieces: Make, how: str
 ) -> None:
     config = make_config()
     store.submit(config)
     store.claim(ALICE)
-    store.save(config.id, ALICE, [make_checkpoint(config, (0,), step) for step in range(200)])
+    pieces = [piece for step in range(200) for piece in make_pieces(config, (0,), step)]
+    store.save(key(config), ALICE, pieces)
     sql(store, "PRAGMA wal_checkpoint(TRUNCATE)")
     size = store.path.stat().st_size
     assert size > 10 * 4096
@@ -494,7 +630,7 @@ def test_a_store_that_is_deleted_while_in_use_begins_anew(store: Store, make_con
     shutil.rmtree(store.path.parent)
     assert store.runs() == []
     store.submit(make_config())
-    assert store.claim(ALICE) is not None
+    assert len(store.claim(ALICE)) == 1
 
 
 @pytest.mark.parametrize("place", ["below a file", "a folder"])
@@ -534,13 +670,13 @@ def test_a_read_only_folder_costs_one_line(store: Store, make_config: Make, pyth
 
 
 def test_a_full_disk_says_so_and_loses_nothing(
-    store: Store, make_config: Make, make_checkpoint: Make, monkeypatch: pytest.MonkeyPatch
+    store: Store, make_config: Make, make_pieces: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = make_config()
     store.submit(config)
     store.claim(ALICE)
-    store.save(config.id, ALICE, [make_checkpoint(config, (0,), 0)])
-    rows = store.rows(config.id)
+    store.save(key(config), ALICE, make_pieces(config, (0,), 0))
+    rows = main(store, config)
     connect = sqlite3.connect
 
     def small(*arguments: Any, **words: Any) -> sqlite3.Connection:
@@ -548,26 +684,27 @@ def test_a_full_disk_says_so_and_loses_nothing(
         db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchone()[0]}")
         return db
 
-    monkeypatch.setattr("mtl_core.runs.queue.store.sqlite3.connect", small)
+    monkeypatch.setattr("mtl_core.runs.queue.file.sqlite3.connect", small)
+    pieces = [piece for step in range(99) for piece in make_pieces(config, (0,), step)]
     with pytest.raises(StoreError) as caught:
-        store.save(config.id, ALICE, [make_checkpoint(config, (0,), step) for step in range(99)])
+        store.save(key(config), ALICE, pieces)
     one_line(caught.value, "database or disk is full", "free some disk space")
     monkeypatch.undo()
-    assert store.rows(config.id) == rows
+    assert same(main(store, config), rows)
     assert "ok" in store.health()
-    assert store.save(config.id, ALICE, [make_checkpoint(config, (0,), 1)])
+    assert store.save(key(config), ALICE, make_pieces(config, (0,), 1))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits on file sizes, as on Unix")
 def test_a_disk_that_fills_up_under_a_process_loses_no_committed_row(
-    store: Store, make_config: Make, python: Make
+    store: Store, python: Make
 ) -> None:
-    config = make_config()
+    config = RunConfig("digits", "digits1", seeds=(0,))
     store.submit(config)
     store.claim(ALICE)
     code = WRITER + (
         "import resource\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
         "try:\n"
         "    write(99_999)\n"
         "except Exception as error:\n"
@@ -580,51 +717,51 @@ def test_a_disk_that_fills_up_under_a_process_loses_no_committed_row(
     assert last.startswith("StoreError store")
     assert "cannot be used" in last
     assert len(committed) > 1
-    assert {row["step"] for row in store.rows(config.id)} == set(map(int, committed))
+    assert set(main(store, config)["step"]) == set(map(int, committed))
 
 
 # Many processes.
 
 WRITER = """
 import sys
+from mtl_core.runs.kinds import Piece
+from mtl_core.runs.queue.records import Key
 from mtl_core.runs.queue.store import Store
-from mtl_core.training.checkpoint import Checkpoint
+from mtl_core.trajectory import COLUMNS
 
 path, run, worker = sys.argv[1:]
 store = Store(path)
+words = dict.fromkeys(("setting", "auxiliaries", "optimizer", "role"), "x")
 
 def write(steps):
     for step in range(steps):
-        row = dict.fromkeys(
-            ("epoch", "train_loss", "val_metric", "test_metric", "sharpness", "fisher_trace",
-             "gradient_covariance", "gradient_similarity", "seconds"), step / 3)
-        rows = tuple(dict(row, seed=0, step=step, task=f"task{k}") for k in range(20))
-        assert store.save(run, worker, [Checkpoint((0,), step, rows)])
+        columns = {"": 20, **dict.fromkeys(COLUMNS, step / 3), **words, "seed": 0, "step": step,
+                   "task": [f"task{k}" for k in range(20)]}
+        assert store.save(Key(run, 0), worker, [Piece(0, step, {"trajectory": columns})])
         print(step, flush=True)
 """
 
 
-def test_a_killed_process_loses_no_committed_row(
-    store: Store, make_config: Make, python: Make, until: Make
-) -> None:
-    config = make_config()
+def test_a_killed_process_loses_no_committed_row(store: Store, python: Make, until: Make) -> None:
+    config = RunConfig("digits", "digits1", seeds=(0,))
     store.submit(config)
     store.claim(ALICE)
     process = python(WRITER + "write(10**9)\n", store.path, config.id, ALICE)
-    until(lambda: len(store.rows(config.id)) > 600, "some rows")
+    until(lambda: len(main(store, config)) > 600, "some rows")
     process.kill()
     out, _ = process.communicate()
     said = [int(line) for line in out.splitlines()]
 
     again = Store(store.path)
     assert again.notice is None
-    steps = {row["step"] for row in again.rows(config.id)}
+    rows = main(again, config)
+    steps = set(rows["step"])
     assert set(said) <= steps <= set(range(len(said) + 1)), "at most one more than it could say"
-    assert len(again.rows(config.id)) == 20 * len(steps), "no half of a checkpoint"
-    assert {row["train_loss"] for row in again.rows(config.id)} == {step / 3 for step in steps}
+    assert len(rows) == 20 * len(steps), "no half of a checkpoint"
+    assert set(rows["train_loss"]) == {step / 3 for step in steps}
 
 
-def test_many_processes_create_one_store(tmp_path: Path, python: Make, make_config: Make) -> None:
+def test_many_processes_create_one_store(tmp_path: Path, python: Make) -> None:
     path = tmp_path / "new" / "runs.db"
     code = (
         "import sys, time\n"
@@ -632,7 +769,8 @@ def test_many_processes_create_one_store(tmp_path: Path, python: Make, make_conf
         "from mtl_core import RunConfig\n"
         "time.sleep(max(0, float(sys.argv[2]) - time.time()))\n"
         "store = Store(sys.argv[1])\n"
-        "store.submit(RunConfig('digits', 'digits1', epochs=int(sys.argv[3])))\n"
+        "config = RunConfig('digits', 'digits1', epochs=int(sys.argv[3]), seeds=(0,))\n"
+        "store.submit(config)\n"
         "assert store.notice is None\n"
     )
     start = time.time() + 1.5
@@ -649,7 +787,8 @@ def test_many_processes_set_one_damaged_store_aside_once(tmp_path: Path, python:
         "import sys\n"
         "from mtl_core.runs.queue.store import Store\n"
         "from mtl_core import RunConfig\n"
-        "Store(sys.argv[1]).submit(RunConfig('digits', 'digits1', epochs=int(sys.argv[2])))\n"
+        "config = RunConfig('digits', 'digits1', epochs=int(sys.argv[2]), seeds=(0,))\n"
+        "Store(sys.argv[1]).submit(config)\n"
     )
     for process in [python(code, path, number + 1) for number in range(5)]:
         assert process.communicate(timeout=60)[1] == ""
@@ -657,25 +796,44 @@ def test_many_processes_set_one_damaged_store_aside_once(tmp_path: Path, python:
     assert len(Store(path).runs()) == 5, "nobody set the new store aside"
 
 
+def test_many_processes_ask_for_the_same_runs_and_each_is_there_once(
+    store: Store, python: Make
+) -> None:
+    code = (
+        "import sys\n"
+        "from mtl_core.runs.queue.store import Store\n"
+        "from mtl_core import RunConfig\n"
+        "for last in range(1, 20):\n"
+        "    config = RunConfig('digits', 'digits1', seeds=tuple(range(last)))\n"
+        "    Store(sys.argv[1]).submit(config)\n"
+    )
+    for process in [python(code, store.path) for _ in range(4)]:
+        assert process.communicate(timeout=60)[1] == ""
+    assert sorted(record.seed for record in store.runs()) == list(range(19))
+
+
 def test_each_run_is_claimed_by_exactly_one_process(
     store: Store, make_config: Make, python: Make
 ) -> None:
-    configs: list[RunConfig] = [make_config(epochs=n) for n in range(1, 61)]
-    for config in configs:
-        store.submit(config)
+    for size in range(1, 31):
+        store.submit(make_config(epochs=size, seeds=(0, 1)))
+    keys = {record.key for record in store.runs()}
+    assert len(keys) == 60
     code = (
         "import os, sys\n"
         "from mtl_core.runs.queue.store import Store\n"
         "store = Store(sys.argv[1])\n"
-        "while (record := store.claim(str(os.getpid()))):\n"
-        "    print(record.id)\n"
+        "while (records := store.claim(str(os.getpid()), 1)):\n"
+        "    for record in records:\n"
+        "        print(*record.key)\n"
     )
-    claimed: dict[str, str] = {}
+    claimed: dict[Key, str] = {}
     for process in [python(code, store.path) for _ in range(5)]:
         out, err = process.communicate(timeout=60)
         assert err == ""
-        for run in out.split():
-            assert run not in claimed
-            claimed[run] = str(process.pid)
-    assert set(claimed) == {config.id for config in configs}
-    assert {record.id: record.worker for record in store.runs("running")} == claimed
+        for line in out.splitlines():
+            experiment, seed = line.split()
+            assert Key(experiment, int(seed)) not in claimed
+            claimed[Key(experiment, int(seed))] = str(process.pid)
+    assert claimed.keys() == keys
+    assert {record.key: record.worker for record in store.runs(state="running")} == claimed

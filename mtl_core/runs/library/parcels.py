@@ -1,0 +1,138 @@
+"""Parcels: artifacts as anybody may have packed them, unpacked into folders of ours, within bounds.
+
+Of what is in them nothing is looked at here but names and sizes.
+"""
+
+import lzma
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from mtl_core.errors import InputError, quoted
+from mtl_core.runs.kinds import KINDS
+from mtl_core.runs.library import folders
+from mtl_core.runs.library.folders import MANIFEST
+from mtl_core.runs.library.soundness import MOST_FILE_BYTES, too_large
+
+__all__ = ["MOST_ARTIFACTS", "MOST_BYTES", "copied", "loose", "unzipped"]
+
+MOST_ARTIFACTS = 500  # in one zip file
+MOST_BYTES = 128 * 2**20  # unpacked, all of a zip file
+_MOST_DEPTH = 6  # folders around an artifact
+_TABLES = tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.tables))
+_FILES = (MANIFEST, *(f"{name}.parquet" for name in _TABLES))
+_MOST_FILES = MOST_ARTIFACTS * (1 + max(len(kind.tables) for kind in KINDS.values()))
+_LITTER = ("__macosx", ".ds_store", "thumbs.db", "desktop.ini")
+"""What other systems put into zip files unasked, in small letters."""
+_BAD_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
+"""What zipfile raises for files that are damaged, encrypted, or packed in other ways."""
+
+
+def unzipped(file: IO[bytes], scratch: Path) -> dict[str, Path]:
+    """Unpack a zip file into a folder.
+
+    Returns:
+        What each artifact is called there, and its folder, which is named by us.
+
+    Raises:
+        InputError: for what is not sound, or holds other files than artifacts have.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return _unzip(archive, scratch)
+    except _BAD_ZIP as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"it is not a sound zip file ({folders.first_line(error)})") from error
+
+
+def loose(files: Mapping[str, IO[bytes]], scratch: Path) -> dict[str, Path]:
+    """As ``unzipped``, for one artifact as its files, by name."""
+    folder = scratch / "0"
+    folder.mkdir()
+    for name, file in files.items():
+        if (path := _member(name)) is not None:
+            _copy(file, folder / path.name, name, MOST_BYTES)
+    return {"": folder}
+
+
+def copied(found: Sequence[Path], root: Path, scratch: Path) -> dict[str, Path]:
+    """As ``unzipped``, for folders below a root; of other files in them nothing is said."""
+    left = MOST_BYTES
+    places = {}
+    for number, folder in enumerate(found):
+        places[str(folder.relative_to(root))] = to = scratch / str(number)
+        to.mkdir()
+        for name in [name for name in _FILES if (folder / name).is_file()]:
+            with (folder / name).open("rb") as file:
+                left -= _copy(file, to / name, name, left)
+    return places
+
+
+def _unzip(archive: zipfile.ZipFile, scratch: Path) -> dict[str, Path]:
+    """Unpack files of known names, each artifact into a folder that is named by us."""
+    paths = [(member, _member(member.filename)) for member in archive.infolist()]
+    members = [(member, path) for member, path in paths if path is not None]
+    if len(members) > _MOST_FILES:
+        raise InputError(f"it holds {len(members)} files, more than {MOST_ARTIFACTS} artifacts do")
+    if (size := sum(member.file_size for member, _ in members)) > MOST_BYTES:
+        raise InputError(too_large("it", size, MOST_BYTES))
+    found: dict[str, Path] = {}
+    left = MOST_BYTES
+    for member, path in members:
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise InputError(f"{quoted(member.filename)} is a link")
+        folder = found.setdefault(str(path.parent), scratch / str(len(found)))
+        folder.mkdir(exist_ok=True)
+        if (folder / path.name).exists():
+            raise InputError(f"it holds {quoted(member.filename)} twice")
+        with archive.open(member) as file:
+            left -= _copy(file, folder / path.name, member.filename, left)
+    return found
+
+
+def _member(name: str) -> PurePosixPath | None:
+    """The path of a file that an artifact may have; None for a folder, and for litter.
+
+    Raises:
+        InputError: for any other file.
+    """
+    plain = name.replace("\\", "/")  # as some systems write it
+    path = PurePosixPath(plain)
+    if path.is_absolute() or ".." in path.parts or re.search(r"[:\x00-\x1f]", plain):
+        raise InputError(f"{quoted(name)} points out of it")
+    litter = path.name.startswith("._") or any(part.lower() in _LITTER for part in path.parts)
+    if plain.endswith("/") or litter:
+        return None
+    if path.name not in _FILES:
+        raise InputError(f"{quoted(name)} is none of an artifact's files: {', '.join(_FILES)}")
+    if len(path.parts) > _MOST_DEPTH:
+        raise InputError(f"{quoted(name)} lies too deep")
+    return path
+
+
+def _copy(file: IO[bytes], to: Path, name: str, left: int) -> int:
+    """Copy a file that says nothing true of its size; returns how large it was."""
+    most = min(MOST_FILE_BYTES, left)
+    size = 0
+    with to.open("xb") as out:
+        while part := file.read(2**20):
+            size += len(part)
+            if size > most:
+                raise InputError(too_large(quoted(name), size, most))
+            out.write(part)
+    return size
