@@ -60,18 +60,18 @@ def panel(store: Store, setting: str) -> tuple[float, float]:
     others = [task.name for task in settings.get(setting).tasks if task.name != base.target]
     configs = [base, *(RunConfig.from_preset(setting, "quick", auxiliaries=(o,)) for o in others)]
     started = time.perf_counter()
-    for config in configs:
-        store.submit(config)
+    store.submit(*configs)
     first = None
     while True:
         time.sleep(0.05)
-        if first is None and store.rows(base.id):
+        if first is None and len(store.table(base, "trajectory")):
             first = time.perf_counter() - started
-        states = {store.get(config.id).state for config in configs}
+        runs = [record for config in configs for record in store.runs(config.id)]
+        states = {record.state for record in runs}
         if states == {"done"} and first is not None:
             return first, time.perf_counter() - started
         if "failed" in states:
-            raise SystemExit(f"failed: {[store.get(config.id).error for config in configs]}")
+            raise SystemExit(f"failed: {[record.error for record in runs]}")
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from mtl_core import RunConfig
 from mtl_core.runs import Store
+from mtl_core.runs.kinds import Piece
 from mtl_core.runs.library.artifacts import scan
-from mtl_core.training import Checkpoint
 from mtl_core.views.question import LOOKS
 
 CURVES = 12
@@ -38,18 +38,20 @@ def main() -> None:
 
 
 def fill(store: Store, count: int) -> list[str]:
-    """Ids of ``count`` finished runs."""
+    """Ids of ``count`` finished experiments."""
     config = RunConfig.from_preset("digits", "quick", auxiliaries=("digits2",))
     artifact = scan()[0][config.id]
-    rows = artifact.trajectory().to_dict("records")
+    table = artifact.table("trajectory")
     pins = []
     for number in range(count):
         other = replace(config, lr=1e-3 + 1e-4 * number)
         store.submit(other)
-        assert store.claim("benchmark")
-        checkpoint = Checkpoint(other.seeds, other.steps, tuple(rows))
-        store.save(other.id, "benchmark", [checkpoint])
-        store.finish(other.id, "benchmark", "done")
+        for record in store.claim("benchmark"):
+            own = table[table["seed"] == record.seed].astype(object)
+            columns = {"": len(own), **own.where(own.notna(), None).to_dict("list")}
+            piece = Piece(record.seed, record.steps, {"trajectory": columns})
+            store.save(record.key, "benchmark", [piece])
+            store.finish(record.key, "benchmark", "done")
         pins.append(other.id)
     return pins
 

@@ -21,8 +21,8 @@ import numpy as np
 import pandas as pd
 
 from mtl_core import RunConfig, settings
+from mtl_core.runs.kinds import KINDS
 from mtl_core.runs.library import artifacts
-from mtl_core.runs.library.frames import as_tidy
 from mtl_core.settings import DataState, Preset, Setting, Task
 from mtl_core.trajectory import COLUMNS
 
@@ -44,11 +44,13 @@ SETTING = Setting(
     encoder=lambda width: None,  # type: ignore[arg-type, return-value]
     data_state=lambda: DataState("missing", "There is none."),
 )
-PROVENANCE = {
+MADE = {
     "created": "2024-01-01T00:00:00+00:00",
     "device": "made up",
     "versions": artifacts.versions(),
     "data_fingerprint": "0" * 16,
+    "factors": {},
+    "duration_seconds": 0.0,
 }
 
 
@@ -72,8 +74,10 @@ def main() -> None:
 def write(cache: Path) -> None:
     """All artifacts, below ``cache``."""
     for config in configs():
-        table = trajectory(config)
-        artifacts.write(cache / config.id, config, table, PROVENANCE)
+        tables = {name: table.frame([]) for name, table in KINDS["training"].tables.items()}
+        tables["trajectory"] = trajectory(config)
+        made = [{"seeds": list(config.seeds), **MADE}]
+        artifacts.write(cache / config.id, artifacts.Content(config, tables, made))
 
 
 def configs() -> Iterable[RunConfig]:
@@ -138,7 +142,7 @@ def trajectory(config: RunConfig) -> pd.DataFrame:
                     columns=list(COLUMNS),
                 )
             )
-    return as_tidy(pd.concat(tables, ignore_index=True))
+    return KINDS["training"].tables["trajectory"].tidied(pd.concat(tables))
 
 
 def render(page: str) -> tuple[float, float]:

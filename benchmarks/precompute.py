@@ -4,8 +4,8 @@
 
 Trains learning rates × auxiliaries of digits at the quick preset, three seeds each, with factors,
 into an empty folder, from `python -m mtl_core precompute` to its exit. The busy share is the
-replicas' own seconds of training and measuring over processes × wall; the overhead is the rest of
-the wall per config: starting Python and PyTorch, handing out, writing artifacts.
+runs' own seconds of training and measuring over processes × wall; the overhead is the rest of
+the wall per experiment: starting Python and PyTorch, handing out, writing artifacts.
 """
 
 import argparse
@@ -30,7 +30,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backend", default="loky")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--sets", type=int, default=4, help="learning rates, three configs each")
+    parser.add_argument(
+        "--sets", type=int, default=4, help="learning rates, three experiments each"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         plan, out = Path(folder) / "plan.toml", Path(folder) / "out"
@@ -44,14 +46,14 @@ def main() -> None:
         )
         wall = time.perf_counter() - started
         found, _ = artifacts.scan(out)
-    seconds = sum(artifact.manifest["duration_seconds"] for artifact in found.values())
-    configs = len(found)
-    replicas = sum(len(artifact.config.seeds) for artifact in found.values())
+    groups = [group for artifact in found.values() for group in artifact.made]
+    seconds = sum(group["duration_seconds"] for group in groups)
+    runs = sum(len(group["seeds"]) for group in groups)
     print(
-        f"{options.backend}, {configs} configs, {replicas} replicas of {seconds / replicas:.1f} s, "
+        f"{options.backend}, {len(found)} experiments, {runs} runs of {seconds / runs:.1f} s, "
         f"{options.jobs} processes: {wall:.1f} s, busy {seconds / (options.jobs * wall):.0%} "
-        f"(budget 90 %), overhead {(wall - seconds / options.jobs) / configs:.2f} s per config "
-        "(budget 2 s)"
+        f"(budget 90 %), overhead {(wall - seconds / options.jobs) / len(found):.2f} s per "
+        "experiment (budget 2 s)"
     )
 
 

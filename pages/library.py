@@ -1,38 +1,36 @@
-"""Library: all runs there are, where their numbers come from, and their way in and out."""
+"""Library: all experiments there are, where their numbers come from, and their way in and out."""
 
-import re
-import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from mtl_core import InputError, optimizers, settings
-from mtl_core.charts import (
-    CurveKey,
-    generalization_alt,
-    generalization_chart,
-    style_curves,
-)
+from mtl_core import InputError
+from mtl_core.charts import CurveKey, generalization_alt, generalization_chart, style_curves
 from mtl_core.charts.export import figure_png, figure_svg
-from mtl_core.cli import command_line
 from mtl_core.runs.library import exchange
-from mtl_core.runs.library.answers import Answers
+from mtl_core.runs.library.answers import Answers, other_data
 from mtl_core.runs.queue.launch import tend
-from mtl_core.views import library, smtos
-from mtl_core.views.library import SINGLE, SOURCES, STATES, Entry, Search
+from mtl_core.views import library
+from mtl_core.views.library import Entry
+from mtl_core.views.library_search import FILTERS, MOST_IN_URL, SOURCES, Search, choices, resolved
+from mtl_core.views.links import links
 from mtl_core.views.question import kind
-from pages.parts import common, library_fronts
+from pages.parts import common, library_import
+from pages.parts.common import counted
 
-MOST_CURVES = 24  # runs that are drawn, compared and described below the table
+MOST_SHOWN = 24  # that are drawn, compared and described below the table
 MOST_NAMED = 10  # in the dialog that asks before they are deleted
-BACK = {"own": "on this machine", "imported": "imported", "shipped": "shipped with the app"}
+ICONS = {
+    "what_if": ":material/experiment:",
+    "smtos": ":material/scatter_plot:",
+    "pareto_front": ":material/balance:",
+}
 
 
 @common.errors_in_words
@@ -42,56 +40,56 @@ def main() -> None:
     if answers.store is not None and any(entry.answer.active for entry in found):
         # A run whose worker died is not running, and one that waits needs a worker.
         if problem := tend(answers.store):
-            st.warning(problem, icon=":material/engineering:")
+            st.warning(common.escaped(problem), icon=":material/engineering:")
         found = library.entries(answers)
-    search = _search(found)
+    search = _search(found, answers)
     with st.sidebar:
         _filters(search, found)
-    st.title("Which runs are there, and where do their numbers come from?")
-    for problem in st.session_state.pop("library_problems", []):
-        st.warning(common.escaped(problem), icon=":material/link_off:")
-    for line in st.session_state.pop("library_failed", []):
-        st.error(line, icon=":material/error:")
-    for line in st.session_state.pop("library_told", []):
-        st.success(line, icon=":material/check:")
+    st.title("Which experiments are there, and where do their numbers come from?")
+    _told()
     shown = [entry for entry in found if search.passes(entry)]
     _summary(found, shown, search, answers)
     _table(shown, search)
     by_key = {entry.key: entry for entry in found}
-    chosen = [by_key[key] for key in search.chosen if key in by_key]
+    chosen = [by_key[key] for key in search.chosen]
     if chosen:
         _chosen(chosen, shown, search, answers)
     else:
-        st.caption("Choose rows to compare, export or delete them.")
-    library_fronts.section()
+        st.caption("Choose rows to compare, open, export or delete them.")
     _broken(answers)
+
+
+def _told() -> None:
+    """What came of the reader's last click, or of the link that led here."""
+    ways = {
+        "library_problems": (st.warning, ":material/link_off:"),
+        "library_failed": (st.error, ":material/error:"),
+        "library_done": (st.success, ":material/check:"),
+    }
+    for key, (tell, icon) in ways.items():
+        for line in st.session_state.pop(key, []):
+            tell(common.escaped(line), icon=icon)
 
 
 # The search: kept in the session, written to the URL, changed by callbacks only.
 
 
-def _search(found: Sequence[Entry]) -> Search:
+def _search(found: Sequence[Entry], answers: Answers) -> Search:
     query = st.query_params.to_dict()
     if "library" not in st.session_state or (query and query != st.session_state.get("lib_url")):
-        st.session_state.library = Search()
-        if query:
-            searched, st.session_state.library_problems = Search.from_query(query, found)
-            st.session_state.library = searched
+        searched, st.session_state.library_problems = Search.from_query(query, found, answers)
+        st.session_state.library = searched
     search: Search = st.session_state.library
-    gone = {*search.chosen} - {entry.key for entry in found}
-    if gone:  # deleted, by somebody else too
-        search = st.session_state.library = search.without(gone)
-    _to_url(search)
+    if not {*search.chosen} <= {entry.key for entry in found}:
+        # Deleted, by somebody else too; or imported just now.
+        search = replace(search, chosen=resolved(search.chosen, found, answers))
+    _ask(search)
     return search
-
-
-def _to_url(search: Search) -> None:
-    common.to_url(search.to_query(), "lib_url")
 
 
 def _ask(search: Search) -> None:
     st.session_state.library = search
-    _to_url(search)
+    common.to_url(search.to_query(), "lib_url")
 
 
 def _change(**changes: Any) -> None:
@@ -99,8 +97,8 @@ def _change(**changes: Any) -> None:
 
 
 def _filters(search: Search, found: Sequence[Entry]) -> None:
-    st.subheader("The runs")
-    st.session_state.library_text = search.text
+    st.subheader("The experiments")
+    common.show("library_text", search.text)
     st.text_input(
         "Search",
         key="library_text",
@@ -109,50 +107,28 @@ def _filters(search: Search, found: Sequence[Entry]) -> None:
         placeholder="task, optimizer, device, id …",
         on_change=lambda: _change(text=" ".join(st.session_state.library_text.split())),
     )
-    there = {entry.config.setting for entry in found} | {*search.setting}
-    _some("Setting", "setting", search, [n for n in settings.names() if n in there], _setting)
-    _some("Target task", "target", search, _targets(search, found), str)
-    known = {entry.config.optimizer for entry in found if entry.config.auxiliaries}
-    names = [n for n in optimizers.names() if n in known or n in search.optimizer]
-    _some("Optimizer", "optimizer", search, [SINGLE, *names], _optimizer)
-    _some("Source", "source", search, list(SOURCES), str)
-    _some("State", "state", search, list(STATES), str)
+    for name, offered in choices(search, found).items():
+        _filter(name, offered, search)
     if search.filtered:
         st.button(
-            "Show all runs",
+            "Show all experiments",
             icon=":material/filter_alt_off:",
             on_click=lambda: _ask(st.session_state.library.unfiltered),
         )
 
 
-def _some(label: str, name: str, search: Search, choices: list[str], title: Any) -> None:
+def _filter(name: str, offered: Mapping[str, str], search: Search) -> None:
     """One filter: any of some values."""
-    st.session_state[f"library_{name}"] = list(getattr(search, name))
+    key = f"library_{name}"
+    common.show(key, list(getattr(search, name)))
     st.multiselect(
-        label,
-        choices,
-        key=f"library_{name}",
-        format_func=title,
+        FILTERS[name].title,
+        list(offered),
+        key=key,
+        format_func=lambda value: offered[value],
         placeholder="all",
-        on_change=lambda: _change(**{name: tuple(st.session_state[f"library_{name}"])}),
+        on_change=lambda: _change(**{name: tuple(st.session_state[key])}),
     )
-
-
-def _setting(name: str) -> str:
-    return settings.get(name).title
-
-
-def _optimizer(name: str) -> str:
-    return "single task" if name == SINGLE else optimizers.rule(name).title
-
-
-def _targets(search: Search, found: Sequence[Entry]) -> list[str]:
-    there = {
-        entry.config.target
-        for entry in found
-        if not search.setting or entry.config.setting in search.setting
-    }
-    return sorted(there | {*search.target})
 
 
 # The table.
@@ -164,24 +140,26 @@ def _summary(
     counts = Counter(entry.source for entry in found)
     words = ", ".join(f"{counts[source]} {source}" for source in SOURCES if counts[source])
     passing = f"; {len(shown)} pass the filters" if search.filtered else ""
-    active = [entry for entry in found if entry.answer.active]
+    active = sum(record.active for entry in found for record in entry.answer.records)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{_count(len(found), 'run')}**: {words or 'none yet'}{passing}.")
-        _import(answers)
+        st.markdown(f"**{counted(len(found), 'experiment')}**: {words or 'none yet'}{passing}.")
+        library_import.button(answers, lambda keys: _change(chosen=keys))
         if active:
-            number = _count(len(active), "run")
-            st.button(f"{number} in the queue or training", icon=":material/refresh:")
+            st.button(
+                f"{counted(active, 'run')} in the queue or running",
+                icon=":material/refresh:",
+            )
 
 
 def _table(shown: Sequence[Entry], search: Search) -> None:
     if not shown:
-        st.info("No run passes these filters.", icon=":material/filter_alt:")
+        st.info("No experiment passes these filters.", icon=":material/filter_alt:")
         return
     # Chosen rows are shown by the search, which is the only state there is.
     place = {entry.key: row for row, entry in enumerate(shown)}
-    rows = [place[key] for key in search.chosen if key in place]
+    rows = sorted(place[key] for key in search.chosen if key in place)
     st.session_state.library_keys = list(place)
-    st.session_state.library_table = {"selection": {"rows": rows, "columns": [], "cells": []}}
+    common.show("library_table", {"selection": {"rows": rows, "columns": [], "cells": []}})
     st.dataframe(
         library.table(shown),
         key="library_table",
@@ -190,11 +168,12 @@ def _table(shown: Sequence[Entry], search: Search) -> None:
         on_select=_choose,
         selection_mode="multi-row",
         placeholder="",
-        alt="All runs that pass the filters",
+        alt="All experiments that pass the filters",
         column_config={
+            "setting": "setting or problem",
+            "optimizer": "optimizer or method",
             "budget": st.column_config.TextColumn("budget", width=150),
             "done": st.column_config.ProgressColumn("done", format="percent", width="small"),
-            "kind": "numbers",
             "created": st.column_config.DatetimeColumn("created", format="YYYY-MM-DD HH:mm"),
             "seconds": st.column_config.NumberColumn("duration", format="%.0f s"),
         },
@@ -202,7 +181,7 @@ def _table(shown: Sequence[Entry], search: Search) -> None:
 
 
 def _choose() -> None:
-    """Rows that were clicked; runs that the filters hide stay chosen."""
+    """Rows that were clicked; experiments that the filters hide stay chosen."""
     keys: list[str] = st.session_state.library_keys
     rows = st.session_state.library_table["selection"]["rows"]
     clicked = [keys[row] for row in rows if row < len(keys)]
@@ -211,27 +190,23 @@ def _choose() -> None:
     _ask(replace(search, chosen=tuple(dict.fromkeys([*kept, *clicked]))))
 
 
-# The chosen runs.
+# The chosen experiments.
 
 
 def _chosen(
     chosen: Sequence[Entry], shown: Sequence[Entry], search: Search, answers: Answers
 ) -> None:
-    few = chosen[:MOST_CURVES]
-    st.subheader(f"{_count(len(chosen), 'chosen run')}")
+    few = chosen[:MOST_SHOWN]
+    st.subheader(counted(len(chosen), "chosen experiment"))
     _actions(chosen, answers)
     if hidden := len({one.key for one in chosen} - {one.key for one in shown}):
-        st.caption(f"{_count(hidden, 'chosen run')} not in the table, because of the filters.")
+        count = counted(hidden, "chosen experiment")
+        st.caption(f"{count} not in the table, because of the filters.")
     if len(chosen) > len(few):
-        st.caption(
-            f"What follows is of the first {len(few)}; export and delete take all"
-            + (
-                f", and the address holds {library.MOST_IN_URL}."
-                if len(chosen) > library.MOST_IN_URL
-                else "."
-            )
-        )
-    _figure(few, search, answers)
+        held = f", and the address holds {MOST_IN_URL}" if len(chosen) > MOST_IN_URL else ""
+        st.caption(f"What follows is of the first {len(few)}; export and delete take all{held}.")
+    if drawn := [one for one in few if one.words.tasks]:
+        _figure(drawn, search, answers)
     if len(few) > 1:
         _differences(few)
     _provenance(few, answers)
@@ -240,23 +215,17 @@ def _chosen(
 def _actions(chosen: Sequence[Entry], answers: Answers) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         _export(chosen, answers)
-        st.page_link(
-            "pages/what_if.py",
-            label="Open on What if",
-            icon=":material/experiment:",
-            query_params=library.question(chosen).to_query(),
-        )
-        if selection := library.smtos_selection(chosen):
+        for way in links([one.answer for one in chosen]):
             st.page_link(
-                "pages/smtos.py",
-                label="Compare on SMTOs",
-                icon=":material/scatter_plot:",
-                query_params=selection.to_query(),
+                f"pages/{way.page}.py",
+                label=way.label,
+                icon=ICONS[way.page],
+                query_params=dict(way.query),
             )
-        running = [one for one in chosen if one.answer.record and one.answer.record.active]
-        if running and st.button("Stop", icon=":material/stop:"):
-            for one in running:
-                answers.store.cancel(one.config.id)  # type: ignore[union-attr]
+        active = [one.config for one in chosen if one.answer.active]
+        if active and st.button("Stop", icon=":material/stop:"):
+            for config in active:
+                answers.store.cancel(config.id, config.seeds)  # type: ignore[union-attr]
             st.rerun()
         if any(one.source != "shipped" for one in chosen) and st.button(
             "Delete", icon=":material/delete:"
@@ -270,23 +239,21 @@ def _actions(chosen: Sequence[Entry], answers: Answers) -> None:
 
 
 def _export(chosen: Sequence[Entry], answers: Answers) -> None:
-    done = [one.answer for one in chosen if one.answer.state == "done"]
+    done = [one.answer for one in chosen if one.answer.done]
     with st.popover("Export", icon=":material/ios_share:"):
-        st.caption("One table with the trajectories of all chosen runs:")
-        _download("CSV", partial(_csv, chosen, answers), "trajectories.csv", "text/csv")
-        _download(
-            "Parquet",
-            partial(_parquet, chosen, answers),
-            "trajectories.parquet",
-            "application/vnd.apache.parquet",
-        )
+        for name in dict.fromkeys(one.answer.kind.name for one in chosen):
+            alike = [one for one in chosen if one.answer.kind.name == name]
+            table = alike[0].answer.kind.main
+            st.caption(f"One table of all chosen {name} experiments:")
+            _download("CSV", partial(_csv, alike, answers), f"{table}.csv", "text/csv")
+            mime = "application/vnd.apache.parquet"
+            _download("Parquet", partial(_parquet, alike, answers), f"{table}.parquet", mime)
         st.caption("Everything that is known of them, to be imported on another machine:")
-        name = f"{done[0].config.id}.zip" if len(done) == 1 else "runs.zip"
-        _download("Zip", partial(exchange.pack, done, answers), name, "application/zip", not done)
-        if left := len(chosen) - len(done):
-            st.caption(
-                f"Without {_count(left, 'run')} that {'is' if left == 1 else 'are'} not done."
-            )
+        file = f"{done[0].config.id}.zip" if len(done) == 1 else "experiments.zip"
+        _download("Zip", partial(exchange.pack, done, answers), file, "application/zip", not done)
+        if left := sum(len(one.config.seeds) - len(one.answer.done) for one in chosen):
+            are = "is" if left == 1 else "are"
+            st.caption(f"Without {counted(left, 'run')} that {are} not done.")
 
 
 def _download(label: str, make: Any, name: str, mime: str, disabled: bool = False) -> None:
@@ -299,35 +266,35 @@ def _download(label: str, make: Any, name: str, mime: str, disabled: bool = Fals
         icon=":material/download:",
         on_click="ignore",
         disabled=disabled,
-        key=f"library_download_{label}",
+        key=f"library_download_{name}",
     )
 
 
-def _csv(chosen: Sequence[Entry], answers: Answers) -> str:
-    return library.trajectories(chosen, answers).to_csv(index=False)
+def _csv(alike: Sequence[Entry], answers: Answers) -> str:
+    return library.rows(alike, answers).to_csv(index=False)
 
 
-def _parquet(chosen: Sequence[Entry], answers: Answers) -> bytes:
+def _parquet(alike: Sequence[Entry], answers: Answers) -> bytes:
     buffer = BytesIO()
-    library.trajectories(chosen, answers).to_parquet(buffer, index=False)
+    library.rows(alike, answers).to_parquet(buffer, index=False)
     return buffer.getvalue()
 
 
-def _figure(few: Sequence[Entry], search: Search, answers: Answers) -> None:
-    tasks = library.common_tasks(few)
+def _figure(drawn: Sequence[Entry], search: Search, answers: Answers) -> None:
+    tasks = library.common_tasks(drawn)
     if not tasks:
-        st.caption("These runs have no task in common that could be drawn.")
+        st.caption("These experiments have no task in common that could be drawn.")
         return
     task = search.task if search.task in tasks else tasks[0]
-    named = library.labels(few)
-    tables = [answers.trajectory(one.answer).assign(curve=named[one.key]) for one in few]
+    named = library.labels(drawn)
+    tables = [answers.main(one.answer).assign(curve=named[one.key]) for one in drawn]
     rows = pd.concat([rows for rows in tables if len(rows)] or tables[:1], ignore_index=True)
     if rows.empty:
-        st.caption("Nothing was measured of these runs yet.")
+        st.caption("Nothing was measured of these experiments yet.")
         return
-    styled = style_curves([CurveKey(named[one.key], kind(one.config)) for one in few])
+    styled = style_curves([CurveKey(named[one.key], kind(one.config)) for one in drawn])
     if len(tasks) > 1:
-        st.session_state.library_task = task
+        common.show("library_task", task)
         st.segmented_control(
             "Task",
             tasks,
@@ -335,7 +302,7 @@ def _figure(few: Sequence[Entry], search: Search, answers: Answers) -> None:
             required=True,
             on_change=lambda: _change(task=st.session_state.library_task),
         )
-    metric = common.measure(few[0].config.setting, task)
+    metric = common.measure(drawn[0].config.setting, task)
     chart = generalization_chart(
         rows, styled, task=task, metric_title=metric.title, metric_format=metric.format
     )
@@ -364,7 +331,7 @@ def _differences(few: Sequence[Entry]) -> None:
             differing,
             key="library_differences",
             height="content",
-            alt="Fields in which the runs differ",
+            alt="Fields in which the experiments differ",
         )
 
 
@@ -374,7 +341,7 @@ def _provenance(few: Sequence[Entry], answers: Answers) -> None:
     for one in few:
         # Computed only where somebody looks: comparing the data may mean reading it.
         place = st.expander(
-            f"{one.config.target}, {_escaped(named[one.key])} · {one.source} · `{one.config.id}`",
+            f"{_called(one, named)} · {one.source} · `{one.config.id}`",
             expanded=len(few) == 1,
             key=f"library_open_{len(few) == 1}_{one.key}",
             on_change="rerun",
@@ -384,135 +351,64 @@ def _provenance(few: Sequence[Entry], answers: Answers) -> None:
                 _one(one, answers)
 
 
+def _called(entry: Entry, named: Mapping[str, str]) -> str:
+    """An entry among others, with what it is about, as Markdown."""
+    words, name = entry.words, named[entry.key]
+    about = words.target or words.title
+    return common.escaped(name if name.startswith(f"{about}: ") else f"{about}, {name}")
+
+
 def _one(entry: Entry, answers: Answers) -> None:
-    manifest = entry.answer.manifest
-    with st.spinner("Looking at this machine's data …"):
-        same, data = library.data_here(entry.answer)
-    record = entry.answer.record
+    answer, config = entry.answer, entry.config
     facts = {
-        "run": f"{entry.config.id}, {BACK[entry.source]}, {entry.answer.state}",
-        "numbers": entry.kind,
-        "created": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(entry.created)),
-        "duration": "–" if entry.seconds is None else f"{entry.seconds:,.1f} s",
-        "device": entry.device or "–",
-        "versions": ", ".join(f"{k} {v}" for k, v in manifest.get("versions", {}).items()) or "–",
-        "data": data,
-        "budget": library.budget(entry.config),
+        "experiment": f"{config.id}, {library_import.BACK[entry.source]}, {answer.state}",
+        "numbers": answer.numbers,
+        "budget": entry.words.budget,
     }
-    if record is not None and record.error:
-        facts["error"] = record.error
-    for name, how in manifest.get("factors", {}).items():
-        facts[common.title(str(name))] = str(how)
-    for number, note in enumerate(answers.notes(entry.answer), start=1):
-        facts[f"note {number}"] = note
+    facts |= {f"error {place}": text for place, text in enumerate(answer.errors, start=1)}
+    facts |= {common.title(name): how for name, how in answer.factors.items()}
+    facts |= {f"note {place}": text for place, text in enumerate(answers.notes(answer), start=1)}
+    with st.spinner("Looking at this machine's data …"):
+        made, other = library.provenance(answer), other_data(answer)
+    _written({"": list(facts), " ": list(facts.values())}, header=False)
+    if made:
+        _written({name: [group[name] for group in made] for name in made[0]})
+    if other:
+        st.warning(
+            f"Runs of this experiment were {common.escaped(other)}.", icon=":material/database:"
+        )
+    st.caption("The same runs on the command line:")
+    st.code(answer.kind.command.line(config, entry.words.preset), language="bash", wrap_lines=True)
+
+
+def _written(columns: Mapping[str, Sequence[str]], header: bool = True) -> None:
+    """A table of words, as they are."""
     st.table(
-        {"": list(facts), " ": [_escaped(text) for text in facts.values()]},
+        {name: [*map(common.escaped, texts)] for name, texts in columns.items()},
         border="horizontal",
         hide_index=True,
-        hide_header=True,
+        hide_header=not header,
     )
-    if same is False:
-        st.warning(f"This run was made on {_escaped(data)}.", icon=":material/database:")
-    st.caption("The same run on the command line:")
-    preset = smtos.nearest_preset(entry.config.baseline)
-    st.code(command_line(entry.config, preset), language="bash", wrap_lines=True)
-
-
-def _escaped(text: str) -> str:
-    """As it is: what comes from another machine is no Markdown of ours."""
-    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:])", r"\\\1", text)
-
-
-# In.
-
-
-def _import(answers: Answers) -> None:
-    with (
-        st.popover("Import", icon=":material/upload_file:"),
-        st.form("library_import", clear_on_submit=True, border=False),
-    ):
-        files = st.file_uploader(
-            "Runs from another machine",
-            type=["zip", "json", "parquet"],
-            accept_multiple_files=True,
-            help="A zip file as Export makes them, or the manifest.json and *.parquet files of "
-            "one run. They are checked, and kept beside your own runs.",
-        )
-        if st.form_submit_button("Import", icon=":material/upload_file:") and files:
-            _take_in(files, answers)
-            st.rerun()
-
-
-def _take_in(files: Sequence[Any], answers: Answers) -> None:
-    """Each zip file by itself, and the other files together as one run."""
-    parcels = [
-        (file.name, partial(exchange.receive_zip, file, file.name, answers))
-        for file in files
-        if Path(file.name).suffix.lower() == ".zip"
-    ]
-    loose = {file.name: file for file in files if Path(file.name).suffix.lower() != ".zip"}
-    if loose:
-        parcels.append(("these files", partial(exchange.receive_files, loose, answers)))
-    told, failed, chosen = [], [], []
-    runs = {entry.config.id for entry in library.entries(answers)}
-    for name, receive in parcels:
-        try:
-            received = receive()
-        except InputError as error:
-            failed.append(str(error))
-            continue
-        taken = [one.run for one in received if one.kept is None]
-        fronts = [run for run in taken if run in exchange.imported_fronts()[0]]
-        kinds = {"run": len(taken) - len(fronts), "front": len(fronts)}
-        words = [_count(number, noun) for noun, number in kinds.items() if number]
-        if words:
-            told.append(f"{name}: imported {' and '.join(words)}.")
-        told += _kept(name, [one for one in received if one.kept is not None])
-        chosen += [one.run for one in received if one.run in runs | {*taken} - {*fronts}]
-    st.session_state.library_told, st.session_state.library_failed = told, failed
-    if chosen:
-        _change(chosen=tuple(dict.fromkeys(chosen)))
-
-
-def _kept(name: str, there: Sequence[exchange.Received]) -> list[str]:
-    """A line for each place where runs were already."""
-    lines = []
-    for origin, back in BACK.items():
-        runs = [one.run for one in there if one.kept == origin]
-        if runs:
-            what = f"run {runs[0]} is" if len(runs) == 1 else f"{len(runs)} runs are"
-            lines.append(f"{name}: {what} here already ({back}); what was here was kept.")
-    return lines
 
 
 # Out, for ever.
 
 
 def _confirm(chosen: Sequence[Entry], answers: Answers) -> None:
-    running = [one for one in chosen if one.source == "own" and one.answer.state == "running"]
+    running = [one for one in chosen if one.answer.state == "running"]
     able = [one for one in chosen if one.source != "shipped" and one not in running]
     shipped = sum(one.source == "shipped" for one in chosen)
 
-    @st.dialog(f"Delete {_count(len(able), 'run')}?", icon=":material/delete:")
+    @st.dialog(f"Delete {counted(len(able), 'experiment')}?", icon=":material/delete:")
     def ask() -> None:
-        named = library.labels(able)
-        for one in able[:MOST_NAMED]:
-            title = settings.get(one.config.setting).title
-            st.markdown(
-                f"- {title}, {one.config.target}, {_escaped(named[one.key])}, {one.source}, "
-                f"{one.answer.state}, `{one.config.id}`"
-            )
-        if len(able) > MOST_NAMED:
-            st.markdown(f"- and {len(able) - MOST_NAMED} more")
-        if able:
-            st.markdown("Their numbers are lost, and links to them no longer show them.")
+        _named(able)
         if running:
             are = "is running and stays" if len(running) == 1 else "are running and stay"
-            what = f"{_count(len(running), 'run')} {are}; stop what is to be deleted first."
+            what = f"{counted(len(running), 'experiment')} {are}; stop what is to be deleted first."
             st.info(what, icon=":material/stop:")
         if shipped:
             are = "ships with the app and stays" if shipped == 1 else "ship with the app and stay"
-            st.info(f"{_count(shipped, 'run')} {are}.", icon=":material/lock:")
+            st.info(f"{counted(shipped, 'experiment')} {are}.", icon=":material/lock:")
         with st.container(horizontal=True):
             if st.button(
                 "Delete",
@@ -528,6 +424,20 @@ def _confirm(chosen: Sequence[Entry], answers: Answers) -> None:
     ask()
 
 
+def _named(able: Sequence[Entry]) -> None:
+    """What is about to go."""
+    named = library.labels(able)
+    for one in able[:MOST_NAMED]:
+        runs = counted(len(one.config.seeds), "run")
+        st.markdown(
+            f"- {_called(one, named)}: {runs}, {one.source}, {one.answer.state}, `{one.config.id}`"
+        )
+    if len(able) > MOST_NAMED:
+        st.markdown(f"- and {len(able) - MOST_NAMED} more")
+    if able:
+        st.markdown("Their numbers are lost, and links to them no longer show them.")
+
+
 def _delete(able: Sequence[Entry], answers: Answers) -> None:
     gone, failed = [], []
     for one in able:
@@ -538,19 +448,19 @@ def _delete(able: Sequence[Entry], answers: Answers) -> None:
             failed.append(str(error))
     st.session_state.library_failed = failed
     if gone:
-        st.session_state.library_told = [f"Deleted {_count(len(gone), 'run')}."]
+        st.session_state.library_done = [f"Deleted {counted(len(gone), 'experiment')}."]
     _ask(st.session_state.library.without(gone))
 
 
 def _broken(answers: Answers) -> None:
-    """What lies where runs are and cannot be shown, with a way to be rid of it."""
+    """What lies where experiments are and cannot be shown, with a way to be rid of it."""
     folders = exchange.broken()
     unreadable = answers.store.unreadable() if answers.store else {}
-    total = len(folders) + len(unreadable)
-    if not total:
+    if not (total := len(folders) + len(unreadable)):
         return
     with st.expander(
-        f"{_count(total, 'run')} that cannot be shown", icon=":material/broken_image:"
+        f"{counted(total, 'experiment')} that cannot be shown",
+        icon=":material/broken_image:",
     ):
         for folder, reason in folders.items():
             _rid(folder.name, reason, partial(exchange.remove, folder))
@@ -558,17 +468,13 @@ def _broken(answers: Answers) -> None:
             _rid(run, reason, partial(answers.store.remove, run))  # type: ignore[union-attr]
 
 
-def _rid(name: str, reason: str, remove: Any) -> None:
+def _rid(name: str, reason: str, remove: Callable[[], None]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"`{name}` {_escaped(reason)}")
+        st.markdown(common.escaped(f"{name}: {reason}"))
         with st.popover("Delete", icon=":material/delete:"):
             if st.button("Delete for ever", key=f"library_rid_{name}"):
                 remove()
                 st.rerun()
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 main()

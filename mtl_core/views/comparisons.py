@@ -331,7 +331,7 @@ def _seeds(run: Answer) -> int:
 
 def _measured(run: Answer, task: str) -> bool:
     """Whether the factors of a task were measured in a run, as far as any were."""
-    return run.config.target == task or run.config.auxiliary_factors
+    return bool(run.config.target == task or run.config.auxiliary_factors)
 
 
 def _worth(run: Answer, task: str) -> tuple[bool, int, bool, str]:

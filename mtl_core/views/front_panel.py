@@ -59,7 +59,8 @@ class ShownFront:
 
     @property
     def config(self) -> ParetoConfig:
-        return self.answer.config
+        config: ParetoConfig = self.answer.config
+        return config
 
     def step_at(self, step: int, seed: int) -> int | None:
         """The last measured step of a seed up to ``step``; None before the first."""

@@ -1,227 +1,151 @@
-"""The library: all runs there are, which of them a URL asks for, and how the chosen ones differ."""
+"""The library: all experiments there are, what is said of them, and how chosen ones differ."""
 
 import calendar
-import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
-from mtl_core import optimizers, settings
-from mtl_core.config import RunConfig
-from mtl_core.errors import InputError, quoted, unknown
-from mtl_core.runs.library import artifacts, exchange
-from mtl_core.runs.library.answers import Answer, Answers
-from mtl_core.views import smtos
-from mtl_core.views.codec import Reader, first_few
-from mtl_core.views.question import MOST_PINS, Question, differences, label
+from mtl_core import checks
+from mtl_core.errors import InputError
+from mtl_core.runs.kinds import Experiment
+from mtl_core.runs.library import exchange
+from mtl_core.runs.library.answers import Answer, Answers, Origin
+from mtl_core.runs.library.artifacts import grouped
+from mtl_core.runs.queue.records import Record
+from mtl_core.runs.queue.store import Store
+from mtl_core.views import words
+from mtl_core.views.words import Words
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "MOST_IN_URL",
-    "SINGLE",
-    "SOURCES",
-    "STATES",
     "Entry",
-    "Search",
-    "budget",
     "common_tasks",
     "comparison",
-    "data_here",
     "entries",
     "labels",
-    "question",
+    "provenance",
     "remove",
-    "smtos_selection",
+    "rows",
     "table",
-    "trajectories",
 ]
 
-SOURCES = ("own", "imported", "shipped")
-STATES = ("queued", "running", "done", "failed", "cancelled")
-SINGLE = "none"
-"""The optimizer of a single task, for filtering: it has nothing to combine."""
-MOST_IN_URL = 100
-"""Chosen runs that a URL holds."""
-_MOST_TEXT = 100
 _MOST_WORDS = 3
-_KEY = re.compile(r"(own:)?[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A run in the library.
+    """An experiment in the library, with those of its runs that come from one source.
 
     Args:
-        key: its id; ``own:`` and its id for a run of the store that an artifact answers for.
+        key: its id; with its source and a colon before it where another source has that too.
+        answer: its runs from this source, and no others.
     """
 
     key: str
+    source: Origin
     answer: Answer
 
     @property
-    def config(self) -> RunConfig:
+    def config(self) -> Any:
         return self.answer.config
 
     @property
-    def source(self) -> Literal["own", "imported", "shipped", "nowhere"]:
-        """One of ``SOURCES``."""
-        return self.answer.origin
-
-    @property
-    def share(self) -> float:
-        """Of its steps that are done, 0 to 1."""
-        record = self.answer.record
-        return 1.0 if record is None else record.steps_done / record.steps_total
-
-    @property
-    def kind(self) -> str:
-        """``measured`` or ``published``."""
-        return str(self.answer.manifest.get("kind", "measured"))
-
-    @property
-    def device(self) -> str:
-        """What it was trained on; empty while nobody knows."""
-        return str(self.answer.manifest.get("device", ""))
+    def words(self) -> Words:
+        return words.of(self.config)
 
     @property
     def created(self) -> float:
-        """When it was finished or, before that, queued, in seconds since 1970."""
-        if record := self.answer.record:
-            return record.finished_at or record.queued_at
-        try:
-            written = str(self.answer.manifest.get("created"))[:19]
-            return float(calendar.timegm(time.strptime(written, "%Y-%m-%dT%H:%M:%S")))
-        except ValueError:
-            return 0.0
+        """When the last of its runs was finished or, before that, queued; seconds since 1970."""
+        if records := self.answer.records:
+            return max(record.finished_at or record.queued_at for record in records)
+        return max((_time(group.get("created")) for group in self.answer.made), default=0.0)
 
     @property
     def seconds(self) -> float | None:
-        """How long it took, so far; None where that was not recorded."""
-        if record := self.answer.record:
-            return record.seconds or None
-        duration = self.answer.manifest.get("duration_seconds")
-        return float(duration) if isinstance(duration, (int, float)) else None
-
-
-@dataclass(frozen=True)
-class Search:
-    """What the Library page shows, as it stands in its URL.
-
-    Of each filter, an entry must have one of the values; no values let everything pass.
-
-    Args:
-        optimizer: ``SINGLE`` for single-task runs, whose optimizer combines nothing.
-        text: words that must all stand somewhere in what the table says of a run.
-        chosen: keys of entries, in the order in which they were chosen.
-        task: whose curves are drawn; None for the first that the chosen runs share.
-    """
-
-    setting: tuple[str, ...] = ()
-    target: tuple[str, ...] = ()
-    optimizer: tuple[str, ...] = ()
-    source: tuple[str, ...] = ()
-    state: tuple[str, ...] = ()
-    text: str = ""
-    chosen: tuple[str, ...] = ()
-    task: str | None = None
-
-    @property
-    def filtered(self) -> bool:
-        """Whether any filter is set."""
-        return self.unfiltered != self
-
-    @property
-    def unfiltered(self) -> "Search":
-        """The same choice among all entries."""
-        return Search(chosen=self.chosen, task=self.task)
-
-    def passes(self, entry: Entry) -> bool:
-        """Whether an entry passes all filters."""
-        config = entry.config
-        optimizer = config.optimizer if config.auxiliaries else SINGLE
-        values = (config.setting, config.target, optimizer, entry.source, entry.answer.state)
-        asked = (self.setting, self.target, self.optimizer, self.source, self.state)
-        if not all(not some or value in some for some, value in zip(asked, values, strict=True)):
-            return False
-        words = self.text.casefold().split()
-        return not words or all(word in _said(entry) for word in words)
-
-    @classmethod
-    def from_query(
-        cls, query: Mapping[str, str], found: Sequence[Entry]
-    ) -> "tuple[Search, list[str]]":
-        """What a URL asks for, and what in it could not be understood and was left out."""
-        reader = Reader(query)
-        read: dict[str, Any] = {
-            name: reader.read(name, parse, getattr(cls, name), shown)
-            for name, (parse, shown) in _PARSERS.items()
-        }
-        nothing: tuple[str, ...] = ()
-        chosen = reader.read("run", _keys, nothing, "none")
-        there = {entry.key for entry in found}
-        gone = [
-            f"in the URL, run: there is no run {key} here; it may have been deleted, or be on "
-            "another machine"
-            for key in chosen
-            if key not in there
-        ]
-        search = cls(**read, chosen=tuple(key for key in chosen if key in there))
-        return search, first_few([*reader.problems, *gone, *reader.foreign([*_PARSERS, "run"])])
-
-    def to_query(self) -> dict[str, str]:
-        """Query parameters that say everything, up to ``MOST_IN_URL`` chosen runs."""
-        query = {
-            name: " ".join(getattr(self, name))
-            for name in ("setting", "target", "optimizer", "source", "state")
-            if getattr(self, name)
-        }
-        if self.text:
-            query["text"] = self.text
-        if self.chosen:
-            query["run"] = " ".join(self.chosen[:MOST_IN_URL])
-        if self.task:
-            query["task"] = self.task
-        return query
-
-    def without(self, keys: Iterable[str]) -> "Search":
-        """The same with these entries no longer chosen."""
-        gone = set(keys)
-        return replace(self, chosen=tuple(key for key in self.chosen if key not in gone))
+        """How long its runs took together, so far; None where that was not recorded."""
+        if records := self.answer.records:
+            return sum(record.seconds for record in records) or None
+        return sum(float(group.get("duration_seconds", 0)) for group in self.answer.made) or None
 
 
 def entries(answers: Answers) -> tuple[Entry, ...]:
-    """All runs, the newest first. Reads no trajectory, and the store once."""
-    found = [
-        Entry(run, Answer(artifact.config, "artifact", artifact=artifact))
-        for run, artifact in answers.shipped.items()
+    """All experiments by source, the newest first. Reads no table, and the store once."""
+    shipped, imported = answers.shipped.values(), answers.imported.values()
+    parts: list[tuple[Origin, Answer]] = [
+        *(("shipped", Answer(one.config, shipped=one)) for one in shipped),
+        *(("imported", Answer(one.config, imported=one)) for one in imported),
+        *(("own", one) for one in (_own(answers.store) if answers.store else ())),
     ]
-    for record in answers.store.runs() if answers.store else []:
-        key = f"own:{record.id}" if record.id in answers.shipped else record.id
-        found.append(Entry(key, Answer(record.config, "store", record=record)))
+    there: set[str] = set()
+    found = []
+    for source, answer in parts:
+        run = answer.config.id
+        found.append(Entry(f"{source}:{run}" if run in there else run, source, answer))
+        there.add(run)
     return tuple(sorted(found, key=lambda entry: -entry.created))
 
 
+def _own(store: Store) -> list[Answer]:
+    """The store's experiments with as many of their runs as one config can ask for."""
+    found: dict[str, dict[int, Record]] = {}
+    for record in store.runs():
+        found.setdefault(record.config.id, {})[record.seed] = record
+    return [
+        Answer(
+            checks.with_seeds(next(iter(runs.values())).config, sorted(runs)[: checks.MOST_SEEDS]),
+            own=runs,
+        )
+        for runs in found.values()
+    ]
+
+
+def _time(written: object) -> float:
+    """When a manifest says that something was; 0 where nobody can tell."""
+    try:
+        return float(calendar.timegm(time.strptime(str(written)[:19], "%Y-%m-%dT%H:%M:%S")))
+    except ValueError:
+        return 0.0
+
+
+def remove(entry: Entry, answers: Answers) -> None:
+    """Delete own runs or an imported artifact.
+
+    Raises:
+        InputError: for what ships with the app, and while one of the runs is running.
+    """
+    if entry.source == "shipped":
+        raise InputError(f"experiment {entry.config.id} ships with the app and stays")
+    if entry.source == "imported":
+        exchange.remove(entry.answer.artifacts[0].folder)
+    elif answers.store is not None:
+        answers.store.remove(entry.config.id, entry.config.seeds)
+
+
+# What is said of them.
+
+
 def table(found: Sequence[Entry]) -> "pd.DataFrame":
-    """A row for each entry, with what can be said of it without its trajectory."""
+    """A row for each entry, with what can be said of it without its rows."""
     import pandas as pd
 
+    said = [entry.words for entry in found]
     columns: dict[str, Any] = {
+        "kind": [entry.config.kind for entry in found],
         "source": [entry.source for entry in found],
         "state": [entry.answer.state for entry in found],
-        "setting": [settings.get(entry.config.setting).title for entry in found],
-        "target": [entry.config.target for entry in found],
-        "auxiliaries": [" + ".join(entry.config.auxiliaries) for entry in found],
-        "optimizer": [_optimizer(entry.config) for entry in found],
-        "budget": [budget(entry.config) for entry in found],
-        "seeds": [" ".join(map(str, entry.config.seeds)) for entry in found],
-        "done": [entry.share for entry in found],
-        "device": [entry.device for entry in found],
-        "kind": [entry.kind for entry in found],
+        "setting": [one.title or one.label for one in said],
+        "target": [one.target for one in said],
+        "auxiliaries": [" + ".join(one.auxiliaries) for one in said],
+        "optimizer": [one.method_label for one in said],
+        "budget": [one.budget for one in said],
+        "seeds": [_written(entry.config.seeds) for entry in found],
+        "done": [entry.answer.share for entry in found],
+        "device": [entry.answer.said("device") for entry in found],
+        "numbers": [entry.answer.numbers for entry in found],
         "created": pd.to_datetime([entry.created for entry in found], unit="s", utc=True),
         "seconds": pd.array([entry.seconds for entry in found], dtype="Float64"),
         "id": [entry.config.id for entry in found],
@@ -229,190 +153,82 @@ def table(found: Sequence[Entry]) -> "pd.DataFrame":
     return pd.DataFrame(columns)
 
 
-@lru_cache(maxsize=16_384)
-def budget(config: RunConfig) -> str:
-    """The preset that a run's budget is closest to, and what differs; seeds are no part of it."""
-    words = {
-        name: differences(config.baseline, _preset(config, name))
-        for name in settings.get(config.setting).presets
-    }
-    nearest = min(words, key=lambda name: len(words[name]))
-    return " · ".join([nearest, *words[nearest]])
-
-
 def labels(found: Sequence[Entry]) -> dict[str, str]:
     """What each entry is called beside the others, by key; no two are called the same."""
-    if not found:
-        return {}
-    same_target = len({(one.config.setting, one.config.target) for one in found}) == 1
-    others = _others([entry.config for entry in found])
+    places = {(*_subject(entry), entry.words.target) for entry in found}
+    alike: dict[tuple[str, str], list[Experiment]] = {}
+    for entry in found:
+        alike.setdefault(_subject(entry), []).append(checks.with_seeds(entry.config, (0,)))
+    telling = {subject: _telling(configs) for subject, configs in alike.items()}
     plain = {}
     for entry in found:
-        words = [word for other in others for word in differences(entry.config, other)]
-        words = list(dict.fromkeys(words))
-        if len(words) > _MOST_WORDS:  # a table says them all; here they only tell runs apart
-            words = [word for word in words if word == _title(entry.config)]
-            words.append(entry.config.id[:8])
-        name = " · ".join([label(entry.config), *words])
-        plain[entry.key] = name if same_target else f"{entry.config.target}: {name}"
+        said = entry.words
+        name = " · ".join([said.label, *_differences(entry, telling[_subject(entry)])])
+        where = said.target or said.title
+        plain[entry.key] = name if len(places) == 1 or not where else f"{where}: {name}"
     counts = Counter(plain.values())
     return {
-        key: name if counts[name] == 1 else f"{name} · {key.replace(':', ' ')}"
-        for key, name in plain.items()
+        entry.key: name
+        if counts[name := plain[entry.key]] == 1
+        else f"{name} · {entry.source} {entry.config.id}"
+        for entry in found
     }
 
 
-def comparison(found: Sequence[Entry]) -> "pd.DataFrame":
-    """Where runs differ: a row for each such field, a column for each run by its label.
-
-    First what decides their numbers, in the order of RunConfig; then where they come from.
-    """
-    import pandas as pd
-
-    named = labels(found)
-    rows = {field.name: [_value(field.name, one) for one in found] for field in fields(RunConfig)}
-    rows |= {
-        "source": [entry.source for entry in found],
-        "state": [entry.answer.state for entry in found],
-        "kind": [entry.kind for entry in found],
-        "device": [entry.device or "–" for entry in found],
-        **{
-            name: [_version(name, entry) for entry in found]
-            for name in ("python", "torch", "numpy")
-        },
-        "data": [str(entry.answer.manifest.get("data_fingerprint", "–")) for entry in found],
-    }
-    differing = {name: values for name, values in rows.items() if len(set(values)) > 1}
-    index = pd.Index([name.replace("_", " ") for name in differing], name="field")
-    return pd.DataFrame(
-        list(differing.values()), index=index, columns=[named[entry.key] for entry in found]
-    )
+def _subject(entry: Entry) -> tuple[str, str]:
+    return str(entry.config.kind), entry.words.subject
 
 
-def common_tasks(found: Sequence[Entry]) -> tuple[str, ...]:
-    """The tasks that all runs have, in the order of the first; none across settings."""
-    if len({entry.config.setting for entry in found}) != 1:
-        return ()
-    shared = set.intersection(*({*entry.config.tasks} for entry in found))
-    return tuple(task for task in found[0].config.tasks if task in shared)
-
-
-def trajectories(found: Sequence[Entry], answers: Answers) -> "pd.DataFrame":
-    """The rows of runs with the column ``run_id`` before those of ``trajectory.COLUMNS``."""
-    import pandas as pd
-
-    once: dict[str, Entry] = {}
-    for entry in found:
-        once.setdefault(entry.config.id, entry)
-    tables = [answers.trajectory(entry.answer) for entry in once.values()]
-    for run, rows in zip(once, tables, strict=True):
-        rows.insert(0, "run_id", run)
-    return pd.concat([rows for rows in tables if len(rows)] or tables[:1], ignore_index=True)
-
-
-def data_here(answer: Answer) -> tuple[bool | None, str]:
-    """Whether a run was made on the data that this machine has (None: unknown), and in words."""
-    made_on = answer.manifest.get("data_fingerprint")
-    if made_on is None:
-        return None, "not recorded"
-    try:
-        here = artifacts.data_fingerprint(answer.config)
-    except InputError:
-        return None, f"{made_on}; this machine does not have the data to compare"
-    if here == made_on:
-        return True, f"{made_on}, the same as on this machine"
-    return False, f"{made_on}, other data than on this machine ({here})"
-
-
-def question(found: Sequence[Entry]) -> Question:
-    """What if's question that shows these runs: the first is asked for, the others are pinned.
-
-    A run that no question asks for is pinned as well.
-    """
-    first = found[0]
-    config = first.config
-    group = smtos.Group(config.baseline, config.auxiliaries, {smtos.REFERENCE: first.answer})
-    asked = smtos.question(group, [smtos.Entry.of(config)])
-    alike = [
-        entry.config.id
-        for entry in (found[1:] if asked else found)
-        if (entry.config.setting, entry.config.target) == (config.setting, config.target)
-    ]
-    if asked is None:
-        preset = smtos.nearest_preset(config.baseline)
-        asked = Question(config.setting, config.target, config.auxiliaries, preset)
-    pins = [run for run in dict.fromkeys(alike) if run not in {one.id for one in asked.configs}]
-    return replace(asked, pins=tuple(pins[:MOST_PINS]))
-
-
-def smtos_selection(found: Sequence[Entry]) -> smtos.Selection | None:
-    """What the SMTOs page shows of these: the optimizers of the first one's tasks and budget.
-
-    None where no finished run among them has auxiliaries.
-    """
-    able = [one for one in found if one.config.auxiliaries and one.answer.state == "done"]
-    if not able:
-        return None
-    first = able[0].config
-    alike = [one.config for one in able if one.config.baseline == first.baseline]
-    chosen = {smtos.Entry.of(c) for c in alike if c.auxiliaries == first.auxiliaries}
-    return smtos.Selection(
-        first.setting,
-        first.target,
-        smtos.budget_name(first.baseline),
-        (first.auxiliaries,),
-        tuple(sorted(chosen - {smtos.REFERENCE}, key=smtos.rank)),
-    )
-
-
-def remove(entry: Entry, answers: Answers) -> None:
-    """Delete an own run or an imported artifact.
-
-    Raises:
-        InputError: for a run that ships with the app, or is running.
-    """
-    if entry.answer.artifact is not None:
-        if not entry.answer.artifact.imported:
-            raise InputError(f"run {entry.config.id} ships with the app and stays")
-        exchange.remove(entry.answer.artifact.folder)
-    elif answers.store is not None:
-        answers.store.remove(entry.config.id)
-
-
-def _others(configs: Sequence[RunConfig]) -> list[RunConfig]:
+def _telling(configs: Sequence[Any]) -> list[Any]:
     """A few among many configs, such that what differs at all differs from one of these."""
     found = [configs[0]]
-    for field in fields(RunConfig):
+    for field in fields(configs[0]):
         first = getattr(configs[0], field.name)
         found += [one for one in configs if getattr(one, field.name) != first][:1]
     return list(dict.fromkeys(found))
 
 
-@lru_cache(maxsize=256)
-def _usual(setting: str, preset: str, target: str, seeds: tuple[int, ...]) -> RunConfig:
-    return RunConfig.from_preset(setting, preset, target=target, seeds=seeds)
+def _differences(entry: Entry, others: Sequence[Any]) -> list[str]:
+    """In which an entry differs from any of these: a table says all, here they tell it apart."""
+    own = checks.with_seeds(entry.config, (0,))
+    vocabulary = words.vocabulary(entry.config.kind)
+    found = list(dict.fromkeys(w for one in others for w in vocabulary.differences(own, one)))
+    if len(found) <= _MOST_WORDS:
+        return found
+    return [*(word for word in found if word == entry.words.method_title), entry.config.id[:8]]
 
 
-def _preset(config: RunConfig, name: str) -> RunConfig:
-    return _usual(config.setting, name, config.target, config.seeds)
+def comparison(found: Sequence[Entry]) -> "pd.DataFrame":
+    """Where entries differ: a row for each such field, a column for each entry by its label.
 
+    First what decides their numbers, in the order of their configs; then where they come from.
+    """
+    import pandas as pd
 
-def _optimizer(config: RunConfig) -> str:
-    """With the options that are not at their defaults; empty for a single task."""
-    return smtos.Entry.of(config).label if config.auxiliaries else ""
-
-
-def _title(config: RunConfig) -> str:
-    return optimizers.rule(config.optimizer).title
+    named = labels(found)
+    names = dict.fromkeys(field.name for entry in found for field in fields(entry.config))
+    lines = {name: [_value(name, entry) for entry in found] for name in names}
+    lines |= {
+        "kind": [str(entry.config.kind) for entry in found],
+        "source": [entry.source for entry in found],
+        "state": [entry.answer.state for entry in found],
+        "numbers": [entry.answer.numbers for entry in found],
+        "device": [entry.answer.said("device") for entry in found],
+        **{
+            name: [_version(name, entry) for entry in found]
+            for name in ("python", "torch", "numpy")
+        },
+        "data": [entry.answer.said("data_fingerprint") for entry in found],
+    }
+    differing = {name: values for name, values in lines.items() if len(set(values)) > 1}
+    index = pd.Index([name.replace("_", " ") for name in differing], name="field")
+    columns = [named[entry.key] for entry in found]
+    return pd.DataFrame(list(differing.values()), index=index, columns=columns)
 
 
 def _value(name: str, entry: Entry) -> str:
-    config = entry.config
-    if name in ("optimizer", "options", "auxiliary_factors") and not config.auxiliaries:
-        return "–"
-    if name == "optimizer":
-        return _title(config)
-    return _written(getattr(config, name))
+    shown = entry.words.shown.get(name)
+    return _written(getattr(entry.config, name, "–")) if shown is None else shown
 
 
 def _written(value: object) -> str:
@@ -424,81 +240,57 @@ def _written(value: object) -> str:
 
 
 def _version(name: str, entry: Entry) -> str:
-    versions = entry.answer.manifest.get("versions")
-    return str(versions.get(name, "–")) if isinstance(versions, Mapping) else "–"
+    said = (group.get("versions", {}).get(name) for group in entry.answer.made)
+    return "; ".join(dict.fromkeys(str(one) for one in said if one)) or "–"
 
 
-def _said(entry: Entry) -> str:
-    """All words that a text is looked for in."""
-    config = entry.config
-    error = entry.answer.record.error if entry.answer.record else None
-    words = (
-        config.id,
-        config.setting,
-        settings.get(config.setting).title,
-        config.target,
-        " ".join(config.auxiliaries) or "single task",
-        config.optimizer if config.auxiliaries else "",
-        _optimizer(config),
-        budget(config),
-        entry.source,
-        entry.answer.state,
-        entry.device,
-        entry.kind,
-        error or "",
-    )
-    return "\n".join(words).casefold()
+def provenance(answer: Answer) -> list[dict[str, str]]:
+    """Where the numbers come from: a row for each group of runs that were made alike."""
+    made = grouped(answer.made) if answer.records else answer.made
+    return [
+        {
+            "seeds": _written(tuple(group["seeds"])),
+            "created": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(_time(group["created"]))),
+            "duration": f"{float(group.get('duration_seconds', 0)):,.1f} s",
+            "device": str(group.get("device", "–")),
+            "versions": ", ".join(f"{k} {v}" for k, v in group.get("versions", {}).items()) or "–",
+            "data": _data(answer, group.get("data_fingerprint")),
+        }
+        for group in made
+    ]
 
 
-# Reading a URL.
+def _data(answer: Answer, made_on: object) -> str:
+    """What runs were made on, held against the data that this machine has."""
+    if made_on in (None, "unknown"):
+        return "not recorded"
+    try:
+        here = answer.kind.fingerprint(answer.config)
+    except InputError:
+        return f"{made_on}; this machine does not have the data to compare"
+    same = "the same as" if here == made_on else "other data than"
+    return f"{made_on}, {same} on this machine" + ("" if here == made_on else f" ({here})")
 
 
-def _some_of(kind: str, choices: Callable[[], Iterable[str]]) -> Callable[[str], tuple[str, ...]]:
-    def parse(text: str) -> tuple[str, ...]:
-        known = list(choices())
-        for word in text.split():
-            if word not in known:
-                raise unknown(kind, word, known)
-        return tuple(name for name in known if name in text.split())
-
-    return parse
+def common_tasks(found: Sequence[Entry]) -> tuple[str, ...]:
+    """The tasks that all entries have, in the order of the first; none across settings."""
+    if len({*map(_subject, found)}) != 1:
+        return ()
+    shared = set.intersection(*({*entry.words.tasks} for entry in found))
+    return tuple(task for task in found[0].words.tasks if task in shared)
 
 
-def _tasks() -> list[str]:
-    """Of all settings, each once."""
-    every = (task.name for name in settings.names() for task in settings.get(name).tasks)
-    return list(dict.fromkeys(every))
+def rows(found: Sequence[Entry], answers: Answers) -> "pd.DataFrame":
+    """The main table of entries of one kind, each run once; ``experiment``, its id, comes first."""
+    import pandas as pd
 
-
-def _text(text: str) -> str:
-    if len(text) > _MOST_TEXT:
-        raise InputError(f"{len(text)} characters are more than {_MOST_TEXT}")
-    return " ".join(text.split())
-
-
-def _task(text: str) -> str:
-    if text not in _tasks():
-        raise unknown("task", text, _tasks())
-    return text
-
-
-def _keys(text: str) -> tuple[str, ...]:
-    words = tuple(dict.fromkeys(text.split()))
-    for word in words:
-        if not _KEY.fullmatch(word):
-            raise InputError(f"{quoted(word)} is not a run's id of 16 hex digits")
-    if len(words) > MOST_IN_URL:
-        raise InputError(f"{len(words)} runs are more than {MOST_IN_URL}")
-    return words
-
-
-_PARSERS: Mapping[str, tuple[Callable[[str], Any], str]] = {
-    "setting": (_some_of("setting", settings.names), "all"),
-    "target": (_some_of("task", _tasks), "all"),
-    "optimizer": (_some_of("optimizer", lambda: [SINGLE, *optimizers.names()]), "all"),
-    "source": (_some_of("source", lambda: SOURCES), "all"),
-    "state": (_some_of("state", lambda: STATES), "all"),
-    "text": (_text, "none"),
-    "task": (_task, "the first in common"),
-}
-"""Parameters beside the chosen runs: what reads them, and what the page takes instead."""
+    taken: dict[str, set[int]] = {}
+    parts = []
+    for entry in found:
+        before = taken.setdefault(entry.config.id, set())
+        own = answers.main(entry.answer)
+        part = own[~own["seed"].isin(before)].copy()
+        part.insert(0, "experiment", entry.config.id)
+        parts.append(part)
+        before |= {*entry.config.seeds}
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from mtl_core import optimizers, settings
 from mtl_core.config import RunConfig
+from mtl_core.runs import Record
 from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.trajectory import UPDATES
 from mtl_core.views.question import BASELINE, label
@@ -31,7 +32,8 @@ class Shown:
 
     @property
     def config(self) -> RunConfig:
-        return self.answer.config
+        config: RunConfig = self.answer.config
+        return config
 
 
 @dataclass(frozen=True)
@@ -60,17 +62,16 @@ class Panel:
 
     @cached_property
     def settled(self) -> "pd.DataFrame":
-        """The rows that numbers are taken from: of a curve with finished seeds, these seeds alone.
+        """The rows that curves and numbers are made of.
 
-        Seeds that were added later begin at the loss of an untrained network; what is known of the
-        others does not wait for them.
+        Seeds that were added to a curve later begin at the loss of an untrained network. The curve
+        of the others does not wait for them: they join it once all of them have ended.
         """
         rows = self.trajectories
         keep = np.ones(len(rows), dtype=bool)
         for run in self.shown:
-            done = run.answer.done
-            if done and len(done) < len(run.config.seeds):
-                keep &= ((rows["curve"] != run.label) | rows["seed"].isin(done)).to_numpy()
+            if late := _late(run.answer):
+                keep &= ~((rows["curve"] == run.label) & rows["seed"].isin(late)).to_numpy()
         return rows if keep.all() else rows[keep]
 
     def versus(self, one: Shown) -> "Versus":
@@ -132,6 +133,19 @@ def build(asked: Sequence[RunConfig], pins: Sequence[Answer], answers: Answers) 
     tables = [answers.main(one.answer).assign(curve=one.label) for one in shown]
     filled = [table for table in tables if len(table)] or tables[:1]
     return Panel(tuple(shown), tuple(elsewhere), pd.concat(filled, ignore_index=True))
+
+
+def _late(answer: Answer) -> list[int]:
+    """Seeds of questions that are not answered, on a curve where others are."""
+    asked: dict[str, list[int]] = {}
+    for seed in answer.config.seeds:
+        source = answer.source(seed)
+        if source is not None:
+            question = source.question if isinstance(source, Record) else "artifact"
+            asked.setdefault(question, []).append(seed)
+    done = set(answer.done)
+    open_ones = [seeds for seeds in asked.values() if not done.issuperset(seeds)]
+    return [seed for seeds in open_ones for seed in seeds] if len(open_ones) < len(asked) else []
 
 
 def updates(panel: Panel, answers: Answers) -> "pd.DataFrame":

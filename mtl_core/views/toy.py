@@ -78,12 +78,12 @@ def _true_front(
 ) -> NDArray[np.float64]:
     front = problems.get(problem).given(dict(options)).front
     assert front is not None
-    return np.asarray(front(points))
+    return np.asarray(front(points), dtype=np.float64)
 
 
 def _last(front: "pd.DataFrame") -> NDArray[np.float64]:
     last = front.loc[front["step"] == front["step"].max(), ["x", "y"]]
-    return last.to_numpy(dtype=float)
+    return np.asarray(last, dtype=np.float64)
 
 
 def _solve(config: ParetoConfig) -> "pd.DataFrame":

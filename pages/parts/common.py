@@ -238,6 +238,11 @@ def capitalised(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def factor_chart(
     panel: Panel, styled: Sequence[Curve], factor: str, *, x: str, key: str, place: DeltaGenerator
 ) -> None:

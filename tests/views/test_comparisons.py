@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mtl_core.runs.library.frames import to_frame
 
 from mtl_core import settings
 from mtl_core.config import RunConfig
 from mtl_core.runs.library import artifacts
 from mtl_core.runs.library.answers import Answers
-from mtl_core.runs.library.frames import to_frame
 from mtl_core.runs.queue.store import Store
 from mtl_core.settings import Task
 from mtl_core.views import comparisons

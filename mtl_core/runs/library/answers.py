@@ -352,15 +352,16 @@ def _seconds(config: Any, done: Sequence[Record]) -> float | None:
     return float(last.seconds * kind.cost(config) / max(kind.cost(last.config), 1e-9))
 
 
-_UNKNOWN = {
+_UNKNOWN: dict[str, Any] = {
+    "seeds": [],
     "created": "1970-01-01T00:00:00Z",
     "device": "unknown",
     "versions": dict.fromkeys(("python", "torch", "numpy"), "unknown"),
     "data_fingerprint": "unknown",
-    "duration_seconds": 0.0,
     "factors": {},
+    "duration_seconds": 0.0,
 }
-"""What a manifest says of runs whose provenance was not recorded."""
+"""What a manifest says of runs whose provenance was not recorded, in a manifest's order."""
 
 
 def other_data(answer: Answer) -> str | None:

@@ -96,6 +96,7 @@ class Lockstep:
             self._runs[record.key] = run
             if state is not None:
                 self._states.put(record.key, state)
+                self._states.trim()
 
     def turn(self, told: Mapping[Key, bool], seconds: float) -> None:
         """Begin slices wherever there is room, and take in those that have ended.
@@ -119,6 +120,7 @@ class Lockstep:
                     with suppress(OSError):  # the log's disk is full
                         traceback.print_exc()
                     self._finish(run.key, "failed", _unforeseen(in_words(error)))
+            self._states.trim()
 
     def rest(self) -> None:
         """Take in the slices that are under way, and put every run back into the queue."""
@@ -284,7 +286,7 @@ def _unforeseen(reason: str) -> str:
 
 
 class _States:
-    """States of runs in memory, the oldest of which leave it when there are too many bytes.
+    """States of runs in memory.
 
     Args:
         leaves: takes what leaves.
@@ -302,6 +304,13 @@ class _States:
         self.pop(key)
         self._states[key] = state
         self._bytes += _size(state)
+
+    def trim(self) -> None:
+        """Let the oldest leave where there are too many bytes.
+
+        Not before the rows that led to a state are written: a run that goes on from it would lack
+        them.
+        """
         while self._bytes > STATES_BYTES and len(self._states) > 1:
             oldest = next(iter(self._states))
             self._leaves(oldest, self._states[oldest])

@@ -13,6 +13,8 @@ from mtl_core.runs.kinds.base import columns_of
 from mtl_core.runs.library import artifacts
 from mtl_core.runs.library.artifacts import Artifact, Content
 from mtl_core.trajectory import COSINES
+from tests.runs.library.receiving import Files, receive
+from tests.runs.library.tampering import files_of, zipped
 
 Make = Callable[..., Any]
 INFO = {
@@ -75,3 +77,23 @@ def ship(tmp_path: Path, content_of: Make) -> Callable[..., Artifact]:
         return artifacts.read(folder)
 
     return write
+
+
+@pytest.fixture
+def shipped(config: Any, ship: Make) -> Artifact:
+    return ship(config)
+
+
+@pytest.fixture
+def files(shipped: Artifact) -> Files:
+    """Those of a sound artifact."""
+    return files_of(shipped.folder)
+
+
+@pytest.fixture
+def other(make: Make, ship: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The id of what was imported already; a pickle that runs leaves a folder beside it."""
+    one = ship(make(lr=0.07))
+    receive(zipped(files_of(one.folder)))
+    monkeypatch.chdir(tmp_path)
+    return str(one.config.id)

@@ -1,4 +1,4 @@
-"""Answers and panels: what is known of a run, from where, and under which name it is drawn."""
+"""Answers: what is known of a curve, from where, run by run."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,169 +8,305 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from mtl_core import checks
 from mtl_core.config import RunConfig
+from mtl_core.errors import InputError
+from mtl_core.pareto import ParetoConfig
+from mtl_core.runs import kinds
+from mtl_core.runs.kinds.base import columns_of
+from mtl_core.runs.library import answers as module
 from mtl_core.runs.library import artifacts
 from mtl_core.runs.library.answers import Answers, other_data
-from mtl_core.runs.library.frames import to_frame
+from mtl_core.runs.queue.records import Key
 from mtl_core.runs.queue.store import Store
-from mtl_core.trajectory import COLUMNS, COSINES, Cosine
-from mtl_core.views.panel import build
+from mtl_core.trajectory import COSINES
 
 Make = Callable[..., Any]
 ALICE = "1-alice"
 
 
-@pytest.fixture
-def ship(tmp_path: Path, make_row: Make) -> Callable[..., artifacts.Artifact]:
-    """Writes an artifact of a config and reads it again."""
-
-    def write(config: RunConfig, **info: Any) -> artifacts.Artifact:
-        rows = [
-            make_row(config, seed, task, step)
-            for seed in config.seeds
-            for task in config.tasks
-            for step in (0, config.steps)
-        ]
-        return artifacts.read(artifacts.write(tmp_path / config.id, config, to_frame(rows), info))
-
-    return write
+def seeds_of(config: Any, *seeds: int) -> Any:
+    return checks.with_seeds(config, seeds)
 
 
-def train(store: Store, config: RunConfig, make_checkpoint: Make, end: Any = "done") -> None:
-    store.submit(config)
-    store.claim(ALICE)
-    for step in (0, 1, config.steps):
-        store.save(config.id, ALICE, [make_checkpoint(config, config.seeds, step)])
-    if end:
-        store.finish(config.id, ALICE, end)
-
-
-def test_nobody_asked_before(store: Store, make_config: Make) -> None:
-    answers = Answers(store, {})
-    answer = answers.find(make_config())
-    assert (answer.source, answer.state, answer.active) == ("none", "new", False)
-    assert dict(answer.manifest) == {}
-    assert list(answers.trajectory(answer).columns) == list(COLUMNS)
-    assert len(answers.trajectory(answer)) == 0
-    assert answers.find_id(make_config().id) is None
-
-
-def test_the_store_answers_while_it_trains(
-    store: Store, make_config: Make, make_checkpoint: Make
-) -> None:
-    config = make_config()
-    train(store, config, make_checkpoint, end=None)
+def test_nobody_asked_before(store: Store, config: Any) -> None:
     answers = Answers(store, {})
     answer = answers.find(config)
-    assert (answer.source, answer.state, answer.active) == ("store", "running", True)
+    assert (answer.state, answer.active, answer.share) == ("new", False, 0.0)
+    assert (answer.origins, answer.artifacts, answer.records) == ((), (), ())
+    assert (answer.done, answer.missing) == ((), (0, 1))
+    assert (answer.made, answer.said("device"), answer.errors) == ((), "–", ())
+    for name, form in answer.kind.tables.items():
+        rows = answers.table(answer, name)
+        assert (list(rows.columns), len(rows)) == (list(form.columns), 0)
+    assert answers.notes(answer) == []
+    assert answers.find_id(config.id) is None
+    with pytest.raises(InputError, match=f"run {config.id} is new; only finished runs"):
+        answers.content(answer)
+
+
+def test_the_store_answers_while_it_trains(store: Store, config: Any, put_runs: Make) -> None:
+    put_runs(store, config, end=None)
+    answers = Answers(store, {})
+    answer = answers.find(config)
+    assert (answer.origins, answer.state, answer.active) == (("own",), "running", True)
     assert answers.find_id(config.id) == answer
-    assert len(answers.trajectory(answer)) == 2 * 3
-    store.finish(config.id, ALICE, "done")
-    assert answers.find(config).state == "done"
-    assert not answers.find(config).active
+    assert set(answers.main(answer)["step"]) == {0, kinds.of(config).steps(config)}
+    before = answer.version
+    store.finish(Key(config.id, 0), ALICE, "done")
+    half = answers.find(config)
+    assert half.states() == {0: "done", 1: "running"}
+    assert (half.state, half.done, half.missing) == ("running", (0,), ())
+    store.finish(Key(config.id, 1), ALICE, "done")
+    whole = answers.find(config)
+    assert (whole.state, whole.active, whole.share) == ("done", False, 1.0)
+    assert len({before, half.version, whole.version}) == 3
 
 
-def test_an_artifact_comes_before_the_store(
-    store: Store, make_config: Make, make_checkpoint: Make, ship: Make
+@pytest.mark.parametrize(
+    ("states", "state"),
+    [
+        (("done", "running", "failed"), "running"),
+        (("done", "queued", "failed"), "queued"),
+        (("done", "failed", "cancelled"), "failed"),
+        (("done", "cancelled", "new"), "cancelled"),
+        (("done", "done", "new"), "new"),
+        (("done", "done", "done"), "done"),
+    ],
+)
+def test_of_several_runs_what_matters_most_is_said(
+    store: Store, make: Make, put_runs: Make, states: tuple[str, ...], state: str
 ) -> None:
-    config = make_config()
-    train(store, config, make_checkpoint, end="failed")
+    config = make(seeds=(0, 1, 2))
+    order = sorted(enumerate(states), key=lambda one: one[1] == "queued")
+    for seed, one in order:
+        if one == "queued":
+            store.submit(seeds_of(config, seed))
+        elif one != "new":
+            put_runs(store, seeds_of(config, seed), end=None if one == "running" else one)
+    answer = Answers(store, {}).find(config)
+    assert answer.states() == dict(enumerate(states))
+    assert answer.state == state
+    assert answer.active == (state in ("running", "queued"))
+    assert len(answer.done) == states.count("done")
+    assert answer.errors == (("it broke",) if "failed" in states else ())
+
+
+def test_every_run_counts_once_shipped_before_imported_before_own(
+    store: Store, make: Make, put_runs: Make, ship: Make
+) -> None:
+    config = make(seeds=(0, 1, 2, 3))
+    put_runs(store, seeds_of(config, 0, 1, 2))
+    shipped = ship(seeds_of(config, 0), "a", device="ship")
+    imported = ship(seeds_of(config, 0, 1), "b", device="import")
+    answers = Answers(store, {config.id: shipped}, {config.id: imported})
+    answer = answers.find(config)
+    assert [answer.origin(seed) for seed in range(4)] == ["shipped", "imported", "own", None]
+    assert answer.origins == ("shipped", "imported", "own")
+    assert answer.artifacts == (shipped, imported)
+    assert [record.seed for record in answer.records] == [2]
+    assert (answer.done, answer.missing, answer.state) == ((0, 1, 2), (3,), "new")
+    assert [(made["seeds"], made["device"]) for made in answer.made] == [
+        ([0], "ship"),
+        ([1], "import"),
+    ]
+    assert answer.said("device") == "ship; import"
+    for name in answer.kind.tables:
+        rows = answers.table(answer, name)
+        parts = [shipped.table(name), imported.table(name), store.table(config, name, (2,))]
+        for seed, part in enumerate(parts):
+            own = part[part["seed"] == seed].reset_index(drop=True)
+            mine = rows[rows["seed"] == seed].reset_index(drop=True)
+            pd.testing.assert_frame_equal(mine, own, check_exact=True)
+    one = answers.find(seeds_of(config, 1))
+    pd.testing.assert_frame_equal(
+        answers.main(one),
+        imported.table(one.kind.main).query("seed == 1").reset_index(drop=True),
+    )
+    found = answers.find_id(config.id)
+    assert found is not None
+    assert found.config.seeds == (0, 1, 2)
+
+
+def test_an_artifact_comes_before_a_run_that_failed(
+    store: Store, config: Any, put_runs: Make, ship: Make
+) -> None:
+    put_runs(store, config, end="failed")
     artifact = ship(config, device="elsewhere")
     answers = Answers(store, {config.id: artifact})
     answer = answers.find(config)
-    assert (answer.source, answer.state, answer.active) == ("artifact", "done", False)
-    assert answer.manifest["device"] == "elsewhere"
+    assert (answer.origins, answer.state, answer.active) == (("shipped",), "done", False)
+    assert (answer.said("device"), answer.errors) == ("elsewhere", ())
     assert answers.find_id(config.id) == answer
-    pd.testing.assert_frame_equal(answers.trajectory(answer), artifact.trajectory())
+    for name in answer.kind.tables:
+        pd.testing.assert_frame_equal(answers.table(answer, name), artifact.table(name))
 
 
-def test_alike_are_finished_runs_of_the_same_target_and_budget(
-    store: Store, make_config: Make, make_checkpoint: Make, ship: Make
+def test_own_runs_and_an_artifact_of_them_give_the_same_tables(
+    store: Store, config: Any, content_of: Make, ship: Make, put_runs: Make
 ) -> None:
-    config = make_config()
-    noisy = make_config(auxiliaries=("noisy_digits",))
-    mean = make_config(auxiliaries=("noisy_digits",), optimizer="mean")
-    for other in (noisy, mean, make_config(epochs=3), make_config(lr=0.5)):
-        train(store, other, make_checkpoint)
-    train(store, make_config(seeds=(1,)), make_checkpoint)
-    train(store, make_config(auxiliaries=("digits2", "noisy_digits")), make_checkpoint, end=None)
-    shipped = {one.id: ship(one) for one in (config, config.baseline, make_config(width=5))}
-    found = Answers(store, shipped).alike(config)
-    assert {answer.config for answer in found} == {config, config.baseline, noisy, mean}
-    assert {answer.config for answer in found if answer.source == "store"} == {noisy, mean}
+    put_runs(store, config)
+    own, shipped = Answers(store, {}), Answers(None, {config.id: ship(config)})
+    one, other = own.main(own.find(config)), shipped.main(shipped.find(config))
+    both = other[other["step"].isin(set(one["step"]))].reset_index(drop=True)
+    pd.testing.assert_frame_equal(one, both)
+    assert own.find(replace(config, lr=0.7)).state == "new"
+    assert own.find_id("0" * 16) is None
 
 
-def test_cosines_and_notes_come_from_where_the_run_is(
-    store: Store, make_config: Make, make_checkpoint: Make, ship: Make
+def test_an_old_id_leads_to_its_seeds(
+    store: Store, config: Any, ship: Make, content_of: Make, put_runs: Make, tmp_path: Path
 ) -> None:
-    config, other = make_config(), make_config(epochs=3)
-    pair = Cosine(seed=0, step=4, epoch=1.0, task="digits1", other="digits2", cosine=0.25)
+    old = artifacts.former_id(config, (1,))
+    content = replace(content_of(config), former={old: (1,)})
+    artifact = artifacts.read(artifacts.write(tmp_path / "a", content))
+    for answers in (
+        Answers(store, {config.id: artifact}),
+        Answers(None, {}, {config.id: artifact}),
+    ):
+        answer = answers.find_id(old)
+        assert answer is not None
+        assert (answer.config, answer.config.seeds, answer.state) == (config, (1,), "done")
+        assert set(answers.main(answer)["seed"]) == {1}
+
+
+def test_finished_are_experiments_with_runs_that_are_done(
+    store: Store, make: Make, makers: dict[str, Make], put_runs: Make, ship: Make
+) -> None:
+    config, own, brought = make(), make(lr=0.02), make(lr=0.03)
+    put_runs(store, seeds_of(config, 1, 5))
+    put_runs(store, seeds_of(own, 2))
+    put_runs(store, make(lr=0.04), end=None)
+    put_runs(store, seeds_of(own, 3), end="failed")
+    shipped, imported = ship(config), ship(brought)
+    answers = Answers(store, {config.id: shipped}, {brought.id: imported})
+    found = answers.finished(config.kind)
+    assert [(one.config, one.config.seeds) for one in found] == [
+        (config, (0, 1, 5)),
+        (brought, (0, 1)),
+        (own, (2,)),
+    ]
+    assert all(one.state == "done" for one in found)
+    for kind in makers.keys() - {config.kind}:
+        assert answers.finished(kind) == []
+
+
+@pytest.mark.parametrize("make", ["training"], indirect=True)
+def test_side_tables_and_notes_come_from_where_the_run_is(
+    store: Store, make: Make, make_pieces: Make, ship: Make
+) -> None:
+    config, other = make(), make(epochs=3, seeds=(0,))
+    pair = {"seed": 0, "step": 4, "epoch": 1.0, "task": "digits1", "other": "digits2"}
+    pair["cosine"] = 0.25
     store.submit(other)
     store.claim(ALICE)
-    measured = replace(make_checkpoint(other, (0,), 4), cosines=(pair,), notes=("why",))
-    store.save(other.id, ALICE, [measured])
-    answers = Answers(store, {config.id: ship(config, notes=["shipped so"])})
+    (piece,) = make_pieces(other, (0,), 4)
+    cosines = {**piece.tables, "cosines": columns_of([pair], COSINES)}
+    store.save(Key(other.id, 0), ALICE, [replace(piece, tables=cosines, notes=("why",))])
+    answers = Answers(store, {config.id: ship(config)})
     live, done = answers.find(other), answers.find(config)
-    assert answers.side("cosines", live).to_dict("records") == [dict(pair)]
-    assert (answers.notes(live), answers.notes(done)) == (["why"], ["shipped so"])
-    nobody = answers.find(make_config(epochs=9))
-    for answer in (done, nobody):
-        assert list(answers.side("cosines", answer).columns) == list(COSINES)
-        assert len(answers.side("cosines", answer)) == 0
-    assert answers.notes(nobody) == []
+    assert answers.table(live, "cosines").to_dict("records") == [pair]
+    assert len(answers.table(done, "cosines")) == 2
+    assert (answers.notes(live), answers.notes(done)) == (["why"], ["nothing of note"])
 
 
-def test_without_a_store_artifacts_still_answer(make_config: Make, ship: Make) -> None:
-    config, other = make_config(), make_config(epochs=1)
+def test_without_a_store_artifacts_still_answer(make: Make, ship: Make) -> None:
+    config, other = make(), make(lr=0.02)
     answers = Answers(None, {config.id: ship(config)})
-    assert answers.find(config).source == "artifact"
-    assert answers.find(other).source == "none"
+    assert answers.find(config).origins == ("shipped",)
+    assert answers.find(other).origins == ()
     assert answers.find_id(other.id) is None
     assert answers.estimate_seconds(config) is None
-    assert len(answers.trajectory(answers.find(other))) == 0
+    assert len(answers.main(answers.find(other))) == 0
+
+
+# What is finished, as an artifact would hold it.
+
+
+def test_what_is_done_is_content(store: Store, make: Make, put_runs: Make, ship: Make) -> None:
+    config = make(seeds=(0, 1, 2, 3))
+    put_runs(store, seeds_of(config, 1, 2))
+    put_runs(store, seeds_of(config, 3), end="failed")
+    answers = Answers(store, {config.id: ship(seeds_of(config, 0), device="ship")})
+    content = answers.content(answers.find(config))
+    assert content.config.seeds == (0, 1, 2)
+    said = [(made["seeds"], made["device"]) for made in content.made]
+    assert said == [([0], "ship"), ([1, 2], "unknown")]
+    for name, rows in content.tables.items():
+        done = answers.find(seeds_of(config, 0, 1, 2))
+        pd.testing.assert_frame_equal(rows, answers.table(done, name))
+
+
+# How long it would take.
 
 
 def test_estimates_scale_with_the_work_of_the_last_finished_run(
     store: Store, make_config: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers, now = Answers(store, {}), 1000.0
-    monkeypatch.setattr("mtl_core.runs.queue.store.time.time", lambda: now)
+    monkeypatch.setattr(module, "cores", lambda: 2)
+    answers = Answers(store, {})
     assert answers.estimate_seconds(make_config()) is None
     for config, seconds in ((make_config(epochs=4), 99.0), (make_config(epochs=8), 10.0)):
         store.submit(config)
         store.claim(ALICE)
-        now += seconds
-        store.finish(config.id, ALICE, "done")
+        store.save(Key(config.id, 0), ALICE, [], seconds=seconds)
+        store.finish(Key(config.id, 0), ALICE, "done")
     assert answers.estimate_seconds(make_config(epochs=8)) == pytest.approx(10.0)
     assert answers.estimate_seconds(make_config(epochs=8, lr=1.0)) == pytest.approx(10.0)
-    assert answers.estimate_seconds(make_config(epochs=8, seeds=(0, 1, 2))) == pytest.approx(30.0)
+    three = make_config(epochs=8, seeds=(0, 1, 2))
+    assert answers.estimate_seconds(three) == pytest.approx(15.0), "on two cores"
+    assert answers.estimate_seconds(three, three) == pytest.approx(30.0)
     longer = answers.estimate_seconds(make_config(epochs=16))
+    assert longer is not None
     assert 10 * 1.6 < longer < 20
     alone = answers.estimate_seconds(make_config(epochs=8, auxiliaries=()))
     assert alone == pytest.approx(5.0)
-    measured = make_config(epochs=8, factors=("sharpness",))
-    cheaper = make_config(epochs=8, factors=("fisher_trace",))
-    assert answers.estimate_seconds(measured) > answers.estimate_seconds(cheaper) > 10
+    measured = answers.estimate_seconds(make_config(epochs=8, factors=("sharpness",)))
+    cheaper = answers.estimate_seconds(make_config(epochs=8, factors=("fisher_trace",)))
+    assert measured is not None
+    assert cheaper is not None
+    assert measured > cheaper > 10
     fashion = RunConfig.from_preset("fashion", "quick")
-    assert answers.estimate_seconds(fashion) is None, "nothing of its kind was trained here"
+    assert answers.estimate_seconds(fashion) is None, "nothing of its pace was trained here"
+    assert answers.estimate_seconds(three, fashion) is None
+    front = ParetoConfig.from_preset("toy", "quick")
+    assert answers.estimate_seconds(front) is None, "nor any of its kind"
+
+
+def test_time_is_estimated_from_the_last_front_of_the_problem(
+    store: Store, make_front: Make
+) -> None:
+    answers = Answers(store, {})
+    config = make_front()
+    store.submit(config)
+    store.claim(ALICE)
+    store.save(Key(config.id, 0), ALICE, [], seconds=7.0)
+    store.finish(Key(config.id, 0), ALICE, "done")
+    longer = replace(config, iterations=3 * config.iterations)
+    assert answers.estimate_seconds(longer) == pytest.approx(21.0)
+
+
+# On which data.
 
 
 def test_data_that_is_not_this_machines_is_said(
-    make_config: Make, ship: Make, monkeypatch: pytest.MonkeyPatch
+    config: Any, ship: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = make_config()
-    here = artifacts.data_fingerprint(config)
+    here = kinds.of(config).fingerprint(config)
     same = Answers(None, {config.id: ship(config, data_fingerprint=here)}).find(config)
     assert other_data(same) is None
+    unknown = Answers(None, {config.id: ship(config, data_fingerprint="unknown")}).find(config)
+    assert other_data(unknown) is None
     other = Answers(None, {config.id: ship(config, data_fingerprint="f" * 16)}).find(config)
     assert other_data(other) == (
         f"made on other data (fingerprint {'f' * 16}) than this machine has ({here})"
     )
 
-    def never(_: RunConfig) -> str:
+    def never(_: Any) -> str:
         raise AssertionError("reading the data takes seconds")
 
-    monkeypatch.setattr(artifacts, "data_fingerprint", never)
+    kind = replace(kinds.of(config), fingerprint=never)
+    monkeypatch.setitem(kinds.KINDS, kind.name, kind)
     assert other_data(Answers(None, {}).find(config)) is None
 
 
@@ -181,79 +317,3 @@ def test_without_the_data_there_is_nothing_to_compare(
     config = RunConfig.from_preset("fashion", "quick", seeds=(0,))
     answer = Answers(None, {config.id: ship(config, data_fingerprint="f" * 16)}).find(config)
     assert other_data(answer) is None
-
-
-# Panels.
-
-
-def test_a_panel_shows_the_baseline_the_question_and_the_pins(
-    store: Store, make_config: Make, make_checkpoint: Make
-) -> None:
-    config, pinned = make_config(), make_config(auxiliaries=("noisy_digits",))
-    for each in (config, config.baseline, pinned):
-        train(store, each, make_checkpoint)
-    answers = Answers(store, {})
-    panel = build([config], [answers.find(pinned)], answers)
-    assert [one.label for one in panel.shown] == ["single task", "+ digits2", "+ noisy_digits"]
-    assert [one.pinned for one in panel.shown] == [False, False, True]
-    assert panel.baseline.config == config.baseline
-    assert panel.current.config == config
-    assert set(panel.trajectories["curve"]) == {"single task", "+ digits2", "+ noisy_digits"}
-    assert list(panel.trajectories.columns) == [*COLUMNS, "curve"]
-    comparison = panel.transfer(panel.current)
-    assert comparison is not None
-    assert -1 <= comparison.delta <= 1
-
-
-def test_a_single_task_is_its_own_baseline(store: Store, make_config: Make) -> None:
-    config = make_config(auxiliaries=())
-    panel = build([config], [], Answers(store, {}))
-    assert [one.label for one in panel.shown] == ["single task"]
-    assert panel.current is panel.baseline
-    assert list(panel.trajectories.columns) == [*COLUMNS, "curve"]
-    assert len(panel.trajectories) == 0
-
-
-def test_pins_of_other_questions_are_listed_not_drawn(store: Store, make_config: Make) -> None:
-    answers = Answers(store, {})
-    elsewhere = [
-        answers.find(make_config(target="digits2", auxiliaries=())),
-        answers.find(RunConfig.from_preset("fashion", "quick")),
-    ]
-    panel = build([make_config()], elsewhere, answers)
-    assert list(panel.elsewhere) == elsewhere
-    assert len(panel.shown) == 2
-
-
-@pytest.mark.parametrize("auxiliaries", [(), ("digits2",)])
-def test_no_two_curves_have_one_name(
-    store: Store, make_config: Make, auxiliaries: tuple[str, ...]
-) -> None:
-    answers = Answers(store, {})
-    question = make_config(auxiliaries=auxiliaries)
-    changes: list[dict[str, Any]] = [
-        {"optimizer": "mean"},
-        {"optimizer": "umtg"},
-        {"lr": 1e-3},
-        {"lr": 1.0000001e-3},
-        {"base_optimizer": "sgd"},
-        {"epochs": 3},
-        {"batch_size": 8},
-        {"samples": 65},
-        {"samples": None},
-        {"held_out": None},
-        {"width": 5},
-        {"early_checkpoints": 3},
-        {"seeds": (1,)},
-        {"auxiliaries": ("noisy_digits",)},
-        {"auxiliaries": ("digits2", "noisy_digits")},
-        {"auxiliaries": ()},
-        {"auxiliaries": (), "lr": 1e-3},
-    ]
-    pins = [answers.find(make_config(**change)) for change in changes]
-    panel = build([question], [*pins, *pins], answers)
-    labels = [one.label for one in panel.shown]
-    assert len(set(labels)) == len(labels)
-    assert len({one.config for one in panel.shown}) == len(labels), "and none is drawn twice"
-    expected = {question, question.baseline, *(pin.config for pin in pins)}
-    assert {one.config for one in panel.shown} == expected

@@ -81,9 +81,7 @@ def test_artifacts_of_one_experiment_become_one(
     assert older.convert(tmp_path / "cache") == {}, "once"
 
 
-def test_what_is_of_today_already_is_joined(
-    tmp_path: Path, config: Any, content_of: Make
-) -> None:
+def test_what_is_of_today_already_is_joined(tmp_path: Path, config: Any, content_of: Make) -> None:
     place = tmp_path / kinds.of(config).folder(config)
     artifacts.write(place, content_of(checks.with_seeds(config, (7,))))
     write_older(tmp_path / "old", content_of(config))

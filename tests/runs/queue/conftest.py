@@ -96,14 +96,16 @@ class Singly(Stacks):
 
 
 @pytest.fixture
-def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    """Serves a store until nothing is queued; what a worker does to its process is undone.
-
-    Slices end at the next measured step, so what happens does not depend on the clock.
-    """
+def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slices end at the next measured step, so what happens does not depend on the clock."""
     monkeypatch.setattr(lockstep, "SLICE_SECONDS", 0.0)
     monkeypatch.setattr(lockstep, "SLICE_BYTES", float("inf"))
     monkeypatch.setattr(lockstep, "END_PAUSES", (0.0, 0.0))
+
+
+@pytest.fixture
+def serve(short_slices: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    """Serves a store until nothing is queued; what a worker does to its process is undone."""
     monkeypatch.setattr(worker.faulthandler, "enable", lambda: None)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 

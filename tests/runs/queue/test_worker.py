@@ -6,18 +6,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from mtl_core.pareto import ParetoConfig
+from mtl_core.runs import kinds
 from mtl_core.runs.queue.launch import lock_path, log_path, tend, worker_alive
+from mtl_core.runs.queue.records import Key
 from mtl_core.runs.queue.store import Store
 
 Make = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[3]
-LONG = {"epochs": 100, "seeds": (0, 1)}
+LONG = 150
 """Some seconds of training, even where there is nothing else to do."""
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
@@ -80,23 +83,43 @@ def end(process: "subprocess.Popen[bytes]") -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def finished(store: Store, run: str, *states: str) -> Callable[[], Any]:
+def over(store: Store, *configs: Any) -> Callable[[], Any]:
+    """Whether all runs of some experiments have ended; then their records."""
+
     def look() -> Any:
-        record = store.get(run)
-        assert record is not None
-        return record if record.state in (states or ("done", "failed", "cancelled")) else None
+        records = [store.get(config.id, seed) for config in configs for seed in config.seeds]
+        return None if any(record.active for record in records) else records
 
     return look
 
 
-def has_begun(store: Store, run: str) -> Callable[[], bool]:
-    """Whether every seed has a state after some steps to resume from."""
+def has_begun(store: Store, *configs: Any) -> Callable[[], bool]:
+    """Whether every run has a state after some steps to resume from."""
 
     def look() -> bool:
-        states = store.states(run)
-        return len(states) == 2 and all(int(state["step"]) > 0 for state in states.values())
+        states = [store.state(Key(one.id, seed)) for one in configs for seed in one.seeds]
+        return all(state is not None and int(state["step"]) > 0 for state in states)
 
     return look
+
+
+def main(store: Store, config: Any) -> pd.DataFrame:
+    return store.table(config, kinds.of(config).main)
+
+
+@pytest.fixture(params=list(kinds.KINDS))
+def make_long(request: pytest.FixtureRequest, make_config: Make) -> Make:
+    """An experiment of either kind that takes some seconds, two seeds; ``lr`` tells them apart."""
+
+    def make(lr: float, **changes: Any) -> Any:
+        changes = {"seeds": (0, 1), "lr": lr} | changes
+        if request.param == "training":
+            return make_config(epochs=LONG, **changes)
+        return ParetoConfig(
+            "toy", method="adaptive", solutions=12, iterations=20_000, frames=40, **changes
+        )
+
+    return make
 
 
 @pytest.fixture(scope="module")
@@ -110,59 +133,71 @@ def served(
     end(process)
 
 
+def rests(pid: int) -> bool:
+    """Whether a worker's pool is warm and has nothing to do."""
+    before = trainers(pid)
+    ticks = cpu_ticks(before)
+    time.sleep(0.7)
+    return len(before) >= 2 and cpu_ticks(trainers(pid)) == ticks
+
+
 def test_a_warm_worker_gives_the_first_point_within_three_seconds(
-    served: Any, make_config: Make, until: Make
+    served: Any, make_config: Make, make_front: Make, until: Make
 ) -> None:
     store, process = served
     until(store.worker, "the worker")
-
-    def rests() -> bool:
-        before = trainers(process.pid)
-        ticks = cpu_ticks(before)
-        time.sleep(0.7)
-        return len(before) >= 2 and cpu_ticks(trainers(process.pid)) == ticks
-
-    until(rests, "a warm pool")
+    until(lambda: rests(process.pid), "a warm pool")
     quick = make_config(
         epochs=40, batch_size=32, samples=None, held_out=None, width=16, early_checkpoints=6
     )
-    asked = time.monotonic()
-    store.submit(quick)
-    until(lambda: store.rows(quick.id), "the first point", 10)
-    waited = time.monotonic() - asked
-    store.cancel(quick.id)
-    assert waited < 3
-    until(finished(store, quick.id), "the end")
+    front = make_front("three", iterations=50_000)
+    for config in (quick, front):
+        asked = time.monotonic()
+        store.submit(config)
+        until(lambda config=config: len(main(store, config)), "the first point", 10)
+        waited = time.monotonic() - asked
+        store.cancel(config.id, [0])
+        assert waited < 3
+        until(over(store, config), "the end")
 
 
-def test_it_carries_out_the_queue_in_order_one_at_a_time(
-    served: Any, make_config: Make, until: Make, expected_rows: Make, metric_rows: Make
+def test_it_carries_out_questions_of_all_kinds_side_by_side(
+    served: Any,
+    make_config: Make,
+    until: Make,
+    undisturbed: Make,
+    stored: Make,
+    assert_same: Make,
 ) -> None:
+    """By design: before, one run after the other, in the order of the queue."""
     store, process = served
+    factors = {"factors": ("gradient_similarity",), "factor_points": 2, "similarity_batches": 2}
     configs = [
         make_config(seeds=(0, 1)),
         make_config(auxiliaries=(), base_optimizer="momentum", lr=0.01),
-        make_config(auxiliaries=("noisy_digits",), optimizer="mean"),
+        make_config(auxiliaries=("noisy_digits",), optimizer="gradnorm", **factors),
+        ParetoConfig("three", method="decay", solutions=6, iterations=40, frames=4, seeds=(3,)),
     ]
-    for config in configs:
-        store.submit(config)
-    records = [until(finished(store, config.id), "the end") for config in configs]
-    for record, later in pairwise(records):
-        assert record.finished_at <= later.started_at
-    for config, record in zip(configs, records, strict=True):
+    store.submit(*configs[:2])
+    store.submit(*configs[2:])
+    records = until(over(store, *configs), "the end")
+    assert max(r.started_at for r in records) <= min(r.finished_at for r in records)
+    for record in records:
         assert (record.state, record.error) == ("done", None)
-        assert record.steps_done == record.steps_total
+        assert (record.step, record.share) == (record.steps, 1)
         assert 0 < record.seconds < 30
         assert record.info["device"] == "cpu"
         assert {"torch", "numpy", "python"} <= record.info["versions"].keys()
-        assert len(record.info["data_fingerprint"]) == 16
-        assert metric_rows(store.rows(config.id)) == expected_rows(config), "to the last bit"
+        front = record.config.kind == "front"
+        assert len(record.info["data_fingerprint"]) == (7 if front else 16)
+    for config in configs:
+        assert_same(stored(store, config), undisturbed(config))
     assert store.worker()["pid"] == process.pid
     assert store.worker()["title"].startswith("CPU, ")
     # Asked again, it is not trained again.
-    before = store.rows(configs[0].id)
-    assert store.submit(configs[0]).state == "done"
-    assert store.rows(configs[0].id) == before
+    before = main(store, configs[0])
+    assert {record.state for record in store.submit(configs[0])} == {"done"}
+    pd.testing.assert_frame_equal(main(store, configs[0]), before)
 
 
 def test_a_second_worker_leaves_at_once(served: Any, until: Make) -> None:
@@ -177,88 +212,133 @@ def test_a_second_worker_leaves_at_once(served: Any, until: Make) -> None:
     assert store.worker()["pid"] == process.pid
 
 
-def test_a_diverging_run_fails_with_its_reason_and_keeps_its_points(
-    served: Any, make_config: Make, until: Make
+def test_diverging_runs_fail_with_their_reasons_and_keep_their_points(
+    served: Any, make_config: Make, make_front: Make, until: Make
 ) -> None:
     store, _ = served
-    config = make_config(lr=1e30, base_optimizer="sgd")
-    store.submit(config)
-    record = until(finished(store, config.id), "the end")
-    assert record.state == "failed"
-    assert record.error.startswith("training diverged: loss of ")
-    assert "choose a smaller learning rate" in record.error
-    assert {row["step"] for row in store.rows(config.id)} == {0}
+    training = make_config(lr=1e30, base_optimizer="sgd")
+    front = make_front("convex", solutions=3, lr=1e200, iterations=50, frames=50)
+    store.submit(training, front)
+    records = until(over(store, training, front), "the end")
+    for record, words in zip(records, ("training", "solving"), strict=True):
+        assert record.state == "failed"
+        assert record.error.startswith(f"{words} diverged: ")
+        assert "choose a smaller learning rate" in record.error
+    assert set(main(store, training)["step"]) == {0}
+    assert 0 in set(main(store, front)["step"])
 
 
-def test_a_stop_takes_effect_soon_keeps_the_points_and_frees_the_queue(
-    served: Any, make_config: Make, until: Make
+def test_a_stop_takes_effect_soon_keeps_the_points_and_leaves_the_others(
+    served: Any, make_long: Make, make: Make, until: Make
 ) -> None:
     store, _ = served
-    long, next_one = make_config(**LONG), make_config(epochs=1)
+    long, next_one = make_long(1e-3), make(1, seeds=(7,))
     store.submit(long)
-    store.submit(next_one)
-    until(has_begun(store, long.id), "some points")
-    assert store.get(next_one.id).place == 1
+    until(has_begun(store, long), "some points")
     asked = time.monotonic()
-    store.cancel(long.id)
-    record = until(finished(store, long.id), "the stop")
+    store.cancel(long.id, [0])
+    until(lambda: not store.get(long.id, 0).active, "the stop", 10)
     assert time.monotonic() - asked < 4
-    assert (record.state, record.error) == ("cancelled", None)
-    assert 0 < record.steps_done < record.steps_total
-    rows = store.rows(long.id)
-    assert {row["seed"] for row in rows} == {0, 1}
-    assert until(finished(store, next_one.id), "the next run").state == "done"
-    assert store.rows(long.id) == rows, "nothing is written after the stop"
+    assert store.get(long.id, 1).state == "running", "the other seed goes on"
+    store.submit(next_one)
+    store.cancel(long.id, [1])
+    for record in until(over(store, long), "the stop"):
+        assert (record.state, record.error) == ("cancelled", None)
+        assert 0 < record.step < record.steps
+    rows = main(store, long)
+    assert set(rows["seed"]) == {0, 1}
+    (record,) = until(over(store, next_one), "the next run")
+    assert record.state == "done"
+    pd.testing.assert_frame_equal(main(store, long), rows)  # nothing is written after the stop
 
 
-def test_a_process_of_the_pool_that_dies_fails_its_run_only(
+def test_a_process_of_the_pool_that_dies_fails_the_run_that_it_had_and_no_other(
     served: Any, make_config: Make, until: Make
 ) -> None:
     store, process = served
-    config, next_one = make_config(**(LONG | {"lr": 2e-3})), make_config(epochs=3)
+    config, next_one = make_config(epochs=LONG, lr=2e-3, seeds=(0, 1, 2)), make_config(epochs=3)
     store.submit(config)
-    until(has_begun(store, config.id), "some points")
+    until(has_begun(store, config), "some points")
     os.kill(trainers(process.pid)[0], signal.SIGKILL)
-    record = until(finished(store, config.id), "the end")
-    assert record.state == "failed"
-    assert record.error.startswith("training stopped unexpectedly (TerminatedWorkerError: ")
-    assert len(record.error.splitlines()) == 1
-    assert store.rows(config.id)
+    runs = lambda: store.runs(config.id)  # noqa: E731
+    until(lambda: any(not record.active for record in runs()), "the end of one")
+    (failed,) = (record for record in runs() if not record.active)
+    assert failed.state == "failed"
+    assert failed.error.startswith("training stopped unexpectedly (TerminatedWorkerError: ")
+    assert len(failed.error.splitlines()) == 1
+    assert failed.seed in set(main(store, config)["seed"])
     store.submit(next_one)
-    assert until(finished(store, next_one.id), "the next run").state == "done"
+    assert until(over(store, next_one), "the next run")[0].state == "done"
+    assert [record.state for record in runs()].count("running") == 2, "the others go on"
+    store.cancel(config.id, config.seeds)
+    until(over(store, config), "the stop")
     assert process.poll() is None
 
 
-def test_asked_to_leave_it_puts_its_run_back_at_the_head_of_the_queue(
+def test_processes_of_the_pool_that_die_while_they_rest_are_replaced(
     served: Any, make_config: Make, until: Make
 ) -> None:
     store, process = served
-    config, behind = make_config(**(LONG | {"lr": 4e-3})), make_config(epochs=4)
+    until(lambda: rests(process.pid), "an idle pool")
+    for pid in trainers(process.pid):
+        os.kill(pid, signal.SIGKILL)
+        until(lambda pid=pid: not alive(pid), "its end")
+    config = make_config(epochs=5, seeds=(0, 1))
     store.submit(config)
-    store.submit(behind)
-    until(has_begun(store, config.id), "some points")
+    records = until(over(store, config), "the end")
+    assert {record.state for record in records} == {"done"}
+    assert process.poll() is None
+
+
+def test_asked_to_leave_it_puts_its_runs_back_at_the_head_of_the_queue(
+    served: Any, make_config: Make, until: Make
+) -> None:
+    store, process = served
+    front = ParetoConfig("toy", solutions=12, iterations=50_000, frames=40, seeds=(0,))
+    config = make_config(epochs=LONG, lr=4e-3, seeds=(0, 1))
+    records = store.submit(config, front)
+    until(has_begun(store, config, front), "some points")
     others = children(process.pid)
     process.terminate()
     assert process.wait(20) == 0
-    record = store.get(config.id)
-    assert (record.state, record.place, record.error) == ("queued", 1, None)
-    assert record.seconds > 0
-    assert store.rows(config.id)
-    assert len(store.states(config.id)) == 2
-    assert store.get(behind.id).place == 2
+    behind = store.submit(make_config(epochs=4))[0]
+    for record in (store.get(*one.key) for one in records):
+        assert (record.state, record.error) == ("queued", None)
+        assert record.place < behind.place == 4
+        assert record.seconds > 0
+        assert int(store.state(record.key)["step"]) == record.step > 0
+    assert set(main(store, config)["seed"]) == {0, 1}
     assert not worker_alive(store)
     until(lambda: not any(map(alive, others)), "the end of its pool", 10)
 
 
-def test_a_killed_worker_leaves_a_failed_run_that_resumes_to_the_same_rows(
-    store: Store, make_config: Make, until: Make, expected_rows: Make, metric_rows: Make
+def test_stopped_killed_and_resumed_a_question_ends_as_if_nothing_had_happened(
+    store: Store,
+    make_config: Make,
+    until: Make,
+    undisturbed: Make,
+    stored: Make,
+    assert_same: Make,
 ) -> None:
-    config = make_config(**LONG)
+    """Single-task, multi-task and a front, two seeds each, in the middle of their lockstep."""
+    stl = make_config(auxiliaries=(), epochs=LONG // 3, seeds=(0, 1))
+    mtl = make_config(epochs=LONG // 3, seeds=(0, 1))
+    front = ParetoConfig(
+        "toy", method="adaptive", solutions=12, iterations=10_000, frames=40, seeds=(0, 1)
+    )
+    question = (stl, mtl, front)
     started: list[int] = []
     try:
-        store.submit(config)
+        store.submit(*question)
         assert tend(store) is None
-        until(has_begun(store, config.id), "some points")
+        until(has_begun(store, *question), "some points")
+        for config in (stl, front):
+            store.cancel(config.id, [1])
+        for config in (stl, front):
+            until(lambda one=config: not store.get(one.id, 1).active, "the stop", 10)
+            assert store.get(config.id, 1).state == "cancelled"
+        store.submit(*question)
+        until(lambda: store.get(stl.id, 1).state == "running", "that it goes on")
         started.append(store.worker()["pid"])
         others = children(started[0])
         assert len(others) >= 2
@@ -266,30 +346,34 @@ def test_a_killed_worker_leaves_a_failed_run_that_resumes_to_the_same_rows(
         os.kill(started[0], signal.SIGKILL)
         until(lambda: not worker_alive(store), "the lock", 5)
         assert tend(store) is None
-        record = store.get(config.id)
-        assert record.state == "failed"
-        assert record.error == ("the worker died while training; resume to go on where it stopped")
-        assert 0 < record.steps_done < record.steps_total
+        kept: dict[Key, tuple[int, pd.DataFrame]] = {}
+        for record in store.runs():
+            assert record.state == "failed"
+            assert record.error == (
+                "the worker died while training; resume to go on where it stopped"
+            )
+            assert 0 < record.step < record.steps
+            saved = int(store.state(record.key)["step"])
+            kept[record.key] = saved, main(store, record.config)
+        assert len(kept) == 6
         assert not alive(started[0]), "no zombie stays"
         until(lambda: not any(map(alive, others)), "the end of its pool", 5)
-        kept = store.rows(config.id)
-        saved = {seed: int(state["step"]) for seed, state in store.states(config.id).items()}
 
-        store.submit(config)  # Resume
-        record = until(finished(store, config.id), "the end")
+        store.submit(*question)  # Resume
+        records = until(over(store, *question), "the end")
         started.append(store.worker()["pid"])
         assert started[1] != started[0]
-        assert (record.state, record.error) == ("done", None)
-        rows = store.rows(config.id)
-        assert metric_rows(rows) == expected_rows(config), "as if nothing had happened"
-        again = {(row["seed"], row["step"], row["task"]): row for row in rows}
-        for row in kept:
-            if row["step"] <= saved[row["seed"]]:
-                key = (row["seed"], row["step"], row["task"])
-                assert again[key] == row, "measured once, so even its seconds are the same"
-        for seed in config.seeds:
-            spent = [row["seconds"] for row in rows if row["seed"] == seed]
-            assert spent == sorted(spent), "the clock goes on, too"
+        assert {(record.state, record.error) for record in records} == {("done", None)}
+        assert {note for config in question for note in store.notes(config)} == set()
+        for config in question:
+            assert_same(stored(store, config), undisturbed(config))
+        for record in records:
+            rows = main(store, record.config)
+            saved, before = kept[record.key]
+            measured = before[before["step"] <= saved].reset_index(drop=True)
+            again = rows[rows["step"] <= saved].reset_index(drop=True)
+            pd.testing.assert_frame_equal(again, measured)  # even its seconds are the same
+            assert rows["seconds"].is_monotonic_increasing, "the clock goes on, too"
     finally:
         if (worker := store.worker()) and worker["pid"] not in started:
             started.append(worker["pid"])

@@ -1,0 +1,253 @@
+"""The Library page's search: what it filters by, and what its URL asks for."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mtl_core.errors import InputError, quoted, unknown
+from mtl_core.runs.kinds import KINDS
+from mtl_core.runs.library.answers import Answers, Origin
+from mtl_core.views import words
+from mtl_core.views.codec import Reader, first_few
+from mtl_core.views.library import Entry
+
+__all__ = ["FILTERS", "MOST_IN_URL", "SOURCES", "STATES", "Search", "choices", "resolved"]
+
+SOURCES: tuple[Origin, ...] = ("own", "imported", "shipped")
+STATES = ("queued", "running", "done", "failed", "cancelled")
+MOST_IN_URL = 100
+"""Chosen experiments that a URL holds."""
+_MOST_TEXT = 100
+_KEY = re.compile(r"((own|imported|shipped):)?[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One thing that experiments are looked for by.
+
+    Args:
+        value: an entry's.
+        known: all values, by name and title, in their order.
+    """
+
+    title: str
+    value: Callable[[Entry], str]
+    known: Callable[[], Mapping[str, str]]
+
+
+def _named(names: Iterable[str]) -> Mapping[str, str]:
+    return {name: name for name in names}
+
+
+def _every(of_kind: Callable[[words.Vocabulary], Mapping[str, str]]) -> Mapping[str, str]:
+    """What all kinds name; of a name that two have, the first one's title."""
+    found: dict[str, str] = {}
+    for kind in KINDS:
+        for name, title in of_kind(words.vocabulary(kind)).items():
+            found.setdefault(name, title)
+    return found
+
+
+FILTERS = {
+    "kind": Filter("Kind", lambda one: str(one.config.kind), lambda: _named(KINDS)),
+    "setting": Filter(
+        "Setting or problem",
+        lambda one: one.words.subject,
+        lambda: _every(lambda kind: kind.subjects()),
+    ),
+    "target": Filter(
+        "Target task",
+        lambda one: one.words.target,
+        lambda: _every(lambda kind: _named(kind.targets())),
+    ),
+    "optimizer": Filter(
+        "Optimizer or method",
+        lambda one: one.words.method,
+        lambda: _every(lambda kind: kind.methods()),
+    ),
+    "source": Filter("Source", lambda one: one.source, lambda: _named(SOURCES)),
+    "state": Filter("State", lambda one: one.answer.state, lambda: _named(STATES)),
+}
+"""By their names in a URL, which are those of the fields of Search."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the Library page shows, as it stands in its URL.
+
+    Of each filter, an entry must have one of the values; no values let everything pass.
+
+    Args:
+        setting: settings and problems.
+        optimizer: optimizers and methods; ``words.SINGLE`` for a single task.
+        text: words that must all stand somewhere in what the table says of an experiment.
+        chosen: keys of entries, in the order in which they were chosen.
+        task: whose curves are drawn; None for the first that the chosen experiments share.
+    """
+
+    kind: tuple[str, ...] = ()
+    setting: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
+    optimizer: tuple[str, ...] = ()
+    source: tuple[str, ...] = ()
+    state: tuple[str, ...] = ()
+    text: str = ""
+    chosen: tuple[str, ...] = ()
+    task: str | None = None
+
+    @property
+    def filtered(self) -> bool:
+        """Whether any filter is set."""
+        return self.unfiltered != self
+
+    @property
+    def unfiltered(self) -> "Search":
+        """The same choice among all entries."""
+        return Search(chosen=self.chosen, task=self.task)
+
+    def passes(self, entry: Entry) -> bool:
+        """Whether an entry passes all filters."""
+        for name, one in FILTERS.items():
+            asked = getattr(self, name)
+            if asked and one.value(entry) not in asked:
+                return False
+        wanted = self.text.casefold().split()
+        return not wanted or all(word in _said(entry) for word in wanted)
+
+    @classmethod
+    def from_query(
+        cls, query: Mapping[str, str], found: Sequence[Entry], answers: Answers
+    ) -> "tuple[Search, list[str]]":
+        """What a URL asks for, and what in it could not be understood and was left out."""
+        reader = Reader(query)
+        read: dict[str, Any] = {
+            name: reader.read(name, parse, getattr(cls, name), shown)
+            for name, (parse, shown) in _PARSERS.items()
+        }
+        nothing: tuple[str, ...] = ()
+        asked = reader.read("run", _keys, nothing, "none")
+        gone = [
+            f"in the URL, run: there is no experiment {key} here; it may have been deleted, or be "
+            "on another machine"
+            for key in asked
+            if not _entries_of(key, found, answers)
+        ]
+        search = cls(**read, chosen=resolved(asked, found, answers))
+        return search, first_few([*reader.problems, *gone, *reader.foreign([*_PARSERS, "run"])])
+
+    def to_query(self) -> dict[str, str]:
+        """Query parameters that say everything, up to ``MOST_IN_URL`` chosen experiments."""
+        query = {name: " ".join(getattr(self, name)) for name in FILTERS if getattr(self, name)}
+        if self.text:
+            query["text"] = self.text
+        if self.chosen:
+            query["run"] = " ".join(self.chosen[:MOST_IN_URL])
+        if self.task:
+            query["task"] = self.task
+        return query
+
+    def without(self, keys: Iterable[str]) -> "Search":
+        """The same with these entries no longer chosen."""
+        gone = set(keys)
+        return replace(self, chosen=tuple(key for key in self.chosen if key not in gone))
+
+
+def choices(search: Search, found: Sequence[Entry]) -> dict[str, dict[str, str]]:
+    """What each filter offers: the values that are here or asked for, by name and title."""
+    offered = {}
+    for name, one in FILTERS.items():
+        # Targets are those of the settings that are asked for.
+        few = Search(setting=search.setting) if name == "target" else Search()
+        there = {one.value(entry) for entry in found if few.passes(entry)}
+        there |= {*getattr(search, name)}
+        offered[name] = {key: title for key, title in one.known().items() if key in there}
+    return offered
+
+
+def resolved(keys: Iterable[str], found: Sequence[Entry], answers: Answers) -> tuple[str, ...]:
+    """The keys of the entries that are meant; what is not here is left out."""
+    meant = [one.key for key in keys for one in _entries_of(key, found, answers)]
+    return tuple(dict.fromkeys(meant))
+
+
+def _entries_of(key: str, found: Sequence[Entry], answers: Answers) -> list[Entry]:
+    """The entry with a key; or, for an id from when seeds were a part of it, those with its runs.
+
+    A source that has an experiment alone by now, and that had company once, is found too.
+    """
+    if exact := [entry for entry in found if entry.key == key]:
+        return exact
+    source, _, run = key.rpartition(":")
+    answer = answers.find_id(run)
+    if answer is None:
+        return []
+    return [
+        entry
+        for entry in found
+        if entry.config.id == answer.config.id
+        and source in ("", entry.source)
+        and {*entry.config.seeds} & {*answer.config.seeds}
+    ]
+
+
+def _said(entry: Entry) -> str:
+    """All words that a text is looked for in."""
+    said, answer = entry.words, entry.answer
+    parts = (
+        entry.config.id,
+        *(one.value(entry) for one in FILTERS.values()),
+        said.label,
+        said.title,
+        " ".join(said.auxiliaries),
+        said.method_title,
+        said.method_label,
+        said.budget,
+        answer.said("device"),
+        answer.numbers,
+        *answer.errors,
+    )
+    return "\n".join(parts).casefold()
+
+
+def _some_of(name: str, text: str) -> tuple[str, ...]:
+    known = list(FILTERS[name].known())
+    for word in text.split():
+        if word not in known:
+            raise unknown(FILTERS[name].title.lower(), word, known)
+    return tuple(word for word in known if word in text.split())
+
+
+def _text(text: str) -> str:
+    if len(text) > _MOST_TEXT:
+        raise InputError(f"{len(text)} characters are more than {_MOST_TEXT}")
+    return " ".join(text.split())
+
+
+def _task(text: str) -> str:
+    known = FILTERS["target"].known()
+    if text not in known:
+        raise unknown("task", text, known)
+    return text
+
+
+def _keys(text: str) -> tuple[str, ...]:
+    found = tuple(dict.fromkeys(text.split()))
+    for word in found:
+        if not _KEY.fullmatch(word):
+            raise InputError(f"{quoted(word)} is not an experiment's id of 16 hex digits")
+    if len(found) > MOST_IN_URL:
+        raise InputError(f"{len(found)} experiments are more than {MOST_IN_URL}")
+    return found
+
+
+def _parser(name: str) -> Callable[[str], tuple[str, ...]]:
+    return lambda text: _some_of(name, text)
+
+
+_PARSERS: Mapping[str, tuple[Callable[[str], Any], str]] = {
+    **{name: (_parser(name), "all") for name in FILTERS},
+    "text": (_text, "none"),
+    "task": (_task, "the first in common"),
+}
+"""Parameters beside the chosen experiments: what reads them, and what the page takes instead."""

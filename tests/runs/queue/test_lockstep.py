@@ -1,0 +1,357 @@
+"""Lockstep: runs of a question side by side, in slices that nobody sees in their numbers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mtl_core.errors import TrainingDiverged
+from mtl_core.runs import kinds
+from mtl_core.runs.queue import lockstep
+from mtl_core.runs.queue.lockstep import Lockstep
+from mtl_core.runs.queue.records import Key
+from mtl_core.runs.queue.slices import Carrier, Done, Slice, Stacks
+from mtl_core.runs.queue.store import Store
+from tests.runs.queue.conftest import Singly
+
+Make = Callable[..., Any]
+ALICE = "1-alice"
+
+pytestmark = pytest.mark.usefixtures("short_slices")
+
+
+class Noted:
+    """Notes the slices that another carrier carries out."""
+
+    def __init__(self, carrier: Carrier) -> None:
+        self._carrier = carrier
+        self.stacks = carrier.stacks
+        self.slices: list[tuple[str, tuple[int, ...], int]] = []  # experiment, seeds, step
+
+    @property
+    def free(self) -> bool:
+        return self._carrier.free
+
+    def begin(self, name: Sequence[Key], part: Slice) -> None:
+        (experiment,) = {key.experiment for key in name}
+        seeds = tuple(key.seed for key in name)
+        assert part.config.seeds == tuple(sorted(seeds))
+        steps = {int(state["step"]) for state in part.states.values()} or {-1}
+        assert len(steps) == 1, "all at one step"
+        self.slices.append((experiment, seeds, steps.pop()))
+        self._carrier.begin(name, part)
+
+    def ended(self, seconds: float) -> list[tuple[Any, Done]]:
+        return self._carrier.ended(0.0)
+
+    def close(self) -> None:
+        pass
+
+
+def begun(store: Store, carrier: Carrier) -> tuple[Lockstep, Noted]:
+    """All that is queued, under way."""
+    noted = Noted(carrier)
+    made = Lockstep(store, ALICE, "cpu", noted)
+    made.add(store.claim(ALICE))
+    return made, noted
+
+
+def to_the_end(made: Lockstep, told: Callable[[], Any] = dict) -> None:
+    turns = 0
+    while made.going:
+        made.turn(told(), 0.0)
+        turns += 1
+        assert turns < 10_000, "it never ends"
+
+
+def close(one: pd.DataFrame, other: pd.DataFrame) -> None:
+    """As far as stacked computations agree with single ones: see ``training/test_replicas``."""
+    pd.testing.assert_frame_equal(
+        one.select_dtypes(exclude="float"), other.select_dtypes(exclude="float")
+    )
+    loss = "train_loss"
+    assert one[loss].tolist() == pytest.approx(other[loss].tolist(), rel=1e-4)
+    for name in {"val_metric", "test_metric"} & {*one.columns}:  # an example or two of 50
+        assert one[name].tolist() == pytest.approx(other[name].tolist(), abs=2.02 / 50)
+
+
+# One at a time, as in the processes of a pool.
+
+
+def test_curves_of_a_question_grow_side_by_side_and_end_together(
+    store: Store, make_config: Make, stored: Make, undisturbed: Make, assert_same: Make
+) -> None:
+    """STL and MTL, two seeds each, and one that is longer than they are."""
+    stl = make_config(auxiliaries=(), epochs=4, early_checkpoints=0, seeds=(0, 1))
+    mtl = make_config(epochs=4, early_checkpoints=0, seeds=(0, 1))
+    long = make_config(auxiliaries=("noisy_digits",), epochs=8, early_checkpoints=0)
+    asked = store.submit(stl, mtl, long)
+    made, noted = begun(store, Singly())
+    largest = 1 / 4  # of a run: from one epoch's end to the next
+    measured = []
+    while made.going:
+        made.turn({}, 0.0)
+        records = [store.get(*one.key) for one in asked]
+        shares = [record.share for record in records]
+        measured.append(sum(record.step >= 0 for record in records))
+        if min(record.step for record in records) >= 0:
+            assert max(shares) - min(shares) <= largest + 1e-9
+    assert measured[:3] == [1, 2, 3]
+    firsts = [experiment for experiment, _, step in noted.slices[:3] if step == -1]
+    assert set(firsts) == {stl.id, mtl.id, long.id}, "a point of each curve first"
+    assert len(noted.slices) == 4 * 5 + 9
+    for config in (stl, mtl, long):
+        assert_same(stored(store, config), undisturbed(config))
+    assert {record.state for record in store.runs()} == {"done"}
+
+
+def test_a_quick_question_does_not_wait_behind_a_long_one(
+    store: Store, make: Make, stored: Make, undisturbed: Make, assert_same: Make
+) -> None:
+    long, quick = make(200, seeds=(0, 1, 2)), make(2)
+    store.submit(long)
+    made, noted = begun(store, Singly())
+    for _ in range(10):
+        made.turn({}, 0.0)
+    store.submit(quick)
+    made.add(store.claim(ALICE))
+    made.turn({}, 0.0)
+    assert noted.slices[-1] == (quick.id, (0,), -1), "its first point is the next"
+    while store.get(quick.id, 0).state != "done":
+        made.turn({}, 0.0)
+    assert_same(stored(store, quick), undisturbed(quick))
+    assert {record.state for record in store.runs(long.id)} == {"running"}
+
+
+def test_seeds_that_are_added_join_those_that_go_on(store: Store, make: Make) -> None:
+    config = make(20)
+    store.submit(config)
+    made, _ = begun(store, Singly())
+    for _ in range(4):
+        made.turn({}, 0.0)
+    step = store.get(config.id, 0).step
+    store.submit(make(20, seeds=(0, 1)))
+    made.add(store.claim(ALICE))
+    assert store.get(config.id, 0).step == step
+    to_the_end(made)
+    assert {(one.seed, one.state) for one in store.runs()} == {(0, "done"), (1, "done")}
+
+
+def test_what_is_stopped_ends_and_the_others_go_on(
+    store: Store, make: Make, stored: Make, undisturbed: Make, assert_same: Make
+) -> None:
+    config = make(4, seeds=(0, 1))
+    store.submit(config)
+    made, _ = begun(store, Singly())
+    for _ in range(5):
+        made.turn({}, 0.0)
+    store.cancel(config.id, [1])
+    to_the_end(made, lambda: store.beat(ALICE))
+    assert [store.get(config.id, seed).state for seed in (0, 1)] == ["done", "cancelled"]
+    stopped = store.get(config.id, 1)
+    assert 0 < stopped.step == int(store.state(stopped.key)["step"]) < stopped.steps
+
+    store.submit(config)
+    again, _ = begun(store, Singly())
+    to_the_end(again)
+    assert_same(stored(store, config), undisturbed(config))
+
+
+def test_a_stop_that_was_taken_back_before_it_was_heard_stops_nothing(
+    store: Store, make: Make
+) -> None:
+    config = make(4)
+    store.submit(config)
+    made, _ = begun(store, Singly())
+    made.turn({}, 0.0)
+    store.cancel(config.id, [0])
+    stale = store.beat(ALICE)
+    store.submit(config)
+    for _ in range(2):  # the slice that is under way, and its end
+        made.turn(stale, 0.0)
+    assert store.get(config.id, 0).state == "queued", "as it was asked for again"
+    made.add(store.claim(ALICE))
+    to_the_end(made, lambda: store.beat(ALICE))
+    assert store.get(config.id, 0).state == "done"
+
+
+# States.
+
+
+@pytest.mark.parametrize("carrier", [Singly, Stacks])
+def test_states_that_do_not_fit_into_memory_leave_it_and_are_read_back(
+    store: Store,
+    make: Make,
+    stored: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    assert_same: Make,
+    carrier: Callable[[], Carrier],
+) -> None:
+    """Large ones at that, which are not saved with every slice."""
+    config, other = make(3, seeds=(0, 1)), make(4, seeds=(0, 1))
+    calm = Store(store.path.with_name("calm.db"))
+    calm.submit(config, other)
+    to_the_end(begun(calm, carrier())[0])
+
+    monkeypatch.setattr(lockstep, "STATES_BYTES", 1)
+    monkeypatch.setattr(lockstep, "SNAPSHOT_BYTES", 0)
+    monkeypatch.setattr(lockstep, "SNAPSHOT_SECONDS", 1e9)
+    read, state = [], Store.state
+
+    def look(self: Store, key: Key) -> Any:
+        read.append(key)
+        return state(self, key)
+
+    monkeypatch.setattr(Store, "state", look)
+    store.submit(config, other)
+    made, _ = begun(store, carrier())
+    read.clear()
+    to_the_end(made)
+    assert set(read) == {record.key for record in store.runs()}
+    for one in (config, other):
+        assert_same(stored(store, one), stored(calm, one))
+
+
+def test_a_state_is_never_in_the_store_before_the_rows_that_led_to_it(
+    store: Store, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever the worker is killed, what resumes has all rows up to its state."""
+    monkeypatch.setattr(lockstep, "STATES_BYTES", 1)
+    config = make(3, seeds=(0, 1))
+    store.submit(config)
+    save, main = Store.save, kinds.of(config).main
+    looked = []
+
+    def look(self: Store, key: Key, *arguments: Any, **words: Any) -> bool:
+        done = save(self, key, *arguments, **words)
+        for seed in config.seeds:
+            state = self.state(Key(config.id, seed))
+            if state is not None:
+                steps = set(self.table(config, main, [seed])["step"])
+                assert int(state["step"]) in steps, "every slice ends with a measured step here"
+                looked.append(seed)
+        return done
+
+    monkeypatch.setattr(Store, "save", look)
+    to_the_end(begun(store, Stacks())[0])
+    assert set(looked) == {0, 1}
+    assert {record.state for record in store.runs()} == {"done"}
+
+
+# Stacked, as on a GPU.
+
+
+def test_seeds_at_one_step_are_stacked_and_stacks_take_turns(
+    store: Store, make: Make, stored: Make, undisturbed: Make
+) -> None:
+    config, other = make(2, seeds=(0, 1)), make(3, seeds=(0, 1, 2))
+    store.submit(config, other)
+    made, noted = begun(store, Stacks())
+    to_the_end(made)
+    assert {(run, seeds) for run, seeds, _ in noted.slices} == {
+        (config.id, (0, 1)),
+        (other.id, (0, 1, 2)),
+    }
+    assert {run for run, _, _ in noted.slices[:2]} == {config.id, other.id}, "first points first"
+    share = dict.fromkeys((config.id, other.id), 0.0)
+    for run, _, step in noted.slices:
+        one = config if run == config.id else other
+        share[run] = max(step, 0) / kinds.of(one).steps(one)
+        assert share[run] <= min(share.values()) + 1 / 2
+    for one in (config, other):
+        found, expected = stored(store, one), undisturbed(one)
+        close(found[kinds.of(one).main], expected[kinds.of(one).main])
+    assert {record.state for record in store.runs()} == {"done"}
+
+
+def test_stacked_seeds_share_the_time(store: Store, make: Make) -> None:
+    config = make(4, seeds=(0, 1))
+    store.submit(config)
+    made, _ = begun(store, Stacks())
+    to_the_end(made)
+    seconds = [record.seconds for record in store.runs()]
+    table = store.table(config, kinds.of(config).main)
+    assert seconds[0] == seconds[1] > 0
+    assert len(table["seed"].unique()) == 2
+
+
+def test_seeds_at_other_steps_are_not_stacked(store: Store, make: Make) -> None:
+    config, added = make(4, seeds=(0, 1)), make(4, seeds=(2,))
+    store.submit(config)
+    made, noted = begun(store, Stacks())
+    for _ in range(3):
+        made.turn({}, 0.0)
+    store.submit(added)
+    made.add(store.claim(ALICE))
+    to_the_end(made)
+    assert {seeds for _, seeds, _ in noted.slices} >= {(0, 1), (2,)}
+    assert {record.state for record in store.runs()} == {"done"}
+
+
+def diverging(
+    monkeypatch: pytest.MonkeyPatch, config: Any, seed: int, calls: list[tuple[int, ...]]
+) -> str:
+    """From now on a seed of a config's kind diverges after half of its steps; how it says so."""
+    kind = kinds.of(config)
+    said = f"training diverged: loss is nan of seed {seed}; choose a smaller learning rate"
+
+    def advance(one: Any, seeds: tuple[int, ...], *rest: Any) -> Any:
+        calls.append(seeds)
+        pieces = kind.advance(one, seeds, *rest)
+        half = kind.steps(one) / 2
+        if any(piece.seed == seed and piece.step > half for piece in pieces):
+            sound = [replace(piece, state=None) for piece in pieces if piece.step <= half]
+            raise TrainingDiverged(said, sound)
+        return pieces
+
+    monkeypatch.setitem(kinds.KINDS, kind.name, replace(kind, advance=advance))
+    return said
+
+
+def test_a_seed_that_diverges_in_a_stack_fails_and_the_others_go_on(
+    store: Store, make: Make, stored: Make, undisturbed: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make(4, seeds=(0, 1, 2))
+    expected = undisturbed(config)[kinds.of(config).main]
+    calls: list[tuple[int, ...]] = []
+    said = diverging(monkeypatch, config, 1, calls)
+    store.submit(config)
+    made, _ = begun(store, Stacks())
+    to_the_end(made)
+    records = [store.get(config.id, seed) for seed in config.seeds]
+    assert [record.state for record in records] == ["done", "failed", "done"]
+    assert [record.error for record in records] == [None, said, None]
+    assert 0 < records[1].step < records[1].steps
+    assert (0, 1, 2) in calls
+    found = stored(store, config)[kinds.of(config).main]
+    for seed in (0, 2):
+        of_seed = found["seed"] == seed
+        close(
+            found[of_seed].reset_index(drop=True),
+            expected[expected["seed"] == seed].reset_index(drop=True),
+        )
+    kept = found.loc[found["seed"] == 1, "step"]
+    assert 0 < kept.max() <= records[1].steps / 2, "its points stay"
+
+
+def test_a_diverging_run_keeps_the_points_before_it(
+    store: Store,
+    make: Make,
+    stored: Make,
+    undisturbed: Make,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lockstep, "SLICE_SECONDS", 1e9)  # it diverges within a slice
+    config = make(4)
+    name = kinds.of(config).main
+    expected = undisturbed(config)[name]
+    said = diverging(monkeypatch, config, 0, [])
+    store.submit(config)
+    to_the_end(begun(store, Singly())[0])
+    failed = store.get(config.id, 0)
+    assert (failed.state, failed.error) == ("failed", said)
+    kept = expected[expected["step"] <= failed.steps / 2].reset_index(drop=True)
+    assert len(kept)
+    pd.testing.assert_frame_equal(stored(store, config)[name], kept, check_exact=True)
