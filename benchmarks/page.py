@@ -19,7 +19,7 @@ from mtl_core import RunConfig
 from mtl_core.runs import Store
 from mtl_core.runs.kinds import Piece
 from mtl_core.runs.library.artifacts import scan
-from mtl_core.views.question import LOOKS
+from mtl_core.views.what_if import LOOKS
 
 CURVES = 12
 

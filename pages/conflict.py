@@ -1,6 +1,7 @@
 """Conflict: what early gradient similarity goes with, over auxiliary sets (M24, Fig. 5)."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,11 @@ from mtl_core.charts import Curve, CurveKey, correlation_alt, correlation_chart,
 from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.views import comparisons
 from mtl_core.views.comparisons import Pool
-from mtl_core.views.papers import ConflictView
-from pages.parts import common, papers
+from mtl_core.views.conflict import ConflictView
+from pages.parts import common, papers, state
 
 KEY = "conflict"
+Page = state.Page[ConflictView]
 METRIC = "test_metric"
 COLUMNS = (*TABLE_FACTORS, METRIC)
 X_TITLE = "early gradient similarity"
@@ -26,7 +28,8 @@ DECADE = 10.0  # values that span more than this factor lie on a logarithmic axi
 def main() -> None:
     answers = common.answers()
     pools = tuple(pool for pool in comparisons.pools(answers) if pool.targets)
-    view = papers.view(KEY, ConflictView.from_query, pools)
+    page: Page = state.Page(KEY, partial(ConflictView.from_query, found=pools), anew=True)
+    view = page.find()
     st.title("Does gradient conflict foretell how well a task generalizes?")
     papers.claim(
         "The lower the similarity of a task's gradient to the multi-task gradient, the worse its "
@@ -34,14 +37,14 @@ def main() -> None:
         "But conflict has very little correlation with the task's generalization.",
         "§5, Fig. 5",
     )
-    papers.problems(KEY)
+    page.problems()
     if view is None:
         papers.nothing("There are no points yet: each is a finished multi-task run of a target.")
         return
     pool = comparisons.find(pools, view.setting, view.budget)
     targets = view.shown(pool)
     with st.sidebar:
-        _controls(view, pool, pools, targets)
+        _controls(page, pool, pools, targets)
     runs = {
         task: comparisons.labels(
             pool.auxiliary_sets(task, every_optimizer=view.every_optimizer), task
@@ -62,29 +65,27 @@ def main() -> None:
     _figure(view, targets, tables, found)
     papers.source(every, measuring=True)
     _links(runs)
-    _table(found, tables)
+    _table(view.setting, found, tables)
     papers.computed(KEY, METHOD, every, pd.concat(tables, names=["column"]).reset_index(0))
 
 
-def _controls(
-    view: ConflictView, pool: Pool, pools: Sequence[Pool], targets: Sequence[str]
-) -> None:
+def _controls(page: Page, pool: Pool, pools: Sequence[Pool], targets: Sequence[str]) -> None:
     st.subheader("The comparison")
-    papers.place(KEY, view, pools, ConflictView.from_query)
-    own = papers.widget(KEY, "targets", list(targets))
+    papers.place(page, pools)
     st.multiselect(
         "Target tasks",
         pool.targets,
-        key=own,
+        key=page.widget("targets", list(targets)),
         placeholder="all that have several sets",
-        on_change=lambda: papers.change(KEY, targets=tuple(st.session_state[own])),
+        on_change=page.take,
+        args=("targets", tuple),
         help="Each has a colour of its own; its points are the sets that it was trained with.",
     )
-    every = papers.widget(KEY, "every", view.every_optimizer)
     st.toggle(
         "Every multi-task optimizer",
-        key=every,
-        on_change=lambda: papers.change(KEY, every_optimizer=st.session_state[every]),
+        key=page.widget("every_optimizer", page.view.every_optimizer),
+        on_change=page.take,
+        args=("every_optimizer",),
         help="The paper's runs all follow the plain sum of task gradients (UMTG).",
     )
 
@@ -221,9 +222,10 @@ def _links(runs: Mapping[str, Mapping[str, Answer]]) -> None:
 
 
 def _table(
-    found: Mapping[tuple[str, str], Correlation | None], tables: Mapping[str, pd.DataFrame]
+    setting: str,
+    found: Mapping[tuple[str, str], Correlation | None],
+    tables: Mapping[str, pd.DataFrame],
 ) -> None:
-    setting = st.session_state[KEY].setting
     rows = []
     for (task, column), one in found.items():
         points = tables[column]

@@ -1,6 +1,7 @@
 """Factors: does any factor of the trajectory explain transfer (M24, Fig. 3 and Table 1)?"""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -23,10 +24,13 @@ from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.runs.library.published import PublishedTable, published_table
 from mtl_core.views import comparisons
 from mtl_core.views.comparisons import Pool
-from mtl_core.views.papers import MOST_RUNS, FactorsView
-from pages.parts import common, papers
+from mtl_core.views.factors import FactorsView
+from mtl_core.views.generalization_gap import MOST_RUNS
+from pages.parts import common, papers, state
+from pages.parts.words import tell
 
 KEY = "factors"
+Page = state.Page[FactorsView]
 HEADS = {
     "transfer": "ΔE",
     "sharpness": "Δ sharp.",
@@ -43,7 +47,8 @@ TITLES = {"cifar100": "CIFAR-100", "celeba": "CelebA", "cityscapes": "Cityscapes
 def main() -> None:
     answers = common.answers()
     pools = tuple(pool for pool in comparisons.pools(answers) if pool.tasks and pool.joints)
-    view = papers.view(KEY, FactorsView.from_query, pools)
+    page: Page = state.Page(KEY, partial(FactorsView.from_query, found=pools), anew=True)
+    view = page.find()
     st.title("Does any factor of the trajectory explain transfer?")
     papers.claim(
         "No factor is capable of explaining negative and positive transfer in any multi-task "
@@ -51,7 +56,7 @@ def main() -> None:
         "whether a task gains or loses.",
         "§4.1, Fig. 3, Table 1",
     )
-    papers.problems(KEY)
+    page.problems()
     printed = _published()
     if view is None:
         papers.nothing(
@@ -62,7 +67,7 @@ def main() -> None:
         return
     pool = comparisons.find(pools, view.setting, view.budget)
     with st.sidebar:
-        _controls(view, pool, pools)
+        _controls(page, pool, pools)
     cases = {task: pool.cases(task, view.sets) for task in pool.tasks}
     cases = {task: runs for task, runs in cases.items() if runs}
     shown = [run for task, runs in cases.items() for run in (pool.singles[task], *runs)]
@@ -70,7 +75,7 @@ def main() -> None:
     verdicts = analysis.table_verdicts(rows)
     papers.supported(analysis.table_support(verdicts), _words(rows, verdicts))
     _trajectories(view, pool, cases, verdicts, answers)
-    _table(view, rows, printed, shown)
+    _table(page, rows, printed, shown)
     _others(printed, (view.setting,) if printed and printed.of(view.setting) else ())
     runs = list({run.config.id: run for run in shown}.values())
     papers.computed(KEY, METHOD, runs, _frame(view, rows))
@@ -80,39 +85,40 @@ def _published() -> PublishedTable | None:
     try:
         return published_table()
     except InputError as error:
-        st.warning(str(error), icon=":material/broken_image:")
+        tell("warning", str(error), icon=":material/broken_image:")
         return None
 
 
-def _controls(view: FactorsView, pool: Pool, pools: Sequence[Pool]) -> None:
+def _controls(page: Page, pool: Pool, pools: Sequence[Pool]) -> None:
+    view = page.view
     st.subheader("The comparison")
-    papers.place(KEY, view, pools, FactorsView.from_query)
-    own = papers.widget(KEY, "task", view.task)
+    papers.place(page, pools)
     st.selectbox(
         "Task of the figure",
         pool.tasks,
-        key=own,
-        on_change=lambda: papers.change(KEY, task=st.session_state[own]),
+        key=page.widget("task", view.task),
+        on_change=page.take,
+        args=("task",),
         help="Tasks that were trained alone and together with others at this budget.",
     )
-    sets = papers.widget(KEY, "sets", list(view.sets or pool.usual))
     st.multiselect(
         "Trained together",
         list(pool.joints),
-        key=sets,
+        key=page.widget("sets", list(view.sets or pool.usual)),
         format_func=lambda names: comparisons.joint_label(pool.setting, names),
         placeholder="the usual sets",
-        on_change=lambda: papers.change(KEY, sets=tuple(st.session_state[sets])),
+        on_change=page.take,
+        args=("sets", tuple),
         help="Each set's run of the plain sum (UMTG) is held against each task's own.",
     )
-    aggregate = papers.widget(KEY, "aggregate", view.aggregate)
     st.segmented_control(
         "A factor is read",
         list(AGGREGATES),
-        key=aggregate,
+        key=page.widget("aggregate", view.aggregate),
         required=True,
-        format_func=AGGREGATES.get,
-        on_change=lambda: papers.change(KEY, aggregate=st.session_state[aggregate]),
+        format_func=AGGREGATES.__getitem__,
+        on_change=page.take,
+        args=("aggregate",),
         help="At comparable loss: the paper's App. C.4. Over the whole run: its footnote 7.",
     )
 
@@ -219,18 +225,19 @@ def _verdict(comparison: Comparison | None) -> str | None:
 
 
 def _table(
-    view: FactorsView,
+    page: Page,
     rows: Sequence[TableRow],
     printed: PublishedTable | None,
     runs: Sequence[Answer],
 ) -> None:
+    view = page.view
     st.subheader("Table 1, rebuilt")
     theirs = printed.of(view.setting) if printed else ()
-    own = papers.widget(KEY, "every", view.every)
     st.toggle(
         "Show tasks without significant transfer too",
-        key=own,
-        on_change=lambda: papers.change(KEY, every=st.session_state[own]),
+        key=page.widget("every", view.every),
+        on_change=page.take,
+        args=("every",),
         help="The paper's table has significant ones only. What it has printed always shows.",
     )
     known = [row.task for row in theirs]
@@ -365,7 +372,7 @@ def _others(printed: PublishedTable | None, measured: Sequence[str]) -> None:
                 words += f" They alone do not rule out {papers.listed(allowed)}."
             st.markdown(words)
     for note in printed.manifest.get("notes", ()):
-        st.caption(note)
+        tell("caption", note)
 
 
 def _frame(view: FactorsView, rows: Sequence[TableRow]) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Generalization gap: does transfer show early, at equal training loss (M24, Fig. 1, 2, 6–9)?"""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import altair as alt
 import pandas as pd
@@ -13,17 +14,19 @@ from mtl_core.charts import SHORT_X_TITLE, generalization_alt, generalization_ch
 from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.views import comparisons
 from mtl_core.views.comparisons import Pool
-from mtl_core.views.papers import MOST_RUNS, GapView
-from pages.parts import common, papers
+from mtl_core.views.generalization_gap import MOST_RUNS, GapView
+from pages.parts import common, papers, state
 
 KEY = "gap"
+Page = state.Page[GapView]
 
 
 @common.errors_in_words
 def main() -> None:
     answers = common.answers()
     pools = tuple(pool for pool in comparisons.pools(answers) if pool.tasks)
-    view = papers.view(KEY, GapView.from_query, pools)
+    page: Page = state.Page(KEY, partial(GapView.from_query, found=pools), anew=True)
+    view = page.find()
     st.title("Does transfer show early, as a gap at equal training loss?")
     papers.claim(
         "When multi-task training changes how well a task generalizes, the change arises early in "
@@ -31,7 +34,7 @@ def main() -> None:
         "loss, and is maintained throughout the rest of optimization.",
         "§3, Fig. 1, 2, 6–9",
     )
-    papers.problems(KEY)
+    page.problems()
     if view is None:
         papers.nothing(
             "There is nothing to compare yet: it takes a finished run of a task alone and one of "
@@ -41,7 +44,7 @@ def main() -> None:
     pool = comparisons.find(pools, view.setting, view.budget)
     drawn, against = _runs(view, pool)
     with st.sidebar:
-        _controls(view, pool, pools, drawn)
+        _controls(page, pool, pools, drawn)
     usual = {task: pool.cases(task) for task in pool.tasks}
     every = [run for task in pool.tasks for run in (pool.singles[task], *usual[task])]
     cases = _cases(papers.versions(every), view.setting, usual, pool, answers)
@@ -50,7 +53,7 @@ def main() -> None:
     _hero(view, drawn, against, answers)
     if len(pool.tasks) > 1:
         _multiples(pool, usual, cases, answers)
-    _table(cases)
+    _table(view.setting, cases)
     shown = list({run.config.id: run for run in (*every, *drawn.values(), against)}.values())
     papers.computed(KEY, METHOD, shown, _frame(cases))
 
@@ -68,41 +71,38 @@ def _there(pool: Pool, task: str) -> list[Answer]:
     return [pool.singles[task], *pool.together(task)]
 
 
-def _controls(
-    view: GapView, pool: Pool, pools: Sequence[Pool], drawn: Mapping[str, Answer]
-) -> None:
+def _controls(page: Page, pool: Pool, pools: Sequence[Pool], drawn: Mapping[str, Answer]) -> None:
+    view = page.view
     st.subheader("The comparison")
-    papers.place(KEY, view, pools, GapView.from_query)
-    own = papers.widget(KEY, "task", view.task)
+    papers.place(page, pools)
+    own = page.widget("task", view.task)
     st.selectbox(
         "Task",
         pool.tasks,
         key=own,
-        on_change=lambda: papers.change(
-            KEY, task=st.session_state[own], runs=(), against=""
-        ),
+        on_change=lambda: page.change(task=st.session_state[own], runs=(), against=""),
         help="Tasks that were trained alone and together with others at this budget.",
-    )  # fmt: skip
+    )
     named = comparisons.labels(_there(pool, view.task), view.task)
     names = {run.config.id: name for name, run in named.items()}
-    runs = papers.widget(KEY, "runs", [run.config.id for run in drawn.values()])
     st.multiselect(
         "Runs",
         list(names),
-        key=runs,
+        key=page.widget("runs", [run.config.id for run in drawn.values()]),
         format_func=lambda run: names.get(run, run),
         max_selections=MOST_RUNS,
         placeholder="the usual ones",
-        on_change=lambda: papers.change(KEY, runs=tuple(st.session_state[runs])),
+        on_change=page.take,
+        args=("runs", tuple),
         help="Any of the task's runs at this budget; colour says what the other tasks are.",
     )
-    against = papers.widget(KEY, "against", view.against or pool.singles[view.task].config.id)
     st.selectbox(
         "Against",
         list(names),
-        key=against,
+        key=page.widget("against", view.against or pool.singles[view.task].config.id),
         format_func=lambda run: names.get(run, run),
-        on_change=lambda: papers.change(KEY, against=st.session_state[against]),
+        on_change=page.take,
+        args=("against",),
         help="What they are held against: the task alone, or any other run.",
     )
 
@@ -267,8 +267,7 @@ def _mark(cases: Sequence[GapCase], measure: common.Measure) -> str:
     return f":{colour}-badge[{measure.delta(ranked[0].transfer.delta)}{opens}]"
 
 
-def _table(cases: Sequence[tuple[GapCase, str]]) -> None:
-    setting = st.session_state[KEY].setting
+def _table(setting: str, cases: Sequence[tuple[GapCase, str]]) -> None:
     rows = []
     for case, task in cases:
         measure = common.measure(setting, task)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -13,7 +12,9 @@ from mtl_core.analysis import coincidence
 from mtl_core.charts.plane import plane_alt, plane_chart, style_methods
 from mtl_core.optimizers.tools.plane import Update, Vector, updates
 from mtl_core.views.gradient_playground import LENGTHS, MOST_SEED, PRESETS, Playground, preset
-from pages.parts import common
+from pages.parts import common, state
+
+PAGE = state.Page("gp", Playground.from_query)
 
 GRADIENTS = ("g₁", "g₂", "g₃")
 WEIGHTS = ("w₁", "w₂", "w₃")
@@ -41,12 +42,12 @@ Methods that read the gradients of the last shared layer get these two coordinat
 
 @common.errors_in_words
 def main() -> None:
-    playground = _playground()
+    playground = PAGE.open()
     with st.sidebar:
         _controls(playground)
     st.title("What does each optimizer make of these gradients?")
-    for problem in st.session_state.pop("gp_problems", []):
-        st.warning(common.escaped(problem), icon=":material/link_off:")
+    PAGE.problems()
+    PAGE.refused("gradients")
     with st.container(horizontal=True):
         for name in PRESETS:
             st.button(name, key=f"gp_preset_{name}", on_click=_show_preset, args=(name,))
@@ -74,38 +75,18 @@ def main() -> None:
         st.markdown(GLOSSARY)
 
 
-# What is shown: kept in the session, written to the URL, changed by callbacks only.
-
-
-def _playground() -> Playground:
-    query = st.query_params.to_dict()
-    if "playground" not in st.session_state or (query and query != st.session_state.get("gp_url")):
-        st.session_state.playground = Playground.default()
-        if query:
-            st.session_state.playground, st.session_state.gp_problems = Playground.from_query(query)
-    playground: Playground = st.session_state.playground
-    _to_url(playground)
-    return playground
-
-
-def _to_url(playground: Playground) -> None:
-    common.to_url(playground.to_query(), "gp_url")
-
-
-def _show(playground: Playground) -> None:
-    st.session_state.playground = playground
-    _to_url(playground)
+# What is shown: changed by callbacks only.
 
 
 def _change(**changes: Any) -> None:
     try:
-        _show(replace(st.session_state.playground, **changes))
+        PAGE.change(**changes)
     except InputError as error:  # limits of widgets are enforced in the browser alone
-        st.session_state.gp_problems = [str(error)]
+        PAGE.refuse("gradients", error)
 
 
 def _show_preset(name: str) -> None:
-    _show(preset(st.session_state.playground, name))
+    PAGE.put(preset(PAGE.view, name))
 
 
 def _controls(playground: Playground) -> None:
@@ -116,18 +97,20 @@ def _controls(playground: Playground) -> None:
             _numbers("angles", place, playground, f"{GRADIENTS[place]} angle")
         with length:
             _numbers("lengths", place, playground, f"{GRADIENTS[place]} length")
-    _widget("third", playground.third)
     st.toggle(
-        "Third task", key="gp_third", on_change=lambda: _change(third=st.session_state.gp_third)
+        "Third task",
+        key=PAGE.widget("third", playground.third),
+        on_change=PAGE.take,
+        args=("third",),
     )
-    _widget("methods", list(playground.methods))
     st.pills(
         "Optimizers",
         optimizers.names(),
-        key="gp_methods",
+        key=PAGE.widget("methods", list(playground.methods)),
         selection_mode="multi",
         format_func=lambda name: optimizers.rule(name).title,
-        on_change=lambda: _change(methods=tuple(st.session_state.gp_methods)),
+        on_change=PAGE.take,
+        args=("methods", tuple),
     )
     with st.container(horizontal=True):
         for label, names in (
@@ -154,17 +137,16 @@ def _controls(playground: Playground) -> None:
 def _numbers(name: str, place: int, playground: Playground, label: str) -> None:
     """One task's angle, length or loss."""
     value = getattr(playground, name)[place]
-    key = f"gp_{name}_{place}"
-    _widget(f"{name}_{place}", value)
+    key = PAGE.widget(f"{name}_{place}", value)
 
     def change() -> None:
-        values = list(getattr(st.session_state.playground, name))
+        values = list(getattr(PAGE.view, name))
         values[place] = st.session_state[key]
         _change(**{name: tuple(values)})
 
     if name == "angles":
-        st.slider(label, -180, 180, step=5 if value % 5 == 0 else 1, format="%d°", key=key,
-                  on_change=change)  # fmt: skip
+        # A URL may name any degree; a step that followed the value would be another slider.
+        st.slider(label, -180, 180, step=1, format="%d°", key=key, on_change=change)
     else:
         steps = LENGTHS if name == "lengths" else LENGTHS[1:]
         # A URL may name a value between the slider's steps.
@@ -175,21 +157,16 @@ def _numbers(name: str, place: int, playground: Playground, label: str) -> None:
 def _segments(
     name: str, value: str, label: str, choices: Sequence[str], titles: dict[str, str] | None
 ) -> None:
-    _widget(name, value)
     st.segmented_control(
         label,
         list(choices),
-        key=f"gp_{name}",
+        key=PAGE.widget(name, value),
         required=True,
         format_func=lambda choice: titles[choice] if titles else choice,
-        on_change=lambda: _change(**{name: st.session_state[f"gp_{name}"]}),
+        on_change=PAGE.take,
+        args=(name,),
         help=optimizers.SCALE.about if name == "scale" else None,
     )
-
-
-def _widget(name: str, value: object) -> None:
-    """Widgets show the playground; it is the only state there is."""
-    st.session_state[f"gp_{name}"] = value
 
 
 # What the methods make of it.

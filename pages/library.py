@@ -20,8 +20,8 @@ from mtl_core.views import library
 from mtl_core.views.library import Entry
 from mtl_core.views.library_search import FILTERS, MOST_IN_URL, SOURCES, Search, choices, resolved
 from mtl_core.views.links import links
-from mtl_core.views.question import kind
-from pages.parts import common, library_import
+from mtl_core.views.what_if import kind
+from pages.parts import common, library_import, state, words
 from pages.parts.common import counted
 
 MOST_SHOWN = 24  # that are drawn, compared and described below the table
@@ -40,7 +40,7 @@ def main() -> None:
     if answers.store is not None and any(entry.answer.active for entry in found):
         # A run whose worker died is not running, and one that waits needs a worker.
         if problem := tend(answers.store):
-            st.warning(common.escaped(problem), icon=":material/engineering:")
+            words.tell("warning", problem, icon=":material/engineering:")
         found = library.entries(answers)
     search = _search(found, answers)
     with st.sidebar:
@@ -61,51 +61,43 @@ def main() -> None:
 
 def _told() -> None:
     """What came of the reader's last click, or of the link that led here."""
-    ways = {
-        "library_problems": (st.warning, ":material/link_off:"),
-        "library_failed": (st.error, ":material/error:"),
-        "library_done": (st.success, ":material/check:"),
-    }
-    for key, (tell, icon) in ways.items():
-        for line in st.session_state.pop(key, []):
-            tell(common.escaped(line), icon=icon)
+    PAGE.problems()
+    for line in st.session_state.pop("library_failed", []):
+        words.tell("error", line, icon=":material/error:")
+    for line in st.session_state.pop("library_done", []):
+        words.tell("success", line, icon=":material/check:")
 
 
-# The search: kept in the session, written to the URL, changed by callbacks only.
+# The search: changed by callbacks only.
+
+
+def _read(query: Mapping[str, str]) -> tuple[Search, list[str]]:
+    answers = common.answers(tell=False)
+    return Search.from_query(query, library.entries(answers), answers)
+
+
+PAGE: state.Page[Search] = state.Page("library", _read)
 
 
 def _search(found: Sequence[Entry], answers: Answers) -> Search:
-    query = st.query_params.to_dict()
-    if "library" not in st.session_state or (query and query != st.session_state.get("lib_url")):
-        searched, st.session_state.library_problems = Search.from_query(query, found, answers)
-        st.session_state.library = searched
-    search: Search = st.session_state.library
+    search = PAGE.open()
     if not {*search.chosen} <= {entry.key for entry in found}:
         # Deleted, by somebody else too; or imported just now.
         search = replace(search, chosen=resolved(search.chosen, found, answers))
-    _ask(search)
+        PAGE.put(search)
     return search
-
-
-def _ask(search: Search) -> None:
-    st.session_state.library = search
-    common.to_url(search.to_query(), "lib_url")
-
-
-def _change(**changes: Any) -> None:
-    _ask(replace(st.session_state.library, **changes))
 
 
 def _filters(search: Search, found: Sequence[Entry]) -> None:
     st.subheader("The experiments")
-    common.show("library_text", search.text)
     st.text_input(
         "Search",
-        key="library_text",
+        key=PAGE.widget("text", search.text),
         max_chars=100,
         icon=":material/search:",
         placeholder="task, optimizer, device, id …",
-        on_change=lambda: _change(text=" ".join(st.session_state.library_text.split())),
+        on_change=PAGE.take,
+        args=("text", lambda text: " ".join(text.split())),
     )
     for name, offered in choices(search, found).items():
         _filter(name, offered, search)
@@ -113,21 +105,20 @@ def _filters(search: Search, found: Sequence[Entry]) -> None:
         st.button(
             "Show all experiments",
             icon=":material/filter_alt_off:",
-            on_click=lambda: _ask(st.session_state.library.unfiltered),
+            on_click=lambda: PAGE.put(PAGE.view.unfiltered),
         )
 
 
 def _filter(name: str, offered: Mapping[str, str], search: Search) -> None:
     """One filter: any of some values."""
-    key = f"library_{name}"
-    common.show(key, list(getattr(search, name)))
     st.multiselect(
         FILTERS[name].title,
         list(offered),
-        key=key,
+        key=PAGE.widget(name, list(getattr(search, name))),
         format_func=lambda value: offered[value],
         placeholder="all",
-        on_change=lambda: _change(**{name: tuple(st.session_state[key])}),
+        on_change=PAGE.take,
+        args=(name, tuple),
     )
 
 
@@ -138,12 +129,12 @@ def _summary(
     found: Sequence[Entry], shown: Sequence[Entry], search: Search, answers: Answers
 ) -> None:
     counts = Counter(entry.source for entry in found)
-    words = ", ".join(f"{counts[source]} {source}" for source in SOURCES if counts[source])
+    there = ", ".join(f"{counts[source]} {source}" for source in SOURCES if counts[source])
     passing = f"; {len(shown)} pass the filters" if search.filtered else ""
     active = sum(record.active for entry in found for record in entry.answer.records)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{counted(len(found), 'experiment')}**: {words or 'none yet'}{passing}.")
-        library_import.button(answers, lambda keys: _change(chosen=keys))
+        st.markdown(f"**{counted(len(found), 'experiment')}**: {there or 'none yet'}{passing}.")
+        library_import.button(answers, lambda keys: PAGE.change(chosen=keys))
         if active:
             st.button(
                 f"{counted(active, 'run')} in the queue or running",
@@ -159,7 +150,7 @@ def _table(shown: Sequence[Entry], search: Search) -> None:
     place = {entry.key: row for row, entry in enumerate(shown)}
     rows = sorted(place[key] for key in search.chosen if key in place)
     st.session_state.library_keys = list(place)
-    common.show("library_table", {"selection": {"rows": rows, "columns": [], "cells": []}})
+    state.show("library_table", {"selection": {"rows": rows, "columns": [], "cells": []}})
     st.dataframe(
         library.table(shown),
         key="library_table",
@@ -185,9 +176,9 @@ def _choose() -> None:
     keys: list[str] = st.session_state.library_keys
     rows = st.session_state.library_table["selection"]["rows"]
     clicked = [keys[row] for row in rows if row < len(keys)]
-    search: Search = st.session_state.library
+    search = PAGE.view
     kept = [key for key in search.chosen if key in clicked or key not in keys]
-    _ask(replace(search, chosen=tuple(dict.fromkeys([*kept, *clicked]))))
+    PAGE.put(replace(search, chosen=tuple(dict.fromkeys([*kept, *clicked]))))
 
 
 # The chosen experiments.
@@ -234,7 +225,7 @@ def _actions(chosen: Sequence[Entry], answers: Answers) -> None:
         st.button(
             "Choose none",
             icon=":material/deselect:",
-            on_click=lambda: _change(chosen=(), task=None),
+            on_click=lambda: PAGE.change(chosen=(), task=None),
         )
 
 
@@ -294,13 +285,13 @@ def _figure(drawn: Sequence[Entry], search: Search, answers: Answers) -> None:
         return
     styled = style_curves([CurveKey(named[one.key], kind(one.config)) for one in drawn])
     if len(tasks) > 1:
-        common.show("library_task", task)
         st.segmented_control(
             "Task",
             tasks,
-            key="library_task",
+            key=PAGE.widget("task", task),
             required=True,
-            on_change=lambda: _change(task=st.session_state.library_task),
+            on_change=PAGE.take,
+            args=("task",),
         )
     metric = common.measure(drawn[0].config.setting, task)
     chart = generalization_chart(
@@ -353,9 +344,9 @@ def _provenance(few: Sequence[Entry], answers: Answers) -> None:
 
 def _called(entry: Entry, named: Mapping[str, str]) -> str:
     """An entry among others, with what it is about, as Markdown."""
-    words, name = entry.words, named[entry.key]
-    about = words.target or words.title
-    return common.escaped(name if name.startswith(f"{about}: ") else f"{about}, {name}")
+    said, name = entry.words, named[entry.key]
+    about = said.target or said.title
+    return words.escaped(name if name.startswith(f"{about}: ") else f"{about}, {name}")
 
 
 def _one(entry: Entry, answers: Answers) -> None:
@@ -375,7 +366,7 @@ def _one(entry: Entry, answers: Answers) -> None:
         _written({name: [group[name] for group in made] for name in made[0]})
     if other:
         st.warning(
-            f"Runs of this experiment were {common.escaped(other)}.", icon=":material/database:"
+            f"Runs of this experiment were {words.escaped(other)}.", icon=":material/database:"
         )
     st.caption("The same runs on the command line:")
     st.code(answer.kind.command.line(config, entry.words.preset), language="bash", wrap_lines=True)
@@ -384,7 +375,7 @@ def _one(entry: Entry, answers: Answers) -> None:
 def _written(columns: Mapping[str, Sequence[str]], header: bool = True) -> None:
     """A table of words, as they are."""
     st.table(
-        {name: [*map(common.escaped, texts)] for name, texts in columns.items()},
+        {name: [*map(words.escaped, texts)] for name, texts in columns.items()},
         border="horizontal",
         hide_index=True,
         hide_header=not header,
@@ -449,7 +440,7 @@ def _delete(able: Sequence[Entry], answers: Answers) -> None:
     st.session_state.library_failed = failed
     if gone:
         st.session_state.library_done = [f"Deleted {counted(len(gone), 'experiment')}."]
-    _ask(st.session_state.library.without(gone))
+    PAGE.put(PAGE.view.without(gone))
 
 
 def _broken(answers: Answers) -> None:
@@ -470,7 +461,7 @@ def _broken(answers: Answers) -> None:
 
 def _rid(name: str, reason: str, remove: Callable[[], None]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(common.escaped(f"{name}: {reason}"))
+        st.markdown(words.escaped(f"{name}: {reason}"))
         with st.popover("Delete", icon=":material/delete:"):
             if st.button("Delete for ever", key=f"library_rid_{name}"):
                 remove()

@@ -8,8 +8,9 @@ from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.views import comparisons
 from mtl_core.views.comparisons import alike
 from mtl_core.views.panel import Panel, build
-from mtl_core.views.question import Question, named
-from pages.parts import common, papers
+from mtl_core.views.what_if import Question, named
+from pages.parts import common, papers, words
+from pages.parts.words import escaped
 
 MOST_SETS = 4  # of auxiliaries, whose curves can still be told apart
 
@@ -150,16 +151,17 @@ def _computed(panel: Panel) -> None:
     if less := comparisons.reduced(config, measuring=True):
         st.markdown(f"Smaller than the preset of the paper's sizes: {less}.")
     for factor, how in panel.baseline.answer.factors.items():
-        st.markdown(f"- **{common.title(factor)}**: {how}")
+        st.markdown(f"- **{common.title(factor)}**: {escaped(str(how))}")
     for one in panel.shown:
         answer = one.answer
-        st.markdown(
-            f"- **{one.label}**: {answer.numbers} on {answer.said('device')} with torch "
+        told = escaped(
+            f"{answer.numbers} on {answer.said('device')} with torch "
             f"{answer.versions.get('torch', '–')}, {answer.said('created')[:10]}, data fingerprint "
-            f"`{answer.said('data_fingerprint')}`, experiment `{one.config.id}`"
+            f"{answer.said('data_fingerprint')}"
         )
+        st.markdown(f"- **{one.label}**: {told}, run `{one.config.id}`")
         if line := other_data(one.answer):
-            st.warning(f"{one.label}: {line}")
+            words.tell("warning", f"{one.label}: {line}")
 
 
 main()

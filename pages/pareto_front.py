@@ -1,6 +1,8 @@
 """Pareto front: many trade-offs at once, how soon each method finds them, live."""
 
+from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -11,9 +13,9 @@ from mtl_core.pareto.config import BASELINES, METHODS, OPTIMIZERS
 from mtl_core.pareto.problems import Budget
 from mtl_core.runs.library.answers import Answers, other_data
 from mtl_core.runs.queue.launch import tend
-from mtl_core.views import front_panel
-from mtl_core.views.front_panel import FrontPanel
-from mtl_core.views.front_question import (
+from mtl_core.views import pareto_panel
+from mtl_core.views.codec import parse_seeds
+from mtl_core.views.pareto_front import (
     MAY_BE_ALL,
     METHOD_TITLES,
     FrontQuestion,
@@ -21,30 +23,30 @@ from mtl_core.views.front_question import (
     label,
     parse_preferences,
 )
-from mtl_core.views.question import parse_seeds
-from pages.parts import buttons, common, front_figures, player, toy
+from mtl_core.views.pareto_panel import FrontPanel
+from pages.parts import buttons, common, pareto_figures, player, state, toy, words
 
+PAGE = state.Page("pf", FrontQuestion.from_query)
 TICK_SECONDS = 1.0
 TITLE = "Which trade-offs can one run reach, and how soon?"
 
 
 @common.errors_in_words
 def main() -> None:
-    question = _question()
+    question = PAGE.open(player.reset)
     answers = common.answers()
     # The worker starts with the page, so that Run does not wait for it.
     if answers.store is not None and (problem := tend(answers.store)):
-        st.warning(problem, icon=":material/engineering:")
+        words.tell("warning", problem, icon=":material/engineering:")
     with st.sidebar:
         _controls(question, answers)
     st.title(TITLE)
-    for problem in st.session_state.pop("pf_problems", []):
-        st.warning(common.escaped(problem), icon=":material/link_off:")
+    PAGE.problems()
     try:
-        panel = front_panel.build(question, answers)
+        panel = pareto_panel.build(question, answers)
         ready = _data_ready(panel)
     except InputError as error:
-        st.error(str(error), icon=":material/error:")
+        words.tell("error", str(error), icon=":material/error:")
         return
     _actions(panel, answers, ready)
     active = any(one.answer.active for one in panel.shown)
@@ -55,170 +57,147 @@ def main() -> None:
         toy.lesson()
     elif question.look == "toy":
         toy.toy()
-    front_figures.words(panel)
+    pareto_figures.words(panel)
     # Last, since all canvases are made for it, once.
     for one in panel.shown:
         if one.answer.state == "done" and (line := other_data(one.answer)):
             own = "; delete it in the Library to solve anew" if one.answer.records else ""
-            said = common.escaped(f"{one.label}: {line}{own}")
-            st.warning(said, icon=":material/difference:")
+            words.tell("warning", f"{one.label}: {line}{own}", icon=":material/difference:")
 
 
-# The question: kept in the session, written to the URL, changed by callbacks only.
-
-
-def _question() -> FrontQuestion:
-    query = st.query_params.to_dict()
-    if "pf" not in st.session_state or (query and query != st.session_state.get("pf_query")):
-        if query:
-            st.session_state.pf, st.session_state.pf_problems = FrontQuestion.from_query(query)
-        else:
-            st.session_state.pf = FrontQuestion.default()
-        player.reset()
-    question: FrontQuestion = st.session_state.pf
-    common.to_url(question.to_query(), "pf_query")
-    return question
-
-
-def _put(question: FrontQuestion) -> None:
-    st.session_state.pf = question
-    common.to_url(question.to_query(), "pf_query")
-
-
-def _ask(**changes: Any) -> None:
-    _put(replace(st.session_state.pf, **changes))
-
-
-def _widget(name: str, value: object) -> None:
-    """Widgets show the question; it is the only state there is."""
-    common.show(f"pf_{name}", value)
+# The question: changed by callbacks only.
 
 
 def _controls(question: FrontQuestion, answers: Answers) -> None:
-    problem = problems.get(question.problem)
     st.subheader("The question")
-    _widget("problem", question.problem)
-    st.selectbox(
-        "Problem",
-        problems.names(),
-        key="pf_problem",
-        format_func=lambda name: problems.get(name).title,
-        on_change=_ask_problem,
-        help=problem.description,
-    )
-    for name, about in (problem.options or {}).items():
-        _widget(f"option_{name}", question.problem_options.get(name, ""))
-        st.text_input(
-            name.capitalize(),
-            key=f"pf_option_{name}",
-            help=f"{about[0].upper()}{about[1:]}.",
-            on_change=_ask_problem_option,
-            args=(name,),
-        )
-    _widget("methods", list(question.methods))
-    st.multiselect(
-        "Methods, compared on the same seeds",
-        list(METHODS),
-        key="pf_methods",
-        format_func=METHOD_TITLES.__getitem__,
-        on_change=_ask_methods,
-        help=_METHOD_HELP,
-    )
-    _widget("focus", question.focus)
-    st.selectbox(
-        "Look closely at",
-        question.methods,
-        key="pf_focus",
-        format_func=METHOD_TITLES.__getitem__,
-        on_change=lambda: _ask(focus=st.session_state.pf_focus),
-        help="The method whose solutions you pick, and whose transfers are drawn.",
-    )
-    _override(question, "scalarization", st.selectbox, "Scalarization", scalarizations.names(),
-              help=_SCALARIZATION_HELP)  # fmt: skip
-    _widget("preset", question.preset)
-    st.segmented_control(
-        "Budget",
-        list(problem.presets),
-        key="pf_preset",
-        required=True,
-        on_change=_ask_preset,
-        help="quick: seconds on two CPU cores. standard: what ships with the app. paper: long.",
-    )
-    _widget("seeds", " ".join(map(str, question.seeds)))
-    st.text_input(
-        "Seeds",
-        key="pf_seeds",
-        on_change=_ask_seeds,
-        help="One front each; a seed varies starts and batches, never the preferences.",
-    )
-    if wrong := st.session_state.pop("pf_seeds_problem", None):
-        st.error(wrong)
+    _problem(question)
+    _methods(question)
+    _budget(question)
     _hyperparameters(question)
     _transfer_options(question)
     _pinned(question, answers)
     if answers.store:
         worker = answers.store.worker()
-        st.caption(f"Worker: {worker['title']}" if worker else "Starting the worker …")
+        words.tell("caption", f"Worker: {worker['title']}" if worker else "Starting the worker …")
+
+
+def _problem(question: FrontQuestion) -> None:
+    problem = problems.get(question.problem)
+    st.selectbox(
+        "Problem",
+        problems.names(),
+        key=PAGE.widget("problem", question.problem),
+        format_func=lambda name: problems.get(name).title,
+        on_change=_ask_problem,
+        help=problem.description,
+    )
+    for name, about in (problem.options or {}).items():
+        st.text_input(
+            name.capitalize(),
+            key=PAGE.widget(f"option_{name}", question.problem_options.get(name, "")),
+            help=f"{about[0].upper()}{about[1:]}.",
+            on_change=_ask_problem_option,
+            args=(name,),
+        )
+
+
+def _methods(question: FrontQuestion) -> None:
+    st.multiselect(
+        "Methods, compared on the same seeds",
+        list(METHODS),
+        key=PAGE.widget("methods", list(question.methods)),
+        format_func=METHOD_TITLES.__getitem__,
+        on_change=_ask_methods,
+        help=_METHOD_HELP,
+    )
+    st.selectbox(
+        "Look closely at",
+        question.methods,
+        key=PAGE.widget("focus", question.focus),
+        format_func=METHOD_TITLES.__getitem__,
+        on_change=PAGE.take,
+        args=("focus",),
+        help="The method whose solutions you pick, and whose transfers are drawn.",
+    )
+    names = scalarizations.names()
+    _field(
+        question,
+        "scalarization",
+        partial(st.selectbox, "Scalarization", names, help=_SCALARIZATION_HELP),
+    )
+
+
+def _budget(question: FrontQuestion) -> None:
+    st.segmented_control(
+        "Budget",
+        list(problems.get(question.problem).presets),
+        key=PAGE.widget("preset", question.preset),
+        required=True,
+        on_change=_ask_preset,
+        help="quick: seconds on two CPU cores. standard: what ships with the app. paper: long.",
+    )
+    st.text_input(
+        "Seeds",
+        key=PAGE.widget("seeds", " ".join(map(str, question.seeds))),
+        on_change=_ask_seeds,
+        help="One front each; a seed varies starts and batches, never the preferences.",
+    )
+    PAGE.refused("seeds")
 
 
 def _hyperparameters(question: FrontQuestion) -> None:
     changed = len(set(question.overrides) - {"scalarization"})
     with st.expander(f"Hyperparameters ({changed} changed)" if changed else "Hyperparameters"):
-        _override(question, "solutions", st.number_input, "Solutions", step=1)
-        _override(question, "layout", st.selectbox, "Preferences", preferences.LAYOUTS[:2],
-                  help="lattice: evenly over the simplex. random: drawn from it.")  # fmt: skip
-        rows = question.overrides.get("preferences") or ()
-        _widget("rows", "\n".join(" ".join(map(repr, row)) for row in rows))
-        st.text_area(
-            "Or your own preferences",
-            key="pf_rows",
-            placeholder="a line each, such as\n0.3 0.7",
-            on_change=_ask_preferences,
-            help="A weight for each objective, which sum to 1.",
-        )
-        if wrong := st.session_state.pop("pf_rows_problem", None):
-            st.error(wrong)
-        _override(question, "optimizer", st.selectbox, "Optimizer", OPTIMIZERS)
-        _override(
-            question, "lr", st.number_input, "Learning rate", value=None, format="%.5g", step=1e-2
-        )
-        _override(question, "iterations", st.number_input, "Iterations", value=None, step=50)
+        _number(question, "solutions", "Solutions", step=1)
+        _preferences(question)
+        _field(question, "optimizer", partial(st.selectbox, "Optimizer", OPTIMIZERS))
+        _number(question, "lr", "Learning rate", format="%.5g", step=1e-2)
+        _number(question, "iterations", "Iterations", step=50)
         if problems.get(question.problem).fingerprint is not None:
-            for name, title in (
-                ("batch_size", "Batch size"),
-                ("samples", "Training examples"),
-                ("held_out", "Test examples"),
-            ):
-                _override(question, name, st.number_input, title, value=None, step=50,
-                          placeholder="all")  # fmt: skip
-        _override(question, "frames", st.number_input, "Saved frames", value=None, step=5)
+            _number(question, "batch_size", "Batch size", step=50)
+            _number(question, "samples", "Training examples", step=50)
+            _number(question, "held_out", "Test examples", step=50)
+        _number(question, "frames", "Saved frames", step=5)
         if question.overrides.get("scalarization") == "smooth_tchebycheff":
-            _override(
-                question, "smoothing", st.number_input, "Smoothing μ", value=None, format="%.4g",
-                step=0.01,
-            )  # fmt: skip
+            _number(question, "smoothing", "Smoothing μ", format="%.4g", step=0.01)
 
 
-def _override(
-    question: FrontQuestion, name: str, widget: Any, title: str, *words: Any, **more: Any
-) -> None:
-    """One of ParetoConfig's fields; it counts as changed when it differs from the usual value."""
-    _widget(name, question.overrides.get(name, question.usual(name)))
-    widget(
-        title,
-        *words,
-        key=f"pf_{name}",
-        on_change=_ask_override,
-        args=(name,),
-        **more,
+def _preferences(question: FrontQuestion) -> None:
+    _field(
+        question,
+        "layout",
+        partial(
+            st.selectbox,
+            "Preferences",
+            preferences.LAYOUTS[:2],
+            help="lattice: evenly over the simplex. random: drawn from it.",
+        ),
     )
+    rows = question.overrides.get("preferences") or ()
+    st.text_area(
+        "Or your own preferences",
+        key=PAGE.widget("rows", "\n".join(" ".join(map(repr, row)) for row in rows)),
+        placeholder="a line each, such as\n0.3 0.7",
+        on_change=_ask_preferences,
+        help="A weight for each objective, which sum to 1.",
+    )
+    PAGE.refused("rows")
 
 
-def _ask_override(name: str) -> None:
-    question, value = st.session_state.pf, st.session_state[f"pf_{name}"]
-    if value is None and name not in MAY_BE_ALL:
-        value = question.usual(name)  # a field that was emptied
-    _put(question.with_override(name, value))
+def _number(question: FrontQuestion, name: str, title: str, **more: Any) -> None:
+    place = "all" if name in MAY_BE_ALL else "as in the budget"
+    _field(question, name, partial(st.number_input, title, value=None, placeholder=place, **more))
+
+
+def _field(question: FrontQuestion, name: str, draw: Callable[..., Any]) -> None:
+    """One of ParetoConfig's fields; it counts as changed when it differs from the usual value."""
+    key = PAGE.widget(name, question.overrides.get(name, question.usual(name)))
+    draw(key=key, on_change=_ask_field, args=(name,))
+
+
+def _ask_field(name: str) -> None:
+    value = PAGE.entered(name, PAGE.view.usual(name), may_be_all=name in MAY_BE_ALL)
+    PAGE.put(PAGE.view.with_override(name, value))
 
 
 def _transfer_options(question: FrontQuestion) -> None:
@@ -229,78 +208,82 @@ def _transfer_options(question: FrontQuestion) -> None:
     changed = question.options.get(method, {})
     with st.expander(f"{METHOD_TITLES[method]} transfer"):
         for option in transfer.rule(method).options:
-            key = f"{method}_{option.name}"
-            _widget(key, changed.get(option.name, option.default))
+            now = changed.get(option.name, option.default)
+            whole = isinstance(option.default, int)
             st.number_input(
                 option.name.capitalize(),
                 value=None,
-                key=f"pf_{key}",
-                step=1 if isinstance(option.default, int) else None,
-                format=None if isinstance(option.default, int) else "%.4g",
+                key=PAGE.widget(f"{method}_{option.name}", now),
+                step=1 if whole else None,
+                format=None if whole else "%.4g",
                 help=f"{option.about[0].upper()}{option.about[1:]}",
                 on_change=_ask_option,
-                args=(method, option.name),
+                args=(method, option.name, option.default),
             )
-        if wrong := st.session_state.pop("pf_option_problem", None):
-            st.error(wrong)
+        PAGE.refused("option")
 
 
 def _ask_problem() -> None:
-    before: FrontQuestion = st.session_state.pf
-    found = FrontQuestion.default(st.session_state.pf_problem)
-    kept = {"methods": before.methods, "focus": before.focus, "look": before.look}
-    _put(replace(found, **kept, pins=before.pins))
+    before = PAGE.view
+    PAGE.put(
+        replace(
+            FrontQuestion.default(st.session_state.pf_problem),
+            methods=before.methods,
+            focus=before.focus,
+            look=before.look,
+            pins=before.pins,
+        )
+    )
     player.reset()
 
 
 def _ask_preset() -> None:
     """Another budget; what is no part of it stays."""
     budget = {one.name for one in fields(Budget)}
-    kept = {k: v for k, v in st.session_state.pf.overrides.items() if k not in budget}
-    _ask(preset=st.session_state.pf_preset, overrides=kept)
+    kept = {name: value for name, value in PAGE.view.overrides.items() if name not in budget}
+    PAGE.change(preset=st.session_state.pf_preset, overrides=kept)
 
 
 def _ask_problem_option(name: str) -> None:
     text = st.session_state[f"pf_option_{name}"].strip()
-    before: FrontQuestion = st.session_state.pf
-    others = {known: kept for known, kept in before.problem_options.items() if known != name}
-    _ask(problem_options={**others, name: text} if text else others)
+    kept = {known: value for known, value in PAGE.view.problem_options.items() if known != name}
+    PAGE.change(problem_options={**kept, name: text} if text else kept)
 
 
 def _ask_methods() -> None:
     chosen = st.session_state.pf_methods
     methods = tuple(name for name in METHODS if name in chosen) or ("independent",)
-    now = st.session_state.pf.focus
-    _ask(methods=methods, focus=now if now in methods else focus(methods))
+    now = PAGE.view.focus
+    PAGE.change(methods=methods, focus=now if now in methods else focus(methods))
 
 
 def _ask_seeds() -> None:
     try:
         seeds = parse_seeds(st.session_state.pf_seeds)
     except InputError as error:
-        st.session_state.pf_seeds_problem = str(error)
+        PAGE.refuse("seeds", error)
         return
-    now = st.session_state.pf.seed
-    _ask(seeds=seeds, seed=now if now in seeds else seeds[0])
+    now = PAGE.view.seed
+    PAGE.change(seeds=seeds, seed=now if now in seeds else seeds[0])
 
 
 def _ask_preferences() -> None:
     try:
         rows = parse_preferences(st.session_state.pf_rows)
     except InputError as error:
-        st.session_state.pf_rows_problem = str(error)
+        PAGE.refuse("rows", error)
         return
-    _put(st.session_state.pf.with_override("preferences", rows))
+    PAGE.put(PAGE.view.with_override("preferences", rows))
 
 
-def _ask_option(method: str, name: str) -> None:
-    value = st.session_state[f"pf_{method}_{name}"]
+def _ask_option(method: str, name: str, usual: Any) -> None:
+    value = PAGE.entered(f"{method}_{name}", usual)
     try:
-        checked = transfer.checked(method, {} if value is None else {name: value})[name]
+        checked = transfer.checked(method, {name: value})[name]
     except InputError as error:
-        st.session_state.pf_option_problem = str(error)
+        PAGE.refuse("option", error)
         return
-    _put(st.session_state.pf.with_option(method, name, checked))
+    PAGE.put(PAGE.view.with_option(method, name, checked))
 
 
 def _pinned(question: FrontQuestion, answers: Answers) -> None:
@@ -309,13 +292,13 @@ def _pinned(question: FrontQuestion, answers: Answers) -> None:
         answer = answers.find_id(run)
         names[run] = f"{answer.config.problem} {label(answer.config)}" if answer else f"gone {run}"
     if names:
-        _widget("pins", list(names))
         st.multiselect(
             "Pinned fronts",
             list(names),
-            key="pf_pins",
+            key=PAGE.widget("pins", list(names)),
             format_func=lambda run: names[run],
-            on_change=lambda: _ask(pins=tuple(st.session_state.pf_pins)),
+            on_change=PAGE.take,
+            args=("pins", tuple),
         )
 
 
@@ -324,10 +307,10 @@ def _pinned(question: FrontQuestion, answers: Answers) -> None:
 
 def _data_ready(panel: FrontPanel) -> bool:
     """Whether the problem's data is here; if not, what to do. Raises InputError where it is bad."""
-    state = panel.problem.data_state()
-    if state.state != "found":
+    found = panel.problem.data_state()
+    if found.state != "found":
         if any(one.answer.state != "done" for one in panel.asked):
-            st.warning(state.message, icon=":material/database_off:")
+            words.tell("warning", found.message, icon=":material/database_off:")
             for source in panel.problem.sources:
                 common.download(source, TICK_SECONDS)
         return False
@@ -339,15 +322,15 @@ def _data_ready(panel: FrontPanel) -> bool:
 
 def _actions(panel: FrontPanel, answers: Answers, ready: bool) -> None:
     def beside() -> None:
-        buttons.add_seeds_button(panel.question.seeds, lambda seeds: _ask(seeds=seeds))
+        buttons.add_seeds_button(panel.question.seeds, lambda seeds: PAGE.change(seeds=seeds))
         buttons.pin_button(
             panel.focus.config.id,
             panel.question.pins,
             new=not (panel.focus.answer.done or panel.focus.answer.records),
             what="the front that you look closely at",
-            ask=lambda pins: _ask(pins=pins),
+            ask=lambda pins: PAGE.change(pins=pins),
         )
-        front_figures.export(panel, answers)
+        pareto_figures.export(panel, answers)
 
     buttons.draw(
         panel.asked,
@@ -365,16 +348,16 @@ def _actions(panel: FrontPanel, answers: Answers, ready: bool) -> None:
 @common.errors_in_words
 def _answer(answers: Answers, every: float | None, look: str) -> None:
     # Not as an argument: a click in here runs this part alone again, with the arguments of before.
-    question: FrontQuestion = st.session_state.pf
+    question = PAGE.view
     if answers.store is not None and every is not None and (problem := tend(answers.store)):
-        st.warning(problem, icon=":material/engineering:")
+        words.tell("warning", problem, icon=":material/engineering:")
     panel: FrontPanel | None = st.session_state.pop("pf_built", None)
     if panel is None:
-        panel = front_panel.build(question, answers)
+        panel = pareto_panel.build(question, answers)
     active = any(one.answer.active for one in panel.shown)
     if player.interval(active, TICK_SECONDS) != every or question.look != look:
         st.rerun()
-    front_figures.progress(panel)
+    pareto_figures.progress(panel)
     step = player.draw(panel.steps, active)
     if step is None:
         st.info(
@@ -382,12 +365,13 @@ def _answer(answers: Answers, every: float | None, look: str) -> None:
             icon=":material/hourglass_empty:",
         )
     else:
-        front_figures.cards(panel, step)
-        front_figures.fronts(panel, step, active, _ask)
-        front_figures.picked(panel, step, _ask)
-    front_figures.views(panel, step, _ask)
+        pareto_figures.cards(panel, step)
+        pareto_figures.fronts(panel, step, active, PAGE)
+        pareto_figures.picked(panel, step, PAGE)
+    pareto_figures.views(panel, step, PAGE)
     for answer in panel.elsewhere:
-        st.caption(f"Not drawn: {answer.config.problem} {label(answer.config)}, another problem.")
+        what = f"{answer.config.problem} {label(answer.config)}"
+        words.tell("caption", f"Not drawn: {what}, another problem.")
 
 
 _METHOD_HELP = "\n\n".join(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -21,7 +21,10 @@ from mtl_core.runs import kinds
 from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.views import comparisons, smtos
 from mtl_core.views.smtos import REFERENCE, Entry, Group, Selection
-from pages.parts import common, papers
+from pages.parts import common, papers, state, words
+from pages.parts.words import escaped
+
+Page = state.Page[Selection]
 
 TITLES = {
     "min_train_loss": "minimum training loss",
@@ -35,13 +38,13 @@ MOST_LINES = 6  # commands that are written out
 def main() -> None:
     answers = common.answers()
     found = smtos.groups(answers)
-    selection = _selection(found)
+    page: Page = state.Page("smtos", partial(Selection.from_query, found=found), anew=True)
+    selection = page.open()
     chosen = selection.groups(found)
     with st.sidebar:
-        _controls(selection, found, chosen)
+        _controls(page, found, chosen)
     st.title("When an optimizer makes a task generalize better, does it also optimize it better?")
-    for problem in st.session_state.pop("smtos_problems", []):
-        st.warning(common.escaped(problem), icon=":material/link_off:")
+    page.problems()
     drawn = _entries(selection, chosen)
     points = _points(chosen, drawn, answers)
     if points.empty:
@@ -57,33 +60,6 @@ def main() -> None:
         _computed(points, chosen, drawn, answers)
 
 
-# The selection: kept in the session, written to the URL, changed by callbacks only.
-
-
-def _selection(found: Sequence[Group]) -> Selection:
-    query = st.query_params.to_dict()
-    kept: Selection | None = st.session_state.get("smtos")
-    if kept is not None and (not query or query == st.session_state.get("smtos_query")):
-        query = kept.to_query()  # read again, since the runs of its budget may have been removed
-    selection, st.session_state.smtos_problems = Selection.from_query(query, found)
-    st.session_state.smtos = selection
-    _to_url(selection)
-    return selection
-
-
-def _to_url(selection: Selection) -> None:
-    common.to_url(selection.to_query(), "smtos_query")
-
-
-def _ask(selection: Selection) -> None:
-    st.session_state.smtos = selection
-    _to_url(selection)
-
-
-def _change(**changes: Any) -> None:
-    _ask(replace(st.session_state.smtos, **changes))
-
-
 def _entries(selection: Selection, chosen: Sequence[Group]) -> tuple[Entry, ...]:
     """The optimizers that are drawn: those that were chosen, or all that can be."""
     there = dict.fromkeys(entry for group in chosen for entry in group.compared)
@@ -91,24 +67,25 @@ def _entries(selection: Selection, chosen: Sequence[Group]) -> tuple[Entry, ...]
     return tuple(entry for entry in ordered if not selection.entries or entry in selection.entries)
 
 
-def _controls(selection: Selection, found: Sequence[Group], chosen: Sequence[Group]) -> None:
+# The selection: changed by callbacks only.
+
+
+def _controls(page: Page, found: Sequence[Group], chosen: Sequence[Group]) -> None:
+    selection, setting = page.view, settings.get(page.view.setting)
     st.subheader("The comparison")
-    setting = settings.get(selection.setting)
-    _widget("setting", selection.setting)
     st.selectbox(
         "Setting",
         settings.names(),
-        key="smtos_setting",
+        key=page.widget("setting", selection.setting),
         format_func=lambda name: settings.get(name).title,
-        on_change=lambda: _ask(Selection.default(found, st.session_state.smtos_setting)),
+        on_change=lambda: page.put(Selection.default(found, st.session_state.smtos_setting)),
         help=setting.description,
     )
-    _widget("target", selection.target)
     st.selectbox(
         "Target task",
         [task.name for task in setting.tasks],
-        key="smtos_target",
-        on_change=lambda: _ask(
+        key=page.widget("target", selection.target),
+        on_change=lambda: page.put(
             Selection.default(found, selection.setting, st.session_state.smtos_target)
         ),
         help="All tasks of its runs are drawn; this one has all four factors measured.",
@@ -116,45 +93,42 @@ def _controls(selection: Selection, found: Sequence[Group], chosen: Sequence[Gro
     there = smtos.budgets(found, selection.setting, selection.target)
     labels = {smtos.budget_name(budget): smtos.budget_label(budget) for budget in there}
     labels.setdefault(selection.budget, selection.budget)
-    _widget("budget", selection.budget)
     st.selectbox(
         "Budget",
         list(labels),
-        key="smtos_budget",
+        key=page.widget("budget", selection.budget),
         format_func=lambda name: labels.get(name, name),
-        on_change=lambda: _change(budget=st.session_state.smtos_budget, sets=()),
+        on_change=lambda: page.change(budget=st.session_state.smtos_budget, sets=()),
         help="Budgets that multi-task runs of this target were finished with.",
     )
+    _choices(page, found, chosen)
+
+
+def _choices(page: Page, found: Sequence[Group], chosen: Sequence[Group]) -> None:
+    selection = page.view
     everything = replace(selection, sets=()).groups(found)
     sets = dict.fromkeys(group.auxiliaries for group in (*everything, *chosen))
-    _widget("sets", list(selection.sets))
     st.multiselect(
         "Auxiliary sets",
         list(sets),
-        key="smtos_sets",
+        key=page.widget("sets", list(selection.sets)),
         format_func=lambda names: " + ".join(names),
         placeholder="all that have runs",
-        on_change=lambda: _change(sets=tuple(st.session_state.smtos_sets)),
+        on_change=page.take,
+        args=("sets", tuple),
         help="Each set is held against UMTG on the same set; the points of all are pooled.",
     )
     entries = sorted({*_known(found), *selection.entries}, key=smtos.rank)
     known = {entry.token: entry for entry in entries}
-    _widget("entries", [entry.token for entry in selection.entries])
     st.multiselect(
         "Optimizers",
         list(known),
-        key="smtos_entries",
+        key=page.widget("entries", [entry.token for entry in selection.entries]),
         format_func=lambda token: known[token].label,
         placeholder="all that have runs",
-        on_change=lambda: _change(
-            entries=tuple(known[token] for token in st.session_state.smtos_entries)
-        ),
+        on_change=page.take,
+        args=("entries", lambda tokens: tuple(known[token] for token in tokens)),
     )
-
-
-def _widget(name: str, value: object) -> None:
-    """Widgets show the selection; it is the only state there is."""
-    st.session_state[f"smtos_{name}"] = value
 
 
 def _known(found: Sequence[Group]) -> list[Entry]:
@@ -420,11 +394,11 @@ def _computed(
         st.markdown(_counts(points, first, answers))
         for name, how in first.factors.items():
             if name in TITLES:
-                st.markdown(f"- **{TITLES[name]}** here: {how}")
+                st.markdown(f"- **{TITLES[name]}** here: {escaped(str(how))}")
         st.dataframe(_runs(shown, drawn), hide_index=True, key="smtos_runs")
         for group in shown:
             if line := other_data(group.runs[REFERENCE]):
-                st.warning(f"{' + '.join(group.auxiliaries)}: {line}")
+                words.tell("warning", f"{' + '.join(group.auxiliaries)}: {line}")
         st.download_button(
             "Points as CSV",
             points.to_csv(index=False),

@@ -1,8 +1,9 @@
 """What if …? A target, its auxiliaries, and what they do to it, live."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import pandas as pd
 import streamlit as st
@@ -14,9 +15,12 @@ from mtl_core.runs import Record
 from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.runs.queue.launch import tend
 from mtl_core.views import comparisons, panel
+from mtl_core.views.codec import parse_seeds
 from mtl_core.views.panel import Panel, Shown
-from mtl_core.views.question import LOOKS, Question, label, parse_seeds
-from pages.parts import buttons, common, what_if_looks, what_if_optimizers
+from mtl_core.views.what_if import LOOKS, MAY_BE_ALL, Question, label
+from pages.parts import buttons, common, state, what_if_looks, what_if_optimizers, words
+
+PAGE = state.Page("wi", Question.from_query)
 
 TICK_SECONDS = 2.0  # drawing takes its part of the cores that train
 MOST_TOGGLES = 6  # auxiliaries beyond which they are chosen from a list
@@ -36,20 +40,19 @@ LOOK_TITLES = {
 
 @common.errors_in_words
 def main() -> None:
-    question = _question()
+    question = PAGE.open()
     answers = common.answers()
     # The worker starts with the page, so that Run does not wait for it.
     if answers.store is not None and (problem := tend(answers.store)):
-        st.warning(problem, icon=":material/engineering:")
+        words.tell("warning", problem, icon=":material/engineering:")
     with st.sidebar:
         _controls(question, answers)
     st.title(_title(question))
-    for problem in st.session_state.pop("problems", []):
-        st.warning(common.escaped(problem), icon=":material/link_off:")
+    PAGE.problems()
     try:
         configs = question.configs
     except InputError as error:
-        st.error(f"{error}", icon=":material/error:")
+        words.tell("error", str(error), icon=":material/error:")
         return
     shown = panel.build(configs, _pins(question, answers), answers)
     _actions(question, shown, answers)
@@ -58,28 +61,7 @@ def main() -> None:
     st.fragment(_answer, run_every=TICK_SECONDS if active else None)(answers, active)
 
 
-# The question: kept in the session, written to the URL, changed by callbacks only.
-
-
-def _question() -> Question:
-    query = st.query_params.to_dict()
-    if "question" not in st.session_state or (query and query != st.session_state.get("query")):
-        if query:
-            st.session_state.question, st.session_state.problems = Question.from_query(query)
-        else:
-            st.session_state.question = Question.default()
-    question: Question = st.session_state.question
-    _to_url(question)
-    return question
-
-
-def _to_url(question: Question) -> None:
-    common.to_url(question.to_query(), "query")
-
-
-def _ask(**changes: Any) -> None:
-    st.session_state.question = replace(st.session_state.question, **changes)
-    _to_url(st.session_state.question)
+# The question: changed by callbacks only.
 
 
 def _title(question: Question) -> str:
@@ -92,59 +74,57 @@ def _title(question: Question) -> str:
 def _controls(question: Question, answers: Answers) -> None:
     setting = settings.get(question.setting)
     st.subheader("The question")
-    _widget("setting", question.setting)
     st.selectbox(
         "Setting",
         settings.names(),
-        key="wi_setting",
+        key=PAGE.widget("setting", question.setting),
         format_func=lambda name: settings.get(name).title,
-        on_change=lambda: _ask_setting(st.session_state.wi_setting),
+        on_change=_ask_setting,
         help=setting.description,
     )
-    _widget("target", question.target)
     st.selectbox(
         "Target task",
         [task.name for task in setting.tasks],
-        key="wi_target",
+        key=PAGE.widget("target", question.target),
         on_change=_ask_target,
         help="The task whose generalization is watched.",
     )
     _auxiliaries(question, setting)
-    what_if_optimizers.controls(question, _ask)
-    _widget("preset", question.preset)
+    what_if_optimizers.controls(question, PAGE)
+    _budget(question, setting)
+    _hyperparameters(question, setting)
+    _pinned(question, answers)
+    worker = answers.store.worker() if answers.store else None
+    words.tell("caption", f"Trains on: {worker['title']}" if worker else "Starting the worker …")
+
+
+def _budget(question: Question, setting: settings.Setting) -> None:
     st.segmented_control(
         "Budget",
         list(setting.presets),
-        key="wi_preset",
+        key=PAGE.widget("preset", question.preset),
         required=True,
-        on_change=lambda: _ask(preset=st.session_state.wi_preset, overrides={}),
+        on_change=_ask_preset,
         help="quick: seconds on two CPU cores. standard: a coffee. paper: the paper's sizes, "
         "for a GPU.",
     )
-    _widget("seeds", " ".join(map(str, question.seeds)))
     st.text_input(
         "Seeds",
-        key="wi_seeds",
+        key=PAGE.widget("seeds", " ".join(map(str, question.seeds))),
         on_change=_ask_seeds,
         help="One network each; a seed varies initialisation and batch order, never the split.",
     )
-    if problem := st.session_state.pop("seeds_problem", None):
-        st.error(problem)
-    _hyperparameters(question, setting)
-    _pinned(question, answers)
-    store_device = answers.store.worker() if answers.store else None
-    st.caption(f"Trains on: {store_device['title']}" if store_device else "Starting the worker …")
+    PAGE.refused("seeds")
 
 
 def _auxiliaries(question: Question, setting: settings.Setting) -> None:
     others = {task.name: task.title for task in setting.tasks if task.name != question.target}
     title = "Auxiliary tasks, trained along with it"
     if len(others) > MOST_TOGGLES:
-        _widget("auxiliaries", list(question.auxiliaries))
         st.multiselect(
             title,
             list(others),
-            key="wi_auxiliaries",
+            key=PAGE.widget("auxiliaries", list(question.auxiliaries)),
             placeholder="none: the target alone",
             on_change=lambda: _ask_auxiliaries(st.session_state.wi_auxiliaries),
             help=f"{len(others)} to choose from.",
@@ -152,10 +132,9 @@ def _auxiliaries(question: Question, setting: settings.Setting) -> None:
     else:
         st.caption(title)
         for name, about in others.items():
-            _widget(f"aux_{name}", name in question.auxiliaries)
             st.toggle(
                 name,
-                key=f"wi_aux_{name}",
+                key=PAGE.widget(f"aux_{name}", name in question.auxiliaries),
                 on_change=_toggle_auxiliary,
                 args=(name,),
                 help=about,
@@ -177,77 +156,68 @@ def _hyperparameters(question: Question, setting: settings.Setting) -> None:
     changed = len(question.overrides)
     title = f"Hyperparameters ({changed} changed)" if changed else "Hyperparameters"
     with st.expander(title):
-        _field("base_optimizer", question, "adam", st.selectbox, "Optimizer", list(BASE_OPTIMIZERS))
-        for name, usual, title, more in (
-            ("lr", preset.lr, "Learning rate", {"format": "%.5g", "step": 1e-3}),
-            ("batch_size", preset.batch_size, "Batch size per task", {"step": 1}),
-            ("epochs", preset.epochs, "Epochs of the target", {"step": 1}),
-            ("samples", preset.samples, "Training examples per task", {"step": 50}),
-            ("held_out", preset.held_out, "Held-out examples", {"step": 50}),
-            ("width", preset.width, "Encoder width", {"step": 1}),
-            ("factor_points", preset.factor_points, "Factor measurements", {"step": 1}),
+        _field(
+            question, "base_optimizer", "adam", partial(st.selectbox, "Optimizer", BASE_OPTIMIZERS)
+        )
+        for name, title, more in (
+            ("lr", "Learning rate", {"format": "%.5g", "step": 1e-3}),
+            ("batch_size", "Batch size per task", {"step": 1}),
+            ("epochs", "Epochs of the target", {"step": 1}),
+            ("samples", "Training examples per task", {"step": 50}),
+            ("held_out", "Held-out examples", {"step": 50}),
+            ("width", "Encoder width", {"step": 1}),
+            ("factor_points", "Factor measurements", {"step": 1}),
         ):
-            _field(name, question, usual, st.number_input, title, None, None, None, **more)
+            place = "all" if name in MAY_BE_ALL else "as in the budget"
+            number = partial(st.number_input, title, value=None, placeholder=place, **more)
+            _field(question, name, getattr(preset, name), number)
 
 
-def _field(
-    name: str, question: Question, usual: Any, widget: Any, title: str, *words: Any, **more: Any
-) -> None:
+def _field(question: Question, name: str, usual: Any, draw: Callable[..., Any]) -> None:
     """One of RunConfig's fields; it counts as changed when it differs from the preset's value."""
-    _widget(name, question.overrides.get(name, usual))
-
-    def ask() -> None:
-        found = st.session_state[f"wi_{name}"]
-        others = {k: v for k, v in st.session_state.question.overrides.items() if k != name}
-        _ask(overrides=others if found == usual else others | {name: found})
-
-    if widget is st.number_input:
-        more["placeholder"] = "all"
-    widget(title, *words, key=f"wi_{name}", on_change=ask, **more)
+    key = PAGE.widget(name, question.overrides.get(name, usual))
+    draw(key=key, on_change=_ask_field, args=(name, usual))
 
 
-def _widget(name: str, value: object) -> None:
-    """Widgets show the question; it is the only state there is."""
-    st.session_state[f"wi_{name}"] = value
+def _ask_field(name: str, usual: Any) -> None:
+    found = PAGE.entered(name, usual, may_be_all=name in MAY_BE_ALL)
+    others = {known: kept for known, kept in PAGE.view.overrides.items() if known != name}
+    PAGE.change(overrides=others if found == usual else others | {name: found})
 
 
 # What another setting does not make another question of.
 _KEPT = ("pins", "per_seed", "look", "x", "against", "optimizers", "options")
 
 
-def _ask_setting(name: str) -> None:
-    before: Question = st.session_state.question
-    kept = {view: getattr(before, view) for view in _KEPT}
-    st.session_state.question = replace(Question.default(name), **kept)
-    _to_url(st.session_state.question)
+def _ask_setting() -> None:
+    kept: dict[str, Any] = {name: getattr(PAGE.view, name) for name in _KEPT}
+    PAGE.put(replace(Question.default(st.session_state.wi_setting), **kept))
 
 
 def _ask_target() -> None:
     target = st.session_state.wi_target
-    kept = (name for name in st.session_state.question.auxiliaries if name != target)
-    _ask(target=target, auxiliaries=tuple(kept))
+    kept = (name for name in PAGE.view.auxiliaries if name != target)
+    PAGE.change(target=target, auxiliaries=tuple(kept))
+
+
+def _ask_preset() -> None:
+    PAGE.change(preset=st.session_state.wi_preset, overrides={})
 
 
 def _toggle_auxiliary(task: str) -> None:
-    question: Question = st.session_state.question
-    _ask_auxiliaries({*question.auxiliaries} ^ {task})
+    _ask_auxiliaries({*PAGE.view.auxiliaries} ^ {task})
 
 
 def _ask_auxiliaries(chosen: Collection[str]) -> None:
-    question: Question = st.session_state.question
-    order = [one.name for one in settings.get(question.setting).tasks]
-    _ask(auxiliaries=tuple(name for name in order if name in chosen))
+    order = [one.name for one in settings.get(PAGE.view.setting).tasks]
+    PAGE.change(auxiliaries=tuple(name for name in order if name in chosen))
 
 
 def _ask_seeds() -> None:
     try:
-        _ask(seeds=parse_seeds(st.session_state.wi_seeds))
+        PAGE.take("seeds", parse_seeds)
     except InputError as error:
-        st.session_state.seeds_problem = str(error)
-
-
-def _ask_more_seeds(seeds: tuple[int, ...]) -> None:
-    _ask(seeds=seeds)
+        PAGE.refuse("seeds", error)
 
 
 def _pins(question: Question, answers: Answers) -> list[Answer]:
@@ -269,13 +239,13 @@ def _pinned(question: Question, answers: Answers) -> None:
             f"{answer.config.target} {label(answer.config)}" if answer else f"unknown {run}"
         )
     if names:
-        _widget("pins", list(names))
         st.multiselect(
             "Pinned curves",
             list(names),
-            key="wi_pins",
+            key=PAGE.widget("pins", list(names)),
             format_func=lambda run: names[run],
-            on_change=lambda: _ask(pins=tuple(st.session_state.wi_pins)),
+            on_change=PAGE.take,
+            args=("pins", tuple),
         )
 
 
@@ -286,13 +256,13 @@ def _actions(question: Question, shown: Panel, answers: Answers) -> None:
     current = shown.current
 
     def beside() -> None:
-        buttons.add_seeds_button(question.seeds, _ask_more_seeds)
+        buttons.add_seeds_button(question.seeds, lambda seeds: PAGE.change(seeds=seeds))
         buttons.pin_button(
             current.config.id,
             question.pins,
             new=not (current.answer.done or current.answer.records),
             what="this curve",
-            ask=lambda pins: _ask(pins=pins),
+            ask=lambda pins: PAGE.change(pins=pins),
         )
         _share(question, shown)
 
@@ -327,10 +297,10 @@ def _share(question: Question, shown: Panel) -> None:
 def _data_ready(question: Question) -> bool:
     """Whether the setting's data is here; if not, what to do about it."""
     setting = settings.get(question.setting)
-    state = setting.data_state()
-    if state.state == "found":
+    found = setting.data_state()
+    if found.state == "found":
         return True
-    st.warning(state.message, icon=":material/database_off:")
+    words.tell("warning", found.message, icon=":material/database_off:")
     for source in setting.sources:
         common.download(source, TICK_SECONDS)
     return False
@@ -342,9 +312,9 @@ def _data_ready(question: Question) -> bool:
 @common.errors_in_words
 def _answer(answers: Answers, was_active: bool) -> None:
     # Not as an argument: a click in here runs this part alone again, with the arguments of before.
-    question: Question = st.session_state.question
+    question = PAGE.view
     if answers.store is not None and was_active and (problem := tend(answers.store)):
-        st.warning(problem, icon=":material/engineering:")
+        words.tell("warning", problem, icon=":material/engineering:")
     shown: Panel | None = st.session_state.pop("built", None)
     if shown is None:
         pins = [answer for run in question.pins if (answer := answers.find_id(run))]
@@ -361,7 +331,7 @@ def _answer(answers: Answers, was_active: bool) -> None:
     _table(shown)
     for one in shown.shown:
         for note in answers.notes(one.answer):
-            st.caption(f"{one.label}: {note}")
+            words.tell("caption", f"{one.label}: {note}")
     with st.expander("What the words mean", icon=":material/menu_book:"):
         st.markdown(common.GLOSSARY)
 
@@ -369,13 +339,14 @@ def _answer(answers: Answers, was_active: bool) -> None:
 def _progress(shown: Panel) -> None:
     for curve in shown.shown:
         answer = curve.answer
-        label = common.escaped(curve.label)
         if answer.active:
-            st.progress(answer.share, text=f"**{label}** {_going(answer)}")
+            text = f"**{words.escaped(curve.label)}** {_going(answer)}"
+            st.progress(answer.share, text=text)
         for reason in answer.errors:
-            st.error(f"{label}: {common.escaped(reason)}", icon=":material/error:")
+            words.tell("error", f"{curve.label}: {reason}", icon=":material/error:")
         if "cancelled" in answer.states().values():
-            st.info(f"{label} was stopped at {answer.share:.0%}; its points stay.")
+            stopped = f"{curve.label} was stopped at {answer.share:.0%}; its points stay."
+            words.tell("info", stopped)
 
 
 def _going(answer: Answer) -> str:
@@ -453,32 +424,33 @@ def _cards(shown: Panel) -> None:
 
 def _latest(shown: Panel, one: Shown) -> pd.Series | None:
     """Means over seeds at the last step that all of them have reached."""
-    rows = shown.trajectories
+    rows = shown.settled
     rows = rows[(rows["curve"] == one.label) & (rows["task"] == one.config.target)]
     if set(rows["seed"]) != set(one.config.seeds):
         return None
     step = rows.groupby("seed")["step"].max().min()
-    return rows[rows["step"] == step][["epoch", "train_loss", "test_metric"]].mean()
+    means = rows[rows["step"] == step][["epoch", "train_loss", "test_metric"]].mean()
+    return cast("pd.Series", means)
 
 
 def _look(shown: Panel, styled: Sequence[Curve], question: Question, answers: Answers) -> None:
     """One view at a time: each costs its part of every live update."""
-    _widget("look", question.look)
-    _widget("per_seed", question.per_seed)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.segmented_control(
             "Look at",
             list(LOOKS),
-            key="wi_look",
+            key=PAGE.widget("look", question.look),
             required=True,
-            format_func=LOOK_TITLES.get,
-            on_change=lambda: _ask(look=st.session_state.wi_look),
+            format_func=LOOK_TITLES.__getitem__,
+            on_change=PAGE.take,
+            args=("look",),
             label_visibility="collapsed",
         )
         st.toggle(
             "Show every seed",
-            key="wi_per_seed",
-            on_change=lambda: _ask(per_seed=st.session_state.wi_per_seed),
+            key=PAGE.widget("per_seed", question.per_seed),
+            on_change=PAGE.take,
+            args=("per_seed",),
         )
     if question.look == "epochs":
         _over_epochs(shown, styled)
@@ -487,9 +459,9 @@ def _look(shown: Panel, styled: Sequence[Curve], question: Question, answers: An
     elif question.look == "optimizers":
         what_if_optimizers.view(shown, styled, answers)
     elif question.look == "correlation":
-        what_if_looks.correlation(shown, question, answers, _ask)
+        what_if_looks.correlation(shown, question, answers, PAGE)
     else:
-        what_if_looks.factors(shown, styled, question, _ask)
+        what_if_looks.factors(shown, styled, question, PAGE)
 
 
 def _over_epochs(shown: Panel, styled: Sequence[Curve]) -> None:
@@ -498,7 +470,7 @@ def _over_epochs(shown: Panel, styled: Sequence[Curve]) -> None:
     titles = {"train_loss": "training loss L", "test_metric": measure.title}
     for column, (name, title) in zip(st.columns(2), titles.items(), strict=True):
         chart = over_epochs_chart(
-            shown.trajectories,
+            shown.settled,
             styled,
             column=name,
             task=target,
@@ -543,7 +515,7 @@ def _table(shown: Panel) -> None:
     )
     for one in shown.shown:
         if line := other_data(one.answer):
-            st.warning(common.escaped(f"{one.label}: {line}"))
+            words.tell("warning", f"{one.label}: {line}")
     for answer in shown.elsewhere:
         st.caption(f"Not drawn: {answer.config.target} {label(answer.config)}, another question.")
 

@@ -16,8 +16,8 @@ from mtl_core.places import shipped
 from mtl_core.runs.grids.precompute import read_plan
 from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.views import smtos
-from mtl_core.views.question import Question, label
 from mtl_core.views.smtos import REFERENCE, Entry, Group, budget_name
+from mtl_core.views.what_if import Question, label
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,20 +1,15 @@
-"""What the gradient playground shows, as it stands in a URL.
-
-Everything is in the query string, human-readable and shareable. A URL is user input: what cannot
-be understood falls back to the default and is named.
-"""
+"""What the gradient playground shows, as it stands in a URL."""
 
 import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from mtl_core import optimizers
 from mtl_core.errors import InputError, quoted, unknown
-from mtl_core.views.codec import Reader, first_few
+from mtl_core.views import codec
+from mtl_core.views.codec import Entries, Field, Parse, Values
 
 __all__ = ["LENGTHS", "MOST_SEED", "PRESETS", "VIEWS", "Playground", "preset"]
 
@@ -85,32 +80,13 @@ class Playground:
 
     def to_query(self) -> dict[str, str]:
         """Query parameters that say everything; losses, scale, view and seed only if not usual."""
-        usual = Playground.default()
-        query = {
-            "angles": " ".join(map(str, self.angles)),
-            "lengths": " ".join(map(_show, self.lengths)),
-            "methods": " ".join(self.methods) or "none",
-        }
-        if self.methods == tuple(optimizers.names()):
-            query["methods"] = "all"
-        if self.third:
-            query["third"] = "true"
-        if self.losses != usual.losses:
-            query["losses"] = " ".join(map(_show, self.losses))
-        for name in ("scale", "view", "seed"):
-            if getattr(self, name) != getattr(usual, name):
-                query[name] = str(getattr(self, name))
-        return query
+        return codec.write(self, _FIELDS)
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "tuple[Playground, list[str]]":
         """The playground that a URL describes, and what in it could not be understood."""
-        playground, reader = cls.default(), Reader(query)
-        for name in _PARSERS:
-            change = partial(_changed, playground, name)
-            usual = _word(getattr(playground, name))
-            playground = reader.read(name, change, playground, usual)
-        return playground, first_few([*reader.problems, *reader.foreign(sorted(_PARSERS))])
+        reading = codec.read(query, _FIELDS, lambda values: cls(**values))
+        return cls(**reading.values), reading.told
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -169,49 +145,27 @@ def _one_of(kind: str, value: str, choices: tuple[str, ...]) -> None:
         raise unknown(kind, value, choices)
 
 
-def _show(value: float) -> str:
-    """As short as reads back the same."""
-    short = f"{value:g}"
-    return short if float(short) == value else repr(value)
+# The URL.
 
 
-def _word(value: Any) -> str:
-    if isinstance(value, tuple):
-        shown = (_show(part) if isinstance(part, float) else str(part) for part in value)
-        return " ".join(shown) or "none"
-    return str(value).lower()
-
-
-def _whole(text: str) -> int:
-    if not re.fullmatch(r"-?[0-9]{1,9}", text):
-        raise InputError(f"{quoted(text)} is not a whole number")
-    return int(text)
-
-
-def _number(text: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,20}(\.[0-9]{1,20})?(e-?[0-9]{1,3})?", text):
-        raise InputError(f"{quoted(text)} is not a number of at least 0")
-    return float(text)
-
-
-def _three(name: str, read: Callable[[str], Any]) -> Callable[[Playground, str], Any]:
+def _three(name: str, parse: Parse) -> Parse:
     """Two or three values; a third that is not given stays."""
 
-    def parse(playground: Playground, text: str) -> tuple[Any, ...]:
+    def parse_three(text: str, values: Values) -> tuple[Any, ...]:
         words = text.split()
         if len(words) not in (_TASKS - 1, _TASKS):
             raise InputError(f"{quoted(text)} is not two or three numbers, one for each task")
-        values = tuple(map(read, words))
-        return (*values, *getattr(playground, name)[len(values) :])
+        found = tuple(parse(word, values) for word in words)
+        return (*found, *getattr(Playground, name)[len(found) :])
 
-    return parse
-
-
-def _changed(playground: Playground, name: str, text: str) -> Playground:
-    return replace(playground, **{name: _PARSERS[name](playground, text)})
+    return parse_three
 
 
-def _methods(playground: Playground, text: str) -> tuple[str, ...]:
+def _show_three(values: tuple[float, ...]) -> str:
+    return " ".join(map(codec.show_short, values))
+
+
+def _methods(text: str, _: Values) -> tuple[str, ...]:
     if text in ("all", "none"):
         return tuple(optimizers.names()) if text == "all" else ()
     if not text.split():
@@ -219,19 +173,34 @@ def _methods(playground: Playground, text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-def _flag(playground: Playground, text: str) -> bool:
-    if text not in ("true", "false"):
-        raise InputError(f"{quoted(text)} is neither true nor false")
-    return text == "true"
+def _show_methods(methods: tuple[str, ...]) -> str:
+    return "all" if methods == tuple(optimizers.names()) else codec.show(methods)
 
 
-_PARSERS: dict[str, Callable[[Playground, str], Any]] = {
-    "angles": _three("angles", _whole),
-    "lengths": _three("lengths", _number),
-    "losses": _three("losses", _number),
-    "third": _flag,
-    "methods": _methods,
-    "scale": lambda _, text: text,
-    "view": lambda _, text: text,
-    "seed": lambda _, text: _whole(text),
-}
+_FIELDS: Entries = (
+    Field(
+        "angles",
+        _three("angles", codec.whole),
+        default=Playground.angles,
+        always=True,
+    ),
+    Field(
+        "lengths",
+        _three("lengths", codec.number),
+        _show_three,
+        default=Playground.lengths,
+        always=True,
+    ),
+    Field("losses", _three("losses", codec.number), _show_three, default=Playground.losses),
+    Field("third", codec.flag, default=Playground.third),
+    Field(
+        "methods",
+        _methods,
+        _show_methods,
+        default=lambda _: Playground.default().methods,
+        always=True,
+    ),
+    Field("scale", codec.one_of("scale", optimizers.SCALE.choices), default=Playground.scale),
+    Field("view", codec.one_of("view", VIEWS), default=Playground.view),
+    Field("seed", codec.whole, default=Playground.seed),
+)

@@ -3,13 +3,12 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from mtl_core.errors import InputError, quoted, unknown
+from mtl_core.errors import InputError, unknown
 from mtl_core.runs.kinds import KINDS
 from mtl_core.runs.library.answers import Answers, Origin
-from mtl_core.views import words
-from mtl_core.views.codec import Reader, first_few
+from mtl_core.views import codec, words
+from mtl_core.views.codec import Entries, Field, Values
 from mtl_core.views.library import Entry
 
 __all__ = ["FILTERS", "MOST_IN_URL", "SOURCES", "STATES", "Search", "choices", "resolved"]
@@ -120,32 +119,20 @@ class Search:
         cls, query: Mapping[str, str], found: Sequence[Entry], answers: Answers
     ) -> "tuple[Search, list[str]]":
         """What a URL asks for, and what in it could not be understood and was left out."""
-        reader = Reader(query)
-        read: dict[str, Any] = {
-            name: reader.read(name, parse, getattr(cls, name), shown)
-            for name, (parse, shown) in _PARSERS.items()
-        }
-        nothing: tuple[str, ...] = ()
-        asked = reader.read("run", _keys, nothing, "none")
-        gone = [
+        reading = codec.read(query, _FIELDS)
+        asked = reading.values["chosen"]
+        reading.problems += [
             f"in the URL, run: there is no experiment {key} here; it may have been deleted, or be "
             "on another machine"
             for key in asked
             if not _entries_of(key, found, answers)
         ]
-        search = cls(**read, chosen=resolved(asked, found, answers))
-        return search, first_few([*reader.problems, *gone, *reader.foreign([*_PARSERS, "run"])])
+        chosen = resolved(asked, found, answers)
+        return cls(**reading.values | {"chosen": chosen}), reading.told
 
     def to_query(self) -> dict[str, str]:
         """Query parameters that say everything, up to ``MOST_IN_URL`` chosen experiments."""
-        query = {name: " ".join(getattr(self, name)) for name in FILTERS if getattr(self, name)}
-        if self.text:
-            query["text"] = self.text
-        if self.chosen:
-            query["run"] = " ".join(self.chosen[:MOST_IN_URL])
-        if self.task:
-            query["task"] = self.task
-        return query
+        return codec.write(self, _FIELDS)
 
     def without(self, keys: Iterable[str]) -> "Search":
         """The same with these entries no longer chosen."""
@@ -210,44 +197,37 @@ def _said(entry: Entry) -> str:
     return "\n".join(parts).casefold()
 
 
-def _some_of(name: str, text: str) -> tuple[str, ...]:
-    known = list(FILTERS[name].known())
-    for word in text.split():
-        if word not in known:
-            raise unknown(FILTERS[name].title.lower(), word, known)
-    return tuple(word for word in known if word in text.split())
+# The URL.
 
 
-def _text(text: str) -> str:
+def _text(text: str, _: Values) -> str:
     if len(text) > _MOST_TEXT:
         raise InputError(f"{len(text)} characters are more than {_MOST_TEXT}")
     return " ".join(text.split())
 
 
-def _task(text: str) -> str:
+def _task(text: str, _: Values) -> str:
     known = FILTERS["target"].known()
     if text not in known:
         raise unknown("task", text, known)
     return text
 
 
-def _keys(text: str) -> tuple[str, ...]:
-    found = tuple(dict.fromkeys(text.split()))
-    for word in found:
-        if not _KEY.fullmatch(word):
-            raise InputError(f"{quoted(word)} is not an experiment's id of 16 hex digits")
-    if len(found) > MOST_IN_URL:
-        raise InputError(f"{len(found)} experiments are more than {MOST_IN_URL}")
-    return found
+def _filter(name: str) -> Field:
+    filtered = FILTERS[name]
+    parse = codec.some_of(filtered.title.lower(), lambda _: filtered.known(), none=True)
+    return Field(name, parse, " ".join, default=(), usually="all")
 
 
-def _parser(name: str) -> Callable[[str], tuple[str, ...]]:
-    return lambda text: _some_of(name, text)
-
-
-_PARSERS: Mapping[str, tuple[Callable[[str], Any], str]] = {
-    **{name: (_parser(name), "all") for name in FILTERS},
-    "text": (_text, "none"),
-    "task": (_task, "the first in common"),
-}
-"""Parameters beside the chosen experiments: what reads them, and what the page takes instead."""
+_FIELDS: Entries = [
+    *map(_filter, FILTERS),
+    Field("text", _text, default=""),
+    Field("task", _task, usually="the first in common"),
+    Field(
+        "run",
+        codec.ids(MOST_IN_URL, "experiments", _KEY),
+        lambda keys: " ".join(keys[:MOST_IN_URL]),
+        default=(),
+        at=("chosen",),
+    ),
+]

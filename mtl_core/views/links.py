@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from mtl_core.runs.library.answers import Answer
 from mtl_core.views import smtos, words
-from mtl_core.views.front_question import FrontQuestion
-from mtl_core.views.question import MOST_PINS, Question
+from mtl_core.views.codec import MOST_PINS
+from mtl_core.views.pareto_front import FrontQuestion
+from mtl_core.views.what_if import Question
 
 __all__ = ["Link", "front_question", "links", "question", "smtos_selection"]
 

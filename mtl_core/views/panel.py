@@ -12,7 +12,7 @@ from mtl_core.config import RunConfig
 from mtl_core.runs import Record
 from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.trajectory import UPDATES
-from mtl_core.views.question import BASELINE, label
+from mtl_core.views.what_if import BASELINE, label
 
 if TYPE_CHECKING:
     import pandas as pd

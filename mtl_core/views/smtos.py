@@ -1,17 +1,17 @@
 """Which runs compare optimizers with UMTG: grouped by tasks and budget, and asked for by a URL."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from mtl_core import optimizers, settings
 from mtl_core.config import RunConfig
 from mtl_core.errors import InputError, quoted, unknown
 from mtl_core.optimizers import OptionValue
 from mtl_core.runs.library.answers import Answer, Answers
-from mtl_core.views.codec import Reader, first_few
-from mtl_core.views.question import BASELINE, Question, differences
+from mtl_core.views import codec
+from mtl_core.views.codec import RUN_ID, Entries, Field, Values
+from mtl_core.views.what_if import BASELINE, Question, differences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,12 +31,10 @@ __all__ = [
     "rank",
 ]
 
-Value = TypeVar("Value")
 MOST_SETS = 64  # in a URL
 _ASKED = ("setting", "target", "auxiliaries", "optimizer", "options", "seeds", "factors")
 _CHANGEABLE = [field.name for field in fields(RunConfig) if field.name not in _ASKED]
 """What a question can change of its preset."""
-_RUN_ID = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -70,13 +68,13 @@ class Entry:
     @property
     def token(self) -> str:
         """``mgda``, or with options ``mgda:normalization=l2,scale=match_sum``."""
-        written = ",".join(f"{name}={_written(value)}" for name, value in self.options)
+        written = ",".join(f"{name}={codec.show(value)}" for name, value in self.options)
         return f"{self.optimizer}:{written}" if written else self.optimizer
 
     @property
     def label(self) -> str:
         """What it is called on a page."""
-        words = [f"{name} {_written(value)}" for name, value in self.options]
+        words = [f"{name} {codec.show(value)}" for name, value in self.options]
         return " · ".join([optimizers.rule(self.optimizer).title, *words])
 
 
@@ -159,43 +157,12 @@ class Selection:
         cls, query: Mapping[str, str], found: Sequence[Group]
     ) -> "tuple[Selection, list[str]]":
         """What a URL asks for, and what in it could not be understood and was replaced."""
-        reader = Reader(query)
-        read = reader.read
-        usual = cls.default(found)
-        name = read("setting", lambda text: settings.get(text).name, usual.setting, usual.setting)
-        setting = settings.get(name)
-        if name != usual.setting or "setting" in query:
-            usual = cls.default(found, name)
-        target = read("target", lambda text: setting.task(text).name, usual.target, usual.target)
-        if target != usual.target:
-            usual = cls.default(found, name, target)
-        known = {budget_name(budget) for budget in budgets(found, name, target)}
-
-        def budget(text: str) -> str:
-            if text in known or text in setting.presets:
-                return text
-            if _RUN_ID.fullmatch(text):
-                raise InputError(f"no finished run of {target} has the budget {text!r}")
-            raise unknown("budget", text, [*setting.presets, *sorted(known - {*setting.presets})])
-
-        chosen = cls(
-            name,
-            target,
-            read("budget", budget, usual.budget, usual.budget),
-            read("aux", lambda text: _sets(setting, target, text), (), "all that have runs"),
-            read("optimizer", _entries, (), "all that have runs"),
-        )
-        parameters = ("setting", "target", "budget", "aux", "optimizer")
-        return chosen, first_few([*reader.problems, *reader.foreign(parameters)])
+        reading = codec.read(query, _fields(found, placed="setting" in codec.mended(query)))
+        return cls(**reading.values), reading.told
 
     def to_query(self) -> dict[str, str]:
         """Query parameters that say everything."""
-        query = {"setting": self.setting, "target": self.target, "budget": self.budget}
-        if self.sets:
-            query["aux"] = ",".join(" ".join(names) for names in self.sets)
-        if self.entries:
-            query["optimizer"] = " ".join(entry.token for entry in self.entries)
-        return query
+        return codec.write(self, _fields(()))
 
     def budget_config(self, found: Sequence[Group]) -> RunConfig:
         """The single-task config of the budget."""
@@ -360,8 +327,70 @@ def _set_order(setting: str, group: Group) -> tuple[int, int, list[int]]:
     return settings.names().index(setting), len(places), places
 
 
-def _sets(setting: settings.Setting, target: str, text: str) -> tuple[tuple[str, ...], ...]:
+# The URL.
+
+
+def _fields(found: Sequence[Group], *, placed: bool = True) -> Entries:
+    """
+    Args:
+        placed: whether the URL names a setting; where it does not, it is the one with most to show.
+    """
+
+    def usual(values: Values) -> Selection:
+        """What is shown without the parameters that are not among the values."""
+        best = Selection.default(found)
+        setting, target = values.get("setting", best.setting), values.get("target")
+        if placed or setting != best.setting:
+            best = Selection.default(found, setting)
+        if target not in (None, best.target):
+            best = Selection.default(found, setting, target)
+        return best
+
+    def budget(text: str, values: Values) -> str:
+        setting, target = settings.get(values["setting"]), values["target"]
+        known = {budget_name(one) for one in budgets(found, setting.name, target)}
+        if text in known or text in setting.presets:
+            return text
+        if RUN_ID.fullmatch(text):
+            raise InputError(f"no finished run of {target} has the budget {text!r}")
+        raise unknown("budget", text, [*setting.presets, *sorted(known - {*setting.presets})])
+
+    return (
+        Field(
+            "setting",
+            lambda text, _: settings.get(text).name,
+            default=lambda _: Selection.default(found).setting,
+            always=True,
+        ),
+        Field(
+            "target",
+            lambda text, values: settings.get(values["setting"]).task(text).name,
+            default=lambda values: usual(values).target,
+            always=True,
+        ),
+        Field("budget", budget, default=lambda values: usual(values).budget, always=True),
+        Field(
+            "aux",
+            _sets,
+            lambda sets: ",".join(" ".join(names) for names in sets),
+            default=(),
+            at=("sets",),
+            usually="all that have runs",
+        ),
+        Field(
+            "optimizer",
+            _entries,
+            lambda entries: " ".join(entry.token for entry in entries),
+            default=(),
+            at=("entries",),
+            usually="all that have runs",
+        ),
+    )
+
+
+def _sets(text: str, values: Values) -> tuple[tuple[str, ...], ...]:
     """``digits2,digits2 noisy_digits``: sets between commas, as the runs' columns write them too"""
+    setting, target = settings.get(values["setting"]), values["target"]
     order = [task.name for task in setting.tasks]
     found = []
     for part in text.split(","):
@@ -376,12 +405,8 @@ def _sets(setting: settings.Setting, target: str, text: str) -> tuple[tuple[str,
     return tuple(dict.fromkeys(found))
 
 
-def _entries(text: str) -> tuple[Entry, ...]:
+def _entries(text: str, _: Values) -> tuple[Entry, ...]:
     if not text.split():
         raise InputError("no optimizer")
     found = [Entry.parse(token) for token in text.split()]
     return tuple(dict.fromkeys(entry for entry in found if entry != REFERENCE))
-
-
-def _written(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else format(value)

@@ -10,8 +10,8 @@ from mtl_core.checks import MOST_SEEDS, with_seeds
 from mtl_core.runs import Answers, Store
 from mtl_core.runs.library.answers import Answer
 from mtl_core.runs.queue.launch import tend
-from mtl_core.views.question import MOST_PINS
-from pages.parts import common
+from mtl_core.views.codec import MOST_PINS
+from pages.parts import words
 
 __all__ = ["add_seeds_button", "draw", "duration", "more_seeds", "pin_button"]
 
@@ -59,7 +59,7 @@ def draw(
         else:
             st.button("Run", icon=":material/check:", disabled=True)
         beside()
-        st.caption(common.escaped(_status(asked, missing, answers, noun)))
+        st.caption(words.escaped(_status(asked, missing, answers, noun)))
 
 
 def add_seeds_button(seeds: Sequence[int], ask: Callable[[tuple[int, ...]], None]) -> None:
@@ -141,7 +141,7 @@ def _run(missing: Sequence[Answer], answers: Answers, started: Callable[[], None
     try:
         store.submit(*(with_seeds(answer.config, answer.missing) for answer in missing))
     except InputError as error:
-        st.error(common.escaped(str(error)))
+        words.tell("error", str(error))
         return
     tend(store)
     started()
@@ -166,6 +166,6 @@ def _status(
         known = sum(len(curve.answer.done) for curve in asked)
         return f"{runs} {name} {verb}{about}" + (f"; {known} known already" if known else "")
     origins = {origin for curve in asked for origin in curve.answer.origins}
-    words = {"shipped": "ship with the app", "imported": "were imported"}
-    where = words.get(origins.pop(), "") if len(origins) == 1 else ""
+    ways = {"shipped": "ship with the app", "imported": "were imported"}
+    where = ways.get(origins.pop(), "") if len(origins) == 1 else ""
     return f"Answered already: these runs {where or 'are in the store'}."

@@ -1,6 +1,5 @@
 """What the pages share: the store and artifacts behind them, and how numbers are worded."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -31,8 +30,8 @@ from mtl_core.runs.library import exchange
 from mtl_core.runs.library.answers import Answer
 from mtl_core.runs.library.artifacts import scan
 from mtl_core.views.panel import Panel
-from mtl_core.views.question import kind
-from pages.parts import arrival
+from mtl_core.views.what_if import kind
+from pages.parts import arrival, words
 
 P = ParamSpec("P")
 METRIC = "test accuracy E"
@@ -111,41 +110,24 @@ def errors_in_words(draw: Callable[P, None]) -> Callable[P, None]:
         try:
             draw(*args, **kwargs)
         except InputError as error:
-            st.error(escaped(str(error)), icon=":material/error:")
+            words.tell("error", str(error), icon=":material/error:")
 
     return drawn
 
 
-def escaped(text: str) -> str:
-    """What a user or another machine wrote is no Markdown of ours: no picture, link or formula."""
-    return re.sub(r"([\\`*\[\]<$])", r"\\\1", text)
+def answers(*, tell: bool = True) -> Answers:
+    """The store and all artifacts.
 
-
-def show(key: str, value: object) -> None:
-    """Let the widget with this key show a value.
-
-    One that it shows already is not set again: that would undo what a reader changes meanwhile.
+    Args:
+        tell: whether what is wrong with any of them is said on the page.
     """
-    if key not in st.session_state or st.session_state[key] != value:
-        st.session_state[key] = value
-
-
-def to_url(query: dict[str, str], kept: str) -> None:
-    """Write a page's question into the address, and keep under ``kept`` what was written there."""
-    if st.query_params.to_dict() != query:
-        st.query_params.from_dict(query)
-    st.session_state[kept] = query
-
-
-def answers() -> Answers:
-    """The store and all artifacts; what is wrong with any of them is said on the page."""
     store, problem = _store()
     shipped, skipped = _shipped()
     imported, damaged = exchange.imported()
-    if problem:
-        st.warning(problem, icon=":material/database_off:")
-    for line in [*skipped, *damaged]:
-        st.warning(f"Skipped: {line}", icon=":material/broken_image:")
+    if problem and tell:
+        words.tell("warning", problem, icon=":material/database_off:")
+    for line in [*skipped, *damaged] if tell else ():
+        words.tell("warning", f"Skipped: {line}", icon=":material/broken_image:")
     return Answers(store, shipped, imported)
 
 
@@ -165,7 +147,7 @@ def download(source: str, tick: float) -> None:
     current = downloads.progress(source)
     if current is None or not current.running:
         if current is not None and current.error:
-            st.error(current.error)
+            words.tell("error", current.error)
         title = sources.title(source)
         if st.button(f"Download {title}", icon=":material/download:", key=f"download_{source}"):
             downloads.start(source)
@@ -193,7 +175,7 @@ def hero(panel: Panel, styled: Sequence[Curve], *, per_seed: bool, key: str) -> 
     target = panel.baseline.config.target
     metric = panel_measure(panel)
     chart: alt.LayerChart = generalization_chart(
-        panel.trajectories,
+        panel.settled,
         styled,
         task=target,
         metric_title=metric.title,
@@ -219,7 +201,7 @@ def points(share: float | None) -> str:
     return "–" if share is None or share != share else f"{100 * share:+.1f} pt"
 
 
-def verdict(comparison: Comparison | None) -> dict[str, object]:
+def verdict(comparison: Comparison | None) -> dict[str, Any]:
     """The arguments of st.metric that say whether a difference counts."""
     if comparison is None:
         return {"delta": "not yet", "delta_color": "gray", "delta_arrow": "off"}
@@ -257,10 +239,10 @@ def factor_chart(
         "name": key,
     }
     if x == "loss":
-        chart = over_loss_chart(panel.trajectories, styled, **drawn)
+        chart = over_loss_chart(panel.settled, styled, **drawn)
         alt = over_loss_alt(styled, task=target, title=shown.title)
     else:
-        chart = over_epochs_chart(panel.trajectories, styled, **drawn)
+        chart = over_epochs_chart(panel.settled, styled, **drawn)
         alt = over_epochs_alt(styled, task=target, title=shown.title)
     # The axis is part of the key: another one is another chart, not the same with other data.
     place.altair_chart(chart, key=f"{key}_{x}", on_select="rerun", alt=alt)
@@ -273,7 +255,7 @@ def verdicts(panel: Panel) -> None:
     for found in panel.verdicts():
         colour, icon = BADGES[found.outcome]
         name = title(found.factor)
-        words = {
+        why = {
             "can explain": "changes with every significant transfer as it should",
             "cannot explain": "; ".join(found.reasons),
             "nothing to explain": nothing,
@@ -282,7 +264,7 @@ def verdicts(panel: Panel) -> None:
         }[found.outcome]
         with st.container(horizontal=True, vertical_alignment="center"):
             st.badge(f"{name} {found.outcome}", icon=icon, color=colour)  # type: ignore[arg-type]
-            st.caption(words)
+            st.caption(why)
     st.caption(
         "The paper's rule: positive transfer must come with a significant decrease of the factor, "
         "negative transfer with an increase, for every run whose transfer is significant."

@@ -1,8 +1,7 @@
 """What the pages on the paper's figures share: the claim and its verdict, sources, choices."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -13,11 +12,10 @@ from mtl_core.charts import Curve, CurveKey, style_curves
 from mtl_core.runs.library.answers import Answer, other_data
 from mtl_core.views import comparisons, smtos
 from mtl_core.views.comparisons import Pool
-from mtl_core.views.papers import ConflictView, FactorsView, GapView
-from mtl_core.views.question import kind
-from pages.parts import common
-
-View = TypeVar("View", GapView, FactorsView, ConflictView)
+from mtl_core.views.what_if import kind
+from pages.parts import common, words
+from pages.parts.state import Page
+from pages.parts.words import escaped
 
 SUPPORT = {
     "supports": ("green", ":material/check:", "ours support it"),
@@ -28,51 +26,19 @@ SUPPORT = {
 LONGEST_COMMAND = 140  # characters of one that is written below its figure
 
 
-# The view: kept in the session, written to the URL, changed by callbacks only.
+# The view: changed by callbacks only.
 
 
-def view(
-    key: str,
-    read: Callable[[Mapping[str, str], Sequence[Pool]], tuple[View | None, list[str]]],
-    found: Sequence[Pool],
-) -> View | None:
-    """What the address asks for; what in it was not understood is kept for ``problems``."""
-    query = st.query_params.to_dict()
-    kept: View | None = st.session_state.get(key)
-    if kept is not None and (not query or query == st.session_state.get(f"{key}_query")):
-        query = kept.to_query()  # read again, since the runs of its budget may have been removed
-    chosen, st.session_state[f"{key}_problems"] = read(query, found)
-    if chosen is not None:
-        ask(key, chosen)
-    return chosen
-
-
-def ask(key: str, chosen: View) -> None:
-    """Show this from now on."""
-    st.session_state[key] = chosen
-    common.to_url(chosen.to_query(), f"{key}_query")
-
-
-def change(key: str, **changes: Any) -> None:
-    """Change a field of what is shown."""
-    ask(key, replace(st.session_state[key], **changes))
-
-
-def widget(key: str, name: str, value: object) -> str:
-    """Widgets show the view; it is the only state there is. Returns the widget's key."""
-    st.session_state[f"{key}_{name}"] = value
-    return f"{key}_{name}"
-
-
-def place(key: str, chosen: View, pools: Sequence[Pool], read: Callable[..., Any]) -> None:
+def place(page: Page[Any], pools: Sequence[Pool]) -> None:
     """Choose setting and budget; another one starts anew."""
 
     def anew(**query: str) -> None:
-        fresh, _ = read(query, pools)
-        ask(key, fresh)
+        fresh, _ = page.read(query)
+        page.put(fresh)
 
+    chosen = page.view
     names = list(dict.fromkeys(pool.setting.name for pool in pools))
-    own = widget(key, "setting", chosen.setting)
+    own = page.widget("setting", chosen.setting)
     st.selectbox(
         "Setting",
         names,
@@ -82,7 +48,7 @@ def place(key: str, chosen: View, pools: Sequence[Pool], read: Callable[..., Any
         help=settings.get(chosen.setting).description,
     )
     there = {pool.name: pool for pool in pools if pool.setting.name == chosen.setting}
-    which = widget(key, "budget", chosen.budget)
+    which = page.widget("budget", chosen.budget)
     st.selectbox(
         "Budget",
         list(there),
@@ -91,12 +57,6 @@ def place(key: str, chosen: View, pools: Sequence[Pool], read: Callable[..., Any
         on_change=lambda: anew(setting=chosen.setting, budget=st.session_state[which]),
         help="Budgets with finished runs. Runs are compared within one budget only.",
     )
-
-
-def problems(key: str) -> None:
-    """Say what in the address was not understood."""
-    for line in st.session_state.pop(f"{key}_problems", []):
-        st.warning(common.escaped(line), icon=":material/link_off:")
 
 
 def nothing(what: str) -> None:
@@ -108,18 +68,18 @@ def nothing(what: str) -> None:
 # The claim, and whether it holds here.
 
 
-def claim(words: str, where: str) -> None:
+def claim(said: str, where: str) -> None:
     """What the paper says."""
-    st.markdown(f"> {words}  \n> :small[Mueller, Dredze & Andrews 2024, {where}]")
+    st.markdown(f"> {said}  \n> :small[Mueller, Dredze & Andrews 2024, {where}]")
 
 
-def supported(outcome: Support, words: str, *, of: str = "") -> None:
+def supported(outcome: Support, why: str, *, of: str = "") -> None:
     """Whether our runs support a claim, as computed from them."""
     colour, icon, say = SUPPORT[outcome]
     title = f"{of}: {say}" if of else f"{say[0].upper()}{say[1:]}"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.badge(title, icon=icon, color=colour)  # type: ignore[arg-type]
-        st.markdown(words)
+        st.markdown(why)
 
 
 # Where a figure's numbers come from.
@@ -139,13 +99,13 @@ def source(runs: Iterable[Answer], *, measuring: bool = False) -> None:
         filter(None, (comparisons.reduced(run.config, measuring=measuring) for run in runs))
     )
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.badge(kinds, icon=":material/science:", color="blue")
+        st.badge(escaped(kinds), icon=":material/science:", color="blue")
         if less:
             st.badge("reduced", icon=":material/compress:", color="orange")
     st.caption(
         f"{len(runs)} {'run' if len(runs) == 1 else 'runs'} on "
         f"{settings.get(config.setting).title}, {config.train_size:,} training examples per task, "
-        f"{config.epochs} epochs, {many} seeds, on {devices}; by {_commands(runs)}."
+        f"{config.epochs} epochs, {many} seeds, on {escaped(devices)}; by {_commands(runs)}."
         + (f" {less[0].upper()}{less[1:]}." if less else "")
     )
 
@@ -173,10 +133,10 @@ def computed(
     with st.expander("How this was computed", icon=":material/precision_manufacturing:"):
         st.markdown(method)
         for name, how in next((run.factors for run in runs if run.factors), {}).items():
-            st.markdown(f"- **{common.title(name)}** here: {how}")
+            st.markdown(f"- **{common.title(name)}** here: {escaped(str(how))}")
         st.dataframe(_manifests(runs), hide_index=True, key=f"{key}_runs")
         for line in dict.fromkeys(filter(None, map(other_data, runs))):
-            st.warning(line)
+            words.tell("warning", line)
         if table is not None:
             st.download_button(
                 "Numbers as CSV",

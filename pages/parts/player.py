@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.parts import common
+from pages.parts import state
 
 __all__ = ["draw", "interval", "reset"]
 
@@ -64,7 +64,7 @@ def draw(steps: Sequence[int], active: bool) -> int | None:
             args=(steps[min(place + 1, len(steps) - 1)],),
         )
         if len(steps) > 1:
-            common.show("pf_slider", steps[place])
+            state.show("pf_slider", steps[place])
             st.select_slider("Iteration", steps, key="pf_slider", on_change=_slide)
     return steps[place]
 

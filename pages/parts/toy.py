@@ -8,7 +8,7 @@ from mtl_core.charts.plane import style_methods
 from mtl_core.pareto import problems
 from mtl_core.pareto.config import METHODS
 from mtl_core.views import toy as views
-from mtl_core.views.front_question import METHOD_TITLES
+from mtl_core.views.pareto_front import METHOD_TITLES
 from mtl_core.views.toy import TOY
 from pages.parts import common
 

@@ -1,6 +1,6 @@
 """What If's views of a panel below the generalization chart: factors, gradients, correlation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import pandas as pd
@@ -17,12 +17,13 @@ from mtl_core.charts import (
     cosine_heatmap,
 )
 from mtl_core.runs.library.answers import Answer, Answers, other_data
+from mtl_core.views.codec import MOST_PINS
 from mtl_core.views.comparisons import alike
 from mtl_core.views.panel import Panel, Shown
-from mtl_core.views.question import AGAINST, MOST_PINS, Question, kind, label
-from pages.parts import common
+from mtl_core.views.what_if import AGAINST, Question, kind, label
+from pages.parts import common, state, words
 
-Ask = Callable[..., None]
+Page = state.Page[Question]
 MOST_CURVES = 48  # that can be told apart
 SUMMARIES = {
     "last": "the mean of the run's last 20 measurements, or of all it has",
@@ -31,16 +32,16 @@ SUMMARIES = {
 }
 
 
-def factors(panel: Panel, styled: Sequence[Curve], question: Question, ask: Ask) -> None:
+def factors(panel: Panel, styled: Sequence[Curve], question: Question, page: Page) -> None:
     """Each factor as training goes on, and whether it can explain the transfers on the page."""
-    st.session_state.wi_x = question.x
     st.segmented_control(
         "Against",
         ["loss", "epoch"],
-        key="wi_x",
+        key=page.widget("x", question.x),
         required=True,
-        format_func={"loss": "training loss", "epoch": "epoch"}.get,
-        on_change=lambda: ask(x=st.session_state.wi_x),
+        format_func={"loss": "training loss", "epoch": "epoch"}.__getitem__,
+        on_change=page.take,
+        args=("x",),
     )
     names = registry.names()
     places = [place for _ in names[::2] for place in st.columns(2)]
@@ -60,7 +61,7 @@ def factors(panel: Panel, styled: Sequence[Curve], question: Question, ask: Ask)
     with st.expander("What the factors are", icon=":material/menu_book:"):
         st.markdown(common.FACTORS_GLOSSARY)
         for name, how in panel.current.answer.factors.items():
-            st.markdown(f"- **{common.title(name)}** here: {how}")
+            st.markdown(f"- **{common.title(name)}** here: {words.escaped(how)}")
 
 
 def gradients(panel: Panel, styled: Sequence[Curve], answers: Answers) -> None:
@@ -77,16 +78,16 @@ def gradients(panel: Panel, styled: Sequence[Curve], answers: Answers) -> None:
         _pairs(panel.current, answers)
 
 
-def correlation(panel: Panel, question: Question, answers: Answers, ask: Ask) -> None:
+def correlation(panel: Panel, question: Question, answers: Answers, page: Page) -> None:
     """Early gradient similarity against a factor or the test metric, over all runs alike."""
-    st.session_state.wi_against = question.against
     st.segmented_control(
         "Early gradient similarity against",
         list(AGAINST),
-        key="wi_against",
+        key=page.widget("against", question.against),
         required=True,
         format_func=partial(_title, measure=common.panel_measure(panel)),
-        on_change=lambda: ask(against=st.session_state.wi_against),
+        on_change=page.take,
+        args=("against",),
     )
     budget = panel.baseline.config
     runs = _alike(panel, answers)
@@ -102,7 +103,7 @@ def correlation(panel: Panel, question: Question, answers: Answers, ask: Ask) ->
     done = points["curve"].map({name: one.state == "done" for name, one in runs.items()})
     counted = points[done.astype(bool) & (points["early_checkpoints"] > 0)]
     _coefficients(analysis.correlate(counted["similarity"], counted["value"]), len(counted))
-    _scatter(panel, points, runs, question, ask)
+    _scatter(panel, points, runs, question, page)
     st.caption(
         "A point for each run of this page, and for each finished one, here or among those that "
         f"ship, that has the target {budget.target} and this page's budget; bars are ±2 standard "
@@ -117,7 +118,7 @@ def correlation(panel: Panel, question: Question, answers: Answers, ask: Ask) ->
 
 
 def _scatter(
-    panel: Panel, points: pd.DataFrame, runs: dict[str, Answer], question: Question, ask: Ask
+    panel: Panel, points: pd.DataFrame, runs: dict[str, Answer], question: Question, page: Page
 ) -> None:
     """The points; a click on one pins its run."""
     measure = common.panel_measure(panel)
@@ -145,7 +146,7 @@ def _scatter(
         selection_mode="point",
         alt=correlation_alt(styled, x_title="early gradient similarity", y_title=title),
     )
-    _pin_clicked(event, question, ask)
+    _pin_clicked(event, question, page)
 
 
 def _title(column: str, measure: common.Measure) -> str:
@@ -167,11 +168,9 @@ def _differences(panel: Panel) -> None:
             continue
         versus = panel.versus(one)
         for factor in registry.explaining():
-            binned = analysis.comparable(panel.trajectories, versus, factor)
-            whole = analysis.aggregate_comparison(panel.trajectories, versus, factor)
-            used = analysis.aggregate_checkpoints(
-                panel.trajectories, versus.task, versus.curve, factor
-            )
+            binned = analysis.comparable(panel.settled, versus, factor)
+            whole = analysis.aggregate_comparison(panel.settled, versus, factor)
+            used = analysis.aggregate_checkpoints(panel.settled, versus.task, versus.curve, factor)
             rows.append(
                 {
                     "curve": one.label,
@@ -227,7 +226,7 @@ def _step(steps: dict[int, float], one: Shown) -> int:
     key = f"wi_step_{one.config.id}"
     followed = st.session_state.get(f"{key}_last")
     if st.session_state.get(key) not in options or st.session_state.get(key) == followed:
-        st.session_state[key] = options[-1]
+        state.show(key, options[-1])
     st.session_state[f"{key}_last"] = options[-1]
     chosen: int = st.select_slider(
         "After", options, key=key, format_func=lambda step: f"{steps[step]:.3g} epochs"
@@ -269,13 +268,13 @@ def _coefficients(found: analysis.Correlation | None, points: int) -> None:
         st.caption("All values are equal, so there is no correlation.")
 
 
-def _pin_clicked(event: object, question: Question, ask: Ask) -> None:
+def _pin_clicked(event: object, question: Question, page: Page) -> None:
     chosen = getattr(event, "selection", {}).get("point", [])
     run = chosen[0].get("run") if chosen else None
     new = run and run != st.session_state.get("wi_clicked") and run not in question.pins
     if new and len(question.pins) < MOST_PINS:
         st.session_state.wi_clicked = run
-        ask(pins=(*question.pins, run))
+        page.change(pins=(*question.pins, run))
         st.rerun()
     st.session_state.wi_clicked = run
 

@@ -1,6 +1,6 @@
 """The What if page on multi-task optimizers: which to try, and what they do to the update."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -20,22 +20,23 @@ from mtl_core.optimizers import Option
 from mtl_core.runs.library.answers import Answers
 from mtl_core.views import panel as panels
 from mtl_core.views.panel import Panel, Shown
-from mtl_core.views.question import BASELINE, Question
+from mtl_core.views.what_if import BASELINE, Question
+from pages.parts import state
 
-Ask = Callable[..., None]
+Page = state.Page[Question]
 
 
-def controls(question: Question, ask: Ask) -> None:
+def controls(question: Question, page: Page) -> None:
     """Which optimizers, and their options."""
-    st.session_state.wi_optimizers = list(question.optimizers)
     st.multiselect(
         "Multi-task optimizers beside UMTG",
         [name for name in optimizers.names() if name != BASELINE],
-        key="wi_optimizers",
+        key=page.widget("optimizers", list(question.optimizers)),
         format_func=lambda name: optimizers.rule(name).title,
         placeholder="UMTG alone",
         disabled=not question.auxiliaries,
-        on_change=lambda: ask(optimizers=tuple(st.session_state.wi_optimizers)),
+        on_change=page.take,
+        args=("optimizers", tuple),
         help="How task gradients are combined. UMTG, the paper's baseline, is their sum; each "
         "choice adds its own curve."
         if question.auxiliaries
@@ -49,7 +50,7 @@ def controls(question: Question, ask: Ask) -> None:
             rule = optimizers.rule(name)
             st.markdown(f"**{rule.title}.** {rule.about}")
             for option in optimizers.options(name):
-                _option(name, option, question, ask)
+                _option(name, option, question, page)
             st.caption(rule.source)
 
 
@@ -75,7 +76,7 @@ def view(panel: Panel, styled: Sequence[Curve], answers: Answers) -> None:
         (right, "norm_ratio", "length of update / sum", True),
     ):
         _chart(once, drawn, column, target, title, place, log_y=log_y)
-    scales = {dict(run.config.options).get("scale", "raw") for run in runs}
+    scales = {str(dict(run.config.options).get("scale", "raw")) for run in runs}
     st.caption(
         "What each optimizer did to the update of the shared parameters, against the sum of task "
         "gradients: a cosine of 1 leaves its direction alone, a ratio of 1 its length. "
@@ -94,26 +95,31 @@ _SCALES = {
 }
 
 
-def _option(name: str, option: Option, question: Question, ask: Ask) -> None:
-    key = f"wi_option_{name}_{option.name}"
+def _option(name: str, option: Option, question: Question, page: Page) -> None:
+    widget = f"option_{name}_{option.name}"
     mine = question.options.get(name, {})
-    st.session_state[key] = mine.get(option.name, option.default)
 
     def changed() -> None:
-        now: Question = st.session_state.question
-        values = {**now.options.get(name, {}), option.name: st.session_state[key]}
-        ask(options=now.with_options(name, values).options)
+        now = page.view
+        entered = page.entered(widget, option.default)
+        values = {**now.options.get(name, {}), option.name: entered}
+        page.put(now.with_options(name, values))
 
+    key = page.widget(widget, mine.get(option.name, option.default))
     more: dict[str, Any] = {"key": key, "help": option.about, "on_change": changed}
     if option.choices:
         st.segmented_control(option.name, list(option.choices), required=True, **more)
     elif isinstance(option.default, bool):
         st.toggle(option.name, **more)
     else:
-        low = None if option.least == -float("inf") else type(option.default)(option.least)
-        high = None if option.most == float("inf") else type(option.default)(option.most)
-        shown = {} if isinstance(option.default, int) else {"format": "%.5g", "step": 0.1}
-        st.number_input(option.name, min_value=low, max_value=high, **shown, **more)
+        kind = type(option.default)
+        if option.least > -float("inf"):
+            more["min_value"] = kind(option.least)
+        if option.most < float("inf"):
+            more["max_value"] = kind(option.most)
+        if kind is float:
+            more |= {"format": "%.5g", "step": 0.1}
+        st.number_input(option.name, **more)
 
 
 def _chosen(runs: Sequence[Shown], panel: Panel) -> Shown:

@@ -7,33 +7,30 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
-from mtl_core import RunConfig, train
-from mtl_core.runs.collected import Collected
+from mtl_core import RunConfig
 from mtl_core.runs.library import artifacts, exchange
 from mtl_core.runs.library.answers import Answers
 from mtl_core.trajectory import COLUMNS
+from tests import stored
 
 CHART = "[data-testid=stVegaLiteChart] svg.marks"
 
 
 @pytest.fixture(scope="module")
 def config() -> RunConfig:
-    """A run that trains in a moment, and that nobody ships."""
-    return RunConfig.from_preset(
-        "digits", "quick", auxiliaries=("digits2",), optimizer="mgda", epochs=1, samples=64,
-        batch_size=32, held_out=50, width=4, factors=(), seeds=(0, 1),
-    )  # fmt: skip
+    """An experiment that trains in a moment, and that nobody ships."""
+    small = {"epochs": 1, "samples": 64, "batch_size": 32, "held_out": 50, "width": 4}
+    tasks = {"auxiliaries": ("digits2",), "optimizer": "mgda"}
+    return RunConfig.from_preset("digits", "quick", factors=(), seeds=(0, 1), **small, **tasks)
 
 
 @pytest.fixture(scope="module")
 def parcel(tmp_path_factory: pytest.TempPathFactory, config: RunConfig) -> Path:
     """The zip file that another machine exports."""
     folder = tmp_path_factory.mktemp("elsewhere")
-    found = Collected()
-    for checkpoint in train(config, device="cpu"):
-        found.add(checkpoint)
-    found.write(folder / "run", config, artifacts.provenance(config, "cpu"))
-    there = Answers(None, {config.id: artifacts.read(folder / "run")})
+    made = artifacts.provenance(config, "cpu") | {"created": "2026-01-02T03:04:05Z"}
+    content = artifacts.collected(config, stored.solved(config), made, 1.5)
+    there = Answers(None, {config.id: artifacts.read(artifacts.write(folder / "run", content))})
     (folder / "theirs.zip").write_bytes(exchange.pack([there.find(config)], there))
     return folder / "theirs.zip"
 
@@ -55,7 +52,7 @@ def test_a_run_comes_is_taken_out_and_is_deleted(
 ) -> None:
     folder = app.store_path.parent / "imported"
     page = open_page("/library")
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Which runs are there")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Which experiments are there")
     # What must not happen: a file that is not sound leaves something behind, or breaks the page.
     (tmp_path / "bad.zip").write_bytes(parcel.read_bytes()[:-100])
     bring(page, tmp_path / "bad.zip")
@@ -64,7 +61,9 @@ def test_a_run_comes_is_taken_out_and_is_deleted(
 
     page.reload()
     bring(page, parcel)
-    expect(page.get_by_text("theirs.zip: imported 1 run.")).to_be_visible()
+    expect(
+        page.get_by_text(f"theirs.zip: imported 2 runs of experiment {config.id}.")
+    ).to_be_visible()
     assert [path.name for path in folder.iterdir()] == [config.id]
     expect(page).to_have_url(re.compile(rf"/library\?run={config.id}$"))
     expect(page.get_by_text(re.compile("^1 imported|, 1 imported|: 1 imported"))).to_be_visible()
@@ -75,9 +74,9 @@ def test_a_run_comes_is_taken_out_and_is_deleted(
     with page.expect_download() as download:
         page.get_by_test_id("stPopoverBody").get_by_role("button", name="CSV").click()
     rows = pd.read_csv(download.value.path())
-    assert list(rows.columns) == ["run_id", *COLUMNS]
-    assert set(rows["run_id"]) == {config.id}
-    expected = artifacts.read(folder / config.id).trajectory()
+    assert list(rows.columns) == ["experiment", *COLUMNS]
+    assert set(rows["experiment"]) == {config.id}
+    expected = artifacts.read(folder / config.id).table("trajectory")
     assert rows["test_metric"].tolist() == pytest.approx(expected["test_metric"].tolist())
     page.keyboard.press("Escape")
     with page.expect_download() as download:
@@ -89,7 +88,7 @@ def test_a_run_comes_is_taken_out_and_is_deleted(
     expect(dialog).to_contain_text(config.id)
     assert (folder / config.id).exists()
     dialog.get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("Deleted 1 run.")).to_be_visible()
+    expect(page.get_by_text("Deleted 1 experiment.")).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)
     assert list(folder.iterdir()) == []
     expect(page).to_have_url(re.compile(r"/library$"))
@@ -103,12 +102,12 @@ def test_rows_are_chosen_by_a_click_and_by_a_link(look_at) -> None:
     box = table.bounding_box()
     page.mouse.click(box["x"] + 16, box["y"] + 35 + 17)
     expect(page).to_have_url(re.compile(r"&run=[0-9a-f]{16}$"))
-    expect(page.get_by_role("heading", name="1 chosen run")).to_be_visible()
+    expect(page.get_by_role("heading", name="1 chosen experiment")).to_be_visible()
     page.mouse.click(box["x"] + 16, box["y"] + 2 * 35 + 17)
-    expect(page.get_by_role("heading", name="2 chosen runs")).to_be_visible()
+    expect(page.get_by_role("heading", name="2 chosen experiments")).to_be_visible()
     expect(page.locator(CHART)).to_be_visible()
     page.reload()
-    expect(page.get_by_role("heading", name="2 chosen runs")).to_be_visible()
+    expect(page.get_by_role("heading", name="2 chosen experiments")).to_be_visible()
     expect(page.get_by_text("Where they differ")).to_be_visible()
     # What ships with the app has no way out.
     expect(page.get_by_role("button", name="Delete")).to_have_count(0)

@@ -30,7 +30,7 @@ SHORT = (
 def config_of(path: str) -> RunConfig:
     from urllib.parse import parse_qsl, urlsplit
 
-    from mtl_core.views.question import Question
+    from mtl_core.views.what_if import Question
 
     question, problems = Question.from_query(dict(parse_qsl(urlsplit(path).query)))
     assert not problems

@@ -67,7 +67,7 @@ def test_other_optimizers_are_points_on_demand(open_page, seven, four: Put, fini
     finish(four("fish", "trees", optimizer="mgda"), similarity=0.3)
     app = open_page("conflict")
     assert correlations(app)["points"].tolist() == [7] * 4
-    app.toggle(key="conflict_every").set_value(True).run()
+    app.toggle(key="conflict_every_optimizer").set_value(True).run()
     assert correlations(app)["points"].tolist() == [8] * 4
     assert correlations(app)["sets"].tolist() == [7] * 4
     assert "not enough to tell" in text(app), "a set counts once"

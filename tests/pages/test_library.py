@@ -17,7 +17,7 @@ from mtl_core.runs.library import artifacts, exchange
 from mtl_core.runs.library.answers import Answers
 from mtl_core.runs.queue.records import Key
 from mtl_core.trajectory import Row
-from mtl_core.views.front_question import FrontQuestion
+from mtl_core.views.pareto_front import FrontQuestion
 from tests import stored
 
 TITLE = "Which experiments are there, and where do their numbers come from?"

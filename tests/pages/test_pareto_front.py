@@ -10,7 +10,7 @@ import pytest
 from mtl_core.pareto import Front, ParetoConfig, measures, solve
 from mtl_core.runs import Store
 from mtl_core.runs.library import artifacts
-from mtl_core.views.front_question import METHOD_TITLES, FrontQuestion
+from mtl_core.views.pareto_front import METHOD_TITLES, FrontQuestion
 from tests import stored
 
 SMALL = {
@@ -326,13 +326,18 @@ def test_what_a_link_says_is_no_markdown(open_page: Any) -> None:
     assert "![x](" not in said
 
 
-def test_a_column_may_have_any_name(open_page: Any, store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "shown"), [("$seed$", r"\$seed\$"), ("![x](//a.org/b.png)", r"!\[x\](//a.org/b.png)")]
+)
+def test_a_column_may_have_any_name(
+    open_page: Any, store: Store, tmp_path: Path, name: str, shown: str
+) -> None:
     path = Path(csv(tmp_path))
-    path.write_text(path.read_text().replace("t0", "solution").replace("t1", "$seed$"))
+    path.write_text(path.read_text().replace("t0", "solution").replace("t1", name))
     query = {
         "problem": "csv",
         "problem.file": str(path),
-        "problem.targets": "solution, $seed$",
+        "problem.targets": f"solution, {name}",
         "method": "independent",
         "solutions": "2",
         "iterations": "4",
@@ -343,7 +348,9 @@ def test_a_column_may_have_any_name(open_page: Any, store: Store, tmp_path: Path
     stored.put(store, config, stored.solved(config))
     app = open_page("pareto_front", **query)
     assert "solution: test loss" in labels(app)
-    assert "\\$seed\\$: test loss" in labels(app)
+    assert f"{shown}: test loss" in labels(app)
+    said = [app.select_slider(key="pf_pick").label, *(one.value for one in app.caption)]
+    assert not any("![" in text for text in said)
 
 
 @pytest.mark.parametrize(

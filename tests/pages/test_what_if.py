@@ -5,7 +5,7 @@ from mtl_core.runs import Store
 from mtl_core.runs.library.answers import Answers
 from mtl_core.runs.library.artifacts import scan
 from mtl_core.training.schedule import factor_steps
-from mtl_core.views.question import Question
+from mtl_core.views.what_if import Question
 from tests import stored
 
 

@@ -16,7 +16,9 @@ from mtl_core.runs.queue.store import Store
 from mtl_core.settings import Task
 from mtl_core.views import comparisons
 from mtl_core.views.comparisons import Pool, pools
-from mtl_core.views.papers import ConflictView, FactorsView, GapView
+from mtl_core.views.conflict import ConflictView
+from mtl_core.views.factors import FactorsView
+from mtl_core.views.generalization_gap import GapView
 
 Make = Callable[..., Any]
 Found = Callable[..., tuple[Pool, ...]]

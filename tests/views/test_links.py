@@ -6,8 +6,8 @@ from typing import Any
 from mtl_core.config import RunConfig
 from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.views import links, smtos
-from mtl_core.views.front_question import FrontQuestion
-from mtl_core.views.question import Question
+from mtl_core.views.pareto_front import FrontQuestion
+from mtl_core.views.what_if import Question
 
 Make = Callable[..., Any]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mtl_core.runs.library.frames import to_frame
 
 from mtl_core import settings
 from mtl_core.analysis import SMTO_FACTORS
@@ -12,7 +13,6 @@ from mtl_core.config import RunConfig
 from mtl_core.errors import InputError
 from mtl_core.runs.library import artifacts
 from mtl_core.runs.library.answers import Answers
-from mtl_core.runs.library.frames import to_frame
 from mtl_core.runs.queue.store import Store
 from mtl_core.views.smtos import (
     REFERENCE,
@@ -216,7 +216,7 @@ def test_sets_are_read_as_people_write_them() -> None:
         ("aux", ",".join(["digits2"] * 65), "65 auxiliary sets are more than 64"),
         ("optimizer", "sgd", "unknown optimizer 'sgd'"),
         ("optimizer", " ", "no optimizer"),
-        ("lr", "1", "unknown parameter 'lr'; one of: setting, target, budget, aux, optimizer"),
+        ("lr", "1", "unknown parameter 'lr'; one of: aux, budget, optimizer, setting, target"),
         ("x" * 10**5, "", "unknown parameter"),
         ("target", "y" * 10**6, "unknown task of digits"),
     ],

@@ -11,7 +11,7 @@ import socket
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -116,26 +116,13 @@ def _loky(jobs: int | None, _scheduler: None, most: int) -> Iterator[Engine]:
 @contextmanager
 def _dask(jobs: int | None, scheduler: str | None, most: int) -> Iterator[Engine]:
     try:
-        from distributed import CancelledError, Client, LocalCluster, wait
+        from distributed import CancelledError, Client, wait
     except ImportError as error:
         raise _absent("dask", "dask[distributed]") from error
 
     # What matters of its tracebacks comes to us as an exception, too.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
-    with ExitStack() as stack:
-        if scheduler is None:
-            local = LocalCluster(
-                n_workers=_local(jobs, most),
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address=":0",
-                silence_logs="CRITICAL",
-            )
-            address = stack.enter_context(local).scheduler_address
-        else:
-            address = scheduler
-            _await_dask(address)
-        client = stack.enter_context(Client(address))
+    with _dask_cluster(jobs, scheduler, most) as address, Client(address) as client:
         _check_versions(address, lambda: client.submit(artifacts.versions, pure=False).result())
         workers: dict[str, int] = client.nthreads()
         if (busiest := max(workers.values(), default=0)) > 1:
@@ -162,6 +149,26 @@ def _dask(jobs: int | None, scheduler: str | None, most: int) -> Iterator[Engine
 
         engine = Engine(min(jobs or len(workers), len(workers)), train)
         yield engine
+
+
+@contextmanager
+def _dask_cluster(jobs: int | None, scheduler: str | None, most: int) -> Iterator[str]:
+    """The address of a cluster that answers, which is a local one where none is named."""
+    from distributed import LocalCluster
+
+    if scheduler is not None:
+        _await_dask(scheduler)
+        yield scheduler
+        return
+    local = LocalCluster(
+        n_workers=_local(jobs, most),
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=":0",
+        silence_logs="CRITICAL",
+    )
+    with local:
+        yield local.scheduler_address
 
 
 @contextmanager

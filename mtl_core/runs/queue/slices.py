@@ -103,7 +103,11 @@ class Processes:
         kind = part.kind
         # Functions instead of the kind: a process need not know of it.
         functions = (kind.advance, kind.fingerprint, kind.protocol)
-        future = self._pool.call_in(place, carry, *functions, _plain(part))
+        try:
+            future = self._pool.call_in(place, carry, *functions, _plain(part))
+        except Exception:  # the process died while it had nothing to do
+            self._pool.renew(place)
+            future = self._pool.call_in(place, carry, *functions, _plain(part))
         self._under_way[place] = (name, time.monotonic(), future)
 
     def ended(self, seconds: float) -> list[tuple[Any, Done]]:

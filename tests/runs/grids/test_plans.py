@@ -65,40 +65,38 @@ def test_lists_are_swept_and_each_experiment_is_there_once(plan: Make) -> None:
     ]
 
 
+BOTH = """
+[[front]]
+problem = "toy"
+preset = ["quick", "standard"]
+method = ["independent", "mgda"]
+scalarization = ["weighted_sum", "tchebycheff"]
+seeds = [4, 2]
+
+[[front]]
+problem = "toy"
+scalarization = "tchebycheff"
+method = "independent"
+seeds = [2, 4]
+
+[[front]]
+problem = "three"
+preferences = [[0.2, 0.3, 0.5], [0.6, 0.2, 0.2], [0.2, 0.6, 0.2]]
+method = "decay"
+method_options = { halving = 7 }
+lr = [0.1, 0.2]
+
+[[front]]
+problem = "csv"
+problem_options = { file = "x.csv", targets = "a,b" }
+
+[[grid]]
+setting = "digits"
+"""
+
+
 def test_both_kinds_are_read_and_training_comes_first(plan: Make) -> None:
-    configs = read_plan(
-        plan(
-            """
-            [[front]]
-            problem = "toy"
-            preset = ["quick", "standard"]
-            method = ["independent", "mgda"]
-            scalarization = ["weighted_sum", "tchebycheff"]
-            seeds = [4, 2]
-
-            [[front]]
-            problem = "toy"
-            scalarization = "tchebycheff"
-            method = "independent"
-            seeds = [2, 4]
-
-            [[front]]
-            problem = "three"
-            preferences = [[0.2, 0.3, 0.5], [0.6, 0.2, 0.2], [0.2, 0.6, 0.2]]
-            method = "decay"
-            method_options = { halving = 7 }
-            lr = [0.1, 0.2]
-
-            [[front]]
-            problem = "csv"
-            problem_options = { file = "x.csv", targets = "a,b" }
-
-            [[grid]]
-            setting = "digits"
-            """
-        )
-    )
-    run, *found = configs
+    run, *found = read_plan(plan(BOTH))
     assert isinstance(run, RunConfig)
     assert all(isinstance(one, ParetoConfig) for one in found)
     # MGDA asks nothing of a scalarization, so that sweeping over both gives one front of it.

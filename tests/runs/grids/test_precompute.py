@@ -256,6 +256,10 @@ def test_seeds_that_another_version_trained_stay_and_say_so(
     ]
 
 
+def missing(config: Any) -> str:
+    raise DataMissing("put it there")
+
+
 def test_seeds_of_other_data_are_not_added(
     tmp_path: Path,
     make: Make,
@@ -283,9 +287,6 @@ def test_seeds_of_other_data_are_not_added(
     assert fake.tasks == [], "it is said before training"
     summary = "0 experiments trained, 0 already there, 1 failed"
     assert capsys.readouterr().err.splitlines() == [failed, summary]
-
-    def missing(config: Any) -> str:
-        raise DataMissing("put it there")
 
     @contextmanager
     def cluster(*_: Any, **__: Any) -> Iterator[Engine]:
@@ -468,6 +469,23 @@ def test_killed_half_way_and_called_again_it_ends_like_an_undisturbed_one(
     assert files[0] == files[1], "nothing is left lying about"
 
 
+LOST = [
+    "0/5 runs, 0 %",
+    "1/5 runs, 11 %, T left",
+    "2/5 runs, 33 %, T left",
+    "3/5 runs, 55 %, T left",
+    "error: the cat has pulled the plug",
+    "1 experiments trained, 0 already there, 0 failed, 1 unfinished; 2 processes busy for P of T",
+]
+TAKEN_UP = [
+    "1/4 runs, 25 %, T left",
+    "2/4 runs, 50 %, T left",
+    "3/4 runs, 75 %, T left",
+    "4/4 runs, 100 %, T left",
+    "1 experiments trained, 1 already there, 0 failed; 2 processes busy for P of T",
+]
+
+
 def test_replicas_that_were_finished_are_taken_up(
     tmp_path: Path,
     make_config: Make,
@@ -478,15 +496,7 @@ def test_replicas_that_were_finished_are_taken_up(
     config, other = make_config(seeds=(0, 1, 2, 3)), make_config(epochs=1)
     engine(shuffled=lambda tasks: reversed(list(tasks)), most=3)
     assert precompute([config, other], tmp_path) == 1
-    assert clockless(capsys) == [
-        "0/5 runs, 0 %",
-        "1/5 runs, 11 %, T left",
-        "2/5 runs, 33 %, T left",
-        "3/5 runs, 55 %, T left",
-        "error: the cat has pulled the plug",
-        "1 experiments trained, 0 already there, 0 failed, 1 unfinished; "
-        "2 processes busy for P of T",
-    ]
+    assert clockless(capsys) == LOST
     scratch = tmp_path / ".unfinished"
     assert sorted(path.name for path in scratch.iterdir()) == [
         f"{config.id}-{seed}.json" for seed in (2, 3)
@@ -504,11 +514,7 @@ def test_replicas_that_were_finished_are_taken_up(
     assert fake.tasks == [(config.id, 0), (config.id, 1), (config.id, 3)]
     assert clockless(capsys) == [
         f"trained again: {path.name}: is damaged, or of another version",
-        "1/4 runs, 25 %, T left",
-        "2/4 runs, 50 %, T left",
-        "3/4 runs, 75 %, T left",
-        "4/4 runs, 100 %, T left",
-        "1 experiments trained, 1 already there, 0 failed; 2 processes busy for P of T",
+        *TAKEN_UP,
     ]
     assert [p.name for p in tmp_path.iterdir()] == ["digits"]
     assert not junk.parent.exists()

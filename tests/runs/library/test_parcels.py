@@ -1,4 +1,4 @@
-"""Parcels: however artifacts are packed they are unpacked, and nothing leads out of their folders."""
+"""Parcels: artifacts come out however they are packed, and what is no parcel harms nothing."""
 
 import io
 import re

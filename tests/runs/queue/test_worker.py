@@ -229,10 +229,11 @@ def test_diverging_runs_fail_with_their_reasons_and_keep_their_points(
 
 
 def test_a_stop_takes_effect_soon_keeps_the_points_and_leaves_the_others(
-    served: Any, make_long: Make, make: Make, until: Make
+    served: Any, make_long: Make, make_config: Make, until: Make
 ) -> None:
     store, _ = served
-    long, next_one = make_long(1e-3), make(1, seeds=(7,))
+    long = make_long(1e-3)
+    next_one = make_config(epochs=1, seeds=(7 if long.kind == "training" else 8,))
     store.submit(long)
     until(has_begun(store, long), "some points")
     asked = time.monotonic()
@@ -279,7 +280,7 @@ def test_processes_of_the_pool_that_die_while_they_rest_are_replaced(
     served: Any, make_config: Make, until: Make
 ) -> None:
     store, process = served
-    until(lambda: rests(process.pid), "an idle pool")
+    until(lambda: rests(process.pid), "an idle pool", 30)
     for pid in trainers(process.pid):
         os.kill(pid, signal.SIGKILL)
         until(lambda pid=pid: not alive(pid), "its end")

@@ -10,16 +10,15 @@ import pytest
 from mtl_core import optimizers, settings
 from mtl_core.config import BASE_OPTIMIZERS, FACTOR_FIELDS, RunConfig
 from mtl_core.errors import InputError
-from mtl_core.views.question import (
+from mtl_core.views.codec import MOST_PINS, parse_seeds
+from mtl_core.views.what_if import (
     AGAINST,
     LOOKS,
-    MOST_PINS,
     X_AXES,
     Question,
     differences,
     kind,
     label,
-    parse_seeds,
 )
 
 Make = Callable[..., Any]

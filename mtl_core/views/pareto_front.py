@@ -1,17 +1,16 @@
-"""A front question: what the Pareto front page asks, as it stands in a URL."""
+"""Pareto front: the question that its page asks, as it stands in a URL."""
 
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from mtl_core.errors import InputError, quoted, unknown
+from mtl_core.errors import InputError, quoted
 from mtl_core.pareto import ParetoConfig, preferences, problems, scalarizations, transfer
 from mtl_core.pareto.config import BASELINES, METHODS, OPTIMIZERS, Preferences
-from mtl_core.views.codec import Reader, first_few
-from mtl_core.views.question import MOST_PINS, parse_seeds
+from mtl_core.views import codec
+from mtl_core.views.codec import MOST_PINS, Entries, Field, Values
 
 __all__ = [
     "LOOKS",
@@ -29,6 +28,19 @@ LOOKS = ("hypervolume", "transfer", "lesson", "toy")
 """What the page shows below the front, one at a time."""
 
 METHOD_TITLES = {
+    **{name: transfer.rule(name).title for name in transfer.names()},
+    "mgda": "MGDA",
+    "pareto_mtl": "Pareto MTL",
+}
+COMPARED = ("independent", "decay", "adaptive", *BASELINES)
+"""The methods that a newcomer finds compared."""
+
+_SEEDS = {"toy": tuple(range(10))}
+"""Where a front takes a second, as many as the claim is about."""
+
+MAY_BE_ALL = ("batch_size", "samples", "held_out")
+"""Numbers of ParetoConfig that may be None, for all there are."""
+_TITLES = {
     **{name: transfer.rule(name).title for name in transfer.names()},
     "mgda": "MGDA",
     "pareto_mtl": "Pareto MTL",
@@ -135,7 +147,7 @@ class FrontQuestion:
             options={config.method: dict(config.method_options)} if config.method_options else {},
         )
         usual = question.config(config.method)
-        for name in _OVERRIDES:
+        for name in _PARSERS:
             if (value := getattr(config, name)) != getattr(usual, name):
                 question = question.with_override(name, value)
         # Given preferences say their layout and number themselves.
@@ -178,27 +190,7 @@ class FrontQuestion:
 
     def to_query(self) -> dict[str, str]:
         """Query parameters that say everything; fields at their usual value are left out."""
-        usual = FrontQuestion.default(self.problem)
-        query = {"problem": self.problem, "preset": self.preset}
-        query |= {f"problem.{name}": value for name, value in self.problem_options.items()}
-        query |= {"method": " ".join(self.methods), "focus": self.focus}
-        query["seeds"] = " ".join(map(str, self.seeds))
-        query |= {name: _show(value) for name, value in self.overrides.items()}
-        for method, changed in self.options.items():
-            query |= {f"{method}.{name}": _show(value) for name, value in changed.items()}
-        if self.pins:
-            query["pins"] = " ".join(self.pins)
-        if self.look != usual.look:
-            query["look"] = self.look
-        if self.seed != self.seeds[0]:
-            query["seed"] = str(self.seed)
-        if self.pick is not None:
-            query["pick"] = str(self.pick + 1)
-        if self.axes != usual.axes:
-            query["axes"] = " ".join(str(axis + 1) for axis in self.axes)
-        if self.zoom is not None:
-            query["zoom"] = str(self.zoom).lower()
-        return query
+        return codec.write(self, _FIELDS)
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "tuple[FrontQuestion, list[str]]":
@@ -206,43 +198,8 @@ class FrontQuestion:
 
         A value that can be read but not solved for stays: ``configs`` says what is wrong with it.
         """
-        reader = Reader(query)
-        read = reader.read
-        first = "toy"
-        name = read("problem", lambda text: problems.get(text).name, first, first)
-        problem, usual = problems.get(name), cls.default(name)
-        found: dict[str, Any] = {"problem": name}
-        found["problem_options"] = {
-            option: query[f"problem.{option}"]
-            for option in problem.options or ()
-            if query.get(f"problem.{option}")
-        }
-        for parameter, (to, parse) in _FIELDS.items():
-            shown = _show(getattr(usual, to))
-            found[to] = read(parameter, partial(parse, problem), getattr(usual, to), shown)
-        if "seed" not in query:
-            found["seed"] = found["seeds"][0]
-        if found["seed"] not in found["seeds"]:
-            found["seed"] = found["seeds"][0]
-        if found["focus"] not in found["methods"]:
-            found["focus"] = next(
-                (m for m in found["methods"] if m not in _PLAIN), found["methods"][0]
-            )
-        question = cls(**found)
-        for parameter, parse_value in _OVERRIDES.items():
-            value = question.usual(parameter)
-            value = read(parameter, parse_value, value, _show(value))
-            question = question.with_override(parameter, value)
-        of_options = []
-        for method in transfer.names():
-            for option in transfer.rule(method).options:
-                parameter = f"{method}.{option.name}"
-                of_options.append(parameter)
-                value = read(parameter, partial(_option, method, option.name), option.default, "")
-                question = question.with_option(method, option.name, value)
-        known = ["problem", *_FIELDS, *_OVERRIDES, *of_options]
-        known += [f"problem.{option}" for option in problem.options or ()]
-        return question, first_few([*reader.problems, *reader.foreign(sorted(known))])
+        reading = codec.read(query, _FIELDS)
+        return cls(**reading.values), reading.told
 
 
 _PLAIN = ("independent", *BASELINES)
@@ -300,120 +257,143 @@ def parse_preferences(text: str) -> Preferences | None:
 
 def _words(value: object) -> str:
     if isinstance(value, tuple) and value and isinstance(value[0], tuple):
-        return " ".join(f"{name} {_show(one)}" for name, one in value)
-    return _show(value)
+        return " ".join(f"{name} {codec.show(one)}" for name, one in value)
+    return codec.show(value)
 
 
-def _show(value: object) -> str:
-    if value is None:
-        return "all"
-    if isinstance(value, tuple):
-        if value and isinstance(value[0], tuple):
-            return "/".join(" ".join(map(repr, row)) for row in value)
-        return " ".join(map(_show, value)) or "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return format(value)
+# The URL.
 
 
-def _number(name: str, text: str) -> Any:
-    if text == "all" and name in MAY_BE_ALL:
-        return None
-    kind = _NUMBERS[name]
-    try:
-        value = kind(text) if len(text) <= 30 else math.nan
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        whole = "whole " if kind is int else ""
-        raise InputError(f"{quoted(text)} is not a {whole}number")
-    return value
+def _problem_options(values: Values) -> list[Field]:
+    """What defines the problem; empty text says nothing."""
+    return [
+        Field(f"problem.{name}", lambda text, _: text, default="", at=("problem_options", name))
+        for name in problems.get(values["problem"]).options or ()
+    ]
 
 
-def _option(method: str, name: str, text: str) -> Any:
-    try:
-        value: Any = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputError(f"{quoted(text)} is not a number")
-    usual = {option.name: option.default for option in transfer.rule(method).options}[name]
-    if isinstance(usual, int) and value == int(value):
-        value = int(value)
-    return transfer.checked(method, {name: value})[name]
-
-
-def _one_of(kind: str, choices: tuple[str, ...], text: str) -> str:
-    if text not in choices:
-        raise unknown(kind, text, choices)
+def _preset(text: str, values: Values) -> str:
+    problems.get(values["problem"]).preset(text)
     return text
 
 
-def _methods(_: problems.Problem, text: str) -> tuple[str, ...]:
-    names = text.split() or [text]
-    for name in names:
-        _one_of("method", METHODS, name)
-    return tuple(name for name in METHODS if name in names)
+def _focus(text: str, values: Values) -> str:
+    name: str = codec.one_of("method", METHODS)(text, values)
+    return name if name in values["methods"] else focus(values["methods"])
 
 
-def _preset(problem: problems.Problem, text: str) -> str:
-    problem.preset(text)
-    return text
+def _usual_seeds(values: Values) -> tuple[int, ...]:
+    return FrontQuestion.default(values["problem"]).seeds
 
 
-def _pins(_: problems.Problem, text: str) -> tuple[str, ...]:
-    words = tuple(dict.fromkeys(text.split()))
-    for word in words:
-        if not _RUN_ID.fullmatch(word):
-            raise InputError(f"{quoted(word)} is not a front's id of 16 hex digits")
-    if len(words) > MOST_PINS:
-        raise InputError(f"{len(words)} pins are more than {MOST_PINS}")
-    return words
+def _seed(text: str, values: Values) -> int:
+    seed = codec.parse_seeds(text)[0]
+    return seed if seed in values["seeds"] else _usual_seed(values)
 
 
-def _place(_: problems.Problem, text: str) -> int:
+def _usual_seed(values: Values) -> int:
+    seed: int = values["seeds"][0]
+    return seed
+
+
+def _solution(text: str, _: Values) -> int:
     if not re.fullmatch(r"[0-9]{1,4}", text) or int(text) < 1:
         raise InputError(f"{quoted(text)} is not the number of a solution, 1 or more")
     return int(text) - 1
 
 
-def _seed(_: problems.Problem, text: str) -> int:
-    return parse_seeds(text)[0]
-
-
-def _axes(_: problems.Problem, text: str) -> tuple[int, int]:
+def _axes(text: str, _: Values) -> tuple[int, int]:
     words = text.split()
     if len(words) != 2 or words[0] == words[1] or not all(re.fullmatch("[1-9]", w) for w in words):
         raise InputError(f"{quoted(text)} is not two objectives by number, such as 1 2")
     return int(words[0]) - 1, int(words[1]) - 1
 
 
-def _flag(_: problems.Problem, text: str) -> bool:
-    return _one_of("flag", ("true", "false"), text) == "true"
+def _rows(preferred: Preferences | None) -> str:
+    return "/".join(" ".join(map(repr, row)) for row in preferred or ())
 
 
-def _preferences(text: str) -> Preferences | None:
-    return parse_preferences(text)
+def _overrides(_: Values) -> list[Field]:
+    """Fields of ParetoConfig."""
+    return [
+        Field(
+            name,
+            parse,
+            _rows if name == "preferences" else codec.show,
+            default=partial(_of_preset, name),
+            at=("overrides", name),
+        )
+        for name, parse in _PARSERS.items()
+    ]
 
 
-_FIELDS: dict[str, tuple[str, Callable[[problems.Problem, str], Any]]] = {
-    "preset": ("preset", _preset),
-    "method": ("methods", _methods),
-    "focus": ("focus", lambda _, text: _one_of("method", METHODS, text)),
-    "seeds": ("seeds", lambda _, text: parse_seeds(text)),
-    "pins": ("pins", _pins),
-    "look": ("look", lambda _, text: _one_of("look", LOOKS, text)),
-    "seed": ("seed", _seed),
-    "pick": ("pick", _place),
-    "axes": ("axes", _axes),
-    "zoom": ("zoom", _flag),
+def _of_preset(name: str, values: Values) -> Any:
+    return FrontQuestion(values["problem"], preset=values["preset"]).usual(name)
+
+
+def _options(_: Values) -> list[Field]:
+    """The options of every method, whether it is compared or not."""
+    return [
+        Field(
+            f"{method}.{option.name}",
+            partial(_option, method, option.name),
+            default=option.default,
+            at=("options", method, option.name),
+        )
+        for method in transfer.names()
+        for option in transfer.rule(method).options
+    ]
+
+
+def _option(method: str, name: str, text: str, _: Values) -> Any:
+    value = codec.number(text)
+    usual = {option.name: option.default for option in transfer.rule(method).options}[name]
+    if isinstance(usual, int) and value == int(value):
+        value = int(value)
+    return transfer.checked(method, {name: value})[name]
+
+
+_PARSERS: Mapping[str, codec.Parse] = {
+    "scalarization": codec.one_of("scalarization", scalarizations.names()),
+    "layout": codec.one_of("layout", preferences.LAYOUTS[:2]),
+    "preferences": lambda text, _: parse_preferences(text),
+    "optimizer": codec.one_of("optimizer", OPTIMIZERS),
+    "solutions": codec.whole,
+    "layout_seed": codec.whole,
+    "lr": codec.number,
+    "iterations": codec.whole,
+    "batch_size": codec.or_all(codec.whole),
+    "samples": codec.or_all(codec.whole),
+    "held_out": codec.or_all(codec.whole),
+    "frames": codec.whole,
+    "smoothing": codec.number,
 }
-"""Parameters of the URL: the field of FrontQuestion and what reads it."""
+"""Fields of ParetoConfig that a question can change of its preset, and what reads them."""
 
-_OVERRIDES: dict[str, Callable[[str], Any]] = {
-    "scalarization": partial(_one_of, "scalarization", tuple(scalarizations.names())),
-    "layout": partial(_one_of, "layout", preferences.LAYOUTS[:2]),
-    "preferences": _preferences,
-    "optimizer": partial(_one_of, "optimizer", OPTIMIZERS),
-    **{name: partial(_number, name) for name in _NUMBERS},
-}
+_FIELDS: Entries = (
+    Field("problem", lambda text, _: problems.get(text).name, default="toy", always=True),
+    _problem_options,
+    Field("preset", _preset, default=FrontQuestion.preset, always=True),
+    Field(
+        "method",
+        codec.some_of("method", lambda _: METHODS),
+        default=FrontQuestion.methods,
+        at=("methods",),
+        always=True,
+    ),
+    Field("focus", _focus, default=lambda values: _focus(FrontQuestion.focus, values), always=True),
+    Field("seeds", codec.parse_seeds, default=_usual_seeds, always=True),
+    Field("pins", codec.ids(MOST_PINS, "pins"), default=FrontQuestion.pins),
+    Field("look", codec.one_of("look", LOOKS), default=FrontQuestion.look),
+    Field("seed", _seed, default=_usual_seed),
+    Field("pick", _solution, lambda place: str(place + 1), usually="the middle one"),
+    Field(
+        "axes",
+        _axes,
+        lambda axes: " ".join(str(axis + 1) for axis in axes),
+        default=FrontQuestion.axes,
+    ),
+    Field("zoom", codec.flag, usually="what suits the problem"),
+    _overrides,
+    _options,
+)

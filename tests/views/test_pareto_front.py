@@ -7,7 +7,7 @@ import pytest
 from mtl_core.errors import InputError
 from mtl_core.pareto import ParetoConfig
 from mtl_core.runs.grids.plans import read_plan
-from mtl_core.views.front_question import FrontQuestion, differences, label, parse_preferences
+from mtl_core.views.pareto_front import FrontQuestion, differences, label, parse_preferences
 
 ROOT = Path(__file__).resolve().parents[2]
 OTHERS = (

@@ -1,4 +1,4 @@
-"""A front panel: the fronts that a question compares, and where they stand at a step."""
+"""A Pareto panel: the fronts that a question compares, and where they stand at a step."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from mtl_core.pareto import curves
 from mtl_core.pareto.config import ParetoConfig
 from mtl_core.pareto.problems.base import Problem
 from mtl_core.runs.library.answers import Answer, Answers
-from mtl_core.views.front_question import FrontQuestion, label, preference_words
+from mtl_core.views.pareto_front import FrontQuestion, label, preference_words
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,7 +1,6 @@
 """The Pareto front page's figures: the front, what was picked off it, hypervolume, transfers."""
 
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -26,11 +25,12 @@ from mtl_core.pareto.config import BASELINES, METHODS, ParetoConfig
 from mtl_core.runs.library import exchange
 from mtl_core.runs.library.answers import Answers
 from mtl_core.views import toy
-from mtl_core.views.front_panel import FrontPanel, ShownFront
-from mtl_core.views.front_question import METHOD_TITLES, preference_words
-from pages.parts import common
+from mtl_core.views.pareto_front import METHOD_TITLES, FrontQuestion, preference_words
+from mtl_core.views.pareto_panel import FrontPanel, ShownFront
+from pages.parts import common, state
+from pages.parts.words import escaped, tell
 
-Ask = Callable[..., None]
+Page = state.Page[FrontQuestion]
 LOOK_TITLES = {
     "hypervolume": "Hypervolume",
     "transfer": "Transfer",
@@ -49,18 +49,18 @@ def progress(panel: FrontPanel) -> None:
     """How far the fronts are that are not done."""
     waiting = []
     for one in panel.shown:
-        answer, label = one.answer, common.escaped(one.label)
+        answer, label = one.answer, escaped(one.label)
         if answer.active and any(record.step >= 0 for record in answer.records):
             text = f"**{label}** is solved for, {answer.share:.0%}"
             st.progress(answer.share, text=text)
         elif answer.active:
-            waiting.append(label)
+            waiting.append(one.label)
         for reason in answer.errors:
-            st.error(f"{label}: {common.escaped(reason)}", icon=":material/error:")
+            tell("error", f"{one.label}: {reason}", icon=":material/error:")
         if "cancelled" in answer.states().values():
-            st.info(f"{label} was stopped at {answer.share:.0%}; its frames stay.")
+            tell("info", f"{one.label} was stopped at {answer.share:.0%}; its frames stay.")
     if waiting:
-        st.caption(f"In the queue: {', '.join(waiting)}.")
+        tell("caption", f"In the queue: {', '.join(waiting)}.")
 
 
 def cards(panel: FrontPanel, step: int) -> None:
@@ -80,7 +80,7 @@ def cards(panel: FrontPanel, step: int) -> None:
             words += "" if apart else ", not significant"
     place = st.container(horizontal=True)
     place.metric(
-        f"Hypervolume, {focus.label}",
+        f"Hypervolume, {escaped(focus.label)}",
         "–" if here is None else f"{here['mean']:.3f}",
         delta=words,
         delta_color=colour,  # type: ignore[arg-type]
@@ -113,7 +113,7 @@ def cards(panel: FrontPanel, step: int) -> None:
     )
     if behind := panel.lagging(step):
         words = ", ".join(f"{name} at iteration {at_step:,}" for name, at_step in behind.items())
-        st.caption(f"Not as far as the others, and drawn where it is: {words}.")
+        tell("caption", f"Not as far as the others, and drawn where it is: {words}.")
 
 
 def _convergence_words(focus: ShownFront, alone: ShownFront | None, known: dict[str, Any]) -> str:
@@ -131,37 +131,37 @@ def _convergence_words(focus: ShownFront, alone: ShownFront | None, known: dict[
     return f"{row['ratio']:.2f} × those of Independent"
 
 
-def fronts(panel: FrontPanel, step: int, active: bool, ask: Ask) -> None:
+def fronts(panel: FrontPanel, step: int, active: bool, page: Page) -> None:
     """The front in loss space and, where the problem has metrics, in metric space."""
     question, objectives = panel.question, panel.problem.objectives
     seeds = panel.focus.config.seeds
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if len(seeds) > 1:
-            _widget("seed", question.seed)
             st.segmented_control(
                 "Seed",
                 seeds,
-                key="pf_seed",
+                key=page.widget("seed", question.seed),
                 required=True,
-                on_change=lambda: ask(seed=st.session_state.pf_seed),
+                on_change=page.take,
+                args=("seed",),
             )
         if len(objectives) > 2:
             pairs = [(i, j) for i in range(len(objectives)) for j in range(i + 1, len(objectives))]
-            _widget("axes", panel.axes)
             st.segmented_control(
                 "Objectives",
                 pairs,
-                key="pf_axes",
+                key=page.widget("axes", panel.axes),
                 required=True,
-                format_func=lambda pair: " × ".join(objectives[i].title for i in pair),
-                on_change=lambda: ask(axes=st.session_state.pf_axes),
+                format_func=lambda pair: escaped(" × ".join(objectives[i].title for i in pair)),
+                on_change=page.take,
+                args=("axes",),
             )
         zoom = panel.problem.fingerprint is not None if question.zoom is None else question.zoom
-        _widget("zoom", zoom)
         st.toggle(
             "Zoom to the last front",
-            key="pf_zoom",
-            on_change=lambda: ask(zoom=st.session_state.pf_zoom),
+            key=page.widget("zoom", zoom),
+            on_change=page.take,
+            args=("zoom",),
             help="Axes end where the solutions do that are better than the reference point.",
         )
     zoom = zoom and not active  # what is last changes meanwhile
@@ -212,19 +212,20 @@ def _front(panel: FrontPanel, step: int, space: Any, zoom: bool, styles: list[Cu
     )
 
 
-def picked(panel: FrontPanel, step: int, ask: Ask) -> None:
+def picked(panel: FrontPanel, step: int, page: Page) -> None:
     """The preference slider, and the solution that it picks off the front."""
     focus, objectives = panel.focus, panel.problem.objectives
     weights = focus.config.weights
     words = [f"{i + 1}: {preference_words(row)}" for i, row in enumerate(weights)]
-    names = common.escaped(" · ".join(objective.title for objective in objectives))
-    _widget("pick", words[panel.pick])
+    names = escaped(" · ".join(objective.title for objective in objectives))
+    key = page.widget("pick", words[panel.pick])
     if len(words) > 1:
         st.select_slider(
-            f"Preference among {focus.label}'s solutions (weights of {names})",
+            f"Preference among {escaped(focus.label)}'s solutions (weights of {names})",
             words,
-            key="pf_pick",
-            on_change=lambda: ask(pick=words.index(st.session_state.pf_pick)),
+            key=key,
+            on_change=page.take,
+            args=("pick", words.index),
         )
     losses = panel.values(focus, step, "loss")
     if not len(losses):
@@ -242,7 +243,7 @@ def picked(panel: FrontPanel, step: int, ask: Ask) -> None:
             less = f"{loss_word} {loss:.3g}, best {best:.3g}"
         title = loss_word if metrics is None else _metric(panel, axis)[0]
         place.metric(
-            f"{common.escaped(objective.title)}: {title}",
+            f"{escaped(objective.title)}: {title}",
             shown,
             delta=less,
             delta_color="gray",
@@ -257,17 +258,17 @@ def picked(panel: FrontPanel, step: int, ask: Ask) -> None:
     )  # fmt: skip
 
 
-def views(panel: FrontPanel, step: int | None, ask: Ask) -> None:
+def views(panel: FrontPanel, step: int | None, page: Page) -> None:
     """One view at a time: each costs its part of every redraw. Some need a front to look at."""
     look = panel.question.look
-    _widget("look", look)
     st.segmented_control(
         "Look at",
         list(LOOK_TITLES),
-        key="pf_look",
+        key=page.widget("look", look),
         required=True,
-        format_func=LOOK_TITLES.get,
-        on_change=lambda: ask(look=st.session_state.pf_look),
+        format_func=LOOK_TITLES.__getitem__,
+        on_change=page.take,
+        args=("look",),
         label_visibility="collapsed",
     )
     if look == "hypervolume" and step is not None:
@@ -284,7 +285,7 @@ def _hypervolume(panel: FrontPanel, step: int) -> None:
         key="pf_x",
         default="evaluations",
         required=True,
-        format_func={"evaluations": "gradient evaluations", "seconds": "seconds"}.get,
+        format_func={"evaluations": "gradient evaluations", "seconds": "seconds"}.__getitem__,
     )
     bands = [curves.band(one.quality).assign(curve=one.label) for one in panel.shown]
     drawn = pd.concat([one for one in bands if len(one)])
@@ -363,8 +364,8 @@ def _transfer(panel: FrontPanel, step: int) -> None:
     focus, seed = panel.focus, panel.question.seed
     if focus.config.method in (*BASELINES, "independent"):
         st.info(
-            f"{focus.label} transfers nothing: each solution keeps all of itself (M = I). Look "
-            "closely at a method that transfers, such as Decaying.",
+            f"{escaped(focus.label)} transfers nothing: each solution keeps all of itself "
+            "(M = I). Look closely at a method that transfers, such as Decaying.",
             icon=":material/link_off:",
         )
         return
@@ -475,7 +476,7 @@ def _computed(panel: FrontPanel) -> None:
             }
         )
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="pf_computed")
-    st.caption(panel.problem.description)
+    tell("caption", panel.problem.description)
 
 
 _ORDER = [METHOD_TITLES[name] for name in METHODS]
@@ -520,10 +521,6 @@ def _at(one: ShownFront, step: int) -> pd.Series | None:
     band = curves.band(one.quality)
     before = band[band["step"] <= step]
     return None if before.empty else before.iloc[-1]
-
-
-def _widget(name: str, value: object) -> None:
-    common.show(f"pf_{name}", value)
 
 
 GLOSSARY = r"""

@@ -1,0 +1,69 @@
+"""Which finished runs a page on the paper's figures compares: the first fields of its URL."""
+
+from collections.abc import Callable, Sequence
+
+from mtl_core import settings
+from mtl_core.errors import InputError, unknown
+from mtl_core.views import comparisons
+from mtl_core.views.codec import RUN_ID, Field, Values
+from mtl_core.views.comparisons import Pool
+
+__all__ = ["place", "pool", "task"]
+
+
+def place(there: Sequence[Pool], count: Callable[[Pool], int]) -> tuple[Field, Field]:
+    """Setting and budget; those with most to show unless they are named, the longest first.
+
+    Args:
+        there: at least one pool, but for writing.
+        count: how much a pool has to show.
+    """
+
+    def best(pools: Sequence[Pool]) -> Pool:
+        return max(pools, key=lambda pool: (count(pool), pool.budget.steps))
+
+    def within(values: Values) -> list[Pool]:
+        return [pool for pool in there if pool.setting.name == values["setting"]]
+
+    def setting(text: str, _: Values) -> str:
+        name = settings.get(text).name
+        if name not in {pool.setting.name for pool in there}:
+            raise InputError(f"{name} has no finished runs to compare yet")
+        return name
+
+    def budget(text: str, values: Values) -> str:
+        name = values["setting"]
+        known = [pool.name for pool in within(values)]
+        if text in known:
+            return text
+        if RUN_ID.fullmatch(text) or text in settings.get(name).presets:
+            raise InputError(f"no finished runs of {name} to compare have the budget {text!r}")
+        raise unknown("budget", text, known)
+
+    return (
+        Field("setting", setting, default=lambda _: best(there).setting.name, always=True),
+        Field("budget", budget, default=lambda values: best(within(values)).name, always=True),
+    )
+
+
+def pool(there: Sequence[Pool], values: Values) -> Pool:
+    """The one that the values before name."""
+    return comparisons.find(there, values["setting"], values["budget"])
+
+
+def task(there: Sequence[Pool]) -> Field:
+    """A task that the pool can compare; the setting's usual target where it can."""
+
+    def parse(text: str, values: Values) -> str:
+        chosen = pool(there, values)
+        name = chosen.setting.task(text).name
+        if name not in chosen.tasks:
+            raise InputError(f"{name} has no single-task run beside a multi-task one here")
+        return name
+
+    def usual(values: Values) -> str:
+        chosen = pool(there, values)
+        target = chosen.setting.default_target
+        return target if target in chosen.tasks else chosen.tasks[0]
+
+    return Field("task", parse, default=usual, always=True)

@@ -1,0 +1,152 @@
+"""What a page shows: kept in the session, read from the address and written to it.
+
+The view is the only state there is. Widgets show it, and callbacks change it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+import streamlit as st
+
+from mtl_core import InputError
+from pages.parts import words
+
+__all__ = ["Page", "entered", "show"]
+
+
+class View(Protocol):
+    """A frozen dataclass that a URL can say."""
+
+    def to_query(self) -> dict[str, str]: ...
+
+
+V = TypeVar("V", bound=View)
+Read = Callable[[Mapping[str, str]], tuple[V | None, list[str]]]
+
+
+@dataclass(frozen=True)
+class _Kept(Generic[V]):
+    """What the session holds of a page: its view, and the address that was written for it."""
+
+    view: V
+    query: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Page(Generic[V]):
+    """A page's state.
+
+    Args:
+        key: where the session keeps it; keys of the page's widgets begin with it.
+        read: the view of a URL and what in it was not understood; no view where there is nothing
+            to show.
+        anew: whether a view is read again from its own URL in every run, since what it names may
+            be gone.
+    """
+
+    key: str
+    read: Read[V]
+    anew: bool = False
+
+    def open(self, opened: Callable[[], None] = lambda: None) -> V:
+        """The view that the address asks for, or the one that is kept.
+
+        Args:
+            opened: called when it is another than the kept one, as an address has asked for it.
+        """
+        view = self.find(opened)
+        assert view is not None
+        return view
+
+    def find(self, opened: Callable[[], None] = lambda: None) -> V | None:
+        """The same; None where there is nothing to show."""
+        kept = self._kept
+        query = st.query_params.to_dict()
+        asked = kept is None or (bool(query) and query != kept.query)
+        if kept is not None and not asked:
+            if not self.anew:
+                self.put(kept.view)
+                return kept.view
+            query = kept.view.to_query()
+        view, problems = self.read(query)
+        st.session_state[self._problems] = problems
+        if view is not None:
+            self.put(view)
+        if asked:
+            opened()
+        return view
+
+    @property
+    def view(self) -> V:
+        """The view as it is now; there is one once the page was opened."""
+        kept = self._kept
+        assert kept is not None
+        return kept.view
+
+    def put(self, view: V) -> None:
+        """Show this from now on."""
+        query = view.to_query()
+        if st.query_params.to_dict() != query:
+            st.query_params.from_dict(query)
+        st.session_state[self.key] = _Kept(view, query)
+
+    def change(self, **changes: Any) -> None:
+        """Change fields of what is shown. Raises InputError as the view does."""
+        self.put(cast(V, replace(cast(Any, self.view), **changes)))
+
+    def take(self, name: str, make: Callable[[Any], Any] = lambda value: value) -> None:
+        """Change the field of a widget's name to what the widget shows, through ``make``."""
+        self.change(**{name: make(st.session_state[f"{self.key}_{name}"])})
+
+    def widget(self, name: str, value: object) -> str:
+        """Let a widget show a value of the view; its key."""
+        key = f"{self.key}_{name}"
+        show(key, value)
+        return key
+
+    def entered(self, name: str, usual: Any, *, may_be_all: bool = False) -> Any:
+        """What a reader has entered into a widget."""
+        return entered(f"{self.key}_{name}", usual, may_be_all=may_be_all)
+
+    def problems(self) -> None:
+        """Say once what in the address was not understood."""
+        for line in st.session_state.pop(self._problems, []):
+            words.tell("warning", line, icon=":material/link_off:")
+
+    def refuse(self, name: str, error: InputError) -> None:
+        """Keep what is wrong with what was entered into a widget, for ``refused``."""
+        st.session_state[f"{self.key}: {name} is wrong"] = str(error)
+
+    def refused(self, name: str) -> None:
+        """Say once what is wrong with what was entered into a widget."""
+        if line := st.session_state.pop(f"{self.key}: {name} is wrong", None):
+            words.tell("error", line)
+
+    @property
+    def _kept(self) -> _Kept[V] | None:
+        kept: _Kept[V] | None = st.session_state.get(self.key)
+        return kept
+
+    @property
+    def _problems(self) -> str:
+        return f"{self.key}: problems"
+
+
+def show(key: str, value: object) -> None:
+    """Let the widget with this key show a value.
+
+    One that it shows already is not set again: that would undo what a reader changes meanwhile.
+    """
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
+
+
+def entered(key: str, usual: Any, *, may_be_all: bool = False) -> Any:
+    """What a reader has entered into a widget: the usual value where a number was taken out.
+
+    Args:
+        may_be_all: whether an empty field means something by itself: all there are.
+    """
+    value = st.session_state[key]
+    return usual if value is None and not may_be_all else value
