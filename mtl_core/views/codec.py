@@ -250,14 +250,16 @@ def some_of(kind: str, choices: Callable[[Values], Iterable[str]], *, none: bool
     return parse
 
 
-def ids(most: int, noun: str, known: re.Pattern[str] = RUN_ID) -> Parse:
-    """Ids of runs in their order, each once; ``noun`` is what they are called together."""
+def ids(
+    most: int, noun: str, known: re.Pattern[str] = RUN_ID, *, single: str = "a run's id"
+) -> Parse:
+    """Ids in their order, each once; ``noun`` is what they are called together."""
 
     def parse(text: str, _: Values = _NOTHING) -> tuple[str, ...]:
         words = tuple(dict.fromkeys(text.split()))
         for word in words:
             if not known.fullmatch(word):
-                raise InputError(f"{quoted(word)} is not a run's id of 16 hex digits")
+                raise InputError(f"{quoted(word)} is not {single} of 16 hex digits")
         if len(words) > most:
             raise InputError(f"{len(words)} {noun} are more than {most}")
         return words

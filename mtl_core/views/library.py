@@ -15,8 +15,8 @@ from mtl_core.runs.library.answers import Answer, Answers, Origin
 from mtl_core.runs.library.artifacts import grouped
 from mtl_core.runs.queue.records import Record
 from mtl_core.runs.queue.store import Store
-from mtl_core.views import words
-from mtl_core.views.words import Words
+from mtl_core.views import codec, vocabulary
+from mtl_core.views.vocabulary import Words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +55,7 @@ class Entry:
 
     @property
     def words(self) -> Words:
-        return words.of(self.config)
+        return vocabulary.words(self.config)
 
     @property
     def created(self) -> float:
@@ -142,7 +142,7 @@ def table(found: Sequence[Entry]) -> "pd.DataFrame":
         "auxiliaries": [" + ".join(one.auxiliaries) for one in said],
         "optimizer": [one.method_label for one in said],
         "budget": [one.budget for one in said],
-        "seeds": [_written(entry.config.seeds) for entry in found],
+        "seeds": [codec.show(entry.config.seeds) for entry in found],
         "done": [entry.answer.share for entry in found],
         "device": [entry.answer.said("device") for entry in found],
         "numbers": [entry.answer.numbers for entry in found],
@@ -191,8 +191,8 @@ def _telling(configs: Sequence[Any]) -> list[Any]:
 def _differences(entry: Entry, others: Sequence[Any]) -> list[str]:
     """In which an entry differs from any of these: a table says all, here they tell it apart."""
     own = checks.with_seeds(entry.config, (0,))
-    vocabulary = words.vocabulary(entry.config.kind)
-    found = list(dict.fromkeys(w for one in others for w in vocabulary.differences(own, one)))
+    differences = vocabulary.of(entry.config.kind).differences
+    found = list(dict.fromkeys(word for one in others for word in differences(own, one)))
     if len(found) <= _MOST_WORDS:
         return found
     return [*(word for word in found if word == entry.words.method_title), entry.config.id[:8]]
@@ -201,12 +201,14 @@ def _differences(entry: Entry, others: Sequence[Any]) -> list[str]:
 def comparison(found: Sequence[Entry]) -> "pd.DataFrame":
     """Where entries differ: a row for each such field, a column for each entry by its label.
 
-    First what decides their numbers, in the order of their configs; then where they come from.
+    First what decides their numbers, in the order of their configs, where they are of one kind;
+    then where they come from.
     """
     import pandas as pd
 
     named = labels(found)
-    names = dict.fromkeys(field.name for entry in found for field in fields(entry.config))
+    alike = len({entry.config.kind for entry in found}) == 1
+    names = [field.name for field in fields(found[0].config)] if alike else []
     lines = {name: [_value(name, entry) for entry in found] for name in names}
     lines |= {
         "kind": [str(entry.config.kind) for entry in found],
@@ -228,15 +230,7 @@ def comparison(found: Sequence[Entry]) -> "pd.DataFrame":
 
 def _value(name: str, entry: Entry) -> str:
     shown = entry.words.shown.get(name)
-    return _written(getattr(entry.config, name, "–")) if shown is None else shown
-
-
-def _written(value: object) -> str:
-    if value is None:
-        return "all"
-    if isinstance(value, tuple):
-        return " ".join(_written(part) for part in value) or "none"
-    return str(value).lower() if isinstance(value, bool) else format(value)
+    return codec.show(getattr(entry.config, name)) if shown is None else shown
 
 
 def _version(name: str, entry: Entry) -> str:
@@ -249,7 +243,7 @@ def provenance(answer: Answer) -> list[dict[str, str]]:
     made = grouped(answer.made) if answer.records else answer.made
     return [
         {
-            "seeds": _written(tuple(group["seeds"])),
+            "seeds": codec.show(tuple(group["seeds"])),
             "created": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(_time(group["created"]))),
             "duration": f"{float(group.get('duration_seconds', 0)):,.1f} s",
             "device": str(group.get("device", "–")),

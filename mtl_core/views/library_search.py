@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from mtl_core.errors import InputError, unknown
 from mtl_core.runs.kinds import KINDS
 from mtl_core.runs.library.answers import Answers, Origin
-from mtl_core.views import codec, words
+from mtl_core.views import codec, vocabulary
 from mtl_core.views.codec import Entries, Field, Values
 from mtl_core.views.library import Entry
 
@@ -39,11 +39,11 @@ def _named(names: Iterable[str]) -> Mapping[str, str]:
     return {name: name for name in names}
 
 
-def _every(of_kind: Callable[[words.Vocabulary], Mapping[str, str]]) -> Mapping[str, str]:
+def _every(of_kind: Callable[[vocabulary.Vocabulary], Mapping[str, str]]) -> Mapping[str, str]:
     """What all kinds name; of a name that two have, the first one's title."""
     found: dict[str, str] = {}
     for kind in KINDS:
-        for name, title in of_kind(words.vocabulary(kind)).items():
+        for name, title in of_kind(vocabulary.of(kind)).items():
             found.setdefault(name, title)
     return found
 
@@ -79,7 +79,7 @@ class Search:
 
     Args:
         setting: settings and problems.
-        optimizer: optimizers and methods; ``words.SINGLE`` for a single task.
+        optimizer: optimizers and methods; ``vocabulary.SINGLE`` for a single task.
         text: words that must all stand somewhere in what the table says of an experiment.
         chosen: keys of entries, in the order in which they were chosen.
         task: whose curves are drawn; None for the first that the chosen experiments share.
@@ -225,7 +225,7 @@ _FIELDS: Entries = [
     Field("task", _task, usually="the first in common"),
     Field(
         "run",
-        codec.ids(MOST_IN_URL, "experiments", _KEY),
+        codec.ids(MOST_IN_URL, "experiments", _KEY, single="an experiment's id"),
         lambda keys: " ".join(keys[:MOST_IN_URL]),
         default=(),
         at=("chosen",),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mtl_core.runs.library.answers import Answer
-from mtl_core.views import smtos, words
+from mtl_core.views import smtos, vocabulary
 from mtl_core.views.codec import MOST_PINS
 from mtl_core.views.pareto_front import FrontQuestion
 from mtl_core.views.what_if import Question
@@ -49,7 +49,7 @@ def question(found: Sequence[Answer]) -> Question:
         if (one.config.setting, one.config.target) == (config.setting, config.target)
     ]
     if asked is None:
-        preset = words.of(config).preset
+        preset = vocabulary.words(config).preset
         asked = Question(config.setting, config.target, config.auxiliaries, preset)
     pins = [run for run in dict.fromkeys(alike) if run not in {one.id for one in asked.configs}]
     return replace(asked, pins=tuple(pins[:MOST_PINS]))

@@ -103,6 +103,8 @@ def test_rows_are_chosen_by_a_click_and_by_a_link(look_at) -> None:
     page.mouse.click(box["x"] + 16, box["y"] + 35 + 17)
     expect(page).to_have_url(re.compile(r"&run=[0-9a-f]{16}$"))
     expect(page.get_by_role("heading", name="1 chosen experiment")).to_be_visible()
+    expect(page.get_by_test_id("stTable").last).to_contain_text("UTC")
+    assert fits(page)
     page.mouse.click(box["x"] + 16, box["y"] + 2 * 35 + 17)
     expect(page.get_by_role("heading", name="2 chosen experiments")).to_be_visible()
     expect(page.locator(CHART)).to_be_visible()

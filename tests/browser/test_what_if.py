@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
-from mtl_core import RunConfig, train
-from mtl_core.runs.library.frames import to_frame
+from mtl_core import RunConfig
+from mtl_core.runs import kinds
 from mtl_core.trajectory import METRICS
+from tests import stored
 
 HERO = "[data-testid=stVegaLiteChart] svg.marks"
 # Two networks that train for some twenty seconds here, and one that trains for a few.
@@ -47,7 +48,7 @@ def press(page: Page, name: str) -> None:
 def wait_for_rows(app, config: RunConfig, least: int = 1) -> int:
     deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
-        if (rows := len(app.store.rows(config.id))) >= least:
+        if (rows := len(app.store.table(config, "trajectory"))) >= least:
             return rows
         time.sleep(0.1)
     raise TimeoutError(f"no {least} rows of {config.auxiliaries_label}")
@@ -97,13 +98,13 @@ def test_stop_keeps_the_points(app, open_page) -> None:
     press(page, "Stop")
     # The queued run ends at once, the running one at the end of its slice.
     expect(page.get_by_text(re.compile(r"was stopped at \d+%"))).to_have_count(2)
-    kept = len(app.store.rows(config.baseline.id))
+    kept = len(app.store.table(config.baseline, "trajectory"))
     assert kept >= 5
     expect(page.locator(f"{HERO} g.mark-line path").first).to_be_visible()
     expect(page.get_by_role("button", name="Resume", exact=True)).to_be_enabled()
     assert {record.state for record in app.store.runs()} == {"cancelled"}
     time.sleep(2)
-    assert len(app.store.rows(config.baseline.id)) == kept
+    assert len(app.store.table(config.baseline, "trajectory")) == kept
 
 
 def test_reload_second_browser_and_live_chart(app, open_page) -> None:
@@ -201,11 +202,11 @@ def test_optimizers_are_chosen_run_and_looked_into(app, open_page) -> None:
     for chart, lines in ((1, 2), (2, 1), (3, 2), (4, 2)):
         expect(page.locator(HERO).nth(chart).locator("g.mark-line path")).to_have_count(lines)
     (told,) = {
-        record.id
+        record.config
         for record in app.store.runs()
-        if record.config.optimizer == "mgda" and app.store.side("updates", record.id)
+        if record.config.optimizer == "mgda" and len(app.store.table(record.config, "updates"))
     }
-    rows = pd.DataFrame(app.store.side("updates", told))
+    rows = app.store.table(told, "updates")
     assert rows.groupby("step")["weight"].sum().round(5).eq(1).all(), "a convex combination"
 
 
@@ -218,9 +219,10 @@ def test_two_tabs_that_ask_the_same_train_once(app, open_page) -> None:
     second.get_by_role("button", name="Run", exact=True).click(no_wait_after=True)
     for page in (first, second):
         expect(page.get_by_text("these runs are in the store")).to_be_visible()
-    assert sorted(record.config.auxiliaries_label for record in app.store.runs()) == ["noisy_digits", "stl"]
+    records = app.store.runs()
+    assert sorted(record.config.auxiliaries_label for record in records) == ["noisy_digits", "stl"]
     log = (app.store_path.parent / "runs.db.worker.log").read_text()
-    assert log.count(" starts: ") == 2
+    assert log.count(" starts") == 2
 
 
 def test_a_killed_worker_fails_the_run_and_resume_completes_it(app, open_page) -> None:
@@ -230,18 +232,17 @@ def test_a_killed_worker_fails_the_run_and_resume_completes_it(app, open_page) -
     before = wait_for_rows(app, config, 8)
     os.kill(app.worker_pid(), signal.SIGKILL)
     expect(page.get_by_text("the worker died while training")).to_be_visible()
-    record = app.store.get(config.id)
-    assert record is not None
-    assert record.state == "failed"
-    kept = app.store.rows(config.id)
+    records = app.store.runs(config.id)
+    assert {record.state for record in records} == {"failed"}
+    kept = app.store.table(config, "trajectory")
     assert len(kept) >= before
 
     # The queue went on with a new worker; the dead run is resumed by hand and completes.
     expect(page.get_by_role("button", name="Resume", exact=True)).to_be_enabled(timeout=120_000)
     press(page, "Resume")
     expect(page.get_by_text("these runs are in the store")).to_be_visible(timeout=120_000)
-    undisturbed = to_frame(row for step in train(config) for row in step.rows)
-    resumed = app.store.trajectory(config.id)
+    undisturbed = kinds.get("training").frames(stored.solved(config))["trajectory"]
+    resumed = app.store.table(config, "trajectory")
     pd.testing.assert_frame_equal(
         resumed[["seed", "step", "task", *METRICS]],
         undisturbed[["seed", "step", "task", *METRICS]],

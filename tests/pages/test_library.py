@@ -126,14 +126,6 @@ def parcel(tmp_path: Path) -> Callable[..., bytes]:
     return pack
 
 
-def choose(app, *rows: int) -> None:
-    """Clicks rows of the table."""
-    selection = {"rows": list(rows), "columns": [], "cells": []}
-    app.session_state["library_table"] = {"selection": selection}
-    app.run()
-    assert not app.exception
-
-
 def table(app) -> pd.DataFrame:
     return app.dataframe[0].value
 
@@ -416,8 +408,7 @@ def test_fronts_are_listed_opened_and_deleted(open_page, front, train, store: St
     assert (row["setting"], row["optimizer"]) == ("Toy: two peaks", "Adaptive · tchebycheff")
     assert (row["source"], row["state"], row["seeds"]) == ("own", "done", "5")
     assert "N 3 · iterations 7" in row["budget"]
-    choose(app, 0)
-    assert sent(app) == {"run": config.id}
+    app = open_page("library", run=config.id)
     (link,) = app.get("page_link")
     assert link.proto.label == "Open on Pareto front"
     query = FrontQuestion.of(config).to_query()

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mtl_core.runs.library.frames import to_frame
 
 from mtl_core import settings
 from mtl_core.config import RunConfig
@@ -26,19 +25,16 @@ ALICE = "1-alice"
 
 
 @pytest.fixture
-def ship(tmp_path: Path, make_row: Make) -> Callable[..., Answers]:
+def ship(tmp_path: Path, make_pieces: Make) -> Callable[..., Answers]:
     """Writes artifacts of configs; there is no store."""
 
     def write(*configs: RunConfig) -> Answers:
         found = {}
         for config in configs:
-            rows = [
-                make_row(config, seed, task, step)
-                for seed in config.seeds
-                for task in config.tasks
-                for step in (0, config.steps)
-            ]
-            folder = artifacts.write(tmp_path / config.id, config, to_frame(rows), {})
+            steps = (0, config.steps)
+            pieces = [piece for step in steps for piece in make_pieces(config, config.seeds, step)]
+            content = artifacts.collected(config, pieces, {}, 1.0)
+            folder = artifacts.write(tmp_path / config.id, content)
             found[config.id] = artifacts.read(folder)
         return Answers(None, found)
 
@@ -131,17 +127,14 @@ def test_a_task_that_is_smallest_is_compared_when_all_take_as_many(five: Make, s
 
 
 def test_the_store_counts_once_a_run_is_done(
-    five: Make, ship: Make, store: Store, make_checkpoint: Make
+    five: Make, ship: Make, store: Store, put_runs: Make
 ) -> None:
     shipped = ship(five("a")).shipped
     together = five("a", "b")
     store.submit(together)
     answers = Answers(store, shipped)
     assert [pool.tasks for pool in pools(answers)] == [()]
-    store.claim(ALICE)
-    for step in (0, together.steps):
-        store.save(together.id, ALICE, [make_checkpoint(together, together.seeds, step)])
-    store.finish(together.id, ALICE, "done")
+    put_runs(store, together)
     assert [pool.tasks for pool in pools(answers)] == [("a",)]
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mtl_core.runs.library.frames import to_frame
 
 from mtl_core import settings
 from mtl_core.analysis import SMTO_FACTORS
@@ -34,35 +33,26 @@ MATCHED = Entry("mean", (("scale", "match_sum"),))
 
 
 @pytest.fixture
-def finish(store: Store, make_checkpoint: Make) -> Callable[..., RunConfig]:
+def finish(store: Store, put_runs: Make) -> Callable[..., RunConfig]:
     """Puts a run into the store."""
 
     def put(config: RunConfig, end: Any = "done") -> RunConfig:
-        store.submit(config)
-        store.claim(ALICE)
-        for step in (0, config.steps):
-            store.save(config.id, ALICE, [make_checkpoint(config, config.seeds, step)])
-        if end:
-            store.finish(config.id, ALICE, end)
-        return config
+        return put_runs(store, config, end)
 
     return put
 
 
 @pytest.fixture
-def ship(tmp_path: Path, make_row: Make) -> Callable[..., dict[str, artifacts.Artifact]]:
+def ship(tmp_path: Path, make_pieces: Make) -> Callable[..., dict[str, artifacts.Artifact]]:
     """Writes artifacts of configs and reads them again."""
 
     def write(*configs: RunConfig) -> dict[str, artifacts.Artifact]:
         found = {}
         for config in configs:
-            rows = [
-                make_row(config, seed, task, step)
-                for seed in config.seeds
-                for task in config.tasks
-                for step in (0, config.steps)
-            ]
-            folder = artifacts.write(tmp_path / config.id, config, to_frame(rows), {})
+            steps = (0, config.steps)
+            pieces = [piece for step in steps for piece in make_pieces(config, config.seeds, step)]
+            content = artifacts.collected(config, pieces, {}, 1.0)
+            folder = artifacts.write(tmp_path / config.id, content)
             found[config.id] = artifacts.read(folder)
         return found
 

@@ -124,10 +124,10 @@ def _receive(
     return [move.received for move in moves]
 
 
-def _by_experiment(artifacts: Iterable[Artifact]) -> list[list[Artifact]]:
+def _by_experiment(sound: Iterable[Artifact]) -> list[list[Artifact]]:
     """Older versions wrote several of one experiment; that with most seeds comes first."""
     found: dict[str, list[Artifact]] = {}
-    for artifact in artifacts:
+    for artifact in sound:
         found.setdefault(artifact.config.id, []).append(artifact)
     return [sorted(parts, key=lambda one: -len(one.config.seeds)) for parts in found.values()]
 

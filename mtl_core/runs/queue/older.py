@@ -3,6 +3,8 @@
 import io
 import json
 import sqlite3
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +20,8 @@ from mtl_core.runs.queue.schema import SCHEMA
 
 __all__ = ["bring_up_to_date", "split_config"]
 
+_BROKEN = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
+"""What a damaged front raises."""
 _RENAMED = ("runs", "replicas", "checkpoints", "cosines", "updates", "frames", "notes")
 
 
@@ -187,7 +191,7 @@ def _fronts(db: sqlite3.Connection, old: _Old, seed: int) -> Iterator[tuple[int,
         (old.row["id"], seed),
     ).fetchall()
     for row in rows:
-        with suppress(ValueError, OSError, EOFError, KeyError):
+        with suppress(*_BROKEN):
             with np.load(io.BytesIO(row["front"]), allow_pickle=False) as archive:
                 arrays = dict(archive)
             front = Front(

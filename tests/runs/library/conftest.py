@@ -80,7 +80,7 @@ def ship(tmp_path: Path, content_of: Make) -> Callable[..., Artifact]:
 
 
 @pytest.fixture
-def shipped(config: Any, ship: Make) -> Artifact:
+def shipped(config: Any, ship: Callable[..., Artifact]) -> Artifact:
     return ship(config)
 
 

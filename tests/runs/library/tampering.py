@@ -145,7 +145,7 @@ def change_table_hash(folder: Path, digest: str | None) -> None:
 
 Damage = tuple[Callable[[Path], object], str]
 
-OF_ALL: Mapping[str, Damage] = {
+OF_ALL: dict[str, Damage] = {
     "not JSON": (
         lambda folder: (folder / "manifest.json").write_text("{"),
         r"manifest\.json is not JSON \(Expecting",
@@ -244,7 +244,7 @@ OF_ALL: Mapping[str, Damage] = {
         "it has impossible values|it has missing or infinite training losses",
     ),
 }
-OF_TRAINING: Mapping[str, Damage] = {
+OF_TRAINING: dict[str, Damage] = {
     "task that is not there any more": (
         lambda f: change_manifest(f, config={"setting": "digits", "target": "digits9"}),
         "unknown task of digits 'digits9'",
@@ -306,7 +306,7 @@ OF_TRAINING: Mapping[str, Damage] = {
         "'front' is no table of a training run",
     ),
 }
-OF_FRONTS: Mapping[str, Damage] = {
+OF_FRONTS: dict[str, Damage] = {
     "problem that is not there": (
         lambda f: change_manifest(f, config={"kind": "pareto", "problem": "mars"}),
         "unknown problem 'mars'",

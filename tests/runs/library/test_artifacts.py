@@ -1,6 +1,7 @@
 """Artifacts: what is written is read again, and what is wrong is named and skipped."""
 
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +24,7 @@ Make = Callable[..., Any]
 
 
 @pytest.fixture
-def content(config: Any, content_of: Make) -> Content:
+def content(config: Any, content_of: Callable[..., Content]) -> Content:
     return content_of(config)
 
 
@@ -85,7 +86,7 @@ def test_writing_again_replaces_all_files(folder: Path, content: Content) -> Non
 def test_a_write_that_is_cut_short_leaves_the_old_artifact_or_none(
     folder: Path, content: Content, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
-    replaced, calls = folders.os.replace, []
+    replaced, calls = os.replace, []
     main = kinds.of(content.config).main
     tables = {**content.tables, main: content.tables[main].assign(seconds=7.0)}
 
@@ -104,7 +105,7 @@ def test_a_write_that_is_cut_short_leaves_the_old_artifact_or_none(
             with pytest.raises(InputError, match=r"No space left on device.*choose another folder"):
                 artifacts.write(folder, replace(content, tables=tables))
         else:
-            patch.setattr(folders.os, "replace", cut)
+            patch.setattr(os, "replace", cut)
             with pytest.raises(KeyboardInterrupt):
                 artifacts.write(folder, replace(content, tables=tables))
     found, problems = artifacts.scan(folder.parent)

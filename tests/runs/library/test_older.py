@@ -14,13 +14,13 @@ from mtl_core.runs import kinds
 from mtl_core.runs.library import artifacts, older
 from mtl_core.runs.library.answers import Answers
 from mtl_core.runs.library.artifacts import Content
-from tests.runs.library.tampering import change_manifest, write_older
+from tests.runs.library.tampering import change_manifest, side_of, write_older
 
 Make = Callable[..., Any]
 
 
 @pytest.fixture
-def content(config: Any, content_of: Make) -> Content:
+def content(config: Any, content_of: Callable[..., Content]) -> Content:
     return content_of(config)
 
 
@@ -115,7 +115,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         r"(cosines|transfers)\.parquet is not in the manifest",
     ),
     "no side table": (
-        lambda f: [(f / f"{name}.parquet").unlink(True) for name in ("cosines", "transfers")],
+        lambda f: side_of(f).unlink(),
         r"it lacks (cosines|transfers)\.parquet",
     ),
 }

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def of_a_table(folder: Path, targets: str) -> ParetoConfig:
     return config
 
 
-OF_ANY_SCHEMA: Mapping[str, tuple[Spoil, str]] = {
+OF_ANY_SCHEMA: dict[str, tuple[Spoil, str]] = {
     "no manifest": (lambda f: (f / "manifest.json").unlink(), "it lacks manifest.json"),
     "no table": (lambda f: main_of(f).unlink(), "it lacks {main}.parquet"),
     "changed table": (
@@ -124,7 +124,7 @@ OF_ANY_SCHEMA: Mapping[str, tuple[Spoil, str]] = {
     "long note": (lambda f: change_manifest(f, notes=["x" * 2001]), "is not a short text"),
     "note that is none": (lambda f: change_manifest(f, notes=[7]), "notes 7 is not a short text"),
 }
-OF_TODAY: Mapping[str, tuple[Spoil, str]] = {
+OF_TODAY: dict[str, tuple[Spoil, str]] = {
     "side table not listed": (
         lambda f: change_manifest(f, tables={main_of(f).stem: tables_of(f)[main_of(f).stem]}),
         "{side}.parquet is not in the manifest",
@@ -143,7 +143,7 @@ OF_TODAY: Mapping[str, tuple[Spoil, str]] = {
     ),
     "older in name only": (lambda f: change_manifest(f, schema_version=2), "run: "),
 }
-OF_OLDER: Mapping[str, tuple[Spoil, str]] = {
+OF_OLDER: dict[str, tuple[Spoil, str]] = {
     "another's id": (
         lambda f: change_manifest(f, id="1e2f303c0118b861"),
         "id '1e2f303c0118b861' is not that of its config",
@@ -155,7 +155,7 @@ OF_OLDER: Mapping[str, tuple[Spoil, str]] = {
     "notes": (lambda f: change_manifest(f, notes=5), "notes 5 is not a JSON list"),
 }
 
-MADE: Mapping[str, tuple[dict[str, Any], str]] = {
+MADE: dict[str, tuple[dict[str, Any], str]] = {
     "no device": ({"device": ...}, "manifest.json lacks 'device'"),
     "created": ({"created": 5}, "created 5 is not a time"),
     "duration": ({"duration_seconds": -1}, "duration_seconds -1 is not a length of time"),

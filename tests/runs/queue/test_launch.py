@@ -55,16 +55,17 @@ def test_many_tend_and_one_worker_starts(store: Store, starter: Starter) -> None
 def test_nothing_is_touched_while_a_worker_lives(
     store: Store, make_config: Make, starter: Starter
 ) -> None:
-    record = store.submit(make_config())
+    config = make_config()
+    store.submit(config)
     store.claim("1-alice")
     with FileLock(lock_path(store.path)):
         assert worker_alive(store)
         assert tend(store) is None
-        assert store.get(record.id).state == "running"
+        assert store.get(config.id, 0).state == "running"
         assert starter.started == []
     assert not worker_alive(store)
     tend(store)
-    assert store.get(record.id).state == "failed"
+    assert store.get(config.id, 0).state == "failed"
     assert len(starter.started) == 1
 
 

@@ -322,10 +322,10 @@ def test_stopped_killed_and_resumed_a_question_ends_as_if_nothing_had_happened(
     assert_same: Make,
 ) -> None:
     """Single-task, multi-task and a front, two seeds each, in the middle of their lockstep."""
-    stl = make_config(auxiliaries=(), epochs=LONG // 3, seeds=(0, 1))
-    mtl = make_config(epochs=LONG // 3, seeds=(0, 1))
+    stl = make_config(auxiliaries=(), epochs=LONG // 4, seeds=(0, 1))
+    mtl = make_config(epochs=LONG // 4, seeds=(0, 1))
     front = ParetoConfig(
-        "toy", method="adaptive", solutions=12, iterations=10_000, frames=40, seeds=(0, 1)
+        "toy", method="adaptive", solutions=12, iterations=1_500, frames=30, seeds=(0, 1)
     )
     question = (stl, mtl, front)
     started: list[int] = []

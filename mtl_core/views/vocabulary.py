@@ -1,4 +1,4 @@
-"""Words: what a page that shows experiments of all kinds says of one, and finds it by.
+"""Vocabulary: what a page that shows experiments of all kinds says of one, and finds it by.
 
 A kind without words of its own goes by those of the command line.
 """
@@ -13,9 +13,9 @@ from mtl_core.config import RunConfig
 from mtl_core.pareto import problems, scalarizations
 from mtl_core.pareto.config import BASELINES, ParetoConfig
 from mtl_core.runs import kinds
-from mtl_core.views import front_question, question, smtos
+from mtl_core.views import pareto_front, smtos, what_if
 
-__all__ = ["SINGLE", "Vocabulary", "Words", "of", "vocabulary"]
+__all__ = ["SINGLE", "Vocabulary", "Words", "of", "words"]
 
 C = TypeVar("C", bound=kinds.Experiment)
 SINGLE = "none"
@@ -72,12 +72,12 @@ class Vocabulary:
     methods: Callable[[], Mapping[str, str]] = dict
 
 
-def of(config: kinds.Experiment) -> Words:
+def words(config: kinds.Experiment) -> Words:
     """What is said of an experiment."""
-    return vocabulary(config.kind).words(config)
+    return of(config.kind).words(config)
 
 
-def vocabulary(kind: str) -> Vocabulary:
+def of(kind: str) -> Vocabulary:
     """How experiments of a kind are spoken of."""
     return _VOCABULARIES.get(kind) or Vocabulary(_plain)
 
@@ -105,11 +105,11 @@ def _nearest(
 def _training(config: RunConfig) -> Words:
     alone = not config.auxiliaries
     presets = _presets(config.setting, config.target)
-    preset, budget = _nearest(config.baseline, presets, question.differences)
+    preset, budget = _nearest(config.baseline, presets, what_if.differences)
     title = optimizers.rule(config.optimizer).title
     nothing = dict.fromkeys(("optimizer", "options", "auxiliary_factors"), "–")
     return Words(
-        label=question.label(config),
+        label=what_if.label(config),
         subject=config.setting,
         title=settings.get(config.setting).title,
         target=config.target,
@@ -142,7 +142,7 @@ def _tasks() -> list[str]:
 @lru_cache(maxsize=16_384)
 def _front(config: ParetoConfig) -> Words:
     problem = problems.get(config.problem)
-    method = front_question.METHOD_TITLES[config.method]
+    method = pareto_front.METHOD_TITLES[config.method]
     options = [f"{name} {value}" for name, value in config.method_options]
     asked = [] if config.method in BASELINES else [config.scalarization]
     if scalarizations.get(config.scalarization).smoothed:
@@ -152,13 +152,13 @@ def _front(config: ParetoConfig) -> Words:
     presets = {
         name: ParetoConfig.from_preset(config.problem, name, **same) for name in problem.presets
     }
-    preset, budget = _nearest(config, presets, front_question.differences)
+    preset, budget = _nearest(config, presets, pareto_front.differences)
     defined = [f"{name} {value}" for name, value in config.problem_options]
     shown = {"method": method, "smoothing": format(config.smoothing) if asked[1:] else "–"}
     shown |= {} if asked else {"scalarization": "–"}
     shown |= {"preferences": "–"} if config.preferences is None else {}
     return Words(
-        label=front_question.label(config),
+        label=pareto_front.label(config),
         subject=config.problem,
         title=" · ".join([problem.title, *defined]),
         method=config.method,
@@ -173,7 +173,7 @@ def _front(config: ParetoConfig) -> Words:
 _VOCABULARIES = {
     "training": Vocabulary(
         _training,
-        question.differences,
+        what_if.differences,
         lambda: {name: settings.get(name).title for name in settings.names()},
         _tasks,
         lambda: {
@@ -183,8 +183,8 @@ _VOCABULARIES = {
     ),
     "front": Vocabulary(
         _front,
-        front_question.differences,
+        pareto_front.differences,
         lambda: {name: problems.get(name).title for name in problems.names()},
-        methods=lambda: front_question.METHOD_TITLES,
+        methods=lambda: pareto_front.METHOD_TITLES,
     ),
 }
