@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = sorted((ROOT / "mtl_core").rglob("*.py"))
-PAGES = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]
+PAGES = [ROOT / "app.py", *sorted((ROOT / "pages").rglob("*.py"))]
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -60,33 +60,78 @@ def test_core_never_imports_streamlit() -> None:
     assert offenders(CORE, ("streamlit",)) == []
 
 
-def test_pages_never_import_torch() -> None:
-    assert offenders(PAGES, ("torch", "torchvision")) == []
+def test_pages_import_neither_torch_nor_the_command_line_and_train_nothing() -> None:
+    forbidden = ("torch", "torchvision", "mtl_core.cli", "mtl_core.train", "mtl_core.training")
+    assert offenders(PAGES, (*forbidden, "mtl_core.pareto.solve", "mtl_core.pareto.solver")) == []
+
+
+def test_pages_touch_nothing_private_of_streamlit() -> None:
+    public = ("streamlit", "streamlit.delta_generator")
+    modules = {module for path in PAGES for module in imported(path) if within(module, "streamlit")}
+    private = {module for module in modules if module.startswith("streamlit.")} - {
+        f"{base}.{name}" for base in public for name in ("DeltaGenerator", "delta_generator")
+    }
+    assert private - {"streamlit.delta_generator"} == set()
+
+
+KINDS = ROOT / "mtl_core" / "runs" / "kinds"
+
+
+def test_only_kinds_ask_of_which_kind_an_experiment_is() -> None:
+    """Everything else asks the kind; a third one is a file and a line there."""
+    asking = []
+    for path in [*CORE, *PAGES]:
+        if path.is_relative_to(KINDS):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or getattr(node.func, "id", "") != "isinstance":
+                continue
+            names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+            if names & {"RunConfig", "ParetoConfig", "Front"}:
+                asking.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert asking == []
+
+
+def test_no_file_is_the_second_copy_of_another() -> None:
+    names = [path.stem for path in [*CORE, *PAGES]]
+    assert [name for name in names if name.startswith("front_") or "_front" in name] == [
+        name for name in names if name == "pareto_front"
+    ]
 
 
 @pytest.mark.parametrize(
     ("layer", "above"),
     [
-        ("settings", "optimizers factors pareto training analysis runs charts"),
-        ("optimizers", "settings factors pareto training analysis runs charts"),
-        ("factors", "pareto training analysis runs charts"),
-        ("training", "analysis runs charts"),
-        ("pareto", "analysis runs charts"),
-        ("analysis", "training runs charts"),
-        ("runs", "charts"),
-        ("charts", "training runs"),
+        (
+            "data",
+            "networks settings optimizers factors pareto training analysis runs charts views",
+        ),
+        (
+            "networks",
+            "data settings optimizers factors pareto training analysis runs charts views",
+        ),
+        ("settings", "optimizers factors pareto training analysis runs charts views"),
+        ("optimizers", "settings factors pareto training analysis runs charts views"),
+        ("factors", "settings pareto training analysis runs charts views"),
+        ("training", "analysis runs charts views"),
+        ("pareto", "analysis runs charts views"),
+        ("analysis", "training runs charts views"),
+        ("runs", "charts views"),
+        ("charts", "training runs views"),
+        ("views", ""),
     ],
 )
 def test_dependencies_point_one_way(layer: str, above: str) -> None:
     files = [path for path in CORE if path.is_relative_to(ROOT / "mtl_core" / layer)]
     assert files
-    forbidden = (*(f"mtl_core.{name}" for name in above.split()), "mtl_core.cli", "pages", "app")
+    own = ("mtl_core.cli", "pages", "app")
+    forbidden = (*(f"mtl_core.{name}" for name in above.split()), *own)
     assert offenders(files, forbidden) == []
 
 
 def test_config_and_errors_are_below_training() -> None:
     files = [ROOT / "mtl_core" / f"{name}.py" for name in ("config", "trajectory")]
-    above = ("training", "analysis", "runs", "charts", "cli")
+    above = ("training", "analysis", "runs", "charts", "views", "cli")
     assert offenders(files, tuple(f"mtl_core.{name}" for name in above)) == []
 
 

@@ -175,7 +175,7 @@ def test_what_a_url_gets_wrong_is_named_and_the_rest_of_it_holds(
 def test_what_is_no_id_is_no_choice(run: str) -> None:
     search, (problem,) = Search.from_query({"run": run}, [], NOBODY)
     assert search.chosen == ()
-    assert "is not a run's id of 16 hex digits; using none instead" in problem
+    assert "is not an experiment's id of 16 hex digits; using none instead" in problem
 
 
 def test_a_url_holds_so_many_and_no_more(make_config: Make, entry: Make) -> None:

@@ -78,8 +78,8 @@ def test_runs_are_grouped_by_budget_and_auxiliaries(
     first, other_budget, noisy = found
     assert first.budget == noisy.budget == umtg.baseline
     assert other_budget.budget == make_config(epochs=3).baseline
-    assert first.runs[REFERENCE].source == "artifact"
-    assert first.runs[MEAN].source == "store"
+    assert first.runs[REFERENCE].origins == ("shipped",)
+    assert first.runs[MEAN].origins == ("own",)
     assert first.compared == (MEAN, MATCHED)
     assert other_budget.compared == (), "there is nothing to hold it against"
     assert noisy.missing([MEAN]) == (MEAN,)

@@ -24,9 +24,6 @@ __all__ = ["MOST_ARTIFACTS", "MOST_BYTES", "copied", "loose", "unzipped"]
 MOST_ARTIFACTS = 500  # in one zip file
 MOST_BYTES = 128 * 2**20  # unpacked, all of a zip file
 _MOST_DEPTH = 6  # folders around an artifact
-_TABLES = tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.tables))
-_FILES = (MANIFEST, *(f"{name}.parquet" for name in _TABLES))
-_MOST_FILES = MOST_ARTIFACTS * (1 + max(len(kind.tables) for kind in KINDS.values()))
 _LITTER = ("__macosx", ".ds_store", "thumbs.db", "desktop.ini")
 """What other systems put into zip files unasked, in small letters."""
 _BAD_ZIP = (
@@ -77,7 +74,7 @@ def copied(found: Sequence[Path], root: Path, scratch: Path) -> dict[str, Path]:
     for number, folder in enumerate(found):
         places[str(folder.relative_to(root))] = to = scratch / str(number)
         to.mkdir()
-        for name in [name for name in _FILES if (folder / name).is_file()]:
+        for name in [name for name in _files() if (folder / name).is_file()]:
             with (folder / name).open("rb") as file:
                 left -= _copy(file, to / name, name, left)
     return places
@@ -87,7 +84,7 @@ def _unzip(archive: zipfile.ZipFile, scratch: Path) -> dict[str, Path]:
     """Unpack files of known names, each artifact into a folder that is named by us."""
     paths = [(member, _member(member.filename)) for member in archive.infolist()]
     members = [(member, path) for member, path in paths if path is not None]
-    if len(members) > _MOST_FILES:
+    if len(members) > MOST_ARTIFACTS * (1 + max(len(kind.tables) for kind in KINDS.values())):
         raise InputError(f"it holds {len(members)} files, more than {MOST_ARTIFACTS} artifacts do")
     if (size := sum(member.file_size for member, _ in members)) > MOST_BYTES:
         raise InputError(too_large("it", size, MOST_BYTES))
@@ -105,6 +102,12 @@ def _unzip(archive: zipfile.ZipFile, scratch: Path) -> dict[str, Path]:
     return found
 
 
+def _files() -> tuple[str, ...]:
+    """The files that an artifact of any kind may have."""
+    tables = dict.fromkeys(name for kind in KINDS.values() for name in kind.tables)
+    return (MANIFEST, *(f"{name}.parquet" for name in tables))
+
+
 def _member(name: str) -> PurePosixPath | None:
     """The path of a file that an artifact may have; None for a folder, and for litter.
 
@@ -118,8 +121,8 @@ def _member(name: str) -> PurePosixPath | None:
     litter = path.name.startswith("._") or any(part.lower() in _LITTER for part in path.parts)
     if plain.endswith("/") or litter:
         return None
-    if path.name not in _FILES:
-        raise InputError(f"{quoted(name)} is none of an artifact's files: {', '.join(_FILES)}")
+    if path.name not in (files := _files()):
+        raise InputError(f"{quoted(name)} is none of an artifact's files: {', '.join(files)}")
     if len(path.parts) > _MOST_DEPTH:
         raise InputError(f"{quoted(name)} lies too deep")
     return path

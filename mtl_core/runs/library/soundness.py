@@ -11,10 +11,10 @@ from typing import Any
 
 from mtl_core import checks
 from mtl_core.errors import InputError, quoted, unknown
+from mtl_core.runs.kinds import Kind
 from mtl_core.runs.library import artifacts, folders, older
 from mtl_core.runs.library.artifacts import Artifact
 from mtl_core.runs.library.folders import MANIFEST
-from mtl_core.trajectory import FACTORS
 
 __all__ = ["MOST_FILE_BYTES", "MOST_ROWS", "checked", "too_large"]
 
@@ -100,10 +100,20 @@ def _check_manifest(artifact: Artifact) -> None:
     for text in artifact.notes:
         _check_text("notes", text)
     for group in artifact.made:
-        _check_origin(group)
+        _check_origin(group, _quantities(artifact.kind))
 
 
-def _check_origin(made: Mapping[str, Any]) -> None:
+def _quantities(kind: Kind) -> list[str]:
+    """The columns of a kind's tables that hold what was measured."""
+    return [
+        name
+        for table in kind.tables.values()
+        for name in table.columns
+        if name not in (*table.words, "seed", "step")
+    ]
+
+
+def _check_origin(made: Mapping[str, Any], quantities: Sequence[str]) -> None:
     for name in ("created", "device", "versions", "data_fingerprint"):
         if name not in made:
             raise InputError(f"{MANIFEST} lacks {name!r}")
@@ -120,8 +130,8 @@ def _check_origin(made: Mapping[str, Any]) -> None:
         for key, text in texts.items():
             _check_text(name, key)
             _check_text(name, text)
-    if foreign := sorted({*made.get("factors", {})} - {*FACTORS}):
-        raise unknown("factor", foreign[0], FACTORS)
+    if foreign := sorted({*made.get("factors", {})} - {*quantities}):
+        raise unknown("factor", foreign[0], quantities)
     for name in ("created", "device", "data_fingerprint"):
         _check_text(name, made[name])
 

@@ -166,7 +166,7 @@ MADE: dict[str, tuple[dict[str, Any], str]] = {
     "factors": ({"factors": [1]}, "factors [1] are not an object"),
     "foreign factor": (
         {"factors": {"flatness": "x"}},
-        "unknown factor 'flatness'; one of: sharpness",
+        "unknown factor 'flatness'; one of: epoch",
     ),
     "fingerprint": ({"data_fingerprint": "a\nb"}, "is not plain text on one line"),
     "lines": ({"device": "a\nb"}, "is not plain text on one line"),
