@@ -33,37 +33,13 @@ METHOD_TITLES = {
     "pareto_mtl": "Pareto MTL",
 }
 COMPARED = ("independent", "decay", "adaptive", *BASELINES)
-"""The methods that a newcomer finds compared."""
+"""The methods that a newcomer sees compared."""
 
 _SEEDS = {"toy": tuple(range(10))}
 """Where a front takes a second, as many as the claim is about."""
 
 MAY_BE_ALL = ("batch_size", "samples", "held_out")
 """Numbers of ParetoConfig that may be None, for all there are."""
-_TITLES = {
-    **{name: transfer.rule(name).title for name in transfer.names()},
-    "mgda": "MGDA",
-    "pareto_mtl": "Pareto MTL",
-}
-COMPARED = ("independent", "decay", "adaptive", *BASELINES)
-"""The methods that a newcomer finds compared."""
-
-_SEEDS = {"toy": tuple(range(10))}
-"""Where a front takes a second, as many as the claim is about."""
-
-_RUN_ID = re.compile(r"[0-9a-f]{16}")
-_NUMBERS: dict[str, type] = {
-    "solutions": int,
-    "layout_seed": int,
-    "lr": float,
-    "iterations": int,
-    "batch_size": int,
-    "samples": int,
-    "held_out": int,
-    "frames": int,
-    "smoothing": float,
-}
-MAY_BE_ALL = ("batch_size", "samples", "held_out")
 _TITLES = {
     "scalarization": "",
     "smoothing": "μ ",

@@ -300,8 +300,9 @@ def question(group: Group, entries: Sequence[Entry]) -> Question | None:
 
 def _nearest(budget: RunConfig) -> tuple[str, list[str]]:
     """The preset that differs in the fewest fields, and these as words."""
+    same = {"target": budget.target, "seeds": budget.seeds}
     presets = {
-        name: differences(budget, RunConfig.from_preset(budget.setting, name, target=budget.target))
+        name: differences(budget, RunConfig.from_preset(budget.setting, name, **same))
         for name in settings.get(budget.setting).presets
     }
     return min(presets.items(), key=lambda item: len(item[1]))

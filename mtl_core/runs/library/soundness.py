@@ -11,7 +11,7 @@ from typing import Any
 
 from mtl_core import checks
 from mtl_core.errors import InputError, quoted, unknown
-from mtl_core.runs.kinds import Kind
+from mtl_core.runs.kinds import KINDS
 from mtl_core.runs.library import artifacts, folders, older
 from mtl_core.runs.library.artifacts import Artifact
 from mtl_core.runs.library.folders import MANIFEST
@@ -100,20 +100,17 @@ def _check_manifest(artifact: Artifact) -> None:
     for text in artifact.notes:
         _check_text("notes", text)
     for group in artifact.made:
-        _check_origin(group, _quantities(artifact.kind))
+        _check_origin(group)
 
 
-def _quantities(kind: Kind) -> list[str]:
-    """The columns of a kind's tables that hold what was measured."""
-    return [
-        name
-        for table in kind.tables.values()
-        for name in table.columns
-        if name not in (*table.words, "seed", "step")
-    ]
+def _quantities() -> list[str]:
+    """What runs of any kind measure: columns of their tables."""
+    tables = [table for kind in KINDS.values() for table in kind.tables.values()]
+    measured = (n for t in tables for n in t.columns if n not in (*t.words, "seed", "step"))
+    return list(dict.fromkeys(measured))
 
 
-def _check_origin(made: Mapping[str, Any], quantities: Sequence[str]) -> None:
+def _check_origin(made: Mapping[str, Any]) -> None:
     for name in ("created", "device", "versions", "data_fingerprint"):
         if name not in made:
             raise InputError(f"{MANIFEST} lacks {name!r}")
@@ -130,8 +127,8 @@ def _check_origin(made: Mapping[str, Any], quantities: Sequence[str]) -> None:
         for key, text in texts.items():
             _check_text(name, key)
             _check_text(name, text)
-    if foreign := sorted({*made.get("factors", {})} - {*quantities}):
-        raise unknown("factor", foreign[0], quantities)
+    if foreign := sorted({*made.get("factors", {})} - {*_quantities()}):
+        raise unknown("factor", foreign[0], _quantities())
     for name in ("created", "device", "data_fingerprint"):
         _check_text(name, made[name])
 
