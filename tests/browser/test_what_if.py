@@ -68,7 +68,7 @@ def test_toggle_and_run_grow_a_curve(app, open_page) -> None:
     seeds.press("Enter")
     expect(page.get_by_text("2 networks to train")).to_be_visible()
     press(page, "Run")
-    expect(page.get_by_text(re.compile(r"trains, \d+%"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"trains, \d+%")).first).to_be_visible()
     # Two networks with all their factors: a quarter of a minute on two free cores.
     expect(page.get_by_text("these runs are in the store")).to_be_visible(timeout=240_000)
     labels = page.locator(HERO).first.locator("g.role-legend-label text")
@@ -77,6 +77,53 @@ def test_toggle_and_run_grow_a_curve(app, open_page) -> None:
     expect(main.get_by_role("button", name="Stop", exact=True)).to_have_count(0)
     runs = {record.config.auxiliaries_label: record.config.seeds for record in app.store.runs()}
     assert runs == {"stl": (7,), "digits2+noisy_digits": (7,)}, "and nothing that ships"
+
+
+def test_single_task_and_multi_task_curves_grow_side_by_side(app, open_page) -> None:
+    page = open_page(LONG.replace("seeds=0", "seeds=0+1"))
+    press(page, "Run")
+    hero = page.locator(HERO).first
+    # Points of both curves, within the first tenth of the run.
+    expect(hero.locator("g.mark-symbol.role-mark path").nth(1)).to_be_visible()
+    records = app.store.runs()
+    assert len(records) == 4
+    assert all(record.step >= 0 for record in records), "every seed of both has points"
+    assert max(record.share for record in records) < 0.1
+    # They stay side by side: no run is ever further ahead of another than a slice or two.
+    for _ in range(10):
+        shares = [record.share for record in app.store.runs()]
+        assert max(shares) - min(shares) < 0.15
+        time.sleep(0.5)
+
+
+def test_added_seeds_are_the_only_ones_that_are_trained(app, open_page) -> None:
+    page = open_page(SHORT.replace("seeds=0+1", "seeds=0+1+2"))
+    press(page, "Run")
+    expect(page.get_by_text("these runs are in the store")).to_be_visible()
+    before = {record.key: record.finished_at for record in app.store.runs()}
+    assert len(before) == 6
+    press(page, "Add seeds")
+    expect(page).to_have_url(re.compile(r"seeds=0\+1\+2\+3\+4\+5"))
+    expect(page.get_by_text("these runs are in the store")).to_be_visible()
+    after = {record.key: record for record in app.store.runs()}
+    assert {key: after[key].finished_at for key in before} == before, "what was known stays"
+    assert sorted(key.seed for key in set(after) - set(before)) == [3, 3, 4, 4, 5, 5]
+    assert {record.state for record in after.values()} == {"done"}
+
+
+def test_two_questions_move_at_once(app, open_page) -> None:
+    first = open_page(LONG)
+    second = open_page(LONG.replace("aux=digits2", "aux=noisy_digits&lr=0.002"))
+    for page in (first, second):
+        press(page, "Run")
+    for page in (first, second):
+        going = page.get_by_text(re.compile(r"trains, \d+%"))
+        seen = set()
+        while len(seen) < 4:
+            seen.add(re.sub(r"%.*", "%", going.first.text_content()))
+            time.sleep(0.2)
+    assert {record.state for record in app.store.runs()} == {"running"}
+    assert len({record.question for record in app.store.runs()}) == 2
 
 
 def test_a_deep_link_to_a_fresh_server_has_the_navigation(open_page) -> None:
@@ -96,7 +143,7 @@ def test_stop_keeps_the_points(app, open_page) -> None:
     config = config_of(LONG)
     wait_for_rows(app, config.baseline, 5)
     press(page, "Stop")
-    # The queued run ends at once, the running one at the end of its slice.
+    # Both end at the end of their slices.
     expect(page.get_by_text(re.compile(r"was stopped at \d+%"))).to_have_count(2)
     kept = len(app.store.table(config.baseline, "trajectory"))
     assert kept >= 5
@@ -113,7 +160,7 @@ def test_reload_second_browser_and_live_chart(app, open_page) -> None:
     wait_for_rows(app, config_of(LONG).baseline, 5)
     marks = page.locator(HERO).first
     expect(marks).to_be_visible()
-    expect(page.get_by_text(re.compile(r"trains, \d+%"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"trains, \d+%")).first).to_be_visible()
 
     # The chart keeps its node while the worker adds points.
     marks.evaluate("node => { node.untouched = true }")
@@ -125,12 +172,12 @@ def test_reload_second_browser_and_live_chart(app, open_page) -> None:
 
     # Closing and coming back changes nothing for the run.
     page.reload()
-    expect(page.get_by_text(re.compile(r"trains, \d+%"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"trains, \d+%")).first).to_be_visible()
     assert len(app.store.runs()) == 2
 
     # Its address says everything, in any browser.
     other = open_page(page.url.removeprefix(app.url))
-    expect(other.get_by_text(re.compile(r"trains, \d+%"))).to_be_visible()
+    expect(other.get_by_text(re.compile(r"trains, \d+%")).first).to_be_visible()
     heading = page.get_by_role("heading", level=1).text_content()
     expect(other.get_by_role("heading", level=1)).to_have_text(heading)
     assert other.url == page.url
@@ -141,7 +188,7 @@ def test_reload_second_browser_and_live_chart(app, open_page) -> None:
 def test_factors_grow_live_in_charts_that_stay(app, open_page) -> None:
     page = open_page(FACTORS)
     press(page, "Run")
-    expect(page.get_by_text(re.compile(r"trains, \d+%"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"trains, \d+%")).first).to_be_visible()
     charts = page.locator(HERO)
     expect(charts).to_have_count(5)  # the hero and four factors
     for chart in range(5):
@@ -149,7 +196,7 @@ def test_factors_grow_live_in_charts_that_stay(app, open_page) -> None:
     path = charts.nth(1).locator("g.mark-line path").first
     expect(path).to_have_attribute("d", re.compile("L"))  # two points make a line
     before = path.get_attribute("d")
-    expect(page.get_by_text(re.compile(r"trains, \d+%"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"trains, \d+%")).first).to_be_visible()
     expect(path).not_to_have_attribute("d", before)
     for chart in range(5):
         assert charts.nth(chart).evaluate("node => node.untouched === true")
@@ -168,7 +215,7 @@ def test_the_correlation_panel_grows_live_and_a_click_pins(app, open_page) -> No
     # The run's point is there while it still trains; only finished runs count.
     points = page.locator(HERO).nth(1).locator("g.mark-symbol path[aria-roledescription=point]")
     expect(points.first).to_be_attached(timeout=120_000)
-    expect(page.get_by_text(re.compile(r"trains, \d+%"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"trains, \d+%")).first).to_be_visible()
     before = points.first.get_attribute("aria-label")
     expect(points.first).not_to_have_attribute("aria-label", before)
     press(page, "Stop")
@@ -220,9 +267,10 @@ def test_two_tabs_that_ask_the_same_train_once(app, open_page) -> None:
     for page in (first, second):
         expect(page.get_by_text("these runs are in the store")).to_be_visible()
     records = app.store.runs()
-    assert sorted(record.config.auxiliaries_label for record in records) == ["noisy_digits", "stl"]
+    labels = sorted(record.config.auxiliaries_label for record in records)
+    assert labels == ["noisy_digits", "noisy_digits", "stl", "stl"]
     log = (app.store_path.parent / "runs.db.worker.log").read_text()
-    assert log.count(" starts") == 2
+    assert log.count(" starts") == 4
 
 
 def test_a_killed_worker_fails_the_run_and_resume_completes_it(app, open_page) -> None:
@@ -237,7 +285,7 @@ def test_a_killed_worker_fails_the_run_and_resume_completes_it(app, open_page) -
     kept = app.store.table(config, "trajectory")
     assert len(kept) >= before
 
-    # The queue went on with a new worker; the dead run is resumed by hand and completes.
+    # There is a new worker; dead runs are resumed by hand and complete.
     expect(page.get_by_role("button", name="Resume", exact=True)).to_be_enabled(timeout=120_000)
     press(page, "Resume")
     expect(page.get_by_text("these runs are in the store")).to_be_visible(timeout=120_000)

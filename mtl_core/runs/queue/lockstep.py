@@ -94,6 +94,7 @@ class Lockstep:
                 info=record.info,
             )
             self._runs[record.key] = run
+            _say(record.key, "starts" if run.step < 0 else f"goes on from step {run.step}")
             if state is not None:
                 self._states.put(record.key, state)
                 self._states.trim()
@@ -262,10 +263,8 @@ class Lockstep:
 
     def _finish(self, key: Key, state: Any, reason: str | None) -> None:
         self._forget(key)
-        if reason is not None:
-            # What was handled, and has left its traceback in the log, is not what a worker died of.
-            with suppress(OSError):  # the log's disk is full
-                print(f"run {key.experiment} of seed {key.seed} failed: {reason}", flush=True)
+        # What was handled, and has left its traceback in the log, is not what a worker died of.
+        _say(key, state if reason is None else f"failed: {reason}")
         self._patiently(lambda: self._store.finish(key, self._worker, state, reason))
 
     def _forget(self, key: Key) -> None:
@@ -279,6 +278,11 @@ class Lockstep:
                 return write()
             time.sleep(pause)
         return write()
+
+
+def _say(key: Key, what: str) -> None:
+    with suppress(OSError):  # the log's disk is full
+        print(f"run {key.experiment} of seed {key.seed} {what}", flush=True)
 
 
 def _unforeseen(reason: str) -> str:
