@@ -7,7 +7,7 @@ is our own choice**, after what is known of the authors' earlier MTES (IEEE T-Cy
 Where a subproblem keeps the share m_ii of its own solution, an iteration with a quadratic of
 curvature L has m_ii − αL beside what it takes over, so it contracts for α < 2 m_ii / L only: less
 than the 2 / L of a subproblem alone. Every rule states the least m_ii that it can come to
-(``least_kept``, at least 0.1), and a learning rate must be below 2 ``least_kept`` / L.
+(``Rule.kept``, at least 0.1), and a learning rate must be below 2 ``kept`` / L.
 """
 
 from collections.abc import Callable, Mapping
@@ -61,11 +61,6 @@ class Transfer:
     rule: Rule
     options: Mapping[str, Any]
     neighbours: "Tensor"
-
-    @property
-    def least_kept(self) -> float:
-        """The least m_ii that it can come to."""
-        return self.rule.kept(self.options)
 
     def start(self, solutions: "Tensor") -> State:
         """The state before the first iteration, of solutions (S, N, P)."""

@@ -47,7 +47,7 @@ def test_rows_are_shares_at_every_step(name: str, objectives: int, count: int) -
         if matrix is not None:
             assert (matrix >= 0).all()
             np.testing.assert_allclose(matrix.sum(dim=-1), 1, atol=1e-12)
-            assert (matrix.diagonal(dim1=-2, dim2=-1) >= rule.least_kept - 1e-12).all()
+            assert (matrix.diagonal(dim1=-2, dim2=-1) >= rule.rule.kept(rule.options) - 1e-12).all()
             mixed = matrix @ x
         steps = 0.3 * torch.randn(x.shape, generator=generator, dtype=torch.float64)
         x, state = mixed - steps, rule.observe(state, mixed, mixed - steps)

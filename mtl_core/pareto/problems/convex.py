@@ -14,12 +14,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-__all__ = ["HYPERVOLUME", "PROBLEM"]
+__all__ = ["PROBLEM"]
 
 DIMENSIONS = 20
-
-HYPERVOLUME = 5 / 6
-"""Of the dense front at the reference (1, 1): 1 − ∫ (1 − √f1)² df1."""
 
 
 def _load(

@@ -14,12 +14,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-__all__ = ["HYPERVOLUME", "PROBLEM", "START"]
+__all__ = ["PROBLEM", "START"]
 
 DIMENSIONS = 20
-
-HYPERVOLUME = 0.3421
-"""Of the dense front, at the reference (1, 1)."""
 
 START = 0.5
 """Each solution starts from a point of its own, uniform in [-START, START]^n, as in the released
