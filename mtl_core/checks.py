@@ -1,4 +1,4 @@
-"""Checks of what experiments are asked with: numbers, seeds, options. One set for all kinds."""
+"""Checks of an experiment's values, the same for every kind: numbers, seeds, options."""
 
 import hashlib
 import json
@@ -95,7 +95,7 @@ def seeds(values: object) -> tuple[int, ...]:
 
 
 def with_seeds(config: C, values: object) -> C:
-    """The same experiment, other runs asked for. Raises InputError as ``seeds``."""
+    """The same experiment with other seeds asked for. Raises InputError as ``seeds``."""
     other = copy(config)
     object.__setattr__(other, "seeds", seeds(values))
     return other
@@ -105,7 +105,7 @@ def options(kind: str, values: Any) -> dict[str, Option]:
     """Name-value pairs of an optimizer, a method or a problem as a dictionary.
 
     Raises:
-        InputError: for what is no pair, or for a value that is no finite number, word or flag.
+        InputError: for anything but pairs, or a value that is not a finite number, word or flag.
     """
     try:
         pairs: dict[str, Option] = dict(values)

@@ -26,7 +26,7 @@ FACTOR_FIELDS = (
     "similarity_batches",
     "auxiliary_factors",
 )
-"""How factors are measured; of no consequence without any."""
+"""How factors are measured; at their defaults where none is."""
 
 
 @dataclass(frozen=True)
@@ -93,62 +93,11 @@ class RunConfig:
     auxiliary_factors: bool = False
 
     def __post_init__(self) -> None:
-        setting = settings.get(self.setting)
-        target = setting.task(self.target)
-        chosen = {
-            setting.task(name).name for name in checks.sequence("auxiliaries", self.auxiliaries)
-        }
-        if target.name in chosen:
-            raise InputError(
-                f"target {target.name!r} is among its own auxiliaries; choose other auxiliaries"
-            )
-        canonical = tuple(task.name for task in setting.tasks if task.name in chosen)
-        self._set("auxiliaries", canonical)
-
-        options = checks.options("optimizer", self.options)
-        if "num_tasks" in options:
-            raise InputError("optimizer option 'num_tasks' follows from the tasks; leave it out")
-        method = optimizers.create(self.optimizer, num_tasks=1 + len(canonical), **options)
-        self._set("options", tuple(sorted(optimizers.changed(method).items())))
-        if not canonical:
-            self._set("optimizer", "umtg")
-            self._set("options", ())
-        if self.base_optimizer not in BASE_OPTIMIZERS:
-            raise unknown("base optimizer", self.base_optimizer, BASE_OPTIMIZERS)
-
-        self._set("lr", checks.positive("learning rate", self.lr))
-        self._set("batch_size", checks.whole("batch size", self.batch_size, 1))
-        if setting.batch_norm and self.batch_size == 1:
-            raise InputError(
-                f"batch size 1 gives {setting.name}'s BatchNorm nothing to normalise by; choose at "
-                "least 2"
-            )
-        self._set("epochs", checks.whole("epochs", self.epochs, 1, 100_000))
-        self._set("width", checks.whole("width", self.width, 1, 512))
-        self._set(
-            "early_checkpoints", checks.whole("early checkpoints", self.early_checkpoints, 0, 64)
-        )
-        self._set("seeds", checks.seeds(self.seeds))
+        self._check_tasks()
+        self._check_optimizers()
+        self._check_budget()
         self._check_factors()
-        tasks = [setting.task(name) for name in self.tasks]
-        smallest = min(task.train_size for task in tasks)
-        if self.samples is not None:
-            self._set("samples", checks.whole("samples", self.samples, 1, smallest))
-            if self.samples == smallest == max(task.train_size for task in tasks):
-                self._set("samples", None)
-        if self.held_out is not None:
-            most = min(min(task.val_size, task.test_size) for task in tasks)
-            self._set("held_out", checks.whole("held-out examples", self.held_out, 1, most))
-            if self.held_out == most == max(max(t.val_size, t.test_size) for t in tasks):
-                self._set("held_out", None)
-        train_size = self.samples or smallest
-        if self.batch_size > train_size:
-            raise InputError(
-                f"batch size {self.batch_size} is larger than the {train_size} training examples "
-                f"of a task; choose at most {train_size}, or more samples"
-            )
-        if self.factors:
-            self._set("factor_examples", min(self.factor_examples, train_size))
+        self._check_examples()
 
     @classmethod
     def from_preset(cls, setting: str, preset: str, **changes: Any) -> Self:
@@ -229,6 +178,67 @@ class RunConfig:
     def steps(self) -> int:
         """Steps of each run."""
         return self.epochs * self.steps_per_epoch
+
+    def _check_tasks(self) -> None:
+        setting = settings.get(self.setting)
+        target = setting.task(self.target)
+        chosen = {
+            setting.task(name).name for name in checks.sequence("auxiliaries", self.auxiliaries)
+        }
+        if target.name in chosen:
+            raise InputError(
+                f"target {target.name!r} is among its own auxiliaries; choose other auxiliaries"
+            )
+        canonical = tuple(task.name for task in setting.tasks if task.name in chosen)
+        self._set("auxiliaries", canonical)
+
+    def _check_optimizers(self) -> None:
+        options = checks.options("optimizer", self.options)
+        if "num_tasks" in options:
+            raise InputError("optimizer option 'num_tasks' follows from the tasks; leave it out")
+        method = optimizers.create(self.optimizer, num_tasks=len(self.tasks), **options)
+        self._set("options", tuple(sorted(optimizers.changed(method).items())))
+        if not self.auxiliaries:
+            self._set("optimizer", "umtg")
+            self._set("options", ())
+        if self.base_optimizer not in BASE_OPTIMIZERS:
+            raise unknown("base optimizer", self.base_optimizer, BASE_OPTIMIZERS)
+
+    def _check_budget(self) -> None:
+        self._set("lr", checks.positive("learning rate", self.lr))
+        self._set("batch_size", checks.whole("batch size", self.batch_size, 1))
+        if settings.get(self.setting).batch_norm and self.batch_size == 1:
+            raise InputError(
+                f"batch size 1 gives {self.setting}'s BatchNorm nothing to normalise by; choose at "
+                "least 2"
+            )
+        self._set("epochs", checks.whole("epochs", self.epochs, 1, 100_000))
+        self._set("width", checks.whole("width", self.width, 1, 512))
+        early = checks.whole("early checkpoints", self.early_checkpoints, 0, 64)
+        self._set("early_checkpoints", early)
+        self._set("seeds", checks.seeds(self.seeds))
+
+    def _check_examples(self) -> None:
+        setting = settings.get(self.setting)
+        tasks = [setting.task(name) for name in self.tasks]
+        smallest = min(task.train_size for task in tasks)
+        if self.samples is not None:
+            self._set("samples", checks.whole("samples", self.samples, 1, smallest))
+            if self.samples == smallest == max(task.train_size for task in tasks):
+                self._set("samples", None)
+        if self.held_out is not None:
+            most = min(min(task.val_size, task.test_size) for task in tasks)
+            self._set("held_out", checks.whole("held-out examples", self.held_out, 1, most))
+            if self.held_out == most == max(max(t.val_size, t.test_size) for t in tasks):
+                self._set("held_out", None)
+        train_size = self.samples or smallest
+        if self.batch_size > train_size:
+            raise InputError(
+                f"batch size {self.batch_size} is larger than the {train_size} training examples "
+                f"of a task; choose at most {train_size}, or more samples"
+            )
+        if self.factors:
+            self._set("factor_examples", min(self.factor_examples, train_size))
 
     def _check_factors(self) -> None:
         chosen = checks.sequence("factors", self.factors)

@@ -47,8 +47,8 @@ class TrainingDiverged(RuntimeError):
 
     Args:
         message: what diverged where, and what to change.
-        checkpoints: what was measured before it and not handed out yet, as whoever raises it hands
-            it out: checkpoints, fronts or pieces.
+        checkpoints: the results before it that were not handed out yet: checkpoints, fronts or
+            pieces, as the function that raises it yields them.
     """
 
     def __init__(self, message: str, checkpoints: Sequence[Any] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Processes of this package: how they are started, and that they end with whoever needs them."""
+"""Processes of this package: how they start, and how they end with the one that needs them."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ __all__ = ["end_with", "start_module"]
 def start_module(
     module: str, *arguments: str, output: IO[bytes], detached: bool = False
 ) -> "subprocess.Popen[bytes]":
-    """Start ``python -m module arguments`` with everything that it says in ``output``.
+    """Start ``python -m module arguments`` with all that it prints in ``output``.
 
     Args:
         detached: in a session of its own, so that neither Ctrl-C in this process's terminal nor

@@ -1,7 +1,6 @@
 """Conflict: what early gradient similarity goes with, over auxiliary sets (M24, Fig. 5)."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -28,7 +27,7 @@ DECADE = 10.0  # values that span more than this factor lie on a logarithmic axi
 def main() -> None:
     answers = common.answers()
     pools = tuple(pool for pool in comparisons.pools(answers) if pool.targets)
-    page: Page = state.Page(KEY, partial(ConflictView.from_query, found=pools), anew=True)
+    page: Page = papers.page(KEY, ConflictView.from_query, pools, answers)
     view = page.find()
     st.title("Does gradient conflict foretell how well a task generalizes?")
     papers.claim(

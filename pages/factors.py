@@ -1,7 +1,6 @@
 """Factors: does any factor of the trajectory explain transfer (M24, Fig. 3 and Table 1)?"""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -47,7 +46,7 @@ TITLES = {"cifar100": "CIFAR-100", "celeba": "CelebA", "cityscapes": "Cityscapes
 def main() -> None:
     answers = common.answers()
     pools = tuple(pool for pool in comparisons.pools(answers) if pool.tasks and pool.joints)
-    page: Page = state.Page(KEY, partial(FactorsView.from_query, found=pools), anew=True)
+    page: Page = papers.page(KEY, FactorsView.from_query, pools, answers)
     view = page.find()
     st.title("Does any factor of the trajectory explain transfer?")
     papers.claim(

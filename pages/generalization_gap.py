@@ -1,7 +1,6 @@
 """Generalization gap: does transfer show early, at equal training loss (M24, Fig. 1, 2, 6–9)?"""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import altair as alt
 import pandas as pd
@@ -25,7 +24,7 @@ Page = state.Page[GapView]
 def main() -> None:
     answers = common.answers()
     pools = tuple(pool for pool in comparisons.pools(answers) if pool.tasks)
-    page: Page = state.Page(KEY, partial(GapView.from_query, found=pools), anew=True)
+    page: Page = papers.page(KEY, GapView.from_query, pools, answers)
     view = page.find()
     st.title("Does transfer show early, as a gap at equal training loss?")
     papers.claim(

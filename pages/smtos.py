@@ -1,8 +1,7 @@
 """SMTOs: what multi-task optimizers change of a task's optimization, and of its generalization."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -19,7 +18,7 @@ from mtl_core.charts import (
 )
 from mtl_core.runs import kinds
 from mtl_core.runs.library.answers import Answer, Answers, other_data
-from mtl_core.views import comparisons, smtos
+from mtl_core.views import comparisons, former, smtos
 from mtl_core.views.smtos import REFERENCE, Entry, Group, Selection
 from pages.parts import common, papers, state, words
 from pages.parts.words import escaped
@@ -38,7 +37,12 @@ MOST_LINES = 6  # commands that are written out
 def main() -> None:
     answers = common.answers()
     found = smtos.groups(answers)
-    page: Page = state.Page("smtos", partial(Selection.from_query, found=found), anew=True)
+    budgets = {group.budget: None for group in found}
+
+    def read(query: Mapping[str, str]) -> tuple[Selection, list[str]]:
+        return Selection.from_query(former.current(query, answers, budgets), found)
+
+    page: Page = state.Page("smtos", read, anew=True)
     selection = page.open()
     chosen = selection.groups(found)
     with st.sidebar:

@@ -35,6 +35,14 @@ MARKS = 8
 TIME = {"evaluations": "gradient evaluations", "seconds": "seconds of solving"}
 
 
+_WHICH_SOLUTION = (
+    alt.Tooltip("curve:N", title="curve"),
+    alt.Tooltip("solution:Q", title="solution", format="d"),
+    alt.Tooltip("preference:N", title="preference"),
+)
+"""What hovering says of a solution before its losses."""
+
+
 @dataclass(frozen=True)
 class _Axes:
     """Where the two objectives lie in the plot."""
@@ -103,9 +111,7 @@ def front_chart(
     )
     drawn = _points(points, styles)
     tooltip = [
-        alt.Tooltip("curve:N", title="curve"),
-        alt.Tooltip("solution:Q", title="solution", format="d"),
-        alt.Tooltip("preference:N", title="preference"),
+        *_WHICH_SOLUTION,
         alt.Tooltip("x:Q", title=x_title, format=format_x),
         alt.Tooltip("y:Q", title=y_title, format=format_y),
     ]

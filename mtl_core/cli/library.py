@@ -1,4 +1,4 @@
-"""The commands ``list``, ``doctor``, ``import`` and ``export``: what there is, here and there."""
+"""The commands ``list``, ``doctor``, ``import`` and ``export``: runs here, and their exchange."""
 
 import argparse
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +18,7 @@ __all__ = ["add"]
 
 def add(commands: "argparse._SubParsersAction[Any]") -> None:
     """Declare the commands."""
-    listing = commands.add_parser("list", help="what there is")
+    listing = commands.add_parser("list", help="what can be used here")
     listing.set_defaults(command=_list)
     listing.add_argument("what", choices=list(_LISTS))
 
@@ -35,7 +35,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     export.add_argument("--out", type=Path, required=True, metavar="FILE.zip")
 
 
-# What there is.
+# List and doctor.
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -81,7 +81,7 @@ _LISTS: dict[str, Callable[[], None]] = {
 }
 
 _FIRST = ("running", "queued", "failed", "cancelled", "done")
-"""States, those first that an experiment is in when any of its runs is."""
+"""States, most telling first: an experiment is in the first that any of its runs is in."""
 
 
 def _in_words(records: "Sequence[Record]") -> str:
@@ -146,7 +146,7 @@ def _examine_store() -> None:
     print(f"worker     {'running' if worker_alive(store) else 'none; the app starts one'}")
 
 
-# Here and there.
+# Import and export.
 
 
 def _import(options: argparse.Namespace) -> int:

@@ -32,7 +32,7 @@ def add_arguments(kind: Kind, parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of a kind's command: its own, and those of all kinds."""
     kind.command.add(parser)
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2], help="default: 0 1 2")
-    parser.add_argument("--device", help="cpu or cuda; default: the faster one that there is")
+    parser.add_argument("--device", help="cpu or cuda; default: the fastest on this machine")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="keeps the seeds that it has"
     )
@@ -96,7 +96,7 @@ def _there(out: Path, config: Any, made: "Made") -> "Content | None":
 def _train(
     kind: Kind, config: Any, device: str, made: "Made", there: "Content | None", out: Path
 ) -> None:
-    """Write what comes, also when it ends early."""
+    """Carry out the runs and write their results, also when they end early."""
     from mtl_core.runs.library import artifacts
 
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""How a command shows on a terminal that it goes on."""
+"""The line on a terminal that shows how far a command is."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ __all__ = ["progress", "progress_ends"]
 
 
 def progress(done: int, total: int, started: float) -> None:
-    """A moving line, where there is a terminal.
+    """Show progress in one line, where there is a terminal.
 
     Args:
         started: what ``time.monotonic`` said then.
@@ -20,6 +20,6 @@ def progress(done: int, total: int, started: float) -> None:
 
 
 def progress_ends() -> None:
-    """The line moves no more."""
+    """End the line of progress."""
     if sys.stderr.isatty():
         print(file=sys.stderr)

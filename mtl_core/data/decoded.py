@@ -15,7 +15,7 @@ from mtl_core.errors import InputError
 
 __all__ = ["decoded"]
 
-_CHUNK = 512  # files between two words of progress
+_CHUNK = 512  # files between two updates of the line of progress
 
 
 def decoded(
@@ -26,16 +26,16 @@ def decoded(
     recipe: str,
     title: str,
 ) -> NDArray[Any]:
-    """What ``decode`` makes of each of ``files``: an array (N, ...), mapped into memory.
+    """All ``files`` decoded into one array (N, ...), mapped into memory.
 
     It is kept as ``path`` with a stamp added to its name: a hash of the recipe and of every file's
-    name, size and time. So a changed file is decoded anew, and what was made of the old one is
-    removed. Where the folder cannot be written, it is kept in the user's cache folder.
+    name, size and time. So a changed file is decoded anew, and the array of the old one is removed.
+    Where the folder cannot be written, it is kept in the user's cache folder.
 
     Args:
-        path: where to keep it: beside the files, without a suffix.
+        path: where to keep it: next to the files, without a suffix.
         files: one for each example; at least one.
-        decode: to an array of the same shape and type for each file; called from several threads.
+        decode: a file to an array, the same shape and type for all; called from several threads.
         recipe: names what ``decode`` does, and changes when it does something else.
         title: what people call the data, for the line of progress on standard error.
 
@@ -51,7 +51,7 @@ def decoded(
         if home is None:
             raise InputError(f"neither {homes[0]} nor {homes[1]} can be written; allow one of them")
         _write_once(home / name, path.name, files, decode, title)
-    # Copy on write: torch takes no read-only arrays without a warning; the file never changes.
+    # Copy on write, since torch warns of read-only arrays; the file never changes.
     array: NDArray[Any] = np.load(home / name, mmap_mode="c", allow_pickle=False)
     return array
 
@@ -91,7 +91,7 @@ def _write_once(
     decode: Callable[[Path], NDArray[Any]],
     title: str,
 ) -> None:
-    """One process decodes; others that want the same wait for it."""
+    """One process decodes; others that need the same files wait for it."""
     from filelock import FileLock
 
     arriving = path.with_name(f"{family}.arriving")

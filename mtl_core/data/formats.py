@@ -1,6 +1,6 @@
 """The formats that image data sets are published in, read to arrays; nothing is ever executed.
 
-Every reader raises whatever a damaged file makes it raise; ``sources.read`` turns that to words.
+Errors of a damaged file pass through the readers; ``sources.read`` makes them messages.
 """
 
 import gzip
@@ -78,8 +78,8 @@ def _channels_last(flat: NDArray[np.uint8]) -> NDArray[np.uint8]:
 class _Inert(pickle.Unpickler):
     """An unpickler that calls nothing but what is below.
 
-    A pickle can call whatever it names. Here the names that an array needs lead to stand-ins,
-    which keep what they are given, and any other name is refused.
+    A pickle can call anything that it names. Here the names that an array needs lead to stand-ins,
+    which only keep their arguments, and any other name is refused.
     """
 
     def find_class(self, module: str, name: str) -> Any:

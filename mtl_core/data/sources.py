@@ -42,7 +42,7 @@ class Layout:
     zipped: bool = False
 
     def paths(self) -> tuple[Path, ...] | None:
-        """The files, if all are there. torchvision keeps both a .gz and what was in it."""
+        """The files, if all are there. torchvision keeps both a .gz and its content."""
         folder, found = data_dir() / self.folder, []
         for file in self.files:
             either = [folder / file, *([folder / f"{file}.gz"] if self.zipped else [])]
@@ -55,7 +55,7 @@ class Source:
     """A public data set.
 
     Args:
-        layouts: the folders that it may lie in; a download leaves the first.
+        layouts: the folders that may hold it; a download makes the first.
         torchvision: the class that knows where it is published; empty when it cannot be downloaded.
         files: what is fetched, with its bytes.
         origin: where people get what cannot be downloaded, the end of a sentence.
@@ -147,7 +147,7 @@ def states(names: Sequence[str]) -> DataState:
 
 
 def stamp(name: str) -> Stamp:
-    """A key for what is read from data set ``name``; DataMissing when it is not here."""
+    """A key for what was read from data set ``name``. Raises DataMissing when it is not here."""
     _, files = _located(name)
     return DataState("found", "", files).stamp
 
@@ -158,14 +158,14 @@ def title(name: str) -> str:
 
 
 def read(name: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """All images and labels of a data set, whatever its files' split.
+    """All images and labels of a data set, its published splits pooled.
 
     Returns:
         images (N, H, W[, C]) uint8 and labels (N,) int64.
 
     Raises:
         DataMissing: it is not on this machine.
-        InputError: its files are damaged or something else.
+        InputError: its files are damaged, or hold something else.
     """
     source, (path, files) = _SOURCES[name], _located(name)
     try:
@@ -173,7 +173,7 @@ def read(name: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         _check(arrays, source)
     except MemoryError:
         raise
-    except Exception as error:  # what a damaged file makes numpy, zip and gzip raise has no end
+    except Exception as error:  # numpy, zip and gzip raise all sorts of errors for a damaged file
         raise _damaged(path, source, _reason(error)) from error
     images = np.concatenate([arrays["x_train"], arrays["x_test"]])
     labels = np.concatenate([arrays["y_train"], arrays["y_test"]]).astype(np.int64)

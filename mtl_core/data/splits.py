@@ -27,7 +27,7 @@ _NOISE_SALT = b"mtl-explorer label noise 1"
 
 
 def balanced_order(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Canonical order of a pool in which every run of examples is balanced over classes.
+    """Canonical order of a pool in which every stretch is balanced over classes.
 
     Each class is ordered by hash, then the classes take turns.
 
@@ -74,7 +74,7 @@ def balanced_split(
 
 
 def hash_order(names: Sequence[str]) -> NDArray[np.intp]:
-    """A fixed random order of what has a name or a text, whatever order it comes in.
+    """A fixed random order of examples by their names or texts, in whichever order they come.
 
     Args:
         names: N of them; equal ones end up side by side.

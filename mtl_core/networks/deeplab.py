@@ -15,8 +15,9 @@ __all__ = ["WEIGHTS", "backbone", "head", "load_imagenet"]
 
 PRETRAINED_WIDTH = 64
 WEIGHTS = ("resnet101-63fe2227.pth", "resnet101-cd907fc2.pth")
-"""torchvision's ImageNet weights of ResNet-101: the original recipe's, which DeepLabV3 of
-torchvision starts from, before the newer one's. Which of them is there decides the numbers."""
+"""torchvision's ImageNet weights of ResNet-101, preferred first: those of the original recipe,
+which torchvision's DeepLabV3 starts from, then the newer ones. A run's numbers depend on which are
+present."""
 
 _ATROUS_RATES = (12, 24, 36)
 
@@ -69,7 +70,7 @@ def load_imagenet(network: ResNet, path: Path) -> None:
     """Fill a network's parameters from a file of torchvision's, in place.
 
     Raises:
-        InputError: when the file is something else.
+        InputError: when the file holds something else.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -78,7 +79,7 @@ def load_imagenet(network: ResNet, path: Path) -> None:
                 if parameter.shape != state[name].shape:
                     raise ValueError(f"{name} is {tuple(state[name].shape)}")
                 parameter.copy_(state[name])
-    except Exception as error:  # what a damaged file makes torch and zip raise has no end
+    except Exception as error:  # torch and zip raise all sorts of errors for a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"{path} is not torchvision's ResNet-101 ({reason}); download it again"

@@ -11,7 +11,8 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Normalise(nn.Module):
     """uint8 images (N, 3, H, W) to float32 by ImageNet's mean and deviation of each channel.
 
-    What is float already is passed on. ImageNet's numbers, so that its pretrained weights fit.
+    Images that are float already are passed on. The numbers are ImageNet's, so that weights that
+    were pretrained on it fit.
     """
 
     def forward(self, images: Tensor) -> Tensor:

@@ -46,25 +46,13 @@ class ResNet(nn.Module):
             planes, stride, before = width * 2**stage, 1 if stage == 0 else 2, dilation
             if dilate and stage >= 2:
                 dilation, stride = dilation * stride, 1
-            blocks = []
-            for number in range(count):
-                first = number == 0
-                out = planes * block.expansion
-                shortcut = None
-                if first and (stride != 1 or channels != out):
-                    shortcut = nn.Sequential(conv1x1(channels, out, stride), BatchNorm(out))
-                blocks.append(
-                    block(
-                        channels,
-                        planes,
-                        stride if first else 1,
-                        shortcut,
-                        dilation=before if first else dilation,
-                        norm_layer=BatchNorm,
-                    )
-                )
-                channels = out
-            setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
+            first = _first_block(block, channels, planes, stride, before)
+            channels = planes * block.expansion
+            others = [
+                block(channels, planes, dilation=dilation, norm_layer=BatchNorm)
+                for _ in range(1, count)
+            ]
+            setattr(self, f"layer{stage + 1}", nn.Sequential(first, *others))
         self.stages = [f"layer{number}" for number in range(1, len(layers) + 1)]
         _initialise(self)
 
@@ -85,6 +73,17 @@ def ResNet18(width: int) -> ResNet:
 def ResNet101(width: int) -> ResNet:
     """ResNet-101 for dense prediction: maps (N, 32 width, H/8, W/8)."""
     return ResNet(Bottleneck, (3, 4, 23, 3), width, dilate=True)
+
+
+def _first_block(
+    block: type[BasicBlock | Bottleneck], channels: int, planes: int, stride: int, dilation: int
+) -> BasicBlock | Bottleneck:
+    """A stage's first block, which changes resolution and channels, and so its shortcut too."""
+    out = planes * block.expansion
+    shortcut = None
+    if stride != 1 or channels != out:
+        shortcut = nn.Sequential(conv1x1(channels, out, stride), BatchNorm(out))
+    return block(channels, planes, stride, shortcut, dilation=dilation, norm_layer=BatchNorm)
 
 
 def _initialise(network: nn.Module) -> None:

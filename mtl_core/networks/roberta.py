@@ -22,7 +22,7 @@ _CHUNK = 4096  # texts tokenised at a time
 
 
 class Encoder(nn.Module):
-    """Tokens (N, L) to the first one's last hidden state, (N, F): that of ``<s>`` or ``[CLS]``.
+    """Tokens (N, L) to the last hidden state of the first, ``<s>`` or ``[CLS]``: (N, F).
 
     Which tokens are padding follows from their id. The transformer stays in evaluation mode even
     in training, on purpose: without dropout a run is a function of its seed and nothing else. Its
@@ -58,7 +58,7 @@ class Encoder(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "Encoder":
-        """Of no consequence: the transformer has no dropout in any mode."""
+        """Without effect: the transformer has no dropout in any mode."""
         super().train(mode)
         self.model.eval()
         return self
@@ -117,8 +117,8 @@ def padded(ids: Sequence[NDArray[np.int32]], length: int, folder: Path) -> NDArr
 def _additive_mask(real: Tensor, dtype: torch.dtype) -> Tensor:
     """(N, L) -> (N, 1, 1, L): what attention adds to its scores; never infinite.
 
-    In four dimensions the library takes it as it is; what it would make of two looks at its values,
-    which has no meaning under ``torch.func.vmap``.
+    The library takes a mask of four dimensions as it is. Of one with two it would inspect the
+    values, which ``torch.func.vmap`` does not allow.
     """
     return torch.where(real, 0.0, torch.finfo(dtype).min).to(dtype)[:, None, None, :]
 

@@ -1,8 +1,9 @@
-"""What a multi-task optimizer is: a rule that weights task gradients, and a run's use of it."""
+"""What a multi-task optimizer is: a rule that weights task gradients, and its state in a run."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ class Option:
     below: float = math.inf
 
     def check(self, method: str, value: object, *, kind: str = "optimizer") -> OptionValue:
-        """``value`` in the option's type. Raises InputError for what it may not be.
+        """``value`` in the option's type. Raises InputError for one that it may not have.
 
         Args:
             kind: what ``method`` is, in a word, for messages.
@@ -123,17 +124,13 @@ class Draws:
     def _draw(self, kind: str, shape: tuple[int, ...]) -> "Tensor":
         import torch
 
-        draw, count = getattr(torch, kind), len(self.like)
+        draw = partial(getattr(torch, kind), dtype=torch.float64)
         if len(self.generators) == 1:
             source = self.generators[0]
-            found = draw(
-                (count, *shape), generator=source, device=source.device, dtype=torch.float64
-            )
+            found = draw((len(self.like), *shape), generator=source, device=source.device)
         else:
-            found = torch.stack(
-                [draw(shape, generator=g, device=g.device, dtype=torch.float64)
-                 for g in self.generators]
-            )  # fmt: skip
+            drawn = [draw(shape, generator=one, device=one.device) for one in self.generators]
+            found = torch.stack(drawn)
         return found.to(self.like.device)  # type: ignore[no-any-return]
 
 
@@ -182,15 +179,15 @@ class Rule:
         about: one sentence for the page.
         source: paper, and the equation or algorithm.
         weights: step -> (N, K), the weights of the task gradients.
-        update: step, (N, K, P) Jacobian -> (N, P); for a rule that is no weighting, instead.
-        options: beside ``scale``, which all rules have.
+        update: step, (N, K, P) Jacobian -> (N, P); in place of ``weights``.
+        options: in addition to ``scale``, which all rules have.
         needs_gramian: whether ``weights`` reads the Gramian.
         last_layer: whether that Gramian is the last shared layer's alone.
-        random: whether it draws.
+        random: whether it draws random numbers.
         constant: whether its weights are the same in every step of every run.
         observe: for a rule that learns from a step's outcome: called with the losses of the same
             batches after the step.
-        same_as_sum: why it may be no other than the sum, as a sentence for the page.
+        same_as_sum: when its update is the sum itself, as a sentence for the page.
         end_epoch: for a rule that works by epochs: called with the state at the end of each.
     """
 
@@ -263,7 +260,7 @@ class Method:
 
     @property
     def needs_jacobian(self) -> bool:
-        """Whether it is no weighting: ``update`` is to be called in place of ``weights``."""
+        """Whether it is not a weighting: ``update`` is to be called in place of ``weights``."""
         return self.rule.update is not None
 
     @property
@@ -413,7 +410,7 @@ class Method:
             gramian = gramian.detach().double().reshape(-1, tasks, tasks)
             gramian = (gramian + gramian.mT).mul_(0.5)
             spoiled = spoiled + (gramian - gramian).flatten(1).sum(dim=1, keepdim=True)
-        # To ask costs a GPU more than to replace, and a CPU less. NaN is not 0.
+        # On a GPU the question costs more than replacing, on a CPU less. NaN is not 0.
         if rows.is_cuda or spoiled.any():
             sound = spoiled == 0
             rows = rows.where(sound, 1.0)

@@ -153,15 +153,7 @@ def _sharpen(
     found, least, guess = w, error, None
     left = torch.arange(len(w), device=w.device)
     for _ in range(_MOST_SUPPORTS):
-        matrix = gramian * (free.unsqueeze(-1) & free.unsqueeze(-2))
-        matrix.diagonal(dim1=1, dim2=2).copy_((1 + _PROXIMITY) * lengths.square())
-        factor, _ = torch.linalg.cholesky_ex(matrix)
-        sides = torch.stack([free.to(w.dtype), linear * free], dim=-1)
-        both = torch.cholesky_solve(sides, factor)
-        for _ in range(2):
-            rest = sides - (gramian @ both) * free.unsqueeze(-1)
-            both = both + torch.cholesky_solve(rest, factor)
-        p, q = both.unbind(-1)
+        p, q = _supported(gramian, linear, lengths, free)
         first, second = p.sum(dim=1, keepdim=True), q.sum(dim=1, keepdim=True)
         third = (linear * q).sum(dim=1, keepdim=True)
         kappa = (second.square() - first * (third - c * c)).clamp_min(0).sqrt()
@@ -187,6 +179,23 @@ def _sharpen(
             gramian, linear, lengths = gramian[open_], linear[open_], lengths[open_]
     assert guess is not None
     return guess, found, least
+
+
+def _supported(
+    gramian: "Tensor", linear: "Tensor", lengths: "Tensor", free: "Tensor"
+) -> "tuple[Tensor, ...]":
+    """(N, K) G⁻¹1 and G⁻¹b of the tasks that are ``free``, 0 for the others."""
+    import torch
+
+    matrix = gramian * (free.unsqueeze(-1) & free.unsqueeze(-2))
+    matrix.diagonal(dim1=1, dim2=2).copy_((1 + _PROXIMITY) * lengths.square())
+    factor, _ = torch.linalg.cholesky_ex(matrix)
+    sides = torch.stack([free.to(linear.dtype), linear * free], dim=-1)
+    both = torch.cholesky_solve(sides, factor)
+    for _ in range(2):
+        rest = sides - (gramian @ both) * free.unsqueeze(-1)
+        both = both + torch.cholesky_solve(rest, factor)
+    return both.unbind(-1)
 
 
 def _length(gramian: "Tensor", w: "Tensor", lengths: "Tensor") -> "Tensor":

@@ -32,7 +32,8 @@ Preferences = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True)
 class ParetoConfig:
-    """Which front is looked for and how, and for which seeds; frozen and serialisable.
+    """A front experiment: a problem, how it is solved, and for which seeds; frozen and
+    serialisable.
 
     Two configs of one experiment are equal, whichever seeds they ask for, and have the same ``id``:
     what a method does not use is at its default. A run is the experiment with one seed.
@@ -45,8 +46,8 @@ class ParetoConfig:
         method_options: those of a transfer's options that are not at their defaults.
         scalarization: what a subproblem minimises (``scalarizations.names()``).
         smoothing: μ of smooth Tchebycheff.
-        solutions: N, at least one for each objective; of no consequence where ``preferences`` are
-            given.
+        solutions: N, at least one for each objective; where ``preferences`` are given, their
+            number.
         layout: of preferences: ``lattice``, ``random`` or ``given``.
         layout_seed: of random preferences; all seeds of a run have the same preferences.
         preferences: the given ones, N rows of K weights; N is at least K.
@@ -238,7 +239,7 @@ class ParetoConfig:
         smoothed = scalarizations.get(self.scalarization).smoothed
         self._set("smoothing", checks.positive("smoothing", self.smoothing))
         if self.method in BASELINES:
-            # They ask nothing of a scalarization.
+            # Baselines use no scalarization.
             self._set("scalarization", type(self).scalarization)
             smoothed = False
         if not smoothed:

@@ -25,19 +25,19 @@ Seeds = tuple[int, ...]
 class Crew:
     """Processes that have the problem's data, one thread each.
 
-    What they compute of a solution is what this process would, to the last bit, so it goes ahead on
+    They compute the same numbers as this process, to the last bit, so this process goes ahead on
     its own until they are ready.
     """
 
     def __init__(self, config: ParetoConfig, seeds: Seeds, pool: ReplicaPool) -> None:
-        # A crew of its own reads the data anew: a file may have been replaced since the last one.
+        # Every crew reads the data anew: a file may have been replaced since the last one.
         self._asked = (uuid4().hex, config.to_dict(), seeds)
         self._pool = pool
         self._loading = [pool.call(_load, *self._asked) for _ in range(pool.processes)]
 
     @property
     def ready(self) -> bool:
-        """Whether they have the data; raises what went wrong with it."""
+        """Whether they have the data; raises the error of loading it, if any."""
         if self._loading and all(future.done() for future in self._loading):
             for future in self._loading:
                 future.result()
@@ -73,7 +73,7 @@ def _part(
     vectors: NDArray[Any],
 ) -> NDArray[Any]:
     solver = _solver(crew, ParetoConfig.from_dict(config), seeds)
-    # What comes from another process is not for writing, which PyTorch warns of.
+    # Arrays from another process are read-only, which PyTorch warns of.
     found = solver.part(what, step, rows, torch.from_numpy(np.array(vectors)))
     return np.asarray(found.numpy())
 

@@ -78,8 +78,8 @@ def quality(table: "pd.DataFrame", problem: Problem) -> "pd.DataFrame":
 def band(quality: "pd.DataFrame", column: str = "hypervolume") -> "pd.DataFrame":
     """Mean over seeds and mean ± 2 sample standard deviations (ddof 1) of a column, at each step.
 
-    Steps count that every seed in the table has reached: a mean over whoever came first would jump
-    as the others arrive.
+    Only steps that every seed in the table has reached count: a mean over the seeds that came first
+    would jump as the others arrive.
 
     Args:
         quality: as ``quality`` returns it; may be empty.
@@ -133,8 +133,8 @@ def convergence(
     methods differ in what a step costs.
 
     Args:
-        qualities: run's name to its ``quality``, of one problem. Of a run that still goes on the
-            last frame so far counts as its final one.
+        qualities: run's name to its ``quality``, of one problem. The last frame so far of a running
+            run counts as its final one.
         share: of the best final hypervolume, in (0, 1].
         reference: name of the run that others are compared with, such as the one without transfer.
 
@@ -151,13 +151,7 @@ def convergence(
 
     if not 0 < share <= 1:
         raise InputError(f"share {share!r} must be above 0 and at most 1")
-    runs = {
-        name: {
-            seed: table[table["seed"] == seed].sort_values("step")
-            for seed in table["seed"].unique().tolist()
-        }
-        for name, table in qualities.items()
-    }
+    runs = {name: _by_seed(table) for name, table in qualities.items()}
     seeds = sorted(set.intersection(*(set(run) for run in runs.values()))) if runs else []
     finals = np.array(
         [[run[seed]["hypervolume"].iloc[-1] for seed in seeds] for run in runs.values()]
@@ -213,6 +207,12 @@ def _evaluations(rows: "pd.DataFrame", target: float) -> float:
         target, rows["evaluations"].tolist(), rows["hypervolume"].tolist()
     )
     return np.nan if found is None else found
+
+
+def _by_seed(quality: "pd.DataFrame") -> dict[int, "pd.DataFrame"]:
+    """Each seed's rows, by step."""
+    seeds = quality["seed"].unique().tolist()
+    return {seed: quality[quality["seed"] == seed].sort_values("step") for seed in seeds}
 
 
 def _means(values: NDArray[np.float64]) -> NDArray[np.float64]:

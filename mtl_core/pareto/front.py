@@ -1,4 +1,4 @@
-"""What solving hands out while it goes on: where the N solutions of a seed stand."""
+"""What solving yields on the way: the N solutions of a seed at one step."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -19,7 +19,7 @@ Rows = slice | tuple[int, int]
 
 
 FEW = 5
-"""Solutions that share work, at most: what they have between two layers stays in the cache."""
+"""At most so many solutions share work: their maps between two layers stay in the cache."""
 
 
 class Weigh(Protocol):
@@ -65,7 +65,7 @@ class Stacked:
 
     @torch.no_grad()
     def measure(self, function: OfExamples, solutions: Tensor, on: Sequence[Batch]) -> Tensor:
-        """A function of parameters and a batch at all, (S, N, P) -> (S, N, len(on), K)."""
+        """A function of parameters and a batch at all (S, N, P) -> (S, N, len(on), K)."""
         flat = self._vectors.views(solutions.flatten(0, 1))
         found = [vmap(lambda p, batch=batch: function(p, batch))(flat) for batch in on]
         return torch.stack(found, dim=1).unflatten(0, solutions.shape[:2])  # type: ignore[no-any-return, no-untyped-call]
@@ -90,11 +90,11 @@ class Stacked:
 
 
 class Each:
-    """Each solution on its own, as a user would, with its parameters channels last.
+    """Each solution on its own, with its parameters channels last.
 
-    For problems with data on a CPU: there, stacked convolutions are slower (grouped ones, on what
-    no cache holds), and a solution gets the same numbers to the last bit however many others there
-    are. A few share what work the problem knows how to share (``Instance.together``).
+    For problems with data on a CPU: there, stacked convolutions are slower (they become grouped, on
+    maps that no cache holds), and a solution gets the same numbers to the last bit however many
+    others there are. A few share what work the problem knows how to share (``Instance.together``).
     """
 
     def __init__(self, instance: Instance, vectors: Vectors) -> None:

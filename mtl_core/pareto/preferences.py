@@ -20,7 +20,7 @@ FLOOR = 0.01
 any solution that is best at the others would do, however bad it is at this one."""
 
 MOST = 1_000
-"""Solutions, at most."""
+"""At most so many solutions."""
 
 
 def lattice(solutions: int, objectives: int) -> NDArray[np.float64]:
@@ -57,11 +57,11 @@ def random(solutions: int, objectives: int, seed: int) -> NDArray[np.float64]:
 def given(preferences: Sequence[Sequence[Any]], objectives: int) -> NDArray[np.float64]:
     """A user's own preferences, checked, (N, K), with no weight below ``FLOOR``.
 
-    What is on the simplex and not below it stays as it is, to the last bit; elsewhere what a row
-    has above the floor is scaled. So what comes out goes in again unchanged.
+    A row on the simplex with no weight below it stays as it is, to the last bit; of any other, what
+    exceeds the floor is scaled. So checking a result again does not change it.
 
     Raises:
-        InputError: for none, one that has not a weight for each objective, or one that is not on
+        InputError: for no preferences, one without a weight for each objective, or one not on
             the simplex (weights of 0 or more with the sum 1, within 1e-6).
     """
     if not isinstance(preferences, Sequence) or isinstance(preferences, str):

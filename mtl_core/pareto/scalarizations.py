@@ -1,4 +1,4 @@
-"""Scalarizations: several losses and a preference to one value, and what it makes of gradients.
+"""Scalarizations: from losses and a preference to one value, and to weights of gradients.
 
 Losses are those of ``units``: measured from the ideal point, in units that make the objectives
 count alike. All take leading dimensions, and one solution's numbers do not depend on the others'.

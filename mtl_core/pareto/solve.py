@@ -20,8 +20,7 @@ WORTH_IT = 0.02
 """Seconds of an iteration from which on it is spread over processes; a round trip takes 2 ms."""
 
 STARTING = 10.0
-"""Seconds that new processes take until they are of use, and to end: with less left to do, none are
-started."""
+"""Seconds that new processes take to start and to end: with less left to do, none are started."""
 
 SHORT = 5
 """Iterations until that is looked at again."""
@@ -50,7 +49,7 @@ def solve(
     are decided by the seed and, where each solution has a start of its own, by its preference.
 
     Adam's moments stay with their subproblem: they are means of ∇F_i, and a transfer moves θ_i but
-    does not change F_i. Problems have no state beside their parameters, so BatchNorm normalises by
+    does not change F_i. Problems have no state but their parameters, so BatchNorm normalises by
     the batch, and there are no running statistics to transfer.
 
     Args:
@@ -58,7 +57,7 @@ def solve(
         device: ``cpu`` or ``cuda``; default cuda where there is one and the problem has data.
         states: states of earlier fronts by seed, to resume from: of the same config and device.
         pool: warm processes to use on a CPU; default as many new ones as are of use, if any.
-        processes: 1 stays in this one, whatever ``pool`` is; else at most so many new ones.
+        processes: 1 stays in this process, even with a ``pool``; else at most so many new ones.
 
     Yields:
         Fronts at the config's ``steps``, seeds in order at each; resumed, those after the states.
@@ -80,7 +79,7 @@ def slices(
     pool: "ReplicaPool | None" = None,
     processes: int | None = None,
 ) -> Iterator[Slice]:
-    """``solve``, for those who may have to stop between two fronts: takes and raises the same.
+    """``solve`` for callers that may have to stop between two fronts: same arguments and errors.
 
     Yields:
         Slices, each about ``SLICE_SECONDS`` long or as short as the way to the next front.
@@ -89,22 +88,10 @@ def slices(
 
     from mtl_core.pareto.solver import Solver
 
-    cuda = torch.cuda.is_available()
-    if device is None:
-        device = "cuda" if cuda and config.definition.fingerprint is not None else "cpu"
-    if device not in ("cpu", "cuda"):
-        raise unknown("device", device, ("cpu", "cuda"))
-    if device == "cuda" and not cuda:
-        raise InputError("device 'cuda' is not on this machine; use cpu")
-    # Those at one step are computed together; after an interrupted run there may be more groups.
-    groups: dict[int, list[int]] = {}
+    device = _device(config, device)
     known = states or {}
-    for seed in config.seeds:
-        step = int(known[seed]["step"]) if seed in known else -1
-        groups.setdefault(step, []).append(seed)
     with ExitStack() as stack:
-        for step in sorted(groups):
-            seeds = groups[step]
+        for step, seeds in _groups(config, known):
             solver = Solver(config, tuple(seeds), torch.device(device))
             if step >= 0:
                 solver.restore([known[seed] for seed in seeds])
@@ -158,7 +145,7 @@ def advance(
     begun = solver.step
     while solver.step < config.iterations:
         left = slice_seconds - (time.monotonic() - started)
-        # Every slice gets somewhere, however short it is.
+        # Every slice makes progress, however short it is.
         if (fronts or (slice_seconds and solver.step > begun)) and left <= 0:
             break
         due = next(step for step in config.steps if step > solver.step)
@@ -172,7 +159,7 @@ def advance(
 
 
 _solvers: "OrderedDict[tuple[object, ...], Solver]" = OrderedDict()
-"""Those of the latest slices in this process: to begin anew takes longer than a slice of theirs."""
+"""Solvers of the latest slices in this process: to begin anew takes longer than a slice."""
 _MOST_SOLVERS = 16
 
 
@@ -193,6 +180,31 @@ def _kept(
     return solver
 
 
+def _device(config: ParetoConfig, device: str | None) -> str:
+    import torch
+
+    cuda = torch.cuda.is_available()
+    if device is None:
+        device = "cuda" if cuda and config.definition.fingerprint is not None else "cpu"
+    if device not in ("cpu", "cuda"):
+        raise unknown("device", device, ("cpu", "cuda"))
+    if device == "cuda" and not cuda:
+        raise InputError("device 'cuda' is not on this machine; use cpu")
+    return device
+
+
+def _groups(config: ParetoConfig, states: Mapping[int, State]) -> list[tuple[int, list[int]]]:
+    """Seeds by the step they go on from, -1 for new ones: those of a group are solved together.
+
+    After an interrupted run there may be several groups.
+    """
+    groups: dict[int, list[int]] = {}
+    for seed in config.seeds:
+        step = int(states[seed]["step"]) if seed in states else -1
+        groups.setdefault(step, []).append(seed)
+    return sorted(groups.items())
+
+
 def _slice(solver: "Solver", fronts: Sequence[Front]) -> Slice:
     return Slice(solver.seeds, solver.step, tuple(fronts), solver.states)
 
@@ -200,7 +212,7 @@ def _slice(solver: "Solver", fronts: Sequence[Front]) -> Slice:
 def _help(
     solver: "Solver", pool: "ReplicaPool | None", most: int | None, stack: ExitStack
 ) -> "ReplicaPool | None":
-    """Spread its solutions over a pool's processes, new ones where there is none yet."""
+    """Spread its solutions over a pool's processes; start a pool where there is none yet."""
     from mtl_core.pareto.crew import Crew
     from mtl_core.training.pool import ReplicaPool, cores
 

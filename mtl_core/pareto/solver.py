@@ -50,8 +50,8 @@ class Solver:
     Attributes:
         step: iterations so far.
         solutions: (S, N, P).
-        help: who computes parts of them, if anybody.
-        alone: seconds of the latest iteration in this process; 0 where help would be none.
+        help: other processes that compute parts of them, if any.
+        alone: seconds of the latest iteration that this process computed alone; 0 before.
     """
 
     def __init__(self, config: ParetoConfig, seeds: tuple[int, ...], device: torch.device) -> None:
@@ -206,7 +206,7 @@ class Solver:
         return self._stacked.directions(self.solutions, batches, self._weigh)
 
     def _parts(self, what: str) -> Tensor:
-        """(S, N, ...), by whoever there is."""
+        """(S, N, ...), computed here or in helper processes."""
         if self.help is not None and self.help.ready:
             return self.help.compute(what, self.step, self.solutions)
         started = time.perf_counter()

@@ -165,7 +165,7 @@ def _approached(transfer: Transfer, state: State, mixed: "Tensor", moved: "Tenso
 
 
 LONG = 1_000
-"""Parameters from which on a pair's distance takes longer than to start it."""
+"""With so many parameters a pair's distance takes longer to compute than to launch."""
 
 
 def _distances(solutions: "Tensor") -> "Tensor":
@@ -199,7 +199,7 @@ def _neighbours(
     apart = np.sqrt(np.square(weights[:, None] - weights[None]).sum(axis=2))
     others = ~np.eye(count, dtype=bool)
     if name == "constant":
-        # Those that are as far as the k-th nearest belong to them: ends have it as the middle has.
+        # All at the distance of the k-th nearest belong to them, so that ends resemble the middle.
         order = np.sort(np.where(others, apart, np.inf).round(9), axis=1)
         farthest = order[:, min(options["neighbours"], max(count - 1, 1)) - 1][:, None]
         near = (others & (apart.round(9) <= farthest)).astype(float)
@@ -225,8 +225,8 @@ _RULES: Mapping[str, Rule] = {
     ),
     "constant": Rule(
         "Constant",
-        "Always the same share of the nearest trade-offs; quick at first, but it stays beside the "
-        "front, because its fixed points are not the optima.",
+        "Always the same share of the nearest trade-offs; quick at first, but it stops short of "
+        "the front, because its fixed points are not the optima.",
         (
             Option("strength", 0.3, _STRENGTH.about, least=0.0, most=0.9),
             Option("neighbours", 2, "how many of the nearest preferences.", least=1, most=1_000),
@@ -253,9 +253,9 @@ _RULES: Mapping[str, Rule] = {
     ),
     "adaptive": Rule(
         "Adaptive",
-        "From those that the own step comes closer to, and nothing where solutions drift apart.",
+        "From those that its own step approaches, and nothing where solutions drift apart.",
         (
-            Option("keep", 0.5, "the least share of the own solution.", least=0.1, most=1.0),
+            Option("keep", 0.5, "the least share of its own solution.", least=0.1, most=1.0),
             Option(
                 "floor",
                 1.0,
@@ -266,7 +266,7 @@ _RULES: Mapping[str, Rule] = {
             Option(
                 "memory",
                 0.5,
-                "how much of the approaches before is remembered.",
+                "how much of earlier approaches is remembered.",
                 least=0.0,
                 below=1,
             ),

@@ -12,8 +12,8 @@ class Vectors:
     """How one solution's parameters lie in a row.
 
     Filters of convolutions, (O, I, H, W), lie channels last: as (O, H, W, I). Their views are then
-    in PyTorch's channels-last format, which convolutions and pooling take over for what they put
-    out, and on a CPU that is the faster one.
+    in PyTorch's channels-last format, which convolutions and pooling keep for their outputs, and on
+    a CPU that is the faster one.
 
     Args:
         example: one solution's parameters, all of one type.

@@ -20,7 +20,7 @@ EVEN = 16
 every solution, at a multiple of 64 bytes. Elsewhere a product may be summed up in another order."""
 
 FEASIBLE_SHARE = 0.2
-"""Of the iterations, at the start, in which Pareto MTL may look for its region only."""
+"""The share of the iterations, at the start, in which Pareto MTL may only look for its region."""
 
 
 def create(config: ParetoConfig, like: "Tensor") -> "Scalarized | Mgda | ParetoMtl":
@@ -51,7 +51,7 @@ class Scalarized:
 
 
 class Mgda:
-    """The shortest convex combination of task gradients, whatever the preference.
+    """The shortest convex combination of task gradients, the same for every preference.
 
     Désidéri 2012; Sener & Koltun 2018 (arXiv 1810.04650). Where a solution ends is decided by where
     it starts, so each has a start of its own.

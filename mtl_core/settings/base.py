@@ -42,7 +42,7 @@ class Task:
     """One task of a setting, known without its data.
 
     Args:
-        classes: what its head puts out for each example or pixel; 1 for regression.
+        classes: outputs of its head for each example or pixel; 1 for regression.
         metric: of validation and test; shares lie in 0..1, correlations in -1..1.
         expected: what the construction of the task promises as an auxiliary: ``helpful`` (more
             data of the target's distribution), ``harmful`` (noise), or nothing.
@@ -118,7 +118,7 @@ class Setting:
         head: F and a task to its head, a module from features to outputs (N, classes), or
             (N, classes, H, W) for each pixel; None for a linear one.
         one_input: whether all tasks are on the same examples, so that a step encodes one batch.
-        batch_norm: whether the encoder has BatchNorm (``settings.batch_norm``).
+        batch_norm: whether the encoder has BatchNorm (``networks.batch_norm``).
         relatedness: an auxiliary and a target to what they have in common, where that is known.
     """
 

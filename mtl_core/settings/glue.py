@@ -253,7 +253,7 @@ def _how_to_get(lacking: Sequence[str]) -> str:
 
 
 def _data_state() -> DataState:
-    """Found when some task can be loaded; a message that is more than the folder names others."""
+    """Found when any task can be loaded; the message then names what the others lack."""
     tables = [name for name in _TABLES if all(file.is_file() for file in _files(name))]
     lacking = _lacking(list(_TABLES))
     if not tables or _lacking(tables):
@@ -264,7 +264,7 @@ def _data_state() -> DataState:
 
 
 def _encoder(width: int) -> "nn.Module":
-    """The model in the data folder; its width is its own, whatever ``width`` is."""
+    """The model in the data folder, at its own width; ``width`` is ignored."""
     if lacking := _lacking([]):
         raise DataMissing(_how_to_get(lacking))
     from mtl_core.networks.roberta import Encoder
@@ -306,8 +306,8 @@ SETTING = Setting(
         "Eight tasks on English sentences, seven to classify and one to score, by a pretrained "
         "RoBERTa with a linear head for each task. The official development sets are the test "
         "data, since the official test labels are not public; a tenth of the training data, at "
-        "most 1,000 examples, is for validation. The encoder is whatever model lies in the data "
-        "folder, and its width is its own."
+        "most 1,000 examples, is for validation. The encoder is the model in the data folder, at "
+        "its own width."
     ),
     tasks=tuple(map(_task, _TABLES)),
     default_target="stsb",

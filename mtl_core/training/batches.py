@@ -1,6 +1,6 @@
 """Batch order: an endless stream of shuffled passes, decided by seed and task alone.
 
-A task therefore sees the same batches whatever is trained along with it, so the single-task and
+A task therefore sees the same batches with any auxiliaries, so the single-task and
 multi-task trajectories of one seed are paired, and any step can be reached without a replay.
 """
 

@@ -25,7 +25,7 @@ def choose(wanted: str | None = None) -> str:
 
 
 def title(device: str) -> str:
-    """What people call a device that is there."""
+    """What people call a device of this machine."""
     if device == "cuda":
         import torch
 

@@ -68,12 +68,8 @@ def combine(
         inner, theirs = (update * total).sum(dim=1), total.norm(dim=1)
     else:
         gramian = jacobian @ jacobian.mT
-        last_gramian = None
-        if method.needs_last_layer:
-            parts = zip(_split(jacobian, shared), _last_layer(network), strict=True)
-            own = torch.cat([part for part, keep in parts if keep], dim=2)
-            last_gramian = own @ own.mT
-        weights = method.weights(gramian, losses, generators, last_layer=last_gramian)
+        last = _last_layers_gramian(network, jacobian) if method.needs_last_layer else None
+        weights = method.weights(gramian, losses, generators, last_layer=last)
         update = (weights.unsqueeze(1) @ jacobian).squeeze(1)
         # The Gramian knows the sum too, which spares large encoders two walks over the Jacobian.
         with_sum = gramian.double().sum(dim=2)
@@ -253,6 +249,15 @@ def _each_alone(passed_down: Tensor, tasks: int) -> list[Tensor]:
     return parts
 
 
+def _last_layers_gramian(network: Network, jacobian: Tensor) -> Tensor:
+    """(R, K, K) of the last shared layer's parameters, from the whole Jacobian."""
+    parts = _split(jacobian, list(network.shared.values()))
+    own = torch.cat(
+        [part for part, keep in zip(parts, _last_layer(network), strict=True) if keep], dim=2
+    )
+    return own @ own.mT
+
+
 def _last_gramian(network: Network, features: Tensor, passed_down: Sequence[Tensor]) -> Tensor:
     """(R, K, K) of the last shared layer's parameters; only that layer is gone back through."""
     last = _last_layer(network)
@@ -275,7 +280,7 @@ def _followed(jacobian: Tensor, update: Tensor) -> Tensor:
 def _last_layer(network: Network) -> list[bool]:
     """Which of the shared parameters belong to the module that comes last."""
     modules = [name.rpartition(".")[0] for name in network.shared]
-    # The normalisation behind a layer is none.
+    # A normalisation behind a layer is not a layer.
     last = [m for m, p in zip(modules, network.shared.values(), strict=True) if p.ndim > 2][-1]
     return [module == last for module in modules]
 

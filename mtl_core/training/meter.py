@@ -85,7 +85,7 @@ class Meter:
                 if caveat := factor.caveat(site, task):
                     found.notes.append(f"{name} of {task}: {caveat}")
             if factor.cosines is not None and len(config.tasks) > 1:
-                with suppress(InputError):  # which the factor's own values have told of
+                with suppress(InputError):  # the factor's own values have reported it
                     found.cosines += self._pairs(factor.cosines(site), step)
         return found
 

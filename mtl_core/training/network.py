@@ -28,9 +28,9 @@ class Network:
     """R replicas of one architecture, parameters stacked along a leading dimension.
 
     Each part is initialised from the replica's seed and its own name only, so the encoder and the
-    target's head start equal whatever auxiliaries there are.
+    target's head start equal with any auxiliaries.
 
-    With BatchNorm (``settings.batch_norm``) it has two modes. A step normalises every task's batch
+    With BatchNorm (``networks.batch_norm``) it has two modes. A step normalises every task's batch
     by the batch itself. Where a task is *measured* it is normalised by that task's population
     statistics, which ``settle`` takes from its training data: no example depends on another.
 
@@ -203,7 +203,7 @@ class Network:
 
     @property
     def encoder(self) -> nn.Module:
-        """The architecture; its own parameters are of no consequence."""
+        """The architecture; its own parameters are never used."""
         return self._encoder
 
     def single(self, replica: int) -> dict[str, Tensor]:

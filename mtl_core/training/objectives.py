@@ -1,4 +1,4 @@
-"""Objectives: what a task's outputs are held against, and how well they do."""
+"""Objectives: the loss and the metric of a task's outputs."""
 
 from collections.abc import Sequence
 

@@ -27,9 +27,8 @@ def cores() -> int:
 
 
 class ReplicaPool:
-    """Warm processes, each by itself: one that dies takes nobody with it, and a caller may choose.
-
-    loky's, since they need no guarded ``__main__``.
+    """Warm processes, each by itself: when one dies the others go on, and a caller may choose one.
+    They are loky's, which need no guarded ``__main__``.
 
     Args:
         processes: how many; default one per core.
@@ -75,7 +74,7 @@ class ReplicaPool:
         self._executors[place].submit(time.sleep, 0.0)
 
     def shutdown(self) -> None:
-        """End the processes, after what they are doing."""
+        """End the processes, after their current work."""
         for executor in self._executors:
             executor.shutdown(wait=True)
 

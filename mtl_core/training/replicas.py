@@ -32,7 +32,7 @@ _CHUNK = {"cpu": 500, "cuda": 10_000}
 """Examples evaluated at once: on a CPU what stays in its cache, on a GPU what fills it."""
 
 _SMALL = 3 * 64 * 64
-"""Numbers of an image up to which that holds."""
+"""Numbers that an image has at most for that to hold."""
 
 
 def advance(
@@ -375,7 +375,8 @@ def _resident(
 ) -> dict[str, _ResidentTask]:
     """The data of a config where it is needed, so that a batch is one gather.
 
-    As many sets of tasks as a question has, since its runs take turns; other files are other data.
+    It is kept for as many sets of tasks as a question has, since its runs take turns; other files
+    are other data.
     """
     shared: dict[tuple[int, int], Tensor] = {}
 
@@ -397,7 +398,7 @@ def _resident(
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:
-    """PyTorch warns of what is read-only, such as a file that is mapped into memory."""
+    """A copy of read-only arrays, such as mapped files, since PyTorch warns of them."""
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 

@@ -21,7 +21,7 @@ def factor_steps(config: RunConfig) -> tuple[int, ...]:
 
     ``factor_points`` of those after step 0, evenly chosen among them, the last always: log-spaced
     in the first epoch, then every so many epochs. An untrained network is not measured; it is the
-    same whatever auxiliaries it will have.
+    same with any auxiliaries.
     """
     steps = checkpoint_steps(config)[1:]
     if not config.factors:

@@ -117,7 +117,7 @@ class StackSite:
         return self._by_example(task, replica)[1:] or self._by_example(task, replica)
 
     def once(self, compute: Callable[[Site], Value]) -> Value:
-        """``compute`` of this site, computed for the first who asks."""
+        """``compute`` of this site, computed when first asked for."""
         if compute not in self._known:
             self._known[compute] = compute(self)
         return cast(Value, self._known[compute])

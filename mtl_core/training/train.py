@@ -136,7 +136,7 @@ def _side_by_side(
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 yield from _progress(running.pop(future), future.result)
     finally:
-        # Whoever stops listening gets the pool back idle, at most a slice later.
+        # A caller that stops iterating gets its pool back idle, at most a slice later.
         wait(running)
 
 

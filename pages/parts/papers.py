@@ -1,6 +1,6 @@
 """What the pages on the paper's figures share: the claim and its verdict, sources, choices."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,8 +9,8 @@ import streamlit as st
 from mtl_core import settings
 from mtl_core.analysis import Support
 from mtl_core.charts import Curve, CurveKey, style_curves
-from mtl_core.runs.library.answers import Answer, other_data
-from mtl_core.views import comparisons, smtos
+from mtl_core.runs.library.answers import Answer, Answers, other_data
+from mtl_core.views import comparisons, former, smtos
 from mtl_core.views.comparisons import Pool
 from mtl_core.views.what_if import kind
 from pages.parts import common, words
@@ -27,6 +27,21 @@ LONGEST_COMMAND = 140  # characters of one that is written below its figure
 
 
 # The view: changed by callbacks only.
+
+
+def page(
+    key: str,
+    read: Callable[..., tuple[Any, list[str]]],
+    pools: Sequence[Pool],
+    answers: Answers,
+) -> Page[Any]:
+    """The state of a page on some pools; links from when ids were others are read as meant."""
+    budgets = [pool.budget for pool in pools]
+
+    def read_current(query: Mapping[str, str]) -> tuple[Any, list[str]]:
+        return read(former.current(query, answers, budgets), found=pools)
+
+    return Page(key, read_current, anew=True)
 
 
 def place(page: Page[Any], pools: Sequence[Pool]) -> None:

@@ -24,10 +24,9 @@ def minimise(
 ) -> "Tensor":
     """argmin ½xᵀHx + qᵀx over x ≥ 0 and, on the simplex, Σx = 1.
 
-    Which entries are 0 is guessed and corrected, all at once; an interior-point method does what
-    few guesses cannot. Where there are many minimisers, the result is one next to ``start`` on the
-    simplex and next to 0 otherwise, whatever the order of the tasks. Replicas do not depend on each
-    other.
+    Which entries are 0 is guessed and corrected, all at once; an interior-point method solves what
+    a few guesses do not. Of many minimisers, the result is one next to ``start`` on the simplex and
+    next to 0 otherwise, for any order of the tasks. Replicas do not depend on each other.
 
     Args:
         hessian: (N, K, K) positive semi-definite, with a diagonal above 0.
@@ -63,7 +62,7 @@ def approach(
 ) -> "tuple[Tensor, Tensor]":
     """The minimiser to 1e-9 of (Σ x·√diag H + offset)², by Mehrotra's predictor-corrector method.
 
-    Arguments as of ``minimise``. A replica that is there stays as it is.
+    Arguments as of ``minimise``. A replica that has converged stays as it is.
 
     Returns:
         (N, K) the minimiser and (N, K) the slopes that hold its entries of 0; all above 0, and
@@ -73,7 +72,6 @@ def approach(
 
     squares = hessian.diagonal(dim1=1, dim2=2)
     lengths = squares.sqrt()
-    ones = torch.ones_like(start)
     multiplier = torch.zeros_like(start[:, :1])
     # Both bounds' variables side by side: x, and the slope z that holds back an x of 0.
     pair = torch.stack([start, (squares * start.square()).mean(dim=1, keepdim=True) / start])
@@ -90,34 +88,55 @@ def approach(
         running = running & far
         if not running.any():
             break
-        ratio = z / x
-        matrix = hessian.clone()
-        matrix.diagonal(dim1=1, dim2=2).add_(ratio)
-        factor, failed = torch.linalg.cholesky_ex(matrix)
-
-        if simplex:
-            both = torch.cholesky_solve(torch.stack([downhill, ones], dim=-1), factor)
-            towards, level = both.unbind(-1)
-            level_sum = level.sum(dim=1, keepdim=True)
-            dx = towards - level * (towards.sum(dim=1, keepdim=True) / level_sum)
-        else:
-            dx = torch.cholesky_solve(downhill.unsqueeze(-1), factor).squeeze(-1)
-        move = torch.stack([dx, -z - ratio * dx])
-        ahead = (pair + _furthest(pair, move).clamp_max(1) * move).prod(dim=0)
-        target = (ahead.mean(dim=1, keepdim=True) / mu).pow(3) * mu
-
-        pull = (target - move.prod(dim=0)) / x
-        towards = torch.cholesky_solve((downhill + pull).unsqueeze(-1), factor).squeeze(-1)
-        if simplex:
-            rise = -towards.sum(dim=1, keepdim=True) / level_sum
-            towards = towards + level * rise
-        move = torch.stack([towards, pull - z - ratio * towards])
+        move, rise, failed = _move(hessian, pair, downhill, mu, simplex)
         step = (0.999 * _furthest(pair, move)).clamp_max(1)
         running = running & (failed == 0).unsqueeze(-1) & step.isfinite()
         pair = torch.where(running, pair + step * move, pair)
         if simplex:
             multiplier = torch.where(running, multiplier + step * rise, multiplier)
     return pair[0], pair[1]
+
+
+def _move(
+    hessian: "Tensor", pair: "Tensor", downhill: "Tensor", mu: "Tensor", simplex: bool
+) -> "tuple[Tensor, Tensor, Tensor]":
+    """The direction of Mehrotra's predictor and corrector, from one factorisation.
+
+    Args:
+        pair: (2, N, K) x and z.
+        downhill: (N, K) minus the gradient of the Lagrangian without the bounds' part.
+        mu: (N, 1) mean of x·z.
+
+    Returns:
+        (2, N, K) for ``pair``, (N, 1) for the simplex's multiplier, and (N,) not 0 where the
+        factorisation failed.
+    """
+    import torch
+
+    x, z = pair
+    ratio = z / x
+    matrix = hessian.clone()
+    matrix.diagonal(dim1=1, dim2=2).add_(ratio)
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+
+    if simplex:
+        sides = torch.stack([downhill, torch.ones_like(x)], dim=-1)
+        towards, level = torch.cholesky_solve(sides, factor).unbind(-1)
+        level_sum = level.sum(dim=1, keepdim=True)
+        dx = towards - level * (towards.sum(dim=1, keepdim=True) / level_sum)
+    else:
+        dx = torch.cholesky_solve(downhill.unsqueeze(-1), factor).squeeze(-1)
+    move = torch.stack([dx, -z - ratio * dx])
+    ahead = (pair + _furthest(pair, move).clamp_max(1) * move).prod(dim=0)
+    target = (ahead.mean(dim=1, keepdim=True) / mu).pow(3) * mu
+
+    pull = (target - move.prod(dim=0)) / x
+    towards = torch.cholesky_solve((downhill + pull).unsqueeze(-1), factor).squeeze(-1)
+    rise = torch.zeros_like(mu)
+    if simplex:
+        rise = -towards.sum(dim=1, keepdim=True) / level_sum
+        towards = towards + level * rise
+    return torch.stack([towards, pull - z - ratio * towards]), rise, failed
 
 
 def _furthest(values: "Tensor", move: "Tensor") -> "Tensor":
@@ -135,7 +154,7 @@ def _settle(
     offset: float,
     epsilon: float,
 ) -> "tuple[Tensor, Tensor]":
-    """Solve for the entries that are not 0, and correct the guess which they are by the signs.
+    """Solve for the entries that are not 0; the signs correct the guess of which these are.
 
     This is block principal pivoting: it mostly ends in few steps, but may go round in circles.
 
@@ -154,20 +173,7 @@ def _settle(
     found, least = x, error
     left = torch.arange(len(x), device=x.device)
     for _ in range(_MOST_GUESSES):
-        matrix = hessian * (free.unsqueeze(-1) & free.unsqueeze(-2))
-        # Directions in which nothing changes stay put: by this, and by solving for the change.
-        matrix.diagonal(dim1=1, dim2=2).copy_((1 + proximity) * lengths.square())
-        factor, _ = torch.linalg.cholesky_ex(matrix)
-        ones = free.to(x.dtype)
-        guess = x * ones
-        for _ in range(2):
-            slope = (hessian @ guess.unsqueeze(-1)).squeeze(-1) + linear
-            sides = torch.stack([-slope * ones, ones], dim=-1)
-            change, level = torch.cholesky_solve(sides, factor).unbind(-1)
-            guess = guess + change
-            if simplex:
-                lacking = 1 - guess.sum(dim=1, keepdim=True)
-                guess = guess + level * (lacking / level.sum(dim=1, keepdim=True))
+        guess = _supported(hessian, linear, x, free, (1 + proximity) * lengths.square(), simplex)
         slope = (hessian @ guess.unsqueeze(-1)).squeeze(-1) + linear
         if simplex:
             slope = slope - (guess * slope).sum(dim=1, keepdim=True)
@@ -189,6 +195,38 @@ def _settle(
             left, x, free, error = left[open_], x[open_], free[open_], error[open_]
             hessian, linear, lengths = hessian[open_], linear[open_], lengths[open_]
     return found, least <= settled
+
+
+def _supported(
+    hessian: "Tensor",
+    linear: "Tensor",
+    x: "Tensor",
+    free: "Tensor",
+    diagonal: "Tensor",
+    simplex: bool,
+) -> "Tensor":
+    """(N, K) the minimiser next to x with only the ``free`` entries not 0, of whatever sign.
+
+    Args:
+        diagonal: (N, K) that of H, and a little more. By this, and by solving for the change,
+            directions in which nothing changes stay put.
+    """
+    import torch
+
+    matrix = hessian * (free.unsqueeze(-1) & free.unsqueeze(-2))
+    matrix.diagonal(dim1=1, dim2=2).copy_(diagonal)
+    factor, _ = torch.linalg.cholesky_ex(matrix)
+    ones = free.to(x.dtype)
+    guess = x * ones
+    for _ in range(2):
+        slope = (hessian @ guess.unsqueeze(-1)).squeeze(-1) + linear
+        sides = torch.stack([-slope * ones, ones], dim=-1)
+        change, level = torch.cholesky_solve(sides, factor).unbind(-1)
+        guess = guess + change
+        if simplex:
+            lacking = 1 - guess.sum(dim=1, keepdim=True)
+            guess = guess + level * (lacking / level.sum(dim=1, keepdim=True))
+    return guess
 
 
 def _error(

@@ -70,7 +70,7 @@ class Instance:
         shared_start: whether that is so.
         together: ``losses`` of a few solutions at once, where a problem knows how to share work on
             a CPU: parameters stacked along a leading dimension, (G, ...), and a batch to (G, K).
-            Losses and gradients of a solution must be the same to the last bit whatever G is.
+            Losses and gradients of a solution must be the same to the last bit for every G.
         losses: parameters and a batch to the mean loss of each objective, (K,).
         metrics: parameters and a batch to the metric of each objective, (K,), a mean over
             examples; None where the losses are all there is.
@@ -104,7 +104,7 @@ class Problem:
         data_state: where its data is, without reading it.
         front: where it is known, a number of points to that many points of the true front,
             (P, K), in losses.
-        sources: the public data sets that it is made of, by their names in ``settings.sources``.
+        sources: the public data sets that it is made of, by their names in ``data.sources``.
         fingerprint: options to 16 hex digits of a hash of all its examples, train and test, for
             manifests; it reads the data and raises what ``load`` does. None without data.
         held_out: whether ``test`` holds examples that are not in ``train``.

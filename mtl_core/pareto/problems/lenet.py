@@ -12,7 +12,7 @@ PIECE = 32
 """Canvases whose maps of a few networks stay in a core's cache."""
 
 EVEN = 16
-"""Canvases are filled up to a multiple of this: then what a layer puts out starts, for every
+"""Canvases are filled up to a multiple of this: then the outputs of a layer start, for every
 network, at a multiple of 64 bytes. Elsewhere a product may be summed up in another order."""
 
 
@@ -54,10 +54,10 @@ class TwoItemLeNet(nn.Module):
 def stacked_logits(
     parameters: Mapping[str, Tensor], canvases: Tensor, mean: float, deviation: float
 ) -> Tensor:
-    """What G networks put out, (N, 1, 36, 36) uint8 -> (G, N, 2, 10), on a CPU.
+    """The outputs of G networks, (N, 1, 36, 36) uint8 -> (G, N, 2, 10), on a CPU.
 
-    The first convolution of all is one, since they see the same canvases: 10 filters fill a vector
-    register badly. Canvases pass the convolutions in pieces. Channels lie last.
+    The first convolutions of all are computed as one, since they see the same canvases: 10 filters
+    alone fill a vector register badly. Canvases pass the convolutions in pieces. Channels lie last.
 
     Args:
         parameters: those of ``TwoItemLeNet``, (G, ...) each.

@@ -1,6 +1,6 @@
 """multimnist, multifashion, fashion_and_mnist: which two items overlap, top left and bottom right.
 
-The items are those of MNIST and FashionMNIST in their canonical order (``settings.splits``): the
+The items are those of MNIST and FashionMNIST in their canonical order (``data.splits``): the
 first 50,000 are for training, the next 10,000 for testing, all classes equally frequent, and no
 image in both. Each is used once at the top left and once at the bottom right (of fashion_and_mnist:
 a digit at the top left, clothes at the bottom right), which makes 50,000 and 10,000 canvases.
@@ -101,21 +101,14 @@ def _load(
     logits = applied(build)
 
     def losses(parameters: "Mapping[str, Tensor]", batch: "tuple[Tensor, ...]") -> "Tensor":
-        from torch.nn.functional import cross_entropy
-
         canvases, labels = batch
-        outputs = logits(parameters, canvases)
-        each = cross_entropy(outputs.flatten(0, 1), labels.flatten(), reduction="none")
-        return each.view(labels.shape).mean(dim=0)
+        return _cross_entropies(logits(parameters, canvases), labels).mean(dim=0)
 
     def together(parameters: "Mapping[str, Tensor]", batch: "tuple[Tensor, ...]") -> "Tensor":
-        from torch.nn.functional import cross_entropy
-
         canvases, labels = batch
         outputs = stacked_logits(parameters, canvases, *_PIXELS[name])
         every = labels.expand(len(outputs), *labels.shape)
-        each = cross_entropy(outputs.flatten(0, 2), every.flatten(), reduction="none")
-        return each.view(every.shape).mean(dim=1)
+        return _cross_entropies(outputs, every).mean(dim=1)
 
     def accuracies(parameters: "Mapping[str, Tensor]", batch: "tuple[Tensor, ...]") -> "Tensor":
         canvases, labels = batch
@@ -130,6 +123,14 @@ def _load(
         test=test,
         together=together,
     )
+
+
+def _cross_entropies(logits: "Tensor", labels: "Tensor") -> "Tensor":
+    """Of every item: (..., 10) and (...) -> (...)."""
+    from torch.nn.functional import cross_entropy
+
+    each = cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="none")
+    return each.view(labels.shape)
 
 
 _PRESETS = {

@@ -10,7 +10,7 @@ __all__ = ["applied", "started"]
 
 
 def applied(build: Callable[[], nn.Module]) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:
-    """What the module that ``build`` makes puts out, as a function of parameters and inputs.
+    """The outputs of the module that ``build`` makes, as a function of parameters and inputs.
 
     The module must have no buffers and draw no numbers; its own parameters have no values.
     """

@@ -1,4 +1,4 @@
-"""What a user says to define a problem, checked."""
+"""Checks of the options with which a user defines a problem."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

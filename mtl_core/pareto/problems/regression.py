@@ -70,7 +70,7 @@ def _file(options: Mapping[str, Any]) -> Path:
 
 
 def _stamp(path: Path) -> Stamp:
-    """Of what is there; () for what is not."""
+    """That of a file; () where there is none."""
     try:
         return DataState("found", "", (path,)).stamp if path.is_file() else ()
     except (OSError, ValueError) as error:  # a name that no file can have

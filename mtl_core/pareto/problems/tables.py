@@ -22,7 +22,7 @@ MOST_BYTES = 64 * 2**20
 """Of a file."""
 
 MOST_CATEGORIES = 20
-"""Different values of a text column, at most, that become a column each."""
+"""At most so many different values of a text column become a column each."""
 
 _FEWEST_ROWS = 10
 _LISTED = 30  # columns in a message
@@ -100,8 +100,8 @@ def read(path: Path, targets: Sequence[str]) -> Table:
 def split(table: Table) -> Examples:
     """About four fifths of the rows to train on, and the others to test on, standardised.
 
-    Rows are in an order by a hash of their text, so the split is the same in whatever order a file
-    has them, and equal rows are never parted.
+    Rows are in an order by a hash of their text, so the split does not depend on the file's order,
+    and equal rows are never parted.
 
     Raises:
         InputError: when a target is the same in all rows that are trained on.
@@ -114,7 +114,7 @@ def split(table: Table) -> Examples:
 
 
 def whole(table: Table) -> Examples:
-    """All rows to train on, and the same to measure on: a table too small to hold out of."""
+    """All rows to train on, and the same to measure on: for a table too small to hold any out."""
     rows = np.arange(len(table.texts))
     return _standardised(table, rows, rows)
 
@@ -201,7 +201,7 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
 def _numbers(
     path: Path, name: str, values: Sequence[str], lines: Sequence[int]
 ) -> NDArray[np.float64] | None:
-    """A column as numbers, None if it is text; InputError if it is both, or not all there."""
+    """A column as numbers, None if it is text; InputError if it is both, or has gaps."""
     found = []
     strange: tuple[int, str] | None = None
     for line, value in zip(lines, values, strict=True):

@@ -49,7 +49,8 @@ def _load(
 
 def _front(points: int) -> NDArray[np.float64]:
     """Losses at evenly spread convex combinations of the peaks: each loss grows with the distance
-    to its peak alone, so a point outside their triangle is worse at all than its nearest inside."""
+    to its peak alone, so a point outside their triangle is worse in every loss than the nearest
+    inside."""
     from mtl_core.pareto.preferences import simplex
 
     inside = simplex(points, 3) @ _peaks()

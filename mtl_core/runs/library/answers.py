@@ -221,6 +221,13 @@ class Answers:
         wanted = known & set(seeds) or known
         return self._answer(checks.with_seeds(configs[0], _few(wanted)), own)
 
+    def current(self, run: str) -> str:
+        """The id of today of an experiment; any other text stays as it is."""
+        if self._known(run)[1]:
+            return run
+        former = self._former(run)
+        return former[0] if former else run
+
     def finished(self, kind: str) -> list[Answer]:
         """All experiments of a kind with their finished runs, shipped ones first."""
         own: dict[str, list[Record]] = {}

@@ -106,7 +106,10 @@ class Worker:
                 if _identity(lock_path(self._store.path)) != self._lock:
                     break  # somebody deleted the lock: another worker may serve the store too
                 if self._store.waiting():
-                    self._lockstep.add(self._store.claim(self.name))
+                    claimed = self._store.claim(self.name)
+                    for record in claimed:
+                        heart.told.pop(record.key, None)  # said of an attempt before this one
+                    self._lockstep.add(claimed)
                 if self._lockstep.going:
                     self._lockstep.turn(heart.told, POLL_SECONDS)
                     last_busy = time.monotonic()

@@ -1,0 +1,64 @@
+"""Links from when the seeds of a run were a part of its id lead to the same curves."""
+
+import pytest
+
+from mtl_core import RunConfig
+from mtl_core.runs.library import artifacts
+from mtl_core.runs.library.answers import Answers
+from mtl_core.runs.queue.store import Store
+from mtl_core.views import former
+from mtl_core.views.comparisons import pools
+from mtl_core.views.generalization_gap import GapView
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Answers:
+    return Answers(None, artifacts.scan()[0])
+
+
+def test_runs_of_an_old_link_are_those_of_today(shipped: Answers) -> None:
+    """``1214a7683ffba688`` was the single task of digits, ``0abbe0a1ea1aa9f6`` it with digits2."""
+    alone, together = map(shipped.current, ("1214a7683ffba688", "0abbe0a1ea1aa9f6"))
+    found = [pool for pool in pools(shipped) if pool.tasks]
+    old = {
+        "setting": "digits",
+        "budget": "quick",
+        "task": "digits1",
+        "runs": "0abbe0a1ea1aa9f6",
+        "against": "1214a7683ffba688",
+    }
+    view, problems = GapView.from_query(former.current(old, shipped, ()), found)
+    assert problems == []
+    assert view is not None
+    assert (view.runs, view.against) == ((together,), alone)
+    assert {alone, together} <= set(shipped.shipped)
+
+
+def test_every_shipped_artifact_is_reached_by_the_ids_that_it_had(shipped: Answers) -> None:
+    count = 0
+    for artifact in shipped.shipped.values():
+        for run, seeds in artifact.former.items():
+            answer = shipped.find_id(run)
+            assert answer is not None
+            assert (answer.config, answer.config.seeds) == (artifact.config, seeds)
+            assert shipped.current(run) == artifact.config.id
+            count += 1
+    assert count == 173, "all that shipped when seeds were a part of ids"
+
+
+def test_a_budget_goes_by_its_name_of_today(shipped: Answers) -> None:
+    preset = RunConfig.from_preset("digits", "quick", seeds=(4, 5))
+    other = RunConfig.from_preset("digits", "quick", lr=0.5)
+    old = {
+        "preset": artifacts.former_id(preset, (4, 5)),
+        "usual": artifacts.former_id(other, (0, 1, 2)),
+    }
+    for name, expected in (("preset", "quick"), ("usual", other.id)):
+        query = former.current({"budget": old[name], "x": "y"}, shipped, (preset, other))
+        assert query == {"budget": expected, "x": "y"}
+
+
+def test_ids_of_a_store_are_known_too_and_other_texts_stay(store: Store) -> None:
+    answers = Answers(store, {})
+    query = {"runs": f"{'0' * 16} abc", "text": "0123456789abcdef0"}
+    assert former.current(query, answers, ()) == query
