@@ -39,7 +39,7 @@ def start_module(
 def end_with(parent: int) -> None:
     """Have this process end soon after its parent has died, however it died.
 
-    A parent that was killed can end nobody; its processes would train on beside those of the next.
+    A killed parent cannot end its processes; they would train on beside those of the next.
 
     Args:
         parent: its process id.

@@ -52,15 +52,7 @@ def main() -> None:
     }
     every = list({one.config.id: one for named in runs.values() for one in named.values()}.values())
     tables, found = _points(papers.versions(every), view, runs, answers)
-    sets = {
-        task: len({comparisons.joint(one.config) for one in named.values()})
-        for task, named in runs.items()
-    }
-    verdict = analysis.conflict_verdict(found, sets)
-    papers.supported(verdict.optimization, _optimization(verdict), of="Worsens optimization")
-    papers.supported(
-        verdict.generalization, _generalization(verdict), of="Does not foretell generalization"
-    )
+    _verdict(found, runs)
     _figure(view, targets, tables, found)
     papers.source(every, measuring=True)
     _links(runs)
@@ -125,6 +117,21 @@ def _points(
                 )
             )
     return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}, found
+
+
+def _verdict(
+    found: Mapping[tuple[str, str], Correlation | None], runs: Mapping[str, Mapping[str, Answer]]
+) -> None:
+    """Whether both halves of the claim hold, from the correlations."""
+    sets = {
+        task: len({comparisons.joint(one.config) for one in named.values()})
+        for task, named in runs.items()
+    }
+    verdict = analysis.conflict_verdict(found, sets)
+    papers.supported(verdict.optimization, _optimization(verdict), of="Worsens optimization")
+    papers.supported(
+        verdict.generalization, _generalization(verdict), of="Does not foretell generalization"
+    )
 
 
 def _optimization(verdict: ConflictVerdict) -> str:

@@ -108,7 +108,7 @@ def _controls(page: Page, pool: Pool, pools: Sequence[Pool]) -> None:
         placeholder="the usual sets",
         on_change=page.take,
         args=("sets", tuple),
-        help="Each set's run of the plain sum (UMTG) is held against each task's own.",
+        help="Each set's run of the plain sum (UMTG) is compared with each task's own.",
     )
     st.segmented_control(
         "A factor is read",
@@ -251,13 +251,7 @@ def _table(
         with right:
             _printed(theirs, "as printed")
         _agreement(rows, theirs)
-    for found in analysis.table_verdicts(rows):
-        if found.reasons:
-            title = factors.get(found.factor).title
-            more = len(found.reasons) - MOST_REASONS
-            last = f"; and {more} more" if more > 0 else ""
-            reasons = "; ".join(found.reasons[:MOST_REASONS])
-            st.caption(f"**{title}** {found.outcome}: {reasons}{last}.")
+    _reasons(rows)
     st.caption(
         "ΔE: transfer, in percentage points where it is a share; Δ of sharpness, Fisher trace and "
         "gradient covariance. "
@@ -265,6 +259,16 @@ def _table(
         "factor is better when it falls. The paper's rule: for a factor to explain transfer in a "
         "setting, every ✓ of ΔE must come with its ✓, and every ✗ with its ✗."
     )
+
+
+def _reasons(rows: Sequence[TableRow]) -> None:
+    for verdict in analysis.table_verdicts(rows):
+        if verdict.reasons:
+            title = factors.get(verdict.factor).title
+            more = len(verdict.reasons) - MOST_REASONS
+            last = f"; and {more} more" if more > 0 else ""
+            reasons = "; ".join(verdict.reasons[:MOST_REASONS])
+            st.caption(f"**{title}** {verdict.outcome}: {reasons}{last}.")
 
 
 def _ours(view: FactorsView, rows: Sequence[TableRow], count: int) -> None:
@@ -366,7 +370,7 @@ def _others(printed: PublishedTable | None, measured: Sequence[str]) -> None:
         allowed = [factors.get(one.factor).title for one in verdicts if not one.refuted_by]
         with st.expander(f"{title}, {len(rows)} tasks", icon=":material/menu_book:"):
             _printed(rows, title)
-            words = f"Whatever the shading, the signs rule out {papers.listed(refuted)}."
+            words = f"Even without the shading, the signs rule out {papers.listed(refuted)}."
             if allowed:
                 words += f" They alone do not rule out {papers.listed(allowed)}."
             st.markdown(words)

@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def _runs(view: GapView, pool: Pool) -> tuple[dict[str, Answer], Answer]:
-    """What is drawn, by name, and what it is held against."""
+    """The drawn runs by name, and the run that they are compared with."""
     there = {run.config.id: run for run in _there(pool, view.task)}
     against = there.get(view.against, pool.singles[view.task])
     runs = [there[run] for run in view.runs] or pool.cases(view.task)[:MOST_RUNS]
@@ -102,7 +102,7 @@ def _controls(page: Page, pool: Pool, pools: Sequence[Pool], drawn: Mapping[str,
         format_func=lambda run: names.get(run, run),
         on_change=page.take,
         args=("against",),
-        help="What they are held against: the task alone, or any other run.",
+        help="What they are compared with: the task alone, or any other run.",
     )
 
 
@@ -150,18 +150,20 @@ def _cards(cards: DeltaGenerator, name: str, case: GapCase, measure: common.Meas
         help="Test metric at the 10 best validation checkpoints, as in the paper's Table 1.",
         **common.verdict(case.transfer),
     )
-    opened = case.onset
+    place, since = "–", "not significant at the end"
+    if opened := case.onset:
+        place = f"L = {opened.train_loss:.2g}"
+        since = f"{opened.verdict} since epoch {opened.epoch:.2g}"
     cards.metric(
         f"{name}: gap opens at",
-        f"L = {opened.train_loss:.2g}" if opened else "–",
-        delta=f"{opened.verdict} since epoch {opened.epoch:.2g}" if opened
-        else "not significant at the end",
+        place,
+        delta=since,
         delta_color="gray",
         delta_arrow="off",
         border=True,
         help="The first training loss from which on the gap at equal loss stays significant. Half "
         f"of the way down in log loss, above which it counts as early, is L = {case.halfway:.2g}.",
-    )  # fmt: skip
+    )
 
 
 # All tasks of the budget.
@@ -238,7 +240,7 @@ def _multiples(
 def _small(
     runs: tuple[object, ...], setting: str, task: str, _runs: Sequence[Answer], _answers: Answers
 ) -> tuple[alt.LayerChart, str]:
-    """A task's chart, which nobody changes once it is built, and what it shows in words."""
+    """A task's chart, which never changes once it is built, and what it shows in words."""
     named = comparisons.labels(_runs, task)
     measure = common.measure(setting, task)
     styled = papers.curves(named, task)

@@ -113,18 +113,8 @@ def _controls(playground: Playground) -> None:
         args=("methods", tuple),
     )
     with st.container(horizontal=True):
-        for label, names in (
-            ("All", tuple(optimizers.names())),
-            ("A few", Playground.default().methods),
-        ):
-            st.button(
-                label,
-                key=f"gp_choose_{label}",
-                type="tertiary",
-                disabled=playground.methods == names,
-                on_click=_change,
-                kwargs={"methods": names},
-            )
+        _choose("All", tuple(optimizers.names()), playground)
+        _choose("A few", Playground.default().methods, playground)
     _segments("scale", playground.scale, "Scale", optimizers.SCALE.choices, None)
     _segments("view", playground.view, "Lengths drawn", tuple(VIEW_TITLES), VIEW_TITLES)
     usual = Playground.default().losses
@@ -132,6 +122,17 @@ def _controls(playground: Playground) -> None:
         st.caption("Some methods weight tasks by their losses.")
         for place in range(playground.tasks):
             _numbers("losses", place, playground, f"{LOSSES[place]} now")
+
+
+def _choose(label: str, names: tuple[str, ...], playground: Playground) -> None:
+    st.button(
+        label,
+        key=f"gp_choose_{label}",
+        type="tertiary",
+        disabled=playground.methods == names,
+        on_click=_change,
+        kwargs={"methods": names},
+    )
 
 
 def _numbers(name: str, place: int, playground: Playground, label: str) -> None:
@@ -184,19 +185,7 @@ def _chart(playground: Playground, found: Sequence[Update]) -> None:
             GRADIENTS, playground.gradients, playground.losses, strict=False
         )
     ]
-    moves = [
-        {
-            "method": _title(one),
-            "x": one.vector[0],
-            "y": one.vector[1],
-            "weights": ", ".join(f"{weight:.3g}" for weight in one.weights or ()) or "none",
-            "effects": ", ".join(
-                f"{loss} {done}"
-                for loss, done in zip(LOSSES, _effects(one, playground), strict=False)
-            ),
-        }
-        for one in found
-    ]
+    moves = [_arrow(one, playground) for one in found]
     chart = plane_chart(
         pd.DataFrame(arrows),
         pd.DataFrame(moves),
@@ -216,6 +205,19 @@ def _chart(playground: Playground, found: Sequence[Update]) -> None:
         "step against an update's arrow, and one in the shaded sector makes no task's loss rise. "
         f"Rings tell lengths.{logarithmic} Colours tell methods apart, as dashes and markers do."
     )
+
+
+def _arrow(update: Update, playground: Playground) -> dict[str, Any]:
+    """An update as the chart draws it, with what hovering says of it."""
+    weights = ", ".join(f"{weight:.3g}" for weight in update.weights or ())
+    effects = zip(LOSSES, _effects(update, playground), strict=False)
+    return {
+        "method": _title(update),
+        "x": update.vector[0],
+        "y": update.vector[1],
+        "weights": weights or "none",
+        "effects": ", ".join(f"{loss} {done}" for loss, done in effects),
+    }
 
 
 def _table(playground: Playground, found: Sequence[Update]) -> None:

@@ -1,4 +1,4 @@
-"""Library: all experiments there are, where their numbers come from, and their way in and out."""
+"""Library: all experiments, where their numbers come from, and their import and export."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -444,7 +444,7 @@ def _delete(able: Sequence[Entry], answers: Answers) -> None:
 
 
 def _broken(answers: Answers) -> None:
-    """What lies where experiments are and cannot be shown, with a way to be rid of it."""
+    """Folders among the experiments that cannot be shown, and a button that deletes them."""
     folders = exchange.broken()
     unreadable = answers.store.unreadable() if answers.store else {}
     if not (total := len(folders) + len(unreadable)):

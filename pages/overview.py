@@ -149,9 +149,9 @@ def _computed(panel: Panel) -> None:
         "(UMTG) for as many steps as the single task."
     )
     if less := comparisons.reduced(config, measuring=True):
-        st.markdown(f"Smaller than the preset of the paper's sizes: {less}.")
+        st.markdown(f"Smaller than the paper's setup: {less}.")
     for factor, how in panel.baseline.answer.factors.items():
-        st.markdown(f"- **{common.title(factor)}**: {escaped(str(how))}")
+        st.markdown(f"- **{escaped(common.title(factor))}**: {escaped(str(how))}")
     for one in panel.shown:
         answer = one.answer
         told = escaped(

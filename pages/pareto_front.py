@@ -238,7 +238,7 @@ def _ask_problem() -> None:
 
 
 def _ask_preset() -> None:
-    """Another budget; what is no part of it stays."""
+    """Take another budget; what does not belong to a budget stays."""
     budget = {one.name for one in fields(Budget)}
     kept = {name: value for name, value in PAGE.view.overrides.items() if name not in budget}
     PAGE.change(preset=st.session_state.pf_preset, overrides=kept)
@@ -380,14 +380,14 @@ _METHOD_HELP = "\n\n".join(
             f"**{transfer.rule(name).title}**: {transfer.rule(name).about}"
             for name in transfer.names()
         ),
-        "**MGDA**: the shortest convex combination of the gradients, from a start of its own each; "
-        "no preference is heard.",
+        "**MGDA**: the shortest convex combination of the gradients, each from a start of its own; "
+        "preferences are not used.",
         "**Pareto MTL**: MGDA inside a region of the losses for each preference.",
     ]
 )
 _SCALARIZATION_HELP = (
     "How a preference λ makes one loss of several: weighted_sum Σ λₖ Lₖ; tchebycheff max λₖ Lₖ; "
-    "smooth_tchebycheff, a soft maximum. MGDA and Pareto MTL ask nothing of it."
+    "smooth_tchebycheff, a soft maximum. MGDA and Pareto MTL do not use it."
 )
 
 

@@ -120,7 +120,7 @@ def _choices(page: Page, found: Sequence[Group], chosen: Sequence[Group]) -> Non
         placeholder="all that have runs",
         on_change=page.take,
         args=("sets", tuple),
-        help="Each set is held against UMTG on the same set; the points of all are pooled.",
+        help="Each set is compared with UMTG on the same set; the points of all are pooled.",
     )
     entries = sorted({*_known(found), *selection.entries}, key=smtos.rank)
     known = {entry.token: entry for entry in entries}

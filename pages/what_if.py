@@ -7,8 +7,10 @@ from typing import Any, cast
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mtl_core import InputError, settings
+from mtl_core.analysis import LossMatchedGap, Onset
 from mtl_core.charts import Curve, over_epochs_alt, over_epochs_chart
 from mtl_core.config import BASE_OPTIMIZERS
 from mtl_core.runs import Record
@@ -185,7 +187,7 @@ def _ask_field(name: str, usual: Any) -> None:
     PAGE.change(overrides=others if found == usual else others | {name: found})
 
 
-# What another setting does not make another question of.
+# What stays when another setting is chosen.
 _KEPT = ("pins", "per_seed", "look", "x", "against", "optimizers", "options")
 
 
@@ -326,7 +328,7 @@ def _answer(answers: Answers, was_active: bool) -> None:
     _cards(shown)
     common.hero(shown, styled, per_seed=question.per_seed, key="wi_hero")
     if less := comparisons.reduced(shown.current.config):
-        st.caption(f"Beside the paper's size {less}.")
+        st.caption(f"Smaller than the paper's setup: {less}.")
     _look(shown, styled, question, answers)
     _table(shown)
     for one in shown.shown:
@@ -387,23 +389,30 @@ def _cards(shown: Panel) -> None:
         **common.verdict(gap.comparison if gap else None),
     )
     opened = shown.onset(one) if one is not shown.baseline else None
-    if opened is not None:
-        since = f"{opened.verdict} since epoch {opened.epoch:.2g}"
-    elif gap is None or gap.comparison.verdict == "too few seeds":
-        since = "not yet" if gap is None else "too few seeds"
-    else:
-        since = "nowhere so far"
     cards.metric(
         "Gap opens at",
         "–" if opened is None else f"L = {opened.train_loss:.2g}",
-        delta=since,
+        delta=_since(opened, gap),
         delta_color="gray",
         delta_arrow="off",
         border=True,
         help="The first training loss from which on the gap at equal loss stays significant, down "
         "to the lowest loss that all seeds of both runs have reached.",
     )
-    latest = _latest(shown, one)
+    _latest_cards(cards, shown, measure)
+
+
+def _since(opened: Onset | None, gap: LossMatchedGap | None) -> str:
+    """Since when the gap is open, or why that is not known."""
+    if opened is not None:
+        return f"{opened.verdict} since epoch {opened.epoch:.2g}"
+    if gap is None:
+        return "not yet"
+    return "too few seeds" if gap.comparison.verdict == "too few seeds" else "nowhere so far"
+
+
+def _latest_cards(cards: DeltaGenerator, shown: Panel, measure: common.Measure) -> None:
+    latest = _latest(shown, shown.current)
     cards.metric(
         f"{measure.title[0].upper()}{measure.title[1:]}",
         "–" if latest is None else measure.value(latest["test_metric"]),

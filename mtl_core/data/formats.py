@@ -85,7 +85,7 @@ class _Inert(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         known = _STAND_INS.get((module.replace("numpy._core", "numpy.core"), name))
         if known is None:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which is no part of an array")
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which is not part of an array")
         return known
 
 

@@ -302,11 +302,11 @@ class Method:
             is not finite.
 
         Raises:
-            InputError: for a method that is no weighting, a missing Gramian, or wrong shapes.
+            InputError: for a method that is not a weighting, a missing Gramian, or wrong shapes.
         """
         if self.rule.weights is None:
             raise InputError(
-                f"optimizer {self.name!r} is no weighting of task gradients; call update with "
+                f"optimizer {self.name!r} is not a weighting of task gradients; call update with "
                 "their Jacobian"
             )
         own = last_layer if self.rule.last_layer and last_layer is not None else gramian

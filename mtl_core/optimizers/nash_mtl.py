@@ -17,7 +17,7 @@ __all__ = ["RULE"]
 def weights(step: Step) -> "Tensor":
     """(N, K) α with α_i (Gα)_i = 1; then cut so that the update is at most ``max_norm`` long.
 
-    Before that, the update's length is √K whatever the gradients are, so that any ``max_norm``
+    Before that, the update's length is √K for any gradients, so that any ``max_norm``
     below √K makes all updates that long. Tasks with a gradient of 0 have nothing to bargain for:
     they weigh 0 and do not count in K. Where a convex combination of gradients is 0 there is no
     agreement; the update is then next to 0.

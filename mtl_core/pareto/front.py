@@ -40,7 +40,7 @@ class Front:
 
     Args:
         evaluations: gradients taken so far by all N together: backward passes of one solution on
-            one batch. A subproblem of a scalarization takes one in a step, whatever K is, because
+            one batch. A subproblem of a scalarization takes one in a step, for every K, because
             only the scalar is differentiated; MGDA and Pareto MTL need every objective's own
             gradient and take K. Forward passes alone (a front's measurement) do not count.
         seconds: spent on the steps so far, measuring excluded; seeds that are computed together

@@ -1,4 +1,4 @@
-"""Runs: which exist, who carries them out, where their results are."""
+"""Runs: which exist, what carries them out, and where their results are."""
 
 from mtl_core.runs.library.answers import Answers
 from mtl_core.runs.library.artifacts import Artifact

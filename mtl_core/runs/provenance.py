@@ -12,7 +12,7 @@ __all__ = ["changes", "provenance", "versions"]
 
 
 def provenance(device: str, data: str, protocol: Mapping[str, str]) -> dict[str, Any]:
-    """Of a run that begins now.
+    """The provenance of a run that begins now.
 
     Args:
         data: the fingerprint of its data.
@@ -28,7 +28,7 @@ def provenance(device: str, data: str, protocol: Mapping[str, str]) -> dict[str,
 
 
 def versions() -> dict[str, str]:
-    """Of what computes a run's numbers."""
+    """The versions of what computes a run's numbers."""
     return {
         "python": platform.python_version(),
         **{name: _version(name) for name in ("torch", "numpy")},

@@ -147,7 +147,8 @@ def _categories(file: Path) -> NDArray[np.int8]:
     ids = _nearest(file)
     if ids.max() >= _LABEL_IDS:
         raise InputError(
-            f"{file} has the label {ids.max()}, which is no labelId of 0 to 33; unpack gtFine again"
+            f"{file} has the label {ids.max()}, which is not a labelId of 0 to 33; unpack gtFine "
+            "again"
         )
     categories: NDArray[np.int8] = CATEGORY_OF[ids]
     return categories
@@ -173,7 +174,7 @@ def _nearest(file: Path) -> NDArray[Any]:
 
 
 def _depth(stored: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """A stored value p > 0 is a disparity of (p - 1) / 256 pixels; 0 is no match."""
+    """A stored value p > 0 is a disparity of (p - 1) / 256 pixels; 0 means no match."""
     depth = (stored.astype(np.float32) - 1) / np.float32(256 * DISPARITY_UNIT)
     depth[stored == 0] = np.nan
     return depth

@@ -188,7 +188,7 @@ def _read(path: Path, table: Table) -> Examples:
 
 
 def _rows(path: Path, table: Table) -> Iterator[tuple[int, list[str]]]:
-    """Line numbers and cells of the lines that are not empty; a byte order mark is no text."""
+    """Line numbers and cells of the lines that are not empty; a byte order mark is not text."""
     try:
         with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):

@@ -20,7 +20,7 @@ class Combined:
         shared: the combined gradient of each shared parameter, (R, ...).
         heads: the unweighted gradient of each parameter of a head, (R, ...).
         losses: (R, K), of the step's batches.
-        weights: (R, K); of a method that is no weighting, how much of ‖g_k‖² lies in coordinates
+        weights: (R, K); of a method that is not a weighting, how much of ‖g_k‖² lies in coordinates
             where the combined gradient has the sign of g_k, from 0 to 1.
         cosine_to_sum, norm_ratio: (R,), of the combined gradient and the sum of task gradients;
             None where the task gradients were not formed. NaN where one of them is zero.

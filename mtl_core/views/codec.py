@@ -96,7 +96,7 @@ class Field:
         return self.at or (self.name,)
 
     def usual(self, values: Values) -> Any:
-        """The default beside these values."""
+        """The default, given these values."""
         return self.default(values) if callable(self.default) else self.default
 
 
@@ -112,7 +112,7 @@ class Reading:
     Args:
         values: fields of the view, at their defaults where the URL says nothing or nonsense.
         problems: a line for each parameter that could not be understood, in the fields' order.
-        foreign: a line for each parameter that there is no such thing as.
+        foreign: a line for each parameter that the page does not have.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -233,7 +233,7 @@ def one_of(kind: str, choices: Iterable[str]) -> Parse:
 
 
 def some_of(kind: str, choices: Callable[[Values], Iterable[str]], *, none: bool = False) -> Parse:
-    """Some words of those that there are beside the values before, in their order.
+    """Some of the words that the values before allow, in their order.
 
     Args:
         none: whether it may be none of them.

@@ -1,7 +1,7 @@
 """Which runs rebuild the paper's figures: a task alone and together with others, at one budget.
 
 A task's multi-task trajectory may be that of a run in which it is an auxiliary: one run of twenty
-tasks is held against twenty single-task runs.
+tasks is compared with twenty single-task runs.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -109,19 +109,17 @@ class Pool:
         """Tasks with multi-task runs in which their factors were measured, in order."""
         there = {task for run in self.runs if run.config.auxiliaries for task in run.config.tasks}
         return tuple(
-            task.name for task in self.setting.tasks
-            if task.name in there
-            and any(_measured(run, task.name) for run in self.together(task.name))
-        )  # fmt: skip
+            name
+            for name in (task.name for task in self.setting.tasks)
+            if name in there and any(_measured(run, name) for run in self.together(name))
+        )
 
     @cached_property
     def joints(self) -> tuple[Joint, ...]:
         """Sets of tasks with a run of the plain sum (UMTG), the largest first."""
-        plain = [
-            run for run in self.runs
-            if run.config.auxiliaries and Entry.of(run.config) == REFERENCE
-        ]  # fmt: skip
-        sets = dict.fromkeys(joint(run.config) for run in plain)
+        several = [run.config for run in self.runs if run.config.auxiliaries]
+        plain = [config for config in several if Entry.of(config) == REFERENCE]
+        sets = dict.fromkeys(map(joint, plain))
         return tuple(sorted(sets, key=lambda names: -len(names)))
 
     @property
@@ -266,7 +264,7 @@ def question(config: RunConfig, task: str) -> Question | None:
 
 
 def reduced(config: RunConfig, *, measuring: bool = False) -> str | None:
-    """How a run is smaller than the setting's preset ``paper``, in words; None where it is not.
+    """What of a run is smaller than in the setting's preset ``paper``; None where nothing is.
 
     Args:
         measuring: whether how finely factors were measured counts too.
@@ -292,11 +290,11 @@ def reduced(config: RunConfig, *, measuring: bool = False) -> str | None:
             (config.similarity_batches, paper.similarity_batches, "{} of {} similarity batches"),
         ]
     less = [words.format(f"{own:,}", f"{full:,}") for own, full, words in pairs if own < full]
-    return f"reduced: {', '.join(less)}" if less else None
+    return ", ".join(less) or None
 
 
 def find(found: Iterable[Pool], setting: str, budget: str) -> Pool:
-    """The pool that a page has chosen among those that there are."""
+    """The pool with this setting and budget."""
     return next(pool for pool in found if (pool.setting.name, pool.name) == (setting, budget))
 
 

@@ -81,7 +81,7 @@ def _sets(pool: Pool, text: str) -> tuple[Joint, ...]:
         chosen = {pool.setting.task(name).name for name in part.split()}
         names = tuple(task.name for task in pool.setting.tasks if task.name in chosen)
         if names not in pool.joints:
-            raise InputError(f"{quoted(part)} is no set of tasks that was trained together here")
+            raise InputError(f"{quoted(part)} is not a set of tasks that was trained together here")
         found.append(names)
     if len(found) > MOST_SETS:
         raise InputError(f"{len(found)} sets are more than {MOST_SETS}")

@@ -16,12 +16,12 @@ MOST_RUNS = 6  # in one figure
 
 @dataclass(frozen=True)
 class GapView:
-    """A task's runs, and what they are held against.
+    """A task's runs, and the run that they are compared with.
 
     Args:
         budget: a pool's name.
         runs: ids of the runs that are drawn; none takes the usual ones.
-        against: id of the run that they are held against; none takes the single task's.
+        against: id of the run that they are compared with; none takes the single task's.
     """
 
     setting: str
@@ -52,7 +52,7 @@ def _fields(there: Sequence[Pool]) -> Entries:
         words = tuple(dict.fromkeys(text.split()))
         for word in words:
             if word not in known:
-                raise InputError(f"{quoted(word)} is no finished run of {task} at this budget")
+                raise InputError(f"{quoted(word)} is not a finished run of {task} at this budget")
         if not 0 < len(words) <= MOST_RUNS:
             raise InputError(f"{len(words)} runs; give 1 to {MOST_RUNS}")
         return words

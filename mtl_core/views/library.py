@@ -1,4 +1,4 @@
-"""The library: all experiments there are, what is said of them, and how chosen ones differ."""
+"""The library: all experiments, what its table says of them, and how chosen ones differ."""
 
 import calendar
 import time
@@ -104,7 +104,7 @@ def _own(store: Store) -> list[Answer]:
 
 
 def _time(written: object) -> float:
-    """When a manifest says that something was; 0 where nobody can tell."""
+    """A manifest's time as seconds since 1970; 0 where it cannot be read."""
     try:
         return float(calendar.timegm(time.strptime(str(written)[:19], "%Y-%m-%dT%H:%M:%S")))
     except ValueError:
@@ -154,7 +154,7 @@ def table(found: Sequence[Entry]) -> "pd.DataFrame":
 
 
 def labels(found: Sequence[Entry]) -> dict[str, str]:
-    """What each entry is called beside the others, by key; no two are called the same."""
+    """Each entry's label among the others, by key; no two are the same."""
     places = {(*_subject(entry), entry.words.target) for entry in found}
     alike: dict[tuple[str, str], list[Experiment]] = {}
     for entry in found:
@@ -255,7 +255,7 @@ def provenance(answer: Answer) -> list[dict[str, str]]:
 
 
 def _data(answer: Answer, made_on: object) -> str:
-    """What runs were made on, held against the data that this machine has."""
+    """The data that runs were made on, compared with this machine's."""
     if made_on in (None, "unknown"):
         return "not recorded"
     try:

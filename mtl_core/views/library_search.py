@@ -23,7 +23,7 @@ _KEY = re.compile(r"((own|imported|shipped):)?[0-9a-f]{16}")
 
 @dataclass(frozen=True)
 class Filter:
-    """One thing that experiments are looked for by.
+    """A filter of experiments.
 
     Args:
         value: an entry's.
@@ -40,7 +40,7 @@ def _named(names: Iterable[str]) -> Mapping[str, str]:
 
 
 def _every(of_kind: Callable[[vocabulary.Vocabulary], Mapping[str, str]]) -> Mapping[str, str]:
-    """What all kinds name; of a name that two have, the first one's title."""
+    """Names and titles of all kinds; of a name that two have, the first one's title."""
     found: dict[str, str] = {}
     for kind in KINDS:
         for name, title in of_kind(vocabulary.of(kind)).items():

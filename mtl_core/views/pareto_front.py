@@ -201,7 +201,7 @@ def differences(config: ParetoConfig, reference: ParetoConfig) -> list[str]:
     for name, title in _TITLES.items():
         mine, theirs = getattr(config, name), getattr(reference, name)
         if name == "scalarization" and {config.method, reference.method} & set(BASELINES):
-            continue  # they ask nothing of one
+            continue  # they use no scalarization
         if name == "method_options" and config.method != reference.method:
             theirs = ()
         if mine != theirs:

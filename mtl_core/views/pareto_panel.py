@@ -229,7 +229,7 @@ class FrontPanel:
     def convergence(self) -> "pd.DataFrame":
         """``curves.convergence`` of those that are done, against the one without transfer.
 
-        Of one that goes on nobody knows the end. All have the same seeds; a pin of others is not
+        The end of one that goes on is not known. All have the same seeds; a pin of others is not
         among them.
         """
         ended = [

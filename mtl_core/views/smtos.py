@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from mtl_core import optimizers, settings
@@ -79,7 +80,7 @@ class Entry:
 
 
 REFERENCE = Entry(BASELINE)
-"""The uniform multi-task gradient: what every other entry is held against."""
+"""The uniform multi-task gradient: the baseline of every other entry."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Group:
 
     Args:
         budget: the single-task config of the same target and budget.
-        auxiliaries: what is learned along, at least one.
+        auxiliaries: the tasks trained along with the target, at least one.
         runs: UMTG first if it is there, then in the order of ``optimizers.names()``.
     """
 
@@ -98,7 +99,7 @@ class Group:
 
     @property
     def compared(self) -> tuple[Entry, ...]:
-        """The optimizers that can be held against UMTG: none while its run is missing."""
+        """The optimizers that can be compared with UMTG: none while its run is missing."""
         return tuple(self.runs)[1:] if REFERENCE in self.runs else ()
 
     def config(self, entry: Entry) -> RunConfig:
@@ -332,30 +333,12 @@ def _set_order(setting: str, group: Group) -> tuple[int, int, list[int]]:
 
 
 def _fields(found: Sequence[Group], *, placed: bool = True) -> Entries:
-    """
+    """The parameters of the page's URL.
+
     Args:
         placed: whether the URL names a setting; where it does not, it is the one with most to show.
     """
-
-    def usual(values: Values) -> Selection:
-        """What is shown without the parameters that are not among the values."""
-        best = Selection.default(found)
-        setting, target = values.get("setting", best.setting), values.get("target")
-        if placed or setting != best.setting:
-            best = Selection.default(found, setting)
-        if target not in (None, best.target):
-            best = Selection.default(found, setting, target)
-        return best
-
-    def budget(text: str, values: Values) -> str:
-        setting, target = settings.get(values["setting"]), values["target"]
-        known = {budget_name(one) for one in budgets(found, setting.name, target)}
-        if text in known or text in setting.presets:
-            return text
-        if RUN_ID.fullmatch(text):
-            raise InputError(f"no finished run of {target} has the budget {text!r}")
-        raise unknown("budget", text, [*setting.presets, *sorted(known - {*setting.presets})])
-
+    usual = partial(_usual, found, placed)
     return (
         Field(
             "setting",
@@ -369,7 +352,12 @@ def _fields(found: Sequence[Group], *, placed: bool = True) -> Entries:
             default=lambda values: usual(values).target,
             always=True,
         ),
-        Field("budget", budget, default=lambda values: usual(values).budget, always=True),
+        Field(
+            "budget",
+            partial(_budget, found),
+            default=lambda values: usual(values).budget,
+            always=True,
+        ),
         Field(
             "aux",
             _sets,
@@ -387,6 +375,27 @@ def _fields(found: Sequence[Group], *, placed: bool = True) -> Entries:
             usually="all that have runs",
         ),
     )
+
+
+def _usual(found: Sequence[Group], placed: bool, values: Values) -> Selection:
+    """The selection without the parameters that are not among the values."""
+    best = Selection.default(found)
+    setting, target = values.get("setting", best.setting), values.get("target")
+    if placed or setting != best.setting:
+        best = Selection.default(found, setting)
+    if target not in (None, best.target):
+        best = Selection.default(found, setting, target)
+    return best
+
+
+def _budget(found: Sequence[Group], text: str, values: Values) -> str:
+    setting, target = settings.get(values["setting"]), values["target"]
+    known = {budget_name(budget) for budget in budgets(found, setting.name, target)}
+    if text in known or text in setting.presets:
+        return text
+    if RUN_ID.fullmatch(text):
+        raise InputError(f"no finished run of {target} has the budget {text!r}")
+    raise unknown("budget", text, [*setting.presets, *sorted(known - {*setting.presets})])
 
 
 def _sets(text: str, values: Values) -> tuple[tuple[str, ...], ...]:

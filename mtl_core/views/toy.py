@@ -1,4 +1,4 @@
-"""The toy problem, solved for while somebody looks, and what is known of true fronts."""
+"""The toy problem, solved for while a reader looks, and the true fronts that are known."""
 
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -33,8 +33,8 @@ def solve_toy(
 ) -> "pd.DataFrame":
     """A front of the toy problem, with the columns ``step``, ``solution`` (from 1), ``x``, ``y``.
 
-    It is solved for in a process of its own: whoever serves pages neither loads PyTorch for it nor
-    waits with other visitors' pages.
+    It is solved for in a process of its own, so that the server neither loads PyTorch for it nor
+    keeps other visitors waiting.
     """
     config = ParetoConfig(
         "toy",

@@ -27,7 +27,7 @@ class Words:
     """What is said of an experiment, whichever its seeds.
 
     Args:
-        label: what it is called beside others of the same subject and target.
+        label: what it is called among others of the same subject and target.
         subject: what it is about, by name: a setting or a problem.
         title: the same for people, with what else defines it.
         method: how its tasks' gradients become an update, by name.

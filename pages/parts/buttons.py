@@ -96,7 +96,7 @@ def pin_button(
 
     Args:
         run: the experiment's id.
-        new: whether there is nothing of it yet.
+        new: whether none of its runs has begun yet.
         what: is kept on the chart.
         ask: takes the pins that there are then.
     """

@@ -121,7 +121,7 @@ def source(runs: Iterable[Answer], *, measuring: bool = False) -> None:
         f"{len(runs)} {'run' if len(runs) == 1 else 'runs'} on "
         f"{settings.get(config.setting).title}, {config.train_size:,} training examples per task, "
         f"{config.epochs} epochs, {many} seeds, on {escaped(devices)}; by {_commands(runs)}."
-        + (f" {less[0].upper()}{less[1:]}." if less else "")
+        + (f" Smaller than the paper's setup: {less}." if less else "")
     )
 
 
@@ -148,7 +148,7 @@ def computed(
     with st.expander("How this was computed", icon=":material/precision_manufacturing:"):
         st.markdown(method)
         for name, how in next((run.factors for run in runs if run.factors), {}).items():
-            st.markdown(f"- **{common.title(name)}** here: {escaped(str(how))}")
+            st.markdown(f"- **{escaped(common.title(name))}** here: {escaped(str(how))}")
         st.dataframe(_manifests(runs), hide_index=True, key=f"{key}_runs")
         for line in dict.fromkeys(filter(None, map(other_data, runs))):
             words.tell("warning", line)

@@ -2,7 +2,7 @@
 
 import math
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -69,21 +69,13 @@ def cards(panel: FrontPanel, step: int) -> None:
     here = _at(focus, step)
     at = None if here is None else int(here["step"])
     alone = next((one for one in panel.asked if one.config.method == "independent"), None)
-    words, colour = None, "gray"
-    if alone is not None and alone is not focus and alone.config.passes == config.passes:
-        beside = _at(alone, step)
-        # A difference means something at one step and, as here, as many evaluations.
-        if here is not None and beside is not None and beside["step"] == at:
-            words = f"{here['mean'] - beside['mean']:+.3f} on Independent"
-            apart = here["low"] > beside["high"] or here["high"] < beside["low"]
-            colour = "normal" if apart else "gray"
-            words += "" if apart else ", not significant"
+    difference, colour = _difference(focus, alone, step)
     place = st.container(horizontal=True)
     place.metric(
         f"Hypervolume, {escaped(focus.label)}",
         "–" if here is None else f"{here['mean']:.3f}",
-        delta=words,
-        delta_color=colour,  # type: ignore[arg-type]
+        delta=difference,
+        delta_color=colour,
         border=True,
         help="The share of the box between ideal and reference point that the solutions dominate; "
         "mean over seeds, at the shown iteration. A difference is significant where the intervals "
@@ -111,9 +103,31 @@ def cards(panel: FrontPanel, step: int) -> None:
         delta_arrow="off",
         border=True,
     )
+    _behind(panel, step)
+
+
+def _behind(panel: FrontPanel, step: int) -> None:
     if behind := panel.lagging(step):
-        words = ", ".join(f"{name} at iteration {at_step:,}" for name, at_step in behind.items())
+        words = ", ".join(f"{name} at iteration {at:,}" for name, at in behind.items())
         tell("caption", f"Not as far as the others, and drawn where it is: {words}.")
+
+
+def _difference(
+    focus: ShownFront, alone: ShownFront | None, step: int
+) -> tuple[str | None, Literal["normal", "gray"]]:
+    """The hypervolume's difference from Independent in words, and its colour.
+
+    It means something only at one step and after as many evaluations.
+    """
+    if alone is None or alone is focus or alone.config.passes != focus.config.passes:
+        return None, "gray"
+    ours, theirs = _at(focus, step), _at(alone, step)
+    if ours is None or theirs is None or ours["step"] != theirs["step"]:
+        return None, "gray"
+    words = f"{ours['mean'] - theirs['mean']:+.3f} on Independent"
+    if ours["low"] > theirs["high"] or ours["high"] < theirs["low"]:
+        return words, "normal"
+    return f"{words}, not significant", "gray"
 
 
 def _convergence_words(focus: ShownFront, alone: ShownFront | None, known: dict[str, Any]) -> str:
@@ -133,6 +147,25 @@ def _convergence_words(focus: ShownFront, alone: ShownFront | None, known: dict[
 
 def fronts(panel: FrontPanel, step: int, active: bool, page: Page) -> None:
     """The front in loss space and, where the problem has metrics, in metric space."""
+    objectives = panel.problem.objectives
+    # While solving goes on, the last front changes.
+    zoom = _choices(panel, page) and not active
+    styles = _styles(panel)
+    spaces = ["loss", "metric"] if objectives[0].metric else ["loss"]
+    columns = st.columns(len(spaces)) if len(spaces) > 1 else [st.container()]
+    for space, column in zip(spaces, columns, strict=True):
+        with column:
+            _front(panel, step, space, zoom, styles)
+    if len(spaces) == 1 and panel.front_known:
+        st.caption(
+            "The thick grey line is the true front, which is known here."
+            if len(objectives) == 2
+            else "Grey dots are the true front, which is known here."
+        )
+
+
+def _choices(panel: FrontPanel, page: Page) -> bool:
+    """Which seed and objectives are drawn; returns whether to zoom to the last front."""
     question, objectives = panel.question, panel.problem.objectives
     seeds = panel.focus.config.seeds
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -164,19 +197,7 @@ def fronts(panel: FrontPanel, step: int, active: bool, page: Page) -> None:
             args=("zoom",),
             help="Axes end where the solutions do that are better than the reference point.",
         )
-    zoom = zoom and not active  # what is last changes meanwhile
-    styles = _styles(panel)
-    spaces = ["loss", "metric"] if objectives[0].metric else ["loss"]
-    columns = st.columns(len(spaces)) if len(spaces) > 1 else [st.container()]
-    for space, column in zip(spaces, columns, strict=True):
-        with column:
-            _front(panel, step, space, zoom, styles)
-    if len(spaces) == 1 and panel.front_known:
-        st.caption(
-            "The thick grey line is the true front, which is known here."
-            if len(objectives) == 2
-            else "Grey dots are the true front, which is known here."
-        )
+    return zoom
 
 
 def _front(panel: FrontPanel, step: int, space: Any, zoom: bool, styles: list[Curve]) -> None:
@@ -227,9 +248,24 @@ def picked(panel: FrontPanel, step: int, page: Page) -> None:
             on_change=page.take,
             args=("pick", words.index),
         )
+    if not _picked_cards(panel, step):
+        return
+    words_on_method = ""
+    if focus.config.method == "mgda":
+        words_on_method = " MGDA uses no preference: its solutions are where their starts led them."
+    st.caption(
+        f"Solution {panel.pick + 1} of {len(words)}, seed {panel.question.seed}, ringed above. "
+        "A weight says how much an objective's loss counts, so the more weight, the lower the loss."
+        + words_on_method
+    )
+
+
+def _picked_cards(panel: FrontPanel, step: int) -> bool:
+    """The picked solution's loss and metric of each objective; False before the first front."""
+    focus, objectives = panel.focus, panel.problem.objectives
     losses = panel.values(focus, step, "loss")
     if not len(losses):
-        return
+        return False
     metrics = panel.values(focus, step, "metric") if objectives[0].metric else None
     loss_word = "test loss" if panel.held_out else "loss"
     place = st.container(horizontal=True)
@@ -250,12 +286,7 @@ def picked(panel: FrontPanel, step: int, page: Page) -> None:
             delta_arrow="off",
             border=True,
         )
-    st.caption(
-        f"Solution {panel.pick + 1} of {len(words)}, seed {panel.question.seed}, ringed above. "
-        "A weight says how much an objective's loss counts, so the more weight, the lower the loss."
-        + ("" if focus.config.method != "mgda" else " MGDA hears no preference: its solutions "
-           "are where their starts led them.")
-    )  # fmt: skip
+    return True
 
 
 def views(panel: FrontPanel, step: int | None, page: Page) -> None:
@@ -290,9 +321,6 @@ def _hypervolume(panel: FrontPanel, step: int) -> None:
     bands = [curves.band(one.quality).assign(curve=one.label) for one in panel.shown]
     drawn = pd.concat([one for one in bands if len(one)])
     found = panel.convergence()
-    levels = [(float(row), f"{curves.SHARE:.0%} of the best") for row in found["target"][:1]]
-    if panel.front_known:
-        levels.append((_true_hypervolume(panel.focus.config), "the true front"))
     at = curves.band(panel.focus.quality)
     now = at.loc[at["step"] <= step, x]
     title = "hypervolume"
@@ -302,7 +330,7 @@ def _hypervolume(panel: FrontPanel, step: int) -> None:
             styles,
             x=x,
             title=title,
-            levels=pd.DataFrame(levels, columns=["level", "label"]),
+            levels=_levels(panel, found),
             now=float(now.iloc[-1]) if len(now) else None,
             name="pf_hypervolume",
         ),
@@ -310,13 +338,25 @@ def _hypervolume(panel: FrontPanel, step: int) -> None:
         on_select="rerun",
         alt=hypervolume_alt(styles, x=x, title=title),
     )
-    st.caption(
+    caption = (
         "Lines are means over seeds, bands ± 2 standard deviations. The same seeds have the same "
         "starts and batches in every method that has a preference."
-        + (" Seconds are of the machine that solved, with whatever else ran there; seeds that are "
-           "solved together share them equally." if x == "seconds" else "")
-    )  # fmt: skip
+    )
+    if x == "seconds":
+        caption += (
+            " Seconds depend on the machine that solved and on what else ran there; seeds that are "
+            "solved together share them equally."
+        )
+    st.caption(caption)
     _table(panel, found)
+
+
+def _levels(panel: FrontPanel, found: pd.DataFrame) -> pd.DataFrame:
+    """The hypervolumes to reach, as lines across the chart."""
+    levels = [(float(row), f"{curves.SHARE:.0%} of the best") for row in found["target"][:1]]
+    if panel.front_known:
+        levels.append((_true_hypervolume(panel.focus.config), "the true front"))
+    return pd.DataFrame(levels, columns=["level", "label"])
 
 
 @st.cache_data(max_entries=20, show_spinner=False)
@@ -375,11 +415,7 @@ def _transfer(panel: FrontPanel, step: int) -> None:
     if rows.empty or (rows["solution"] == rows["other"]).all():
         st.info("Nothing was taken from others: M = I in all frames.", icon=":material/link_off:")
         return
-    labels = [preference_words(row) for row in focus.config.weights]
-    if focus.config.definition.objectives[2:]:
-        labels = [str(i + 1) for i in range(len(labels))]
-    elif len(labels) > 1:
-        labels = [f"{row[0]:.2f}" for row in focus.config.weights]
+    labels = _solution_labels(focus)
     at = focus.step_at(step, seed)
     left, right = st.columns(2)
     with left:
@@ -404,7 +440,17 @@ def _transfer(panel: FrontPanel, step: int) -> None:
     )
 
 
-# Out, and what the words mean.
+def _solution_labels(focus: ShownFront) -> list[str]:
+    """Short names of its solutions: the first weight of two, else their places."""
+    weights = focus.config.weights
+    if focus.config.definition.objectives[2:]:
+        return [str(i + 1) for i in range(len(weights))]
+    if len(weights) > 1:
+        return [f"{row[0]:.2f}" for row in weights]
+    return [preference_words(row) for row in weights]
+
+
+# Export, and what the words mean.
 
 
 def export(panel: FrontPanel, answers: Answers) -> None:
@@ -535,7 +581,7 @@ $\max_k \lambda_k L_k$; *smooth Tchebycheff* $\mu \log \sum_k \exp(\lambda_k L_k
 **Multi-task gradient descent with transfer** (MT2O). $N$ preferences are $N$ subproblems $F_i$,
 solved together: $\theta_i \leftarrow \sum_j m_{ij}\,\theta_j - \alpha\,\nabla F_i(\theta_i)$. Rows
 of $M$ are shares of 1. With $M = I$ each is solved on its own (*independent*). A constant $M$ keeps
-pulling neighbours together and ends beside the front; the decaying and the adaptive one fade.
+pulling neighbours together and ends short of the front; the decaying and the adaptive one fade.
 
 **Hypervolume.** The share of the box between the ideal and the reference point that at least one
 solution dominates (Zitzler & Thiele 1999; computed by moocore). Both points are fixed by the

@@ -33,14 +33,7 @@ def draw(steps: Sequence[int], active: bool) -> int | None:
     """
     if not steps:
         return None
-    mode = st.session_state.get(_MODE, "follow")
-    place = _place(steps) if mode != "follow" else len(steps) - 1
-    if mode == "play" and st.session_state.pop("pf_ticked", False):
-        place = min(place + 1, len(steps) - 1)
-        if place == len(steps) - 1:
-            mode = st.session_state[_MODE] = "follow"
-    st.session_state[_STEP] = steps[place]
-    st.session_state.pf_ticked = mode == "play"
+    mode, place = _advance(steps)
     moving = mode == "play" or (mode == "follow" and active)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button(
@@ -54,8 +47,13 @@ def draw(steps: Sequence[int], active: bool) -> int | None:
             st.button("Pause", icon=":material/pause:", on_click=_go, args=(steps[place],))
         else:
             start = steps[0] if place == len(steps) - 1 else steps[place]
-            st.button("Play", icon=":material/play_circle:", on_click=_play, args=(start,),
-                      disabled=len(steps) < 2)  # fmt: skip
+            st.button(
+                "Play",
+                icon=":material/play_circle:",
+                disabled=len(steps) < 2,
+                on_click=_play,
+                args=(start,),
+            )
         st.button(
             "Step",
             icon=":material/skip_next:",
@@ -67,6 +65,19 @@ def draw(steps: Sequence[int], active: bool) -> int | None:
             state.show("pf_slider", steps[place])
             st.select_slider("Iteration", steps, key="pf_slider", on_change=_slide)
     return steps[place]
+
+
+def _advance(steps: Sequence[int]) -> tuple[str, int]:
+    """The mode and the frame to show now: playing, the next one, and at the last one it follows."""
+    mode = st.session_state.get(_MODE, "follow")
+    place = _place(steps) if mode != "follow" else len(steps) - 1
+    if mode == "play" and st.session_state.pop("pf_ticked", False):
+        place = min(place + 1, len(steps) - 1)
+        if place == len(steps) - 1:
+            mode = st.session_state[_MODE] = "follow"
+    st.session_state[_STEP] = steps[place]
+    st.session_state.pf_ticked = mode == "play"
+    return mode, place
 
 
 def _place(steps: Sequence[int]) -> int:

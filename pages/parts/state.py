@@ -3,6 +3,7 @@
 The view is the only state there is. Widgets show it, and callbacks change it.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar, cast
@@ -22,15 +23,33 @@ class View(Protocol):
 
 
 V = TypeVar("V", bound=View)
+ECHO_SECONDS = 2.0
+"""How long the address before a change may come back from the browser."""
 Read = Callable[[Mapping[str, str]], tuple[V | None, list[str]]]
 
 
 @dataclass(frozen=True)
 class _Kept(Generic[V]):
-    """What the session holds of a page: its view, and the address that was written for it."""
+    """What the session holds of a page.
+
+    Args:
+        query: the address that was written for the view.
+        replaced: addresses that were written before, and when each was replaced.
+    """
 
     view: V
     query: Mapping[str, str]
+    replaced: tuple[tuple[Mapping[str, str], float], ...] = ()
+
+    def asked_by(self, query: Mapping[str, str]) -> bool:
+        """Whether an address is a visitor's, and no echo of one of ours.
+
+        A browser that draws itself again sends the address that it had: for an instant that is the
+        one before a change.
+        """
+        now = time.monotonic()
+        echoes = [known for known, at in self.replaced if now - at < ECHO_SECONDS]
+        return bool(query) and query != self.query and query not in echoes
 
 
 @dataclass(frozen=True)
@@ -63,7 +82,7 @@ class Page(Generic[V]):
         """The same; None where there is nothing to show."""
         kept = self._kept
         query = st.query_params.to_dict()
-        asked = kept is None or (bool(query) and query != kept.query)
+        asked = kept is None or kept.asked_by(query)
         if kept is not None and not asked:
             if not self.anew:
                 self.put(kept.view)
@@ -86,10 +105,14 @@ class Page(Generic[V]):
 
     def put(self, view: V) -> None:
         """Show this from now on."""
-        query = view.to_query()
+        query, kept, now = view.to_query(), self._kept, time.monotonic()
         if st.query_params.to_dict() != query:
             st.query_params.from_dict(query)
-        st.session_state[self.key] = _Kept(view, query)
+        replaced = kept.replaced if kept is not None else ()
+        if kept is not None and kept.query != query:
+            replaced = (*replaced, (kept.query, now))
+        recent = tuple((old, at) for old, at in replaced if now - at < ECHO_SECONDS)
+        st.session_state[self.key] = _Kept(view, query, recent)
 
     def change(self, **changes: Any) -> None:
         """Change fields of what is shown. Raises InputError as the view does."""

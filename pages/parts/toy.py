@@ -1,4 +1,4 @@
-"""The Pareto front page's toy problem: why not a weighted sum, and sliders under one's hands."""
+"""The Pareto front page's toy problem: why not a weighted sum, and a front that follows sliders."""
 
 import pandas as pd
 import streamlit as st
@@ -59,14 +59,9 @@ def toy() -> None:
             key="pft_method",
             format_func=METHOD_TITLES.__getitem__,
         )
-        options: tuple[tuple[str, float], ...] = ()
-        if method in ("constant", "decay"):
-            strength = st.slider("Strength", 0.0, 0.9, 0.5, 0.05, key="pft_strength")
-            options = (("strength", strength),)
-        if method == "decay":
-            halving = st.slider("Halved after", 1, 200, 10, key="pft_halving")
-            options += (("halving", float(halving)),)
-        lr = st.select_slider("Learning rate", [0.01, 0.02, 0.05, 0.1, 0.2, 0.5], 0.1, key="pft_lr")
+        options = _options(method)
+        rates = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5]
+        lr = st.select_slider("Learning rate", rates, 0.1, key="pft_lr")
         solutions = st.slider("Solutions", 2, 40, 10, key="pft_solutions")
         seed = st.slider("Seed of the starts", 0, 9, 0, key="pft_seed")
         scalarization = st.selectbox(
@@ -90,6 +85,17 @@ def toy() -> None:
         st.markdown(f"Hypervolume: {', '.join(words)}; the true front has {ideal:.4f}.")
 
 
+def _options(method: str) -> tuple[tuple[str, float], ...]:
+    options: tuple[tuple[str, float], ...] = ()
+    if method in ("constant", "decay"):
+        strength = st.slider("Strength", 0.0, 0.9, 0.5, 0.05, key="pft_strength")
+        options = (("strength", strength),)
+    if method == "decay":
+        halving = st.slider("Halved after", 1, 200, 10, key="pft_halving")
+        options += (("halving", float(halving)),)
+    return options
+
+
 @st.cache_data(max_entries=200, show_spinner=False)
 def _toy(
     method: str,
@@ -100,7 +106,7 @@ def _toy(
     seed: int,
     options: tuple[tuple[str, float], ...],
 ) -> pd.DataFrame:
-    """Kept: a slider that comes back to a place shows it at once."""
+    """Cached, so that a slider that returns to a place shows its front at once."""
     return views.solve_toy(method, scalarization, solutions, lr, iterations, seed, options)
 
 

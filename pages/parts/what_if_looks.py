@@ -61,7 +61,8 @@ def factors(panel: Panel, styled: Sequence[Curve], question: Question, page: Pag
     with st.expander("What the factors are", icon=":material/menu_book:"):
         st.markdown(common.FACTORS_GLOSSARY)
         for name, how in panel.current.answer.factors.items():
-            st.markdown(f"- **{common.title(name)}** here: {words.escaped(how)}")
+            title = words.escaped(common.title(name))
+            st.markdown(f"- **{title}** here: {words.escaped(how)}")
 
 
 def gradients(panel: Panel, styled: Sequence[Curve], answers: Answers) -> None:
@@ -114,7 +115,7 @@ def correlation(panel: Panel, question: Question, answers: Answers, page: Page) 
     )
     for name, answer in runs.items():
         if line := other_data(answer):
-            st.warning(f"{name}: {line}")
+            words.tell("warning", f"{name}: {line}")
 
 
 def _scatter(
@@ -201,7 +202,7 @@ def _pairs(one: Shown, answers: Answers) -> None:
     cosines = answers.table(one.answer, "cosines")
     tasks = one.config.tasks
     if len(tasks) == 1:
-        st.caption("Toggle an auxiliary task to see how its gradients lie to the target's.")
+        st.caption("Toggle an auxiliary task to see the cosine of its gradient with the target's.")
         return
     steps = analysis.cosine_steps(cosines, len(one.config.seeds))
     with st.container():  # so that the matrix keeps its place below

@@ -160,7 +160,7 @@ def _weights(one: Shown, told: pd.DataFrame, place: Any) -> None:
     place.caption(
         f"The shared parameters move along Σ α·g over the tasks, here with the α of {_plain(one)}."
         if optimizers.rule(one.config.optimizer).weights
-        else f"{_plain(one)} is no weighting: α is the share of a task's squared gradient in "
+        else f"{_plain(one)} is not a weighting: α is the share of a task's squared gradient in "
         "coordinates where the update has its sign."
     )
 

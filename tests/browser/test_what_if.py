@@ -104,6 +104,7 @@ def test_added_seeds_are_the_only_ones_that_are_trained(app, open_page) -> None:
     assert len(before) == 6
     press(page, "Add seeds")
     expect(page).to_have_url(re.compile(r"seeds=0\+1\+2\+3\+4\+5"))
+    expect(page.get_by_text("It goes on when this tab is closed")).to_be_visible()
     expect(page.get_by_text("these runs are in the store")).to_be_visible()
     after = {record.key: record for record in app.store.runs()}
     assert {key: after[key].finished_at for key in before} == before, "what was known stays"
@@ -279,7 +280,7 @@ def test_a_killed_worker_fails_the_run_and_resume_completes_it(app, open_page) -
     config = config_of(KILLED).baseline
     before = wait_for_rows(app, config, 8)
     os.kill(app.worker_pid(), signal.SIGKILL)
-    expect(page.get_by_text("the worker died while training")).to_be_visible()
+    expect(page.get_by_text("the worker died while training").first).to_be_visible()
     records = app.store.runs(config.id)
     assert {record.state for record in records} == {"failed"}
     kept = app.store.table(config, "trajectory")

@@ -64,7 +64,7 @@ def test_stacked_replicas_and_their_types() -> None:
 
 def test_is_no_weighting() -> None:
     method = optimizers.create("graddrop", num_tasks=2)
-    with pytest.raises(InputError, match="'graddrop' is no weighting"):
+    with pytest.raises(InputError, match="'graddrop' is not a weighting"):
         method.weights(torch.eye(2), torch.ones(2))
 
 

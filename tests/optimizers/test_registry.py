@@ -152,7 +152,7 @@ def test_what_a_method_needs_it_must_get(name: str) -> None:
     method = optimizers.create(name, num_tasks=2)
     matched = optimizers.create(name, num_tasks=2, scale="match_sum")
     if method.needs_jacobian:
-        with pytest.raises(InputError, match="is no weighting of task gradients; call update"):
+        with pytest.raises(InputError, match="is not a weighting of task gradients; call update"):
             method.weights(torch.eye(2), losses)
         return
     with pytest.raises(InputError, match="is a weighting; call weights"):

@@ -113,7 +113,7 @@ def test_without_runs_the_published_table_remains(open_page) -> None:
     app = open_page("factors")
     assert "nothing measured to compare yet" in app.info[0].value
     assert [len(one) for one in tables(app)] == [7, 4, 2, 4]
-    assert "Whatever the shading, the signs rule out sharpness" in text(app)
+    assert "Even without the shading, the signs rule out sharpness" in text(app)
     assert not charts(app)
 
 

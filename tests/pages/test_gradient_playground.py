@@ -122,7 +122,7 @@ def test_every_registered_method_can_be_shown_and_is_explained(open_page) -> Non
     for name in optimizers.names():
         assert f"**{optimizers.rule(name).title}.** {optimizers.rule(name).about}" in said
         assert optimizers.rule(name).source in said
-    # A method that is no weighting has an update, but no weights.
+    # A method that is not a weighting has an update, but no weights.
     for name in optimizers.names():
         weights = table(app).loc[optimizers.rule(name).title, ["w₁", "w₂"]]
         weighting = not optimizers.create(name, num_tasks=2).needs_jacobian

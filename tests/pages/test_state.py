@@ -1,5 +1,6 @@
 """What pages keep: fields that were emptied, and widgets that are not set to what they show."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -119,3 +120,22 @@ def test_an_address_that_was_typed_over_is_read_again(open_page: Callable[..., A
     app.slider(key="gp_angles_1").set_value(95).run()
     assert sent(app)["angles"].startswith("0 95 ")
     assert app.slider(key="gp_angles_1").value == 95
+
+
+def test_the_echo_of_an_address_before_a_change_undoes_nothing(
+    open_page: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A live tick that the browser sent before it heard of a change carries the address before."""
+    app = open_page("gradient_playground", angles="0 90")
+    before = dict(app.query_params)
+    app.slider(key="gp_angles_1").set_value(95).run()
+    for name, value in before.items():
+        app.query_params[name] = value
+    app.run()
+    assert app.slider(key="gp_angles_1").value == 95
+    now = time.monotonic()
+    monkeypatch.setattr("pages.parts.state.time.monotonic", lambda: now + 60)
+    for name, value in before.items():
+        app.query_params[name] = value
+    app.run()
+    assert app.slider(key="gp_angles_1").value == 90, "later it is what the visitor wants"

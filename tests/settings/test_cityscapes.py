@@ -226,7 +226,7 @@ def test_no_city_that_is_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_label_train_ids_are_not_label_ids(one: Path) -> None:
     write(one, labels=np.full((64, 128), 255))
-    assert_refused(InputError, SCENE, "has the label 255, which is no labelId of 0 to 33")
+    assert_refused(InputError, SCENE, "has the label 255, which is not a labelId of 0 to 33")
 
 
 def test_colours_are_not_labels(one: Path) -> None:

@@ -24,6 +24,7 @@ class Menu:
     amounts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
+LEVELS = ("low", "high")
 DISHES = {"north": ("soup", "bread"), "south": ("rice",)}
 
 
@@ -48,11 +49,16 @@ FIELDS: Entries = (
     Field("kitchen", codec.one_of("kitchen", DISHES), default="north", always=True),
     Field("dish", dish, default=lambda values: DISHES[values["kitchen"]][0]),
     Field("guests", codec.parse_seeds, default=(1, 2), usually="two of us"),
-    Field("noise", codec.either("noise", ("low", "high")), at=("loud",), default=False,
-          show=("low", "high").__getitem__),
+    Field(
+        "noise",
+        codec.either("noise", LEVELS),
+        LEVELS.__getitem__,
+        default=False,
+        at=("loud",),
+    ),
     extras,
     amounts,
-)  # fmt: skip
+)
 
 
 def fits(values: Values) -> object:

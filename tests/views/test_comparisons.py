@@ -249,12 +249,12 @@ def test_a_reduced_run_says_how(five: Make) -> None:
     assert comparisons.reduced(paper_preset) is None
     small = five("a", "b", width=4, samples=100, held_out=50)
     assert comparisons.reduced(small) == (
-        "reduced: encoder width 4 of 16, 100 of 250 examples, 50 of 498 held out, 2 of 300 epochs"
+        "encoder width 4 of 16, 100 of 250 examples, 50 of 498 held out, 2 of 300 epochs"
     )
     full = RunConfig.from_preset("five", "paper", apgd_steps=3, similarity_batches=50)
     assert comparisons.reduced(full) is None
     assert comparisons.reduced(full, measuring=True) == (
-        "reduced: 3 of 20 APGD steps, 50 of 200 similarity batches"
+        "3 of 20 APGD steps, 50 of 200 similarity batches"
     )
     assert comparisons.reduced(replace(full, factors=()), measuring=True) is None
     assert comparisons.reduced(replace(full, epochs=1000, lr=1.0)) is None, "more is not less"
@@ -331,7 +331,7 @@ def test_nonsense_is_named_and_replaced(found: tuple[Pool, ...]) -> None:
     assert "unknown setting 'fivee'" in problems[0]
     assert "no finished runs" in problems[1]
     assert "c has no single-task run beside a multi-task one here" in problems[2]
-    assert "'0123' is no finished run of a at this budget" in problems[3]
+    assert "'0123' is not a finished run of a at this budget" in problems[3]
 
     factors, problems = FactorsView.from_query(
         {"setting": "digits", "sets": "a c", "aggregate": "mean", "rows": "no"}, found

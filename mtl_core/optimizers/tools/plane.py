@@ -18,7 +18,7 @@ class Update:
 
     Attributes:
         name: of the method.
-        weights: one per task; none where the method is no weighting.
+        weights: one per task; none where the method is not a weighting.
         vector: the update of the shared parameters, which move against it; NaN where the method
             has no finite answer.
         random: whether another seed may give another update.

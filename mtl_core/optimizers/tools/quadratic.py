@@ -205,7 +205,7 @@ def _supported(
     diagonal: "Tensor",
     simplex: bool,
 ) -> "Tensor":
-    """(N, K) the minimiser next to x with only the ``free`` entries not 0, of whatever sign.
+    """(N, K) the minimiser next to x with only the ``free`` entries not 0, of either sign.
 
     Args:
         diagonal: (N, K) that of H, and a little more. By this, and by solving for the change,

@@ -146,7 +146,7 @@ def _array(file: Path, kind: str) -> NDArray[Any]:
     except (ValueError, OSError, EOFError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"{file} is no readable array ({reason}); unpack nyuv2.zip again"
+            f"{file} is not a readable array ({reason}); unpack nyuv2.zip again"
         ) from error
     shape = _SHAPES[kind]
     if values.shape != shape or values.dtype.kind not in ("f" if kind != "label" else "fiu"):

@@ -188,7 +188,7 @@ LINNERUD = Problem(
 )
 
 _OPTIONS = {
-    "file": "path of a CSV file with a header; every column that is no target is an input",
+    "file": "path of a CSV file with a header; every column that is not a target is an input",
     "targets": "columns of numbers to predict, two or more, with commas between them",
 }
 

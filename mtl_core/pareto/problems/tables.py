@@ -53,7 +53,7 @@ class Table:
 def read(path: Path, targets: Sequence[str]) -> Table:
     """A CSV file in UTF-8 with a header; commas, semicolons or tabs separate, a point is decimal.
 
-    Every column that is no target is a feature. A column of text is turned to a column for each of
+    Every column that is not a target is a feature. A column of text becomes a column for each of
     its values, in alphabetical order, if they are at most ``MOST_CATEGORIES``.
 
     Raises:
@@ -148,7 +148,7 @@ def _rows(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
     lines, rows = [], []
     try:
         if path.exists() and not path.is_file():
-            kind = "Is a directory" if path.is_dir() else "it is no file of rows"
+            kind = "Is a directory" if path.is_dir() else "it is not a file of rows"
             raise InputError(f"{path} cannot be read ({kind}); name a CSV file")
         if path.exists() and (size := path.stat().st_size) > MOST_BYTES:
             raise InputError(
@@ -166,7 +166,7 @@ def _rows(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
                     lines.append(reader.line_num)
                     rows.append([value.strip() for value in row])
         if "\0" in first:
-            raise csv.Error("it has bytes that are no text")
+            raise csv.Error("it has bytes that are not text")
     except FileNotFoundError:
         raise InputError(f"there is no file {path}; name a CSV file that is there") from None
     except OSError as error:

@@ -36,7 +36,7 @@ PATIENCE_SECONDS = 8.0
 
 
 class EngineLost(RuntimeError):
-    """The processes are gone, with the replicas that were under way; the message says what next."""
+    """The processes are gone, with the replicas under way; the message says what to do."""
 
 
 @dataclass
@@ -99,7 +99,7 @@ def _loky(jobs: int | None, _scheduler: None, most: int) -> Iterator[Engine]:
         )
         calls = (delayed(train_replica)(*_sent(config, seed)) for config, seed in tasks)
         with warnings.catch_warnings():
-            # joblib's advice to whoever stops listening, which is whoever presses Ctrl-C.
+            # joblib's advice to a caller that stops iterating, as after Ctrl-C.
             warnings.filterwarnings("ignore", ".*(not used|have been cancelled)")
             with closing(parallel(calls)) as results:
                 try:
@@ -247,7 +247,7 @@ def _as_finished(
         for future, (config, seed) in done:
             try:
                 replica = result(future)
-            except Exception as error:  # whatever took the process away; the next call tries again
+            except Exception as error:  # its process died; the next call tries again
                 replica = Replica(config.id, seed, error=in_one_line(error))
             yield replica
         if not running:

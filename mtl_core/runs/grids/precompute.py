@@ -221,12 +221,12 @@ def _check_here(config: Experiment, artifact: Artifact) -> None:
     try:
         here = kinds.of(config).fingerprint(config)
     except InputError:
-        return  # it may be on those that train; else each of them says so
+        return  # the workers may have the data; else each of them says so
     additions.check_data(artifact, here)
 
 
 def _content(job: _Job) -> Content:
-    """What is there and what was trained now; raises InputError when they are of unlike data."""
+    """Earlier runs and new ones together. Raises InputError when their data differs."""
     replicas = [job.replicas[seed] for seed in job.config.seeds]
     prints = {str(replica.provenance["data_fingerprint"]) for replica in replicas}
     if len(prints) > 1:

@@ -15,7 +15,7 @@ __all__ = ["Replica", "in_one_line", "train_replica"]
 
 @dataclass(frozen=True)
 class Replica:
-    """What a process brings back.
+    """What the process of a replica brings back.
 
     Args:
         experiment: its id.

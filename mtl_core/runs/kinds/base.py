@@ -49,7 +49,7 @@ class Experiment(Protocol):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, seeds: Any = ...) -> Self:
-        """Inverse of ``to_dict``. Raises InputError for anything that is no such experiment."""
+        """Inverse of ``to_dict``. Raises InputError for anything else."""
         ...
 
 
@@ -107,7 +107,7 @@ def packed(columns: Mapping[str, list[Any]], count: int) -> Columns:
     found: dict[str, Any] = {"": count}
     for name, values in columns.items():
         first = values[0] if values else None
-        # Lists of lists are no columns of ours, so what is no list is shared.
+        # Values of ours are never lists, so a column that is not written as a list is shared.
         shared = bool(values) and all(value == first for value in values)
         found[name] = first if shared else values
     return found

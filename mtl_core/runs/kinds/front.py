@@ -27,9 +27,9 @@ __all__ = ["FORMULA", "FRONT"]
 FORMULA = "formula"
 """Instead of a fingerprint, for a problem in closed form."""
 LEAST = 1e-9
-"""The least share that is kept of a transfer matrix: a wide neighbourhood has thousands below."""
+"""The least share of a transfer matrix that is kept: a wide neighbourhood has thousands below."""
 _FEW = 16
-"""Examples that a step of a formula, or on all of a small table, costs as much as."""
+"""The cost, in examples, of a step of a formula or on all of a small table."""
 _OFF_ONE = 1e-6
 """How far the rows of a transfer matrix may be from the sum 1."""
 
@@ -145,7 +145,7 @@ def _fingerprint(config: ParetoConfig) -> str:
 
 @lru_cache(maxsize=64)
 def _fingerprint_of(problem: str, options: Options, _stamp: Stamp) -> str:
-    """Making and hashing all canvases takes a while; of files that stay it stays the same."""
+    """Cached by the files' stamps, since making and hashing all canvases takes a while."""
     found = problems.get(problem).given(dict(options))
     assert found.fingerprint is not None
     return found.fingerprint(dict(options))
@@ -171,7 +171,7 @@ def _check_places(config: ParetoConfig, table: "pd.DataFrame", finished: bool) -
     if set(places.index.get_level_values("seed")) != set(config.seeds):
         raise InputError("its seeds are not those of its config")
     if (places != len(solutions)).any():
-        raise InputError("it has not a row for each solution and objective of its config")
+        raise InputError("it must have one row for each solution and objective of its config")
     if finished and len(places) != len(config.steps) * len(config.seeds):
         raise InputError("it lacks steps without saying why")
     numbered = table["solution"].to_numpy().reshape(len(places), -1) == solutions
@@ -190,7 +190,7 @@ def _check_numbers(config: ParetoConfig, table: "pd.DataFrame") -> None:
         raise InputError("it has evaluations or seconds that cannot be")
     held_out = table["test_loss"].notna()
     if held_out.any() != held_out.all() or held_out.any() != bool(config.definition.fingerprint):
-        raise InputError("it has not a test loss for each training loss, or one too many")
+        raise InputError("its test losses do not match its training losses")
 
 
 def _check_transfers(config: ParetoConfig, table: "pd.DataFrame") -> None:

@@ -1,4 +1,4 @@
-"""Whether tables can be those of a training experiment; what is read may come from anywhere."""
+"""Whether tables can be those of a training experiment; a file may come from anywhere."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any

@@ -137,7 +137,7 @@ class Answer:
         return (*groups, *(_made(record) for record in self.records if record.info))
 
     def said(self, name: str) -> str:
-        """What is said of its provenance under a name, different things with ``; `` between."""
+        """Its provenance under a name; different values are joined by ``; ``."""
         words = dict.fromkeys(str(group[name]) for group in self.made if group.get(name))
         return "; ".join(words) or "–"
 
@@ -377,7 +377,7 @@ def other_data(answer: Answer) -> str | None:
     if not marks:
         return None
     if "imported" in answer.origins and answer.kind.own_file(answer.config):
-        return None  # somebody else's file, whose path may be that of another one here
+        return None  # somebody else's file; another one may have its path here
     try:
         here = answer.kind.fingerprint(answer.config)
     except DataMissing:

@@ -254,7 +254,7 @@ def grouped(made: Sequence[Made]) -> list[Made]:
 
 
 def write(folder: Path, content: Content) -> Path:
-    """Write an artifact into ``folder``: afterwards it holds all of it, or is no artifact of it.
+    """Write an artifact into ``folder``: afterwards it holds all of it, or is not an artifact.
 
     Raises:
         InputError: when the folder cannot be written.
@@ -301,7 +301,7 @@ def _read(folder: Path, _stamps: folders.Stamps) -> Artifact:
             raise InputError(f"it has no table {artifact.kind.main}")
         for name, said in manifest["tables"].items():
             if name not in artifact.kind.tables:
-                raise InputError(f"{quoted(name)} is no table of a {artifact.kind.noun}")
+                raise InputError(f"{quoted(name)} is not a table of a {artifact.kind.noun}")
             file = folder / f"{name}.parquet"
             if not file.is_file():
                 raise InputError(f"it lacks {file.name}")

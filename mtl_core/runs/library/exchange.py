@@ -125,7 +125,7 @@ def _receive(
 
 
 def _by_experiment(sound: Iterable[Artifact]) -> list[list[Artifact]]:
-    """Older versions wrote several of one experiment; that with most seeds comes first."""
+    """Older versions wrote several of one experiment; the one with most seeds comes first."""
     found: dict[str, list[Artifact]] = {}
     for artifact in sound:
         found.setdefault(artifact.config.id, []).append(artifact)
@@ -145,7 +145,7 @@ class _Move(NamedTuple):
     gone: Path | None = None
 
     def carry_out(self, scratch: Path) -> None:
-        """At every moment one of both is there: who is killed in between loses nothing."""
+        """At every moment one of the two is there, so a kill in between loses nothing."""
         place = artifacts.imported_dir() / self.received.run
         if self.new is not None and self.gone is None:
             os.replace(self.new, place)
@@ -247,7 +247,7 @@ def remove(folder: Path) -> None:
     root = artifacts.imported_dir()
     named = folder.parent == root and folder.name != ".."
     if not named or not folder.is_dir() or folder.is_symlink():
-        raise InputError(f"{folder} is no folder in {root}; only imported artifacts are deleted")
+        raise InputError(f"{folder} is not a folder in {root}; only imported artifacts are deleted")
     try:
         with tempfile.TemporaryDirectory(dir=root, prefix=SCRATCH) as scratch:
             os.replace(folder, Path(scratch) / folder.name)  # gone at once, or not at all

@@ -1,4 +1,4 @@
-"""Folders: tables and what is said of them, on disk.
+"""Folders: tables on disk, with a manifest that describes them.
 
 A folder holds Parquet files and ``manifest.json``, which names each by its hash. Nothing in it is
 ever unpickled, and everything is checked before it is shown.
@@ -38,7 +38,7 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 SCRATCH = ".part-"
-_MOST_LETTERS = 400  # of a message on what came from anybody
+_MOST_LETTERS = 400  # of a message that quotes a file from anywhere
 
 Stamps = tuple[tuple[str, int, int, int], ...]
 
@@ -47,7 +47,7 @@ def write(folder: Path, head: Mapping[str, Any], tables: "Mapping[str, pd.DataFr
     """Write tables into ``folder``: afterwards it holds all of them, or has no manifest.
 
     Args:
-        head: what the manifest says beside the tables: ``schema_version``, ``kind``, ….
+        head: the manifest's other fields: ``schema_version``, ``kind``, ….
         tables: by name; those without rows are left out, and a file of theirs is removed.
 
     Raises:
@@ -121,7 +121,7 @@ def manifest(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def checking(folder: Path) -> Iterator[None]:
-    """Whatever is wrong with what is read inside becomes an InputError that names the folder."""
+    """Errors of reading inside become an InputError that names the folder."""
     try:
         yield
     except KeyError as error:
@@ -164,12 +164,12 @@ def table(path: Path, form: Table) -> "pd.DataFrame":
 
 
 def first_line(error: BaseException) -> str:
-    """Of what an error says."""
+    """The first line of an error's message, shortened."""
     return next(iter(str(error).splitlines()), type(error).__name__)[:120]
 
 
 def brief(said: object) -> str:
-    """What an error says, on one line, however much of a strange file it quotes."""
+    """An error's message on one line, shortened where it quotes much of a strange file."""
     text = " ".join(str(said).split())
     return text if len(text) <= _MOST_LETTERS else f"{text[:_MOST_LETTERS]}…"
 

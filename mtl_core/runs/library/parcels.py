@@ -1,6 +1,6 @@
 """Parcels: artifacts as anybody may have packed them, unpacked into folders of ours, within bounds.
 
-Of what is in them nothing is looked at here but names and sizes.
+Only the files' names and sizes are looked at here, not their content.
 """
 
 import lzma
@@ -68,7 +68,7 @@ def loose(files: Mapping[str, IO[bytes]], scratch: Path) -> dict[str, Path]:
 
 
 def copied(found: Sequence[Path], root: Path, scratch: Path) -> dict[str, Path]:
-    """As ``unzipped``, for folders below a root; of other files in them nothing is said."""
+    """As ``unzipped``, for folders below a root; other files in them are ignored."""
     left = MOST_BYTES
     places = {}
     for number, folder in enumerate(found):
@@ -129,7 +129,7 @@ def _member(name: str) -> PurePosixPath | None:
 
 
 def _copy(file: IO[bytes], to: Path, name: str, left: int) -> int:
-    """Copy a file that says nothing true of its size; returns how large it was."""
+    """Copy a file whose stated size may be wrong; returns its size."""
     most = min(MOST_FILE_BYTES, left)
     size = 0
     with to.open("xb") as out:

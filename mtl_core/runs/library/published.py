@@ -1,4 +1,4 @@
-"""Published: numbers as a paper printed them, which ship beside what was measured."""
+"""Published: numbers as a paper printed them, which ship with the measured ones."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ _NAMES = {
     "STS-B": "stsb",
     "SST-2": "sst2",
 }
-"""Tasks that are called otherwise here than by their title in lower case with underscores. Of the
+"""Tasks whose name here is not their title in lower case with underscores. Of the
 two superclasses of large outdoor things, the natural ones are taken to be the paper's scenes."""
 _COLUMNS = {
     "transfer": "transfer",

@@ -48,7 +48,7 @@ def checked(folder: Path, place: str) -> Artifact:
         _check_manifest(artifact)
         for table in filter(Path.exists, tables):
             if table.stem not in artifact.kind.tables:
-                raise InputError(f"{table.name} is no table of a {artifact.kind.noun}")
+                raise InputError(f"{table.name} is not a table of a {artifact.kind.noun}")
             if table.stem not in artifact.manifest["tables"]:
                 raise InputError(f"{table.name} is not in the manifest")
     except InputError as error:
@@ -61,7 +61,7 @@ def checked(folder: Path, place: str) -> Artifact:
 
 
 def _check_size(path: Path) -> None:
-    """Small files can hold large tables: whether this one may be read at all."""
+    """Whether a table may be read at all: small files can hold large ones."""
     import pyarrow
     import pyarrow.compute
     import pyarrow.parquet
@@ -95,7 +95,7 @@ def _check_size(path: Path) -> None:
 
 
 def _check_manifest(artifact: Artifact) -> None:
-    """Whether what pages show of it is there, and of the kind that they expect."""
+    """Whether all that pages show of it is there, and of the type that they expect."""
     _check_words("config", artifact.config.to_dict())
     for text in artifact.notes:
         _check_text("notes", text)
@@ -134,7 +134,7 @@ def _check_origin(made: Mapping[str, Any]) -> None:
 
 
 def _check_words(name: str, value: object) -> None:
-    """All texts in plain JSON values, whatever they mean."""
+    """Check all texts in plain JSON values, keys included."""
     if isinstance(value, str):
         _check_text(name, value)
     elif isinstance(value, Mapping):
@@ -155,5 +155,5 @@ def _check_text(name: str, text: object) -> None:
 
 
 def too_large(what: str, size: int, most: int) -> str:
-    """The words for what would take more room than it may, in bytes."""
+    """The message on a file that would take more room than so many bytes."""
     return f"{what} unpacks to {size / 2**20:,.0f} MB or more, above the limit of {most >> 20} MB"

@@ -72,7 +72,7 @@ class StoreFile:
             return ""
         try:
             with self._connection() as db:
-                db.execute("BEGIN")  # what is read belongs together
+                db.execute("BEGIN")  # so that all reads see one state
                 version = db.execute("PRAGMA user_version").fetchone()[0]
                 found = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
                 tables = {row["name"] for row in found}
@@ -153,7 +153,7 @@ class StoreFile:
     def read(self) -> Iterator[sqlite3.Connection]:
         """A connection to look with. Raises StoreError."""
         if not os.path.exists(self.path):
-            self._open()  # deleted while in use: whoever did that wants an empty one
+            self._open()  # deleted while in use, by somebody who wants an empty one
         try:
             with self._connection() as db:
                 yield db

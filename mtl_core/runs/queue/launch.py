@@ -47,7 +47,7 @@ def tend(store: Store) -> str | None:
     with _tending:
         try:
             with hold_lock(store.path):
-                # Nobody serves the store, so whatever is called running has died.
+                # No worker serves the store, so the runs that are called running have died.
                 store.reap(last_words(store.path))
             return _start(store.path)
         except Timeout:

@@ -183,11 +183,11 @@ class Lockstep:
         for run in runs:
             run.busy = False
             self._schedule.charge(run.question, done.seconds / len(keys))
-            if done.provenance is not None:  # before its next slice begins
-                run.data = str(done.provenance["data_fingerprint"])
             if done.error is not None and len(keys) > 1:
                 run.alone = True  # whichever of them it was, the others go on
                 continue
+            if done.provenance is not None:  # before its next slice begins
+                run.data = str(done.provenance["data_fingerprint"])
             pieces = [piece for piece in done.pieces if piece.seed == run.key.seed]
             if pieces and done.error is None:
                 run.step = pieces[-1].step

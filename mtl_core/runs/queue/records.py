@@ -71,7 +71,7 @@ class Record:
 
     @property
     def active(self) -> bool:
-        """Whether it may still change without anybody asking for it."""
+        """Whether it may still change by itself."""
         return self.state in ("queued", "running")
 
 
@@ -116,7 +116,7 @@ _PLAIN = (
 
 @lru_cache(maxsize=16_384)
 def _parsed(experiment: str, kind: str, text: str, seed: int) -> Any:
-    """Pages list thousands of runs again and again; what is said of a config stays true."""
+    """Cached, since pages list thousands of runs again and again and a config never changes."""
     try:
         config = kinds.experiment(kind, json.loads(text), seeds=(seed,))
     except (InputError, ValueError, TypeError, RecursionError) as error:

@@ -84,7 +84,7 @@ class Worker:
         self._store = store
         self._leaving = False
         self._lock = _identity(lock_path(store.path))
-        # Whatever is still called running was left by a worker before this one.
+        # Runs that are still called running were left by a worker before this one.
         store.reap(last_words(store.path))
         # To be found by its pid at once; choosing a device may take seconds.
         store.enlist(self.name, "", "the worker is starting")

@@ -213,14 +213,14 @@ def test_a_damaged_file_is_named(one: Path, kind: str, content: bytes) -> None:
     path = one / "val" / kind / "0.npy"
     path.write_bytes(content)
     message = refusal()
-    assert message.startswith(f"{path} is no readable array (")
+    assert message.startswith(f"{path} is not a readable array (")
     assert message.endswith("unpack nyuv2.zip again")
 
 
 def test_a_file_that_was_cut_short(one: Path) -> None:
     path = one / "train" / "normal" / "0.npy"
     path.write_bytes(path.read_bytes()[:-1_000])
-    assert refusal().startswith(f"{path} is no readable array (")
+    assert refusal().startswith(f"{path} is not a readable array (")
 
 
 def test_a_pickle_is_not_loaded(one: Path, tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_a_pickle_is_not_loaded(one: Path, tmp_path: Path) -> None:
 
     path = one / "train" / "label" / "0.npy"
     np.save(path, np.array([Bomb()], dtype=object), allow_pickle=True)
-    assert refusal().startswith(f"{path} is no readable array (")
+    assert refusal().startswith(f"{path} is not a readable array (")
     assert not (tmp_path / "executed").exists()
 
 

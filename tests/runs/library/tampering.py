@@ -169,7 +169,7 @@ OF_ALL: dict[str, Damage] = {
     "tables that are none": (lambda f: change_manifest(f, tables=[]), r"tables \[\] is not a JSON"),
     "missing hash": (
         lambda f: change_manifest(f, tables={"front": {}, "trajectory": {}}),
-        "lacks 'blake2b'|is no table of",
+        "lacks 'blake2b'|is not a table of",
     ),
     "missing config": (lambda f: change_manifest(f, config=...), "lacks 'config'"),
     "strange kind": (lambda f: change_manifest(f, kind="x"), "unknown kind of experiment 'x'; one"),
@@ -303,7 +303,7 @@ OF_TRAINING: dict[str, Damage] = {
     ),
     "a front's table": (
         lambda f: put_table(f, "front", b""),
-        "'front' is no table of a training run",
+        "'front' is not a table of a training run",
     ),
 }
 OF_FRONTS: dict[str, Damage] = {
@@ -317,7 +317,7 @@ OF_FRONTS: dict[str, Damage] = {
     ),
     "a run's table": (
         lambda f: put_table(f, "cosines", b""),
-        "'cosines' is no table of a front",
+        "'cosines' is not a table of a front",
     ),
     "missing frame": (
         lambda f: change_main(f, lambda t: t[t["step"] != 20]),

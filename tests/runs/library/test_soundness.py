@@ -91,7 +91,7 @@ OF_ANY_SCHEMA: dict[str, tuple[Spoil, str]] = {
     ),
     "another kind's table": (
         lambda f: foreign(f).write_bytes(main_of(f).read_bytes()),
-        "{foreign} is no table of a {noun}",
+        "{foreign} is not a table of a {noun}",
     ),
     "pickle for a manifest": (
         lambda f: (f / "manifest.json").write_bytes(pickled()),
@@ -131,7 +131,7 @@ OF_TODAY: dict[str, tuple[Spoil, str]] = {
     ),
     "another kind's table in the manifest": (
         lambda f: put_table(f, foreign(f).stem, pa.table({"x": [1]})),
-        "is no table of a {noun}",
+        "is not a table of a {noun}",
     ),
     "null for a side table": (
         lambda f: change_manifest(f, tables=tables_of(f) | {side_of(f).stem: None}),

@@ -291,18 +291,22 @@ def test_seeds_at_other_steps_are_not_stacked(store: Store, make: Make) -> None:
 
 
 def diverging(
-    monkeypatch: pytest.MonkeyPatch, config: Any, seed: int, calls: list[tuple[int, ...]]
+    monkeypatch: pytest.MonkeyPatch,
+    config: Any,
+    seed: int,
+    calls: list[tuple[int, ...]],
+    after: float = 1 / 2,
 ) -> str:
-    """From now on a seed of a config's kind diverges after half of its steps; how it says so."""
+    """From now on a seed of a config's kind diverges after a share of its steps; its words."""
     kind = kinds.of(config)
     said = f"training diverged: loss is nan of seed {seed}; choose a smaller learning rate"
 
     def advance(one: Any, seeds: tuple[int, ...], *rest: Any) -> Any:
         calls.append(seeds)
         pieces = kind.advance(one, seeds, *rest)
-        half = kind.steps(one) / 2
-        if any(piece.seed == seed and piece.step > half for piece in pieces):
-            sound = [replace(piece, state=None) for piece in pieces if piece.step <= half]
+        last = kind.steps(one) * after
+        if any(piece.seed == seed and piece.step > last for piece in pieces):
+            sound = [replace(piece, state=None) for piece in pieces if piece.step <= last]
             raise TrainingDiverged(said, sound)
         return pieces
 
@@ -334,6 +338,18 @@ def test_a_seed_that_diverges_in_a_stack_fails_and_the_others_go_on(
         )
     kept = found.loc[found["seed"] == 1, "step"]
     assert 0 < kept.max() <= records[1].steps / 2, "its points stay"
+
+
+def test_a_stack_that_fails_at_once_leaves_no_run_without_its_provenance(
+    store: Store, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make(1, seeds=(0, 1))
+    diverging(monkeypatch, config, 1, [], after=-1)
+    store.submit(config)
+    to_the_end(begun(store, Stacks())[0])
+    assert [store.get(config.id, seed).state for seed in (0, 1)] == ["done", "failed"]
+    for record in store.runs():
+        assert record.info["data_fingerprint"] == kinds.of(config).fingerprint(config)
 
 
 def test_a_diverging_run_keeps_the_points_before_it(
