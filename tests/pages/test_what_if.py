@@ -183,7 +183,7 @@ def test_gradients_show_every_pair_at_a_step(open_page) -> None:
     assert not app.exception
     assert app.select_slider[0].value == steps[0]
     alone = open_page("what_if", look="gradients", aux="")
-    assert "Toggle an auxiliary task to see how its gradients lie" in words(alone)
+    assert "Toggle an auxiliary task to see the cosine of its gradient" in words(alone)
 
 
 def carried_out(store: Store, question: Question) -> None:

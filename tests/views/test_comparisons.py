@@ -339,7 +339,7 @@ def test_nonsense_is_named_and_replaced(found: tuple[Pool, ...]) -> None:
     assert factors is not None
     assert (factors.sets, factors.aggregate, factors.every) == ((), "bins", False)
     assert "digits has no finished runs to compare yet" in problems[0]
-    assert "no set of tasks that was trained together" in problems[1]
+    assert "not a set of tasks that was trained together" in problems[1]
     assert len(problems) == 4
 
     conflict, problems = ConflictView.from_query({"targets": "z", "optimizers": "mgda"}, found)

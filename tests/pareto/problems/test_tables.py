@@ -120,7 +120,7 @@ def test_a_folder(tmp_path: Path) -> None:
     [
         (b"\x80\x04\x95", "is not text in UTF-8; save the table as CSV (UTF-8)"),
         (b"a,b\n1,\xff\n", "is not text in UTF-8; save the table as CSV (UTF-8)"),
-        (b"PK\0\0,b\n1,2\n", "is not a CSV file (it has bytes that are no text); save the table"),
+        (b"PK\0\0,b\n1,2\n", "is not a CSV file (it has bytes that are not text); save the table"),
         (b'a,b\n"1"2,3\n', "is not a CSV file (',' expected after '\"'); save the table as CSV"),
         (b"", "is not a table: its first line has no commas, semicolons or tabs between names"),
         (b"one column\n1\n2\n", "is not a table: its first line has no commas, semicolons or tabs"),
