@@ -132,4 +132,5 @@ def test_a_config_is_its_text_and_its_id() -> None:
     again = ParetoConfig.from_dict(config.to_dict())
     assert again == config
     assert again.id == config.id
-    assert config.id != toy("adaptive", seeds=(1, 3)).id
+    assert config.id == toy("adaptive", seeds=(1, 3)).id, "seeds say which runs are asked for"
+    assert config.id != toy("adaptive", seeds=(2, 1), lr=0.07).id

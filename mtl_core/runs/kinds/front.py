@@ -171,7 +171,7 @@ def _check_places(config: ParetoConfig, table: "pd.DataFrame", finished: bool) -
     if set(places.index.get_level_values("seed")) != set(config.seeds):
         raise InputError("its seeds are not those of its config")
     if (places != len(solutions)).any():
-        raise InputError("it must have one row for each solution and objective of its config")
+        raise InputError("it does not have one row for each solution and objective of its config")
     if finished and len(places) != len(config.steps) * len(config.seeds):
         raise InputError("it lacks steps without saying why")
     numbered = table["solution"].to_numpy().reshape(len(places), -1) == solutions

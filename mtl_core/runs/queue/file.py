@@ -150,6 +150,17 @@ class StoreFile:
             yield db
 
     @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps the file open: the last connection to close writes the whole log back, and waits
+        for the disk. Who writes often holds it meanwhile."""
+        try:
+            with self._connection() as db:
+                db.execute("SELECT count(*) FROM workers").fetchone()
+                yield
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+
+    @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """A connection to look with. Raises StoreError."""
         if not os.path.exists(self.path):

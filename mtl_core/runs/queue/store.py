@@ -14,7 +14,7 @@ import uuid
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -208,6 +208,10 @@ class Store:
         return sorted(set(found))
 
     # What workers do.
+
+    def held(self) -> AbstractContextManager[None]:
+        """Keeps the file open inside, so that many small writes are quick."""
+        return self._file.held()
 
     def enlist(self, worker: str, device: str, title: str) -> None:
         """Announce the store's worker and forget those before it."""

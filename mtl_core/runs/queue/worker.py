@@ -101,7 +101,7 @@ class Worker:
     def serve(self, idle_seconds: float) -> None:
         """Carry out what is queued, until nothing has been for so many seconds."""
         last_busy = time.monotonic()
-        with _Heart(self._store, self.name) as heart:
+        with self._store.held(), _Heart(self._store, self.name) as heart:
             while not self._leaving and time.monotonic() - last_busy < idle_seconds:
                 if _identity(lock_path(self._store.path)) != self._lock:
                     break  # somebody deleted the lock: another worker may serve the store too

@@ -325,7 +325,7 @@ OF_FRONTS: dict[str, Damage] = {
     ),
     "step of another config": (
         lambda f: change_main(f, lambda t: t.replace({"step": {20: 30}})),
-        "not a row for each solution",
+        "not have one row for each solution",
     ),
     "step that is not measured": (
         lambda f: change_main(f, lambda t: t.replace({"step": {20: 21}})),
@@ -333,7 +333,7 @@ OF_FRONTS: dict[str, Damage] = {
     ),
     "missing solution": (
         lambda f: change_main(f, lambda t: t[t["solution"] != 3]),
-        "not a row for each solution",
+        "not have one row for each solution",
     ),
     "other objectives": (
         lambda f: change_main(f, lambda t: t.replace({"objective": {"f1": "f3"}})),
