@@ -259,3 +259,22 @@ def test_relatedness_is_shown_before_training(open_page) -> None:
     app.multiselect(key="wi_auxiliaries").set_value([]).run()
     assert not any("cosine" in one.value for one in app.caption)
     assert not app.exception
+
+
+def test_a_pin_from_when_seeds_were_a_part_of_ids_shows_the_same_curve(open_page) -> None:
+    """``0abbe0a1ea1aa9f6`` was digits1 with digits2 by Mean, quick, seeds 0 1 2."""
+    app = open_page("what_if", aux="noisy_digits", pins="0abbe0a1ea1aa9f6")
+    rows = app.dataframe[-1].value.set_index("curve")
+    pinned = rows.loc["+ digits2 · Mean"]
+    assert (pinned["pinned"], pinned["seeds"], pinned["state"]) == (True, "0 1 2", "done")
+    assert pinned["source"] == "shipped"
+
+
+def test_add_seeds_asks_for_as_many_again_and_runs_only_these(open_page, store: Store) -> None:
+    app = open_page("what_if", aux="noisy_digits")
+    assert "Answered already" in words(app)
+    press(app, "Add seeds")
+    assert sent(app)["seeds"] == "0 1 2 3 4 5"
+    queued = sorted((r.config.auxiliaries_label, r.seed) for r in store.runs())
+    assert queued == [(name, seed) for name in ("noisy_digits", "stl") for seed in (3, 4, 5)]
+    assert {record.state for record in store.runs()} == {"queued"}

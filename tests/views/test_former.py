@@ -17,7 +17,7 @@ def shipped() -> Answers:
 
 
 def test_runs_of_an_old_link_are_those_of_today(shipped: Answers) -> None:
-    """``1214a7683ffba688`` was the single task of digits, ``0abbe0a1ea1aa9f6`` it with digits2."""
+    """``1214a7683ffba688`` was digits1 alone, ``0abbe0a1ea1aa9f6`` with digits2 by Mean."""
     alone, together = map(shipped.current, ("1214a7683ffba688", "0abbe0a1ea1aa9f6"))
     found = [pool for pool in pools(shipped) if pool.tasks]
     old = {
