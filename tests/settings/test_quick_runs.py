@@ -47,7 +47,7 @@ def check(config: RunConfig, checkpoints: list[Checkpoint], *, learns: bool) -> 
         assert last["gradient_similarity"] < 1  # type: ignore[operator]
     text = protocol(config)["fisher_trace"]
     assert ("BatchNorm by the task's population statistics" in text) is setting.batch_norm
-    assert len(artifacts.data_fingerprint(config)) == 16
+    assert len(artifacts.provenance(config, "cpu")["data_fingerprint"]) == 16
 
 
 @pytest.mark.parametrize(
