@@ -272,7 +272,7 @@ def _actions(question: Question, shown: Panel, answers: Answers) -> None:
         [one for one in shown.shown if not one.pinned],
         answers,
         ready=lambda: _data_ready(question),
-        noun=("networks", "to train"),
+        noun=("networks", "to train", "runs"),
         beside=beside,
     )
 

@@ -30,7 +30,7 @@ def draw(
     answers: Answers,
     *,
     ready: Callable[[], bool],
-    noun: tuple[str, str],
+    noun: tuple[str, str, str],
     beside: Callable[[], None],
     started: Callable[[], None] = lambda: None,
 ) -> None:
@@ -39,7 +39,8 @@ def draw(
     Args:
         asked: the curves that the page's question asks for.
         ready: whether the data is here; asked only where something is to be run.
-        noun: what a run is called, and what happens to it: ``networks``, ``to train``.
+        noun: what a run is called, what happens to it, and what it is called once it is there:
+            ``networks``, ``to train``, ``runs``.
         beside: draws further buttons.
         started: called when runs were put into the queue.
     """
@@ -152,11 +153,11 @@ def _status(
     asked: Sequence[Curve],
     missing: Sequence[Answer],
     answers: Answers,
-    noun: tuple[str, str],
+    noun: tuple[str, str, str],
 ) -> str:
     if any(curve.answer.active for curve in asked):
         return "It goes on when this tab is closed; the link brings you back to it."
-    name, verb = noun
+    name, verb, known_as = noun
     if missing:
         runs = sum(len(answer.missing) for answer in missing)
         estimate = answers.estimate_seconds(
@@ -168,4 +169,4 @@ def _status(
     origins = {origin for curve in asked for origin in curve.answer.origins}
     ways = {"shipped": "ship with the app", "imported": "were imported"}
     where = ways.get(origins.pop(), "") if len(origins) == 1 else ""
-    return f"Answered already: these runs {where or 'are in the store'}."
+    return f"Answered already: these {known_as} {where or 'are in the store'}."

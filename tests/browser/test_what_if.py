@@ -310,7 +310,7 @@ def test_the_run_outlives_the_server(app, open_page) -> None:
     wait_for_rows(app, config, rows + 3)
     app.start()
     again = open_page(LONG)
-    expect(again.get_by_text(re.compile(r"trains, \d+%"))).to_be_visible()
+    expect(again.get_by_text(re.compile(r"trains, \d+%")).first).to_be_visible()
     assert app.worker_pid() == worker
     press(again, "Stop")
     expect(again.get_by_text("was stopped").first).to_be_visible()
