@@ -264,7 +264,7 @@ def verdicts(panel: Panel) -> None:
         }[found.outcome]
         with st.container(horizontal=True, vertical_alignment="center"):
             st.badge(f"{name} {found.outcome}", icon=icon, color=colour)  # type: ignore[arg-type]
-            st.caption(why)
+            st.caption(words.escaped(why))
     st.caption(
         "The paper's rule: positive transfer must come with a significant decrease of the factor, "
         "negative transfer with an increase, for every run whose transfer is significant."
