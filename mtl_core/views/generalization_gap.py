@@ -36,10 +36,7 @@ class GapView:
     ) -> "tuple[Self | None, list[str]]":
         """What a URL asks for, and what in it was not understood; None without any runs."""
         there = [pool for pool in found if pool.tasks]
-        if not there:
-            return None, []
-        reading = codec.read(query, _fields(there))
-        return cls(**reading.values), reading.told
+        return pool_choice.read(cls, query, there, _fields)
 
     def to_query(self) -> dict[str, str]:
         return codec.write(self, _fields(()))

@@ -1,14 +1,30 @@
 """Which finished runs a page on the paper's figures compares: the first fields of its URL."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from mtl_core import settings
 from mtl_core.errors import InputError, unknown
-from mtl_core.views import comparisons
-from mtl_core.views.codec import RUN_ID, Field, Values
+from mtl_core.views import codec, comparisons
+from mtl_core.views.codec import RUN_ID, Entries, Field, Values
 from mtl_core.views.comparisons import Pool
 
-__all__ = ["place", "pool", "task"]
+__all__ = ["place", "pool", "read", "task"]
+
+View = TypeVar("View")
+
+
+def read(
+    view: type[View],
+    query: Mapping[str, str],
+    there: Sequence[Pool],
+    fields: Callable[[Sequence[Pool]], Entries],
+) -> tuple[View | None, list[str]]:
+    """What a URL asks a page for, and what in it was not understood; None without any pool."""
+    if not there:
+        return None, []
+    reading = codec.read(query, fields(there))
+    return view(**reading.values), reading.told
 
 
 def place(there: Sequence[Pool], count: Callable[[Pool], int]) -> tuple[Field, Field]:
