@@ -23,6 +23,19 @@ def full() -> StoreError:
     return StoreError("store x cannot be used (database or disk is full); free some disk space")
 
 
+def leave_after(saves: int, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker finds its lock gone after so many saves, and leaves."""
+    save, saved = Store.save, []
+
+    def unlock(self: Store, *arguments: Any, **words: Any) -> bool:
+        saved.append(arguments)
+        if len(saved) == saves:
+            lock_path(store.path).unlink()
+        return save(self, *arguments, **words)
+
+    monkeypatch.setattr(Store, "save", unlock)
+
+
 def test_it_leaves_when_there_is_nothing_to_do(store: Store, make: Make, serve: Make) -> None:
     config = make()
     store.submit(config)
@@ -240,15 +253,7 @@ def test_a_worker_whose_lock_was_deleted_hands_its_runs_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config = make(4, seeds=(0, 1))
-    save, saved = Store.save, []
-
-    def save_and_unlock(self: Store, *arguments: Any, **words: Any) -> bool:
-        saved.append(arguments)
-        if len(saved) == 4:
-            lock_path(store.path).unlink()
-        return save(self, *arguments, **words)
-
-    monkeypatch.setattr(Store, "save", save_and_unlock)
+    leave_after(4, store, monkeypatch)
     store.submit(config)
     assert serve(store) == 0
     assert {(one.state, one.error) for one in store.runs()} == {("queued", None)}
@@ -289,15 +294,7 @@ def test_a_large_state_is_saved_when_the_worker_leaves(
     monkeypatch.setattr(lockstep, "SNAPSHOT_BYTES", 0)
     monkeypatch.setattr(lockstep, "SNAPSHOT_SECONDS", 1e9)
     config = make(100, seeds=(0, 1))
-    save, saved = Store.save, []
-
-    def leave_after_six(self: Store, *arguments: Any, **words: Any) -> bool:
-        saved.append(arguments)
-        if len(saved) == 6:
-            lock_path(store.path).unlink()
-        return save(self, *arguments, **words)
-
-    monkeypatch.setattr(Store, "save", leave_after_six)
+    leave_after(6, store, monkeypatch)
     store.submit(config)
     assert serve(store) == 0
     for record in store.runs():
