@@ -5,9 +5,15 @@ Every producer (training, the store, artifacts) writes these columns and every c
 """
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
 
 from mtl_core import factors
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "COLUMNS",
@@ -19,6 +25,7 @@ __all__ = [
     "Cosine",
     "Row",
     "Update",
+    "whole_epochs",
 ]
 
 Row = dict[str, Any]
@@ -74,3 +81,13 @@ COSINES: tuple[str, ...] = tuple(Cosine.__annotations__)
 UPDATES: tuple[str, ...] = tuple(Update.__annotations__)
 SIDE_TABLES: Mapping[str, tuple[str, ...]] = {"cosines": COSINES, "updates": UPDATES}
 """What a run may have beside its trajectory, by the name of the table, and its columns."""
+
+
+def whole_epochs(rows: "pd.DataFrame") -> npt.NDArray[np.bool_]:
+    """Which checkpoints are at the end of a whole epoch, (rows,): the untrained network is not.
+
+    An epoch is a quotient of whole numbers of steps, so it is exactly whole or it is not.
+    """
+    epoch = rows["epoch"].to_numpy(dtype=float)
+    whole: npt.NDArray[np.bool_] = (epoch >= 1) & (epoch % 1 == 0)
+    return whole

@@ -1,19 +1,32 @@
 """One number per trajectory: the aggregates of M24's footnote 7, which Table 1 is made of.
 
-Unlike ``comparable``, they do not look at the training loss.
+Unlike ``comparable``, they do not look at the training loss. The paper evaluates once an epoch for
+100 epochs, and so only whole epochs count here. On a short run "the ten best" are its whole way up,
+and "the last 20" all there is, so that an aggregate measures how fast a task is learned: pages
+offer them for runs of at least 50 epochs (``footnote_applies``).
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from mtl_core import factors
-from mtl_core.analysis.replicas import numbers, replicas, shared_epoch
+from mtl_core.analysis.replicas import numbers, replicas, seed_numbers, shared_epoch, whole
 from mtl_core.analysis.significance import Comparison, compare
 from mtl_core.analysis.versus import Versus
 from mtl_core.direction import Direction
 
-__all__ = ["aggregate", "aggregate_checkpoints", "aggregate_comparison", "aggregate_each"]
+__all__ = [
+    "FEWEST_EPOCHS",
+    "aggregate",
+    "aggregate_checkpoints",
+    "aggregate_comparison",
+    "aggregate_each",
+    "aggregate_replicas",
+    "footnote_applies",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -22,6 +35,9 @@ BEST = 10
 
 MOST = 20
 """Last, or largest, values over which a factor is averaged."""
+
+FEWEST_EPOCHS = 50
+"""Whole-epoch checkpoints from which on these counts are a small part of a trajectory."""
 
 
 def aggregate(
@@ -39,9 +55,9 @@ def aggregate(
     - ``fisher_trace``: the mean of the 20 largest;
     - ``gradient_similarity``: the mean of all (ours; the footnote is silent).
 
-    Where there are fewer checkpoints, all of them are averaged, the untrained network's too: see
-    ``aggregate_checkpoints``. Of a live run, only checkpoints up to the epoch that every seed of
-    the curve has reached count.
+    Where there are fewer checkpoints, all of them are averaged: see ``aggregate_checkpoints`` and
+    ``footnote_applies``. Of a live run, only checkpoints up to the epoch that every seed of the
+    curve has reached count.
 
     Args:
         trajectories: tidy rows with a ``curve`` column.
@@ -61,7 +77,7 @@ def aggregate(
 
 
 def aggregate_each(
-    seeds: list[pd.DataFrame], column: str, *, direction: Direction = "higher"
+    seeds: Sequence[pd.DataFrame], column: str, *, direction: Direction = "higher"
 ) -> tuple[float, ...]:
     """``aggregate`` of replicas, each read up to the epoch that all of them have reached."""
     averaged = _averaged(seeds, column, direction)
@@ -74,6 +90,11 @@ def aggregate_checkpoints(
     """Over how many checkpoints ``aggregate`` averages, for each seed."""
     seeds = replicas(trajectories, task).get(curve, [])
     return tuple(chosen.size for chosen in _averaged(seeds, column, "higher"))
+
+
+def footnote_applies(seeds: Sequence[pd.DataFrame]) -> bool:
+    """Whether each of these replicas has enough whole epochs for footnote 7's counts."""
+    return bool(seeds) and min(len(whole(replica)) for replica in seeds) >= FEWEST_EPOCHS
 
 
 def aggregate_comparison(
@@ -91,17 +112,29 @@ def aggregate_comparison(
         ValueError: a column that has no aggregate.
     """
     ours, theirs = versus.sides(trajectories)
-    values = aggregate_each(ours + theirs, column, direction=versus.direction)
+    return aggregate_replicas(ours, theirs, column, versus.direction_of(column))
+
+
+def aggregate_replicas(
+    ours: Sequence[pd.DataFrame],
+    theirs: Sequence[pd.DataFrame],
+    column: str,
+    direction: Direction,
+) -> Comparison | None:
+    """``aggregate_comparison`` of the replicas of two curves."""
+    values = aggregate_each([*ours, *theirs], column, direction=direction)
     if not ours or not theirs or not np.isfinite(values).all():
         return None
     return compare(
         values[: len(ours)],
         values[len(ours) :],
-        direction=versus.direction_of(column),
+        direction=direction,
+        seeds=seed_numbers(ours),
+        baseline_seeds=seed_numbers(theirs),
     )
 
 
-def _averaged(seeds: list[pd.DataFrame], column: str, direction: Direction) -> list[Array]:
+def _averaged(seeds: Sequence[pd.DataFrame], column: str, direction: Direction) -> list[Array]:
     """The values that each replica's aggregate is the mean of."""
     columns = ("test_metric", *factors.names())
     if column not in columns:
@@ -109,7 +142,7 @@ def _averaged(seeds: list[pd.DataFrame], column: str, direction: Direction) -> l
     if not seeds:
         return []
     horizon = shared_epoch(seeds)
-    seen = [replica[replica["epoch"] <= horizon] for replica in seeds]
+    seen = [whole(replica[replica["epoch"] <= horizon]) for replica in seeds]
     if column == "test_metric":
         return [_at_best_validation(replica, direction) for replica in seen]
     return [_chosen(numbers(replica, column), column) for replica in seen]

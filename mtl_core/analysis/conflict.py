@@ -1,17 +1,20 @@
 """Does gradient conflict worsen optimization or predict generalization? M24's §5 and Fig. 5."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mtl_core.analysis.correlation import Correlation
-from mtl_core.analysis.early import Support
+from mtl_core.analysis.early import Finding
+from mtl_core.analysis.intervals import LEVEL, holm
 
-__all__ = ["LEVEL", "ConflictVerdict", "conflict_verdict"]
+__all__ = ["FEWEST_SETS", "LITTLE", "ConflictVerdict", "conflict_verdict"]
 
-FEWEST = 8
-"""With fewer auxiliary sets, a single set can make or undo a correlation."""
-LEVEL = 0.05
-"""A correlation counts where its p is below this."""
+FEWEST_SETS = 20
+"""Auxiliary sets of a target, for an outcome."""
+LITTLE = 0.3
+"""A correlation of which the whole interval is nearer to 0 than this foretells next to nothing."""
+
+Pair = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -19,64 +22,84 @@ class ConflictVerdict:
     """What correlations with gradient similarity say, one half of the claim at a time.
 
     Attributes:
-        optimization: whether similarity is negatively correlated with the factors.
-        generalization: whether similarity is *not* correlated with the test metric. Where points
-            are few, the absence of a significant correlation says little.
+        optimization: ``agree`` where similarity is significantly negatively correlated with every
+            factor, ``disagree`` where one is significantly positive.
+        generalization: ``agree`` where the interval of every target's correlation with the test
+            metric lies within ±.3, ``disagree`` where one is significant.
         negative: (target, factor) pairs with a significant negative correlation.
-        factors: all (target, factor) pairs with enough points.
+        positive: those with a significant positive one.
+        factors: all (target, factor) pairs of targets with enough sets.
         predicted: targets whose test metric is significantly correlated, either way.
-        targets: all targets with enough points.
+        little: targets whose correlation with the test metric certainly is within ±.3.
+        targets: all targets with enough sets.
+        judged: how many correlations were judged together in each half (Holm).
     """
 
-    optimization: Support
-    generalization: Support
-    negative: tuple[tuple[str, str], ...]
-    factors: tuple[tuple[str, str], ...]
+    optimization: Finding
+    generalization: Finding
+    negative: tuple[Pair, ...]
+    positive: tuple[Pair, ...]
+    factors: tuple[Pair, ...]
     predicted: tuple[str, ...]
+    little: tuple[str, ...]
     targets: tuple[str, ...]
+    judged: tuple[int, int]
 
 
 def conflict_verdict(
-    correlations: Mapping[tuple[str, str], Correlation | None],
+    correlations: Mapping[Pair, Correlation | None],
     sets: Mapping[str, int],
     metric: str = "test_metric",
 ) -> ConflictVerdict:
-    """Hold the claim against correlations of early gradient similarity.
+    """Hold the claim against correlations with gradient similarity.
 
-    Each half is supported where every pair with at least 8 points says so, in part where more than
-    half of them do.
+    The cosine of a gradient to the sum of K gradients is about 1/√K, so correlations over sets of
+    unlike size should be those given K (``correlate``'s ``given``).
 
     Args:
         correlations: (target, column) -> the correlation of similarity and this column over the
             target's auxiliary sets; None where it is not defined.
-        sets: how many different auxiliary sets a target has. It takes 8 of these too: points of
-            other optimizers on the same sets are not independent.
+        sets: how many different auxiliary sets a target has. It takes 20 of these: points of other
+            optimizers on the same sets are not independent.
         metric: the column that is the test metric; the others are factors.
     """
     known = {
         pair: correlation
         for pair, correlation in correlations.items()
-        if correlation is not None and not correlation.few and sets.get(pair[0], 0) >= FEWEST
+        if correlation is not None and min(correlation.n, sets.get(pair[0], 0)) >= FEWEST_SETS
     }
     factors = tuple(pair for pair in known if pair[1] != metric)
-    targets = tuple(target for target, column in known if column == metric)
-    negative = tuple(
-        pair for pair in factors if known[pair].pearson_r < 0 and known[pair].pearson_p < LEVEL
-    )
-    predicted = tuple(target for target in targets if known[target, metric].pearson_p < LEVEL)
+    metrics = tuple(pair for pair in known if pair[1] == metric)
+    corrected = {
+        pair: p
+        for half in (factors, metrics)
+        for pair, p in zip(half, holm([known[pair].pearson_p for pair in half]), strict=True)
+    }
+    sure = [pair for pair in known if corrected[pair] < LEVEL]
+    little = [pair for pair in known if _little(known[pair])]
+    negative = tuple(pair for pair in factors if pair in sure and known[pair].pearson_r < 0)
+    positive = tuple(pair for pair in factors if pair in sure and known[pair].pearson_r > 0)
+    predicted = tuple(target for target, column in metrics if (target, column) in sure)
+    near = tuple(target for target, column in metrics if (target, column) in little)
+    targets = tuple(target for target, _ in metrics)
     return ConflictVerdict(
-        optimization=_support(negative, factors),
-        generalization=_support([name for name in targets if name not in predicted], targets),
-        negative=negative,
-        factors=factors,
-        predicted=predicted,
-        targets=targets,
+        _finding(bool(positive), factors, negative),
+        _finding(bool(predicted), targets, near),
+        negative,
+        positive,
+        factors,
+        predicted,
+        near,
+        targets,
+        (len(factors), len(metrics)),
     )
 
 
-def _support(agreeing: Sequence[object], known: Sequence[object]) -> Support:
-    if not known:
-        return "not enough"
-    if len(agreeing) == len(known):
-        return "supports"
-    return "supports in part" if 2 * len(agreeing) > len(known) else "does not support"
+def _little(found: Correlation) -> bool:
+    return found.ci_low > -LITTLE and found.ci_high < LITTLE
+
+
+def _finding(against: bool, known: tuple[object, ...], agreeing: tuple[object, ...]) -> Finding:
+    if against:
+        return "disagree"
+    return "agree" if known and len(agreeing) == len(known) else "cannot tell"

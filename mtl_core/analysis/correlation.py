@@ -1,41 +1,51 @@
 """Gradient similarity against factors and generalization over auxiliary sets (M24 §5, Fig. 5)."""
 
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mtl_core.analysis.aggregates import aggregate_each
-from mtl_core.analysis.replicas import numbers, replicas, shared_epoch
+from mtl_core import factors
+from mtl_core.analysis.aggregates import aggregate_each, footnote_applies
+from mtl_core.analysis.loss_bins import phase_range, read_in_range
+from mtl_core.analysis.replicas import numbers, replicas, shared_epoch, whole
+from mtl_core.analysis.transfer import reached_each
 from mtl_core.direction import Direction
 
-__all__ = ["Correlation", "correlate", "similarity_points"]
+__all__ = ["READINGS", "Correlation", "Reading", "correlate", "similarity_points"]
 
 Array = npt.NDArray[np.float64]
+
+Reading = Literal["early", "throughout"]
+READINGS: tuple[Reading, ...] = ("early", "throughout")
+"""When gradient similarity is read: M24's summary boxes speak of early conflict, its §5.1 averages
+throughout training."""
 
 EXACT = 7
 """Up to this many points, all of their permutations (5,040) are counted."""
 PERMUTATIONS = 9_999
-RESAMPLES = 2_000
 ROUNDING = 1e-12
 """Differences below this, relative to the values, count as 0."""
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """The correlation of two quantities over n points.
+    """The correlation of two quantities over n points, maybe with a third one held fixed.
 
     Attributes:
         n: how many points.
-        pearson_r: Pearson's correlation coefficient.
+        pearson_r: Pearson's correlation coefficient; the partial one where something is held fixed.
         pearson_p: its two-sided p for normally distributed quantities, which the paper gives.
-        spearman_rho: the correlation of ranks.
+        spearman_rho: the correlation of ranks, or of the ranks' residuals.
         permutation_p: two-sided p of Pearson's r among the pairings of x with a shuffled y.
-        ci_low: lower end of a 95 % percentile bootstrap interval of Pearson's r.
+        ci_low: lower end of the 95 % interval of r by Fisher's z; NaN with too few points.
         ci_high: its upper end.
+        held: how many quantities are held fixed.
     """
 
     n: int
@@ -45,6 +55,7 @@ class Correlation:
     permutation_p: float
     ci_low: float
     ci_high: float
+    held: int = 0
 
     @property
     def few(self) -> bool:
@@ -59,85 +70,164 @@ def similarity_points(
     early_epochs: float | None = None,
     *,
     direction: Direction = "higher",
+    reading: Reading = "early",
+    footnote: bool = False,
 ) -> pd.DataFrame:
-    """A point for each curve with auxiliaries: early gradient similarity and a factor or metric.
+    """A point for each curve with auxiliaries: gradient similarity and a factor or metric.
 
-    Similarity is the mean over seeds of each seed's mean over its early checkpoints, without that
-    of the untrained network; for a seed that was not measured so early, its first measured
-    similarity is taken. Single-task training has no point: its similarity is 1 by definition.
+    Similarity is the mean over seeds of each seed's mean over its checkpoints, early ones or those
+    at the end of every epoch, without that of the untrained network. For a seed that was not
+    measured so early, its first measured similarity is taken. Single-task training has no point:
+    its similarity is 1 by definition.
 
     Args:
         trajectories: tidy rows with a ``curve`` column.
         task: the task whose rows are read.
-        column: ``test_metric`` or a factor, as aggregated by footnote 7.
+        column: ``test_metric``, which is E at the best validation epoch, or a factor, which is read
+            at comparable loss: in the bins of App. C.4 on the curve with the highest minimum loss.
         early_epochs: the last epoch that is early; by default a tenth of the curve's epochs, at
             least one. The paper says "early stages" and no more.
         direction: which validation metrics are best.
+        reading: of the similarity.
+        footnote: whether the column is aggregated by footnote 7 instead; curves that are too short
+            for it have no point.
 
     Returns:
         In order of appearance ``curve, auxiliaries``; ``similarity`` and ``value``, means over
         seeds, with ``_low`` and ``_high``: ± 2 sample standard deviations, no width with one seed;
-        ``seeds``; and ``early_checkpoints``, of the seed with the fewest (0 where a later
-        checkpoint was taken).
+        ``seeds``; ``early_checkpoints``, of the seed with the fewest (0 where a later checkpoint
+        was taken); and ``measurements``, how many of the seed with the fewest lie in the bins (0
+        where the factor is read between two).
         Curves are left out until every seed has both quantities; of a live run, only what every
         seed of the curve has reached counts.
     """
+    curves = {
+        curve: seeds
+        for curve, seeds in replicas(trajectories, task).items()
+        if seeds[0]["auxiliaries"].iloc[0] != "stl"
+    }
+    values = _values(curves, column, direction, footnote)
     points = []
-    for curve, seeds in replicas(trajectories, task).items():
-        auxiliaries = seeds[0]["auxiliaries"].iloc[0]
-        if auxiliaries == "stl":
-            continue
-        values = aggregate_each(seeds, column, direction=direction)
-        point = {**_similarity(seeds, early_epochs), **_band("value", values)}
-        if np.isfinite([point["similarity"], *values]).all():
+    for curve, (own, measurements) in values.items():
+        seeds = curves[curve]
+        point = {
+            **_similarity(seeds, early_epochs, reading),
+            **_band("value", own),
+            "measurements": measurements,
+        }
+        if np.isfinite([point["similarity"], *own]).all():
+            auxiliaries = seeds[0]["auxiliaries"].iloc[0]
             points.append({"curve": curve, "auxiliaries": auxiliaries, **point})
     columns = ["curve", "auxiliaries", *_band("similarity", [0]), *_band("value", [0])]
-    return pd.DataFrame(points, columns=[*columns, "seeds", "early_checkpoints"])
+    return pd.DataFrame(points, columns=[*columns, "seeds", "early_checkpoints", "measurements"])
 
 
-def correlate(x: npt.ArrayLike, y: npt.ArrayLike, seed: int = 0) -> Correlation | None:
+def correlate(
+    x: npt.ArrayLike, y: npt.ArrayLike, seed: int = 0, *, given: npt.ArrayLike | None = None
+) -> Correlation | None:
     """Pearson's r, which the paper gives, with measures that hold for few points too.
 
-    The p by permutation is exact over all pairings with up to 7 points, else from 9,999 random
-    ones and (1 + count) / (1 + 9,999). The interval is the percentile bootstrap's over 2,000
-    resamples of points; those in which a quantity is constant have no r and are left out.
+    The interval is Fisher's: z = artanh r is nearly normal with standard deviation
+    1 / √(n − 3 − k), where k quantities are held fixed. It covers 95 % with 8 points already, where
+    the bootstrap's percentiles cover 90 %. The p by permutation is exact over all pairings with up
+    to 7 points, else from 9,999 random ones and (1 + count) / (1 + 9,999).
 
     Args:
         x: (n,); points with a value that is not finite are left out.
         y: (n,).
-        seed: of the permutations and resamples.
+        seed: of the permutations.
+        given: (n,), a quantity to hold fixed: x and y are replaced by what is left of them after
+            linear regression on it. One that is constant over the points changes nothing.
 
     Returns:
-        None with fewer than 3 points or where either quantity is constant.
+        None with fewer than 3 points, or one more where something is held fixed, or where either
+        quantity is constant.
 
     Raises:
         ValueError: shapes that differ, or are not one-dimensional.
     """
     from scipy import stats  # type: ignore[import-untyped, unused-ignore]  # not while importing
 
-    xs, ys = _finite_pairs(x, y)
+    xs, ys, fixed = _finite_points(x, y, given)
     if xs.size < 3 or _constant(xs) or _constant(ys):
         return None
-    shuffling, resampling = np.random.default_rng(seed).spawn(2)
-    pearson = stats.pearsonr(xs, ys)
-    ci_low, ci_high = _bootstrap(xs, ys, resampling)
+    held = 0
+    ranks = stats.rankdata(xs), stats.rankdata(ys)
+    if fixed is not None and not _constant(fixed):
+        held = 1
+        if xs.size < 4:
+            return None
+        rest = _residual(xs, fixed), _residual(ys, fixed)
+        if _nothing(rest[0], xs) or _nothing(rest[1], ys):
+            return None
+        xs, ys = rest
+        third = stats.rankdata(fixed)
+        ranks = _residual(ranks[0], third), _residual(ranks[1], third)
+    r = float(np.clip(_standardized(xs) @ _standardized(ys), -1, 1))
+    ci_low, ci_high = _fisher(r, xs.size - held)
     return Correlation(
         n=int(xs.size),
-        pearson_r=float(pearson.statistic),
-        pearson_p=float(pearson.pvalue),
-        spearman_rho=float(stats.spearmanr(xs, ys).statistic),
-        permutation_p=_permutation_p(xs, ys, shuffling),
+        pearson_r=r,
+        pearson_p=_p(r, xs.size - 2 - held),
+        spearman_rho=_ranks_r(*ranks),
+        permutation_p=_permutation_p(xs, ys, np.random.default_rng(seed)),
         ci_low=ci_low,
         ci_high=ci_high,
+        held=held,
     )
 
 
-def _similarity(seeds: Sequence[pd.DataFrame], early_epochs: float | None) -> dict[str, float]:
-    """A curve's early similarity with its band, over how many seeds and early checkpoints."""
+def _values(
+    curves: Mapping[str, Sequence[pd.DataFrame]],
+    column: str,
+    direction: Direction,
+    footnote: bool,
+) -> dict[str, tuple[tuple[float, ...], int]]:
+    """Of each curve a value per seed, and how many measurements it is made of at least."""
+    if footnote:
+        return {
+            curve: (aggregate_each(seeds, column, direction=direction), 0)
+            for curve, seeds in curves.items()
+            if footnote_applies(seeds)
+        }
+    if column == "test_metric":
+        return {curve: (reached_each(seeds, direction), 0) for curve, seeds in curves.items()}
+    factor = factors.get(column)
+    if factor.summary == "all":
+        return {
+            curve: (aggregate_each(seeds, column, direction=direction), 0)
+            for curve, seeds in curves.items()
+        }
+    span = phase_range(list(curves.values()), factor.phase)
+    if span is None:
+        return {}
+    found = {}
+    for curve, seeds in curves.items():
+        readings = [read_in_range(replica, column, *span) for replica in seeds]
+        values = tuple(math.nan if value is None else value for value, _ in readings)
+        found[curve] = values, min(count for _, count in readings)
+    return found
+
+
+def _similarity(
+    seeds: Sequence[pd.DataFrame], early_epochs: float | None, reading: Reading
+) -> dict[str, float]:
+    """A curve's similarity with its band, over how many seeds and checkpoints."""
     horizon = shared_epoch(seeds)
-    early = max(1.0, 0.1 * horizon) if early_epochs is None else early_epochs
-    means, counts = zip(*(_early_similarity(seed, early, horizon) for seed in seeds), strict=True)
+    if reading == "throughout":
+        found = [_throughout(seed, horizon) for seed in seeds]
+    else:
+        early = max(1.0, 0.1 * horizon) if early_epochs is None else early_epochs
+        found = [_early_similarity(seed, early, horizon) for seed in seeds]
+    means, counts = zip(*found, strict=True)
     return {**_band("similarity", means), "seeds": len(seeds), "early_checkpoints": min(counts)}
+
+
+def _throughout(replica: pd.DataFrame, horizon: float) -> tuple[float, int]:
+    """A seed's mean similarity at the end of its epochs, NaN where none was measured."""
+    similarity = numbers(whole(replica[replica["epoch"] <= horizon]), "gradient_similarity")
+    measured = similarity[np.isfinite(similarity)]
+    return (float(measured.mean()), measured.size) if measured.size else (math.nan, 0)
 
 
 def _early_similarity(replica: pd.DataFrame, early: float, horizon: float) -> tuple[float, int]:
@@ -151,18 +241,67 @@ def _early_similarity(replica: pd.DataFrame, early: float, horizon: float) -> tu
     return (float(similarity[measured][0]), 0) if measured.any() else (float("nan"), 0)
 
 
-def _finite_pairs(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
-    """Both without the points that are not finite, sorted.
+def _finite_points(
+    x: npt.ArrayLike, y: npt.ArrayLike, given: npt.ArrayLike | None
+) -> tuple[Array, Array, Array | None]:
+    """All without the points that are not finite, sorted, and of a size at most 1.
 
-    Sorted, so that the random draws do not depend on the order of the points.
+    Sorted, so that the random draws do not depend on the order of the points; scaled, so that no
+    square of a value leaves the range of floats.
     """
-    xs, ys = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    if xs.shape != ys.shape or xs.ndim != 1:
-        raise ValueError(f"x and y must be of one length, not of shapes {xs.shape} and {ys.shape}")
-    finite = np.isfinite(xs) & np.isfinite(ys)
-    xs, ys = xs[finite], ys[finite]
-    order = np.lexsort((ys, xs))
-    return xs[order], ys[order]
+    parts = [np.asarray(each, dtype=float) for each in (x, y, *([] if given is None else [given]))]
+    if parts[0].ndim != 1 or any(part.shape != parts[0].shape for part in parts):
+        shapes = " and ".join(str(part.shape) for part in parts)
+        raise ValueError(f"x and y must be of one length, not of shapes {shapes}")
+    finite = np.logical_and.reduce([np.isfinite(part) for part in parts])
+    parts = [part[finite] for part in parts]
+    order = np.lexsort(parts[::-1])
+    scaled = [_scaled(part[order]) for part in parts]
+    return scaled[0], scaled[1], scaled[2] if len(scaled) > 2 else None
+
+
+def _scaled(values: Array) -> Array:
+    size = np.abs(values).max(initial=0.0)
+    return values if size == 0 else values / size
+
+
+def _residual(values: Array, given: Array) -> Array:
+    """What is left of values after linear regression on another quantity."""
+    centred, others = values - values.mean(), _standardized(given)
+    residual: Array = centred - (centred @ others) * others
+    return residual
+
+
+def _nothing(rest: Array, values: Array) -> bool:
+    """Whether a residual is rounding only."""
+    spread = np.linalg.norm(values - values.mean())
+    return bool(np.linalg.norm(rest) <= 1e-9 * spread)
+
+
+def _ranks_r(x: Array, y: Array) -> float:
+    if _constant(x) or _constant(y):
+        return math.nan
+    return float(np.clip(_standardized(x) @ _standardized(y), -1, 1))
+
+
+def _p(r: float, freedom: int) -> float:
+    """Two-sided p of a correlation of two normal quantities."""
+    from scipy import special
+
+    if freedom < 1 or abs(r) >= 1:
+        return 0.0 if freedom >= 1 else 1.0
+    t = abs(r) * math.sqrt(freedom / (1 - r * r))
+    return 2 * float(special.stdtr(freedom, -t))
+
+
+def _fisher(r: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of a correlation over n points, less one for each quantity held fixed."""
+    if n <= 3:
+        return math.nan, math.nan
+    if abs(r) >= 1:
+        return r, r
+    reach = 1.959963984540054 / math.sqrt(n - 3)
+    return math.tanh(math.atanh(r) - reach), math.tanh(math.atanh(r) + reach)
 
 
 def _band(name: str, values: Sequence[float]) -> dict[str, float]:
@@ -183,19 +322,6 @@ def _permutation_p(x: Array, y: Array, generator: np.random.Generator) -> float:
     # Not @: its threads wait longer for busy cores than the sums take.
     count = int(np.sum(np.abs(np.einsum("pn,n->p", shuffled, x)) >= abs(x @ y) - ROUNDING))
     return count / len(shuffled) if exact else (1 + count) / (1 + PERMUTATIONS)
-
-
-def _bootstrap(x: Array, y: Array, generator: np.random.Generator) -> tuple[float, float]:
-    x, y = _standardized(x), _standardized(y)
-    drawn = generator.integers(x.size, size=(RESAMPLES, x.size))
-    xs, ys = x[drawn], y[drawn]  # (resamples, n)
-    xs -= xs.mean(axis=1, keepdims=True)
-    ys -= ys.mean(axis=1, keepdims=True)
-    squares = np.stack([np.sum(xs * xs, axis=1), np.sum(ys * ys, axis=1)])
-    varied = (squares > ROUNDING**2).all(axis=0)
-    r = np.sum(xs * ys, axis=1)[varied] / np.sqrt(squares[:, varied].prod(axis=0))
-    low, high = np.quantile(np.clip(r, -1, 1), [0.025, 0.975])
-    return float(low), float(high)
 
 
 def _standardized(values: Array) -> Array:

@@ -2,20 +2,32 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pandas as pd
 
-from mtl_core.analysis.aggregates import aggregate_comparison
 from mtl_core.analysis.loss_matching import common_reach
-from mtl_core.analysis.onset import Onset, onset
-from mtl_core.analysis.significance import Comparison
+from mtl_core.analysis.onset import Onset, beginning, onset
+from mtl_core.analysis.significance import Comparison, judged
+from mtl_core.analysis.transfer import transfer
 from mtl_core.analysis.versus import Versus
 
-__all__ = ["EarlyVerdict", "GapCase", "Support", "early_verdict", "gap_case"]
+__all__ = [
+    "EARLY_LOSS",
+    "EarlyVerdict",
+    "Finding",
+    "GapCase",
+    "early_verdict",
+    "gap_case",
+    "judged_cases",
+]
 
-Support = Literal["supports", "supports in part", "does not support", "not enough"]
+Finding = Literal["agree", "disagree", "cannot tell"]
+"""What the runs here say of a claim. Each of the first two takes evidence; its absence is none."""
+
+EARLY_LOSS = 0.1
+"""M24 finds gaps "as early as 10^0 or 10^-1": a gap that opens above this loss is early."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +36,13 @@ class GapCase:
 
     Attributes:
         name: of the case.
-        transfer: of the test metric, by footnote 7; None where it is not known.
+        transfer: of the test metric; None where it is not known.
         onset: where their gap opens for good; None where it is not significant at the end.
         highest: the highest training loss that every seed of both passed through; NaN
             where there is none.
         lowest: the lowest such loss.
+        beginning: the mean gap down to ``EARLY_LOSS`` less half of the gap at the end (see
+            ``onset.beginning``); None where that loss was not passed through.
     """
 
     name: str
@@ -36,31 +50,50 @@ class GapCase:
     onset: Onset | None
     highest: float
     lowest: float
+    beginning: Comparison | None = None
 
     @property
     def significant(self) -> bool:
         """Whether there is a transfer to be seen early."""
-        return self.transfer is not None and self.transfer.verdict in ("better", "worse")
+        return self.transfer is not None and self.transfer.significant
 
     @property
-    def halfway(self) -> float:
-        """Half of the way down in log loss: the geometric mean of ``highest`` and ``lowest``."""
-        return math.sqrt(self.highest * self.lowest)
+    def telling(self) -> bool:
+        """Whether the way down is long enough to tell early from late: a decade below early."""
+        return self.lowest <= EARLY_LOSS / 10 and self.highest > EARLY_LOSS
+
+    @property
+    def share(self) -> float:
+        """Where the gap opens, as a share of the way down in log loss: 0 at its beginning."""
+        if self.onset is None or not self.highest > self.lowest:
+            return math.nan
+        return math.log(self.highest / self.onset.train_loss) / math.log(self.highest / self.lowest)
 
     @property
     def early(self) -> bool:
-        """Whether a gap of the transfer's sign opens in the first half of the way down, and stays.
-
-        M24 finds gaps "as early as 10^0 or 10^-1", up to six orders of magnitude above the final
-        loss, and gives no threshold; half of the way in log loss is ours. It moves with the loss
-        at which the runs end: what is early on a long way down may be late on a short one.
-        """
+        """Whether a gap of the transfer's sign opens above ``EARLY_LOSS``, and stays."""
         return (
             self.significant
+            and self.telling
             and self.onset is not None
             and self.transfer is not None
             and self.onset.verdict == self.transfer.verdict
-            and self.onset.train_loss >= self.halfway
+            and self.onset.train_loss >= EARLY_LOSS
+        )
+
+    @property
+    def late(self) -> bool:
+        """Whether less than half of the gap at the end certainly was there early.
+
+        That no early gap was found would not say so.
+        """
+        return (
+            self.significant
+            and self.telling
+            and self.transfer is not None
+            and self.beginning is not None
+            and self.beginning.significant
+            and self.beginning.verdict != self.transfer.verdict
         )
 
 
@@ -69,17 +102,23 @@ class EarlyVerdict:
     """What the cases say of M24's claim.
 
     Attributes:
-        outcome: ``supports`` where every significant transfer opens early, ``supports in part``
-            where more than half do, ``not enough`` without a significant transfer.
+        outcome: ``agree`` where every significant transfer that can tell opens early, ``disagree``
+            where one certainly opens late.
         early: cases whose significant transfer opens early.
+        late: cases whose significant transfer certainly opens late.
         significant: cases with significant transfer.
+        telling: those of them whose way down is long enough to tell early from late.
         cases: how many cases there are in all.
+        judged: how many transfers were judged together (Holm).
     """
 
-    outcome: Support
+    outcome: Finding
     early: tuple[str, ...]
+    late: tuple[str, ...]
     significant: tuple[str, ...]
+    telling: tuple[str, ...]
     cases: int
+    judged: int
 
 
 def gap_case(trajectories: pd.DataFrame, versus: Versus, *, name: str | None = None) -> GapCase:
@@ -95,22 +134,53 @@ def gap_case(trajectories: pd.DataFrame, versus: Versus, *, name: str | None = N
     highest, lowest = reach or (math.nan, math.nan)
     return GapCase(
         name or versus.task,
-        aggregate_comparison(trajectories, versus, "test_metric"),
+        transfer(trajectories, versus),
         onset(trajectories, versus),
         highest,
         lowest,
+        beginning=beginning(trajectories, versus, EARLY_LOSS),
     )
 
 
+def judged_cases(cases: Sequence[GapCase]) -> list[GapCase]:
+    """The same cases, their transfers judged as one family and their beginnings as another."""
+    moved = judged([case.transfer for case in cases])
+    begun = judged([case.beginning for case in cases])
+    return [
+        replace(case, transfer=one, beginning=start)
+        for case, one, start in zip(cases, moved, begun, strict=True)
+    ]
+
+
 def early_verdict(cases: Sequence[GapCase]) -> EarlyVerdict:
-    """Hold the claim against every case with significant transfer."""
-    significant = tuple(case.name for case in cases if case.significant)
-    early = tuple(case.name for case in cases if case.early)
-    outcome: Support
-    if not significant:
-        outcome = "not enough"
-    elif len(early) == len(significant):
-        outcome = "supports"
+    """Hold the claim against every case with significant transfer.
+
+    Args:
+        cases: of one page, which are judged together.
+    """
+    cases = judged_cases(cases)
+    significant = [case for case in cases if case.significant]
+    telling = [case for case in significant if case.telling]
+    early = [case for case in telling if case.early]
+    late = [case for case in telling if case.late]
+    outcome: Finding
+    if late:
+        outcome = "disagree"
+    elif telling and len(early) == len(telling):
+        outcome = "agree"
     else:
-        outcome = "supports in part" if 2 * len(early) > len(significant) else "does not support"
-    return EarlyVerdict(outcome, early, significant, len(cases))
+        outcome = "cannot tell"
+    family = max((case.transfer.family for case in cases if case.transfer), default=0)
+    return EarlyVerdict(
+        outcome,
+        early=_names(early),
+        late=_names(late),
+        significant=_names(significant),
+        telling=_names(telling),
+        cases=len(cases),
+        judged=family,
+    )
+
+
+def _names(cases: Sequence[GapCase]) -> tuple[str, ...]:
+    return tuple(case.name for case in cases)

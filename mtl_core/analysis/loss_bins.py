@@ -4,6 +4,7 @@ A factor depends on how low the loss is, so two curves are compared where their 
 one range: early in training, where the Fisher trace explodes, or at the end, near convergence.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,12 +14,21 @@ import pandas as pd
 
 from mtl_core import factors
 from mtl_core.analysis.loss_matching import LOSS_FLOOR, metric_at_loss
-from mtl_core.analysis.replicas import numbers
+from mtl_core.analysis.replicas import numbers, seed_numbers, whole
 from mtl_core.analysis.significance import Comparison, compare
 from mtl_core.analysis.versus import Versus
 from mtl_core.factors.base import Phase
 
-__all__ = ["PHASES", "BinnedComparison", "Phase", "comparable", "comparable_replicas", "loss_bins"]
+__all__ = [
+    "PHASES",
+    "BinnedComparison",
+    "Phase",
+    "comparable",
+    "comparable_replicas",
+    "loss_bins",
+    "phase_range",
+    "read_in_range",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -37,7 +47,10 @@ class BinnedComparison:
         values: the curve's factor, one per seed in numerical order; None where it is not measured
             down to the range.
         baseline_values: the baseline's.
-        interpolated: how many of both curves' values were read between two checkpoints.
+        measurements: how many measurements of each seed lie inside the range, the curve's seeds
+            first, then the baseline's.
+        interpolated: how many of both curves' values were read between two checkpoints, having no
+            measurement inside.
         comparison: of the values that are not None; "better" is the paper's improvement.
     """
 
@@ -46,6 +59,7 @@ class BinnedComparison:
     loss_low: float
     values: tuple[float | None, ...]
     baseline_values: tuple[float | None, ...]
+    measurements: tuple[int, ...]
     interpolated: int
     comparison: Comparison
 
@@ -82,7 +96,8 @@ def comparable(
 
     The range is the phase's bins on the curve with the higher minimum loss. The paper says so of
     the end phase; that the early phase follows the same rule is our choice, and so is the curve's
-    one trajectory: its highest and its lowest loss are means over its seeds.
+    one trajectory: its highest and its lowest loss, after the first whole epoch, are means over
+    its seeds. Only whole epochs count.
 
     A seed's value is the factor's mean over the checkpoints inside the range at which it was
     measured. With none inside it is read at the range's geometric centre, linearly in log loss.
@@ -113,32 +128,47 @@ def comparable_replicas(
     """``comparable`` of the replicas of two curves, each of them in step order."""
     factor = factors.get(column)
     phase = phase or factor.phase
-    span = _phase_range(ours, theirs, phase)
-    if span is None:
+    span = phase_range([ours, theirs], phase)
+    if span is None or not ours or not theirs:
         return None
-    readings = [_reading(replica, column, *span) for replica in ours]
-    baseline_readings = [_reading(replica, column, *span) for replica in theirs]
+    readings = [read_in_range(replica, column, *span) for replica in [*ours, *theirs]]
     values = tuple(value for value, _ in readings)
-    baseline_values = tuple(value for value, _ in baseline_readings)
     comparison = compare(
-        [value for value in values if value is not None],
-        [value for value in baseline_values if value is not None],
+        [math.nan if value is None else value for value in values[: len(ours)]],
+        [math.nan if value is None else value for value in values[len(ours) :]],
         direction=factor.direction,
+        seeds=seed_numbers(ours),
+        baseline_seeds=seed_numbers(theirs),
     )
     if not comparison.seeds or not comparison.baseline_seeds:
         return None
-    interpolated = sum(between for _, between in readings + baseline_readings)
-    return BinnedComparison(phase, *span, values, baseline_values, interpolated, comparison)
+    return BinnedComparison(
+        phase,
+        *span,
+        values[: len(ours)],
+        values[len(ours) :],
+        measurements=tuple(count for _, count in readings),
+        interpolated=sum(value is not None and not count for value, count in readings),
+        comparison=comparison,
+    )
 
 
-def _phase_range(
-    ours: Sequence[pd.DataFrame], theirs: Sequence[pd.DataFrame], phase: Phase
+def phase_range(
+    curves: Sequence[Sequence[pd.DataFrame]], phase: Phase
 ) -> tuple[float, float] | None:
-    """Highest and lowest loss of a phase, on the curve with the higher minimum."""
+    """Highest and lowest loss of a phase, on that of these curves which has the highest minimum.
+
+    Args:
+        curves: the replicas of each.
+        phase: of ``PHASES``; raises ValueError otherwise.
+
+    Returns:
+        None while a curve has no whole epoch, or no loss has fallen yet.
+    """
     if phase not in PHASES:
         raise ValueError(f"unknown phase {phase!r}; one of: {', '.join(PHASES)}")
-    extents = [extent for seeds in (ours, theirs) if (extent := _extent(seeds)) is not None]
-    if len(extents) < 2:
+    extents = [extent for seeds in curves if (extent := _extent(seeds)) is not None]
+    if not extents or len(extents) < len(curves):
         return None
     lowest, highest = max(extents)
     if lowest >= highest:
@@ -150,7 +180,7 @@ def _phase_range(
 
 def _extent(seeds: Sequence[pd.DataFrame]) -> tuple[float, float] | None:
     """Lowest and highest loss of a curve, means over its seeds; None without any loss."""
-    ends = [loss_bins(numbers(replica, "train_loss"), bins=1) for replica in seeds]
+    ends = [loss_bins(numbers(whole(replica), "train_loss"), bins=1) for replica in seeds]
     known = [end for end in ends if np.isfinite(end).all()]
     if not known:
         return None
@@ -158,16 +188,20 @@ def _extent(seeds: Sequence[pd.DataFrame]) -> tuple[float, float] | None:
     return float(lowest), float(highest)
 
 
-def _reading(
+def read_in_range(
     replica: pd.DataFrame, column: str, high: float, low: float
-) -> tuple[float | None, bool]:
-    """A seed's value in a range of loss, and whether it was read between two checkpoints."""
+) -> tuple[float | None, int]:
+    """A seed's value in a range of loss, and of how many measurements there it is the mean.
+
+    Without any it is read between two checkpoints, and None where it is not measured so far down.
+    """
+    replica = whole(replica)
     losses = np.maximum(numbers(replica, "train_loss"), LOSS_FLOOR)
     values = numbers(replica, column)
     # A mean over seeds of equal losses may be off by its rounding; the range has its ends in it.
     slack = 1e-9
     inside = (losses <= high * (1 + slack)) & (losses >= low * (1 - slack)) & np.isfinite(values)
     if inside.any():
-        return float(values[inside].mean()), False
+        return float(values[inside].mean()), int(inside.sum())
     centre = metric_at_loss(losses, values, np.sqrt(high * low)).item()
-    return (centre, True) if np.isfinite(centre) else (None, False)
+    return (centre if np.isfinite(centre) else None), 0

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mtl_core.analysis.replicas import replicas
+from mtl_core.analysis.replicas import replicas, seed_numbers
 from mtl_core.analysis.significance import Comparison, compare
 from mtl_core.analysis.versus import Versus
 
@@ -26,7 +26,7 @@ __all__ = [
 
 Array = npt.NDArray[np.float64]
 
-LOSS_FLOOR = 1e-6
+LOSS_FLOOR = 1e-12
 """Losses are read as at least this much: a fitted training set can reach 0, which has no log."""
 
 
@@ -97,7 +97,13 @@ def gap(trajectories: pd.DataFrame, versus: Versus) -> LossMatchedGap | None:
     _, lowest = reach
     metrics = tuple(_read(seed, np.array([lowest])).item() for seed in ours)
     baseline_metrics = tuple(_read(seed, np.array([lowest])).item() for seed in theirs)
-    comparison = compare(metrics, baseline_metrics, direction=versus.direction)
+    comparison = compare(
+        metrics,
+        baseline_metrics,
+        direction=versus.direction,
+        seeds=seed_numbers(ours),
+        baseline_seeds=seed_numbers(theirs),
+    )
     return LossMatchedGap(lowest, metrics, baseline_metrics, comparison)
 
 

@@ -7,21 +7,26 @@ import numpy.typing as npt
 import pandas as pd
 
 from mtl_core.analysis.loss_matching import common_reach, loss_levels, metric_at_loss
-from mtl_core.analysis.replicas import numbers
-from mtl_core.analysis.significance import Verdict, compare
+from mtl_core.analysis.replicas import numbers, seed_numbers
+from mtl_core.analysis.significance import Comparison, Verdict, compare
 from mtl_core.analysis.versus import Versus
 
-__all__ = ["Onset", "onset"]
+__all__ = ["Onset", "beginning", "onset"]
 
 Array = npt.NDArray[np.float64]
+
+LEVELS_PER_DECADE = 20
+WINDOW = 10
+"""Levels whose mean gap is judged at once: half a decade of loss. Single levels are noisier than
+what they are to show, so that an unbroken chain of them begins late."""
 
 
 @dataclass(frozen=True)
 class Onset:
-    """Where a significant gap begins.
+    """Where a gap begins.
 
     Attributes:
-        train_loss: the highest loss from which on the gap stays significant.
+        train_loss: the highest loss from which on the gap stays.
         epoch: when the curve first got down to it, the mean over its seeds.
         epoch_baseline: when the baseline did.
         verdict: "better" or "worse", from there on.
@@ -34,37 +39,81 @@ class Onset:
 
 
 def onset(trajectories: pd.DataFrame, versus: Versus) -> Onset | None:
-    """The loss from which on the loss-matched gap is significant at every level, and of one sign.
+    """The loss from which on the loss-matched gap is there, in every window, with one sign.
 
     M24 says that gaps form early (§3) but not how to read off where: ours. Levels are those of
     ``loss_matched``, 20 a decade, between the highest and the lowest loss that every seed of both
-    curves passed through, both included.
+    curves passed through, both included. The lowest level is judged by itself, and then windows
+    of half a decade from the lowest loss upwards: a window's gap is its mean over the levels, one
+    per seed, and it counts where its interval leaves out 0 (``compare``). The first that does not,
+    or has the other sign, ends the chain. Tests in an order that is fixed beforehand, of which the
+    first failure ends all, need no correction: the chance that the gap is said to open too early
+    is 5 %.
 
     Returns:
-        None where the gap is not significant at the lowest of them, as with fewer than two seeds
-        a side. Of a live run the lowest still moves, and the onset may yet vanish.
+        None where the gap at the lowest loss is not significant, as with fewer than two seeds a
+        side. Of a live run the lowest still moves, and the onset may yet vanish.
     """
     ours, theirs = (_known(seeds) for seeds in versus.sides(trajectories))
     reach = common_reach(ours + theirs)
     if not ours or not theirs or reach is None:
         return None
-    levels = loss_levels(*reach)
+    levels = loss_levels(*reach, LEVELS_PER_DECADE)
     metrics = _read(ours, "test_metric", levels)
     baseline_metrics = _read(theirs, "test_metric", levels)
-    verdicts = [
-        compare(at, baseline_at, direction=versus.direction).verdict
-        for at, baseline_at in zip(metrics.T, baseline_metrics.T, strict=True)
-    ]
-    last = verdicts[-1]
+
+    def judge(chosen: slice) -> Verdict:
+        return compare(
+            metrics[:, chosen].mean(axis=1),
+            baseline_metrics[:, chosen].mean(axis=1),
+            direction=versus.direction,
+            seeds=seed_numbers(ours),
+            baseline_seeds=seed_numbers(theirs),
+        ).verdict
+
+    last = judge(slice(-1, None))
     if last not in ("better", "worse"):
         return None
-    others = [level for level, verdict in enumerate(verdicts) if verdict != last]
-    begins = levels[max(others, default=-1) + 1]
+    begins = levels.size - 1
+    for first in range(levels.size - WINDOW, -WINDOW, -WINDOW):
+        if judge(slice(max(first, 0), first + WINDOW)) != last:
+            break
+        begins = max(first, 0)
+    at = levels[begins]
     return Onset(
-        train_loss=float(begins),
-        epoch=float(_read(ours, "epoch", begins).mean()),
-        epoch_baseline=float(_read(theirs, "epoch", begins).mean()),
+        train_loss=float(at),
+        epoch=float(_read(ours, "epoch", at).mean()),
+        epoch_baseline=float(_read(theirs, "epoch", at).mean()),
         verdict=last,
+    )
+
+
+def beginning(trajectories: pd.DataFrame, versus: Versus, early_loss: float) -> Comparison | None:
+    """The mean loss-matched gap down to a loss, less half of the gap at the lowest loss.
+
+    One value per seed, in the metric's unit. Where it certainly has the other sign than the gap at
+    the end, less than half of the gap was there early.
+
+    Returns:
+        None where not every seed of both curves passed through ``early_loss``.
+    """
+    ours, theirs = (_known(seeds) for seeds in versus.sides(trajectories))
+    reach = common_reach(ours + theirs)
+    if not ours or not theirs or reach is None or not reach[0] > early_loss >= reach[1]:
+        return None
+    levels = np.append(loss_levels(reach[0], early_loss, LEVELS_PER_DECADE), reach[1])
+
+    def values(seeds: list[pd.DataFrame]) -> Array:
+        metrics = _read(seeds, "test_metric", levels)
+        lead: Array = metrics[:, :-1].mean(axis=1) - metrics[:, -1] / 2
+        return lead
+
+    return compare(
+        values(ours),
+        values(theirs),
+        direction=versus.direction,
+        seeds=seed_numbers(ours),
+        baseline_seeds=seed_numbers(theirs),
     )
 
 

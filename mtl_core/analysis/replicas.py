@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["numbers", "replicas", "shared_epoch"]
+from mtl_core.trajectory import whole_epochs
+
+__all__ = ["numbers", "replicas", "seed_numbers", "shared_epoch", "whole"]
 
 
 def replicas(trajectories: pd.DataFrame, task: str) -> dict[str, list[pd.DataFrame]]:
@@ -40,3 +42,13 @@ def shared_epoch(seeds: Sequence[pd.DataFrame]) -> float:
     other batch sizes are read to their ends too; otherwise they agree.)
     """
     return min(float(replica["epoch"].max()) for replica in seeds)
+
+
+def seed_numbers(seeds: Sequence[pd.DataFrame]) -> list[int]:
+    """The seed of each of these replicas."""
+    return [int(replica["seed"].iloc[0]) for replica in seeds]
+
+
+def whole(replica: pd.DataFrame) -> pd.DataFrame:
+    """Its checkpoints at the end of whole epochs, which are those that the paper has."""
+    return replica[whole_epochs(replica)]

@@ -4,26 +4,34 @@ The analysis behind M24's Fig. 4: specialized multi-task optimizers (SMTOs) as t
 change over the uniform multi-task gradient (UMTG).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from mtl_core import factors
-from mtl_core.analysis.aggregates import aggregate_each
-from mtl_core.analysis.replicas import numbers, replicas, shared_epoch
-from mtl_core.analysis.significance import Comparison, compare
-from mtl_core.analysis.verdict import Outcome
+from mtl_core.analysis.aggregates import aggregate_replicas, footnote_applies
+from mtl_core.analysis.loss_bins import comparable_replicas
+from mtl_core.analysis.replicas import numbers, replicas, seed_numbers, shared_epoch
+from mtl_core.analysis.significance import Comparison, compare, judged
+from mtl_core.analysis.table1 import Aggregate
+from mtl_core.analysis.transfer import transfer_replicas
+from mtl_core.analysis.verdict import Case, lowest_loss
 from mtl_core.direction import Direction
 
 __all__ = [
     "SMTO_FACTORS",
     "OptimizerVerdict",
+    "QuadrantOutcome",
     "QuadrantVerdict",
+    "SmtoCase",
+    "judged_smtos",
     "optimizer_verdicts",
     "percent_change",
     "quadrant_verdicts",
+    "smto_cases",
     "smto_points",
 ]
 
@@ -31,8 +39,10 @@ MIN_TRAIN_LOSS = "min_train_loss"
 SMTO_FACTORS = (MIN_TRAIN_LOSS, *factors.explaining())
 """The panels of Fig. 4, in each of which lower is better."""
 
+QuadrantOutcome = Literal["can explain", "cannot explain", "nothing to explain", "not measured"]
+"""Of the paper's own rule, by which a point outside the shade refutes."""
+
 _WORDS = ("setting", "auxiliaries", "optimizer", "role")
-_Values = dict[str, tuple[float, ...]]
 _COLUMNS = [
     "curve",
     "task",
@@ -40,8 +50,12 @@ _COLUMNS = [
     "factor",
     "x",
     "y",
+    "low",
+    "high",
+    "p",
     "change",
     "factor_change",
+    "paper_change",
     "counted",
     "shaded",
     "metric",
@@ -54,8 +68,26 @@ _COLUMNS = [
 
 
 @dataclass(frozen=True)
+class SmtoCase:
+    """What an optimizer changed of one task, over the reference.
+
+    Attributes:
+        curve: the optimizer.
+        task: the task.
+        role: of the task, in the run.
+        case: the change of its test metric, and of each of ``SMTO_FACTORS``.
+    """
+
+    curve: str
+    task: str
+    role: str
+    direction: Direction
+    case: Case
+
+
+@dataclass(frozen=True)
 class QuadrantVerdict:
-    """Where the significant changes of generalization lie in one panel.
+    """Where the significant changes of generalization lie in one panel, by the paper's ± 2 SD.
 
     Attributes:
         factor: of ``SMTO_FACTORS``.
@@ -69,7 +101,7 @@ class QuadrantVerdict:
     changes: int
     shaded: int
     unplaced: int
-    outcome: Outcome
+    outcome: QuadrantOutcome
 
 
 @dataclass(frozen=True)
@@ -110,47 +142,84 @@ def percent_change(value: float, reference: float) -> float:
     return 100 * (value - reference) / reference if reference > 0 else float("nan")
 
 
-def smto_points(
-    trajectories: pd.DataFrame, reference: str, *, directions: Mapping[str, Direction] | None = None
-) -> pd.DataFrame:
-    """The points of Fig. 4: %Δ over the reference, for each task, other curve and panel.
+def smto_cases(
+    trajectories: pd.DataFrame,
+    reference: str,
+    *,
+    directions: Mapping[str, Direction] | None = None,
+    aggregate: Aggregate = "bins",
+) -> list[SmtoCase]:
+    """What every other curve changed of each task, over the reference.
 
-    Generalization, sharpness, Fisher and covariance of a seed are footnote 7's (``aggregate``);
-    its minimum training loss is that over its whole trajectory. A percentage is that of means over
-    seeds. A point counts where generalization changed significantly (mean ± 2 SD do not overlap),
-    whether or not the factor did, as in the paper. Of a live run, only checkpoints up to the epoch
-    that every seed of every curve has reached count.
+    A seed's minimum training loss is that over its whole trajectory. Generalization and the other
+    factors are read as in Table 1 (``table_row``): E at the best validation epoch and factors at
+    comparable loss, or all by footnote 7, for runs that are long enough for it. Of a live run,
+    only checkpoints up to the epoch that every seed of every curve has reached count.
 
     Args:
         trajectories: tidy rows with a ``curve`` column, of runs on the same tasks and budget.
-        reference: the curve of UMTG; without it there are no points.
+        reference: the curve of UMTG; without it there are no cases.
         directions: which way the tasks' metrics are better; higher where a task is not in it.
+        aggregate: how a quantity becomes one number.
 
     Returns:
-        In order of tasks, then curves, then ``SMTO_FACTORS``: ``curve, task, role, factor``;
-        ``x``, the factor's %Δ, and ``y``, that of generalization, up being better; ``change`` and
-        ``factor_change``, their verdicts, missing where a seed has no value; ``counted`` and
-        ``shaded``, whether the point counts and whether it lies in a shaded quadrant, (−x, +y) or
-        (+x, −y); ``metric, reference_metric, value, reference_value``, means over seeds; and
-        ``seeds, reference_seeds``. What cannot be said is NaN.
+        In order of tasks, then curves; those whose generalization is not known yet are left out.
     """
     if trajectories.empty:
-        return _table([])
+        return []
     roles = trajectories.drop_duplicates("task").set_index("task")["role"]
     # Columns of strings are not needed here, and slow to slice.
     rows = trajectories.drop(columns=[name for name in _WORDS if name in trajectories])
-    points: list[dict[str, object]] = []
+    cases = []
     for task, role in roles.items():
         direction = (directions or {}).get(str(task), "higher")
-        own = _task_points(replicas(rows, str(task)), reference, direction)
-        points += [{"task": task, "role": role, **point} for point in own]
-    return _table(points)
+        curves = _shared(replicas(rows, str(task)))
+        theirs = curves.pop(reference, None)
+        for curve, ours in curves.items() if theirs else ():
+            case = _case(f"{task} under {curve}", ours, theirs or [], direction, aggregate)
+            if case is not None:
+                cases.append(SmtoCase(curve, str(task), str(role), direction, case))
+    return cases
+
+
+def judged_smtos(cases: Sequence[SmtoCase]) -> list[SmtoCase]:
+    """The same cases with all changes of generalization judged as one family (``judged``)."""
+    moved = judged([one.case.transfer for one in cases])
+    return [
+        replace(one, case=replace(one.case, transfer=change))
+        for one, change in zip(cases, moved, strict=True)
+    ]
+
+
+def smto_points(cases: Iterable[SmtoCase]) -> pd.DataFrame:
+    """The points of Fig. 4: %Δ over the reference, of each case in every panel.
+
+    A percentage is that of means over seeds. A point counts in the paper's figure where
+    generalization changed significantly by the paper's rule (mean ± 2 SD do not overlap), whether
+    or not the factor did.
+
+    Args:
+        cases: of ``smto_cases``, judged or not.
+
+    Returns:
+        In order of the cases, then ``SMTO_FACTORS``: ``curve, task, role, factor``; ``x``, the
+        factor's %Δ, and ``y``, that of generalization, up being better; ``low, high, p``, of the
+        change of generalization in its own unit, and ``change`` and ``factor_change``, verdicts;
+        ``paper_change``, the paper's; ``counted`` and ``shaded``, whether the point counts in the
+        paper's figure and whether it lies in a shaded quadrant, (−x, +y) or (+x, −y); ``metric,
+        reference_metric, value, reference_value``, means over seeds; and ``seeds,
+        reference_seeds``. What cannot be said is NaN.
+    """
+    points = [_place(one, factor) for one in cases for factor in SMTO_FACTORS]
+    verdicts = {"change": object, "factor_change": object, "paper_change": object}
+    table = pd.DataFrame(points, columns=_COLUMNS)
+    return table.astype({**verdicts, "counted": bool, "shaded": bool})
 
 
 def quadrant_verdicts(
     points: pd.DataFrame, factors: Sequence[str] = SMTO_FACTORS
 ) -> list[QuadrantVerdict]:
-    """The rule of Fig. 4: a factor can explain where every change that counts is shaded.
+    """The paper's rule of Fig. 4: a factor can explain where every change that counts is shaded.
 
     Args:
         points: rows of ``smto_points``, maybe those of several references one below the other.
@@ -165,7 +234,7 @@ def quadrant_verdicts(
         counted = points[(points["factor"] == factor) & points["counted"].astype(bool)]
         placed = counted[_placed(counted)]
         shaded = int(placed["shaded"].sum())
-        outcome: Outcome
+        outcome: QuadrantOutcome
         if counted.empty:
             outcome = "nothing to explain"
         elif shaded < len(placed):
@@ -205,24 +274,6 @@ def optimizer_verdicts(
     return verdicts
 
 
-def _task_points(
-    curves: dict[str, list[pd.DataFrame]], reference: str, direction: Direction
-) -> list[dict[str, object]]:
-    """One task's points, without its name; none where the reference has no rows."""
-    values = {
-        curve: {name: _values(seeds, name, direction) for name in ("test_metric", *SMTO_FACTORS)}
-        for curve, seeds in _shared(curves).items()
-    }
-    theirs = values.pop(reference, None)
-    if theirs is None:
-        return []
-    return [
-        {"curve": curve, **_place(ours, theirs, factor, direction)}
-        for curve, ours in values.items()
-        for factor in SMTO_FACTORS
-    ]
-
-
 def _shared(curves: dict[str, list[pd.DataFrame]]) -> dict[str, list[pd.DataFrame]]:
     """Each replica up to the epoch that all of them have reached."""
     horizon = min((shared_epoch(seeds) for seeds in curves.values()), default=0.0)
@@ -232,53 +283,74 @@ def _shared(curves: dict[str, list[pd.DataFrame]]) -> dict[str, list[pd.DataFram
     }
 
 
-def _values(seeds: list[pd.DataFrame], name: str, direction: Direction) -> tuple[float, ...]:
-    """A quantity of each replica; NaN where a replica has no value."""
-    if name != MIN_TRAIN_LOSS:
-        return aggregate_each(seeds, name, direction=direction)
-    losses = [numbers(replica, "train_loss") for replica in seeds]
+def _case(
+    name: str,
+    ours: list[pd.DataFrame],
+    theirs: list[pd.DataFrame],
+    direction: Direction,
+    aggregate: Aggregate,
+) -> Case | None:
+    """What one curve changed of a task; None while its generalization is not known."""
+    changes: dict[str, Comparison | None] = {MIN_TRAIN_LOSS: _minimum_loss(ours, theirs)}
+    if aggregate == "bins":
+        moved = transfer_replicas(ours, theirs, direction)
+        for factor in SMTO_FACTORS[1:]:
+            binned = comparable_replicas(ours, theirs, factor)
+            changes[factor] = binned.comparison if binned else None
+    elif footnote_applies(ours) and footnote_applies(theirs):
+        moved = aggregate_replicas(ours, theirs, "test_metric", direction)
+        for factor in SMTO_FACTORS[1:]:
+            changes[factor] = aggregate_replicas(ours, theirs, factor, "lower")
+    else:
+        moved = None
+    return None if moved is None else Case(name, moved, changes, lowest_loss(ours, theirs))
+
+
+def _minimum_loss(ours: list[pd.DataFrame], theirs: list[pd.DataFrame]) -> Comparison | None:
+    """None where a seed of either curve has no loss."""
+    losses = [numbers(replica, "train_loss") for replica in [*ours, *theirs]]
     known = [values[np.isfinite(values)] for values in losses]
-    return tuple(float(values.min()) if values.size else float("nan") for values in known)
+    if not all(values.size for values in known):
+        return None
+    least = [float(values.min()) for values in known]
+    return compare(
+        least[: len(ours)],
+        least[len(ours) :],
+        direction="lower",
+        seeds=seed_numbers(ours),
+        baseline_seeds=seed_numbers(theirs),
+    )
 
 
-def _place(ours: _Values, theirs: _Values, factor: str, direction: Direction) -> dict[str, object]:
+def _place(one: SmtoCase, factor: str) -> dict[str, object]:
     """A point's coordinates and verdicts, and the means behind them."""
     nan = float("nan")
-    moved = _compared(ours["test_metric"], theirs["test_metric"], direction)
-    changed = _compared(ours[factor], theirs[factor], "lower")
+    moved, changed = one.case.transfer, one.case.factors.get(factor)
     x = percent_change(changed.mean, changed.baseline_mean) if changed else nan
-    y = percent_change(moved.mean, moved.baseline_mean) if moved else nan
-    y = y if direction == "higher" else -y
+    y = percent_change(moved.mean, moved.baseline_mean)
+    y = y if one.direction == "higher" else -y
     return {
+        "curve": one.curve,
+        "task": one.task,
+        "role": one.role,
         "factor": factor,
         "x": x,
         "y": y,
-        "change": moved.verdict if moved else None,
+        "low": moved.low,
+        "high": moved.high,
+        "p": moved.p,
+        "change": moved.verdict,
         "factor_change": changed.verdict if changed else None,
-        "counted": moved is not None and moved.verdict in ("better", "worse"),
+        "paper_change": moved.paper,
+        "counted": moved.paper in ("better", "worse"),
         "shaded": x < 0 < y or y < 0 < x,
-        "metric": moved.mean if moved else nan,
-        "reference_metric": moved.baseline_mean if moved else nan,
+        "metric": moved.mean,
+        "reference_metric": moved.baseline_mean,
         "value": changed.mean if changed else nan,
         "reference_value": changed.baseline_mean if changed else nan,
-        "seeds": len(ours["test_metric"]),
-        "reference_seeds": len(theirs["test_metric"]),
+        "seeds": moved.seeds,
+        "reference_seeds": moved.baseline_seeds,
     }
-
-
-def _compared(
-    values: tuple[float, ...], reference: tuple[float, ...], direction: Direction
-) -> Comparison | None:
-    """None where a seed of either curve has no value."""
-    if not np.isfinite([*values, *reference]).all():
-        return None
-    return compare(values, reference, direction=direction)
-
-
-def _table(points: list[dict[str, object]]) -> pd.DataFrame:
-    verdicts = {"change": object, "factor_change": object}
-    table = pd.DataFrame(points, columns=_COLUMNS)
-    return table.astype({**verdicts, "counted": bool, "shaded": bool})
 
 
 def _placed(points: pd.DataFrame) -> "pd.Series[bool]":

@@ -1,23 +1,21 @@
 """M24's Table 1 rebuilt: transfer and the change of each factor, task by task, and the verdicts.
 
-A row holds a task's multi-task run against its single-task run. A factor becomes one number per
-seed in one of two ways, ``AGGREGATES``; transfer is the paper's footnote 7 in both, as App. C.4
-bins factors only.
+A row holds a task's multi-task run against its single-task run. A quantity becomes one number per
+seed in one of two ways, ``AGGREGATES``.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pandas as pd
 
 from mtl_core import factors
-from mtl_core.analysis.aggregates import aggregate_comparison
-from mtl_core.analysis.early import Support
-from mtl_core.analysis.loss_bins import comparable
-from mtl_core.analysis.significance import Comparison, Verdict
-from mtl_core.analysis.verdict import Case, FactorVerdict, verdict
+from mtl_core.analysis.aggregates import aggregate_comparison, footnote_applies
+from mtl_core.analysis.loss_bins import BinnedComparison, comparable
+from mtl_core.analysis.significance import Comparison, Verdict, judged
+from mtl_core.analysis.transfer import transfer
+from mtl_core.analysis.verdict import Case, FactorVerdict, factor_verdicts, lowest_loss
 from mtl_core.analysis.versus import Versus
 from mtl_core.direction import Direction
 
@@ -30,15 +28,17 @@ __all__ = [
     "PublishedRow",
     "TableRow",
     "agreement",
-    "published_verdict",
+    "judged_rows",
+    "published_refuted",
+    "table_cases",
     "table_row",
-    "table_support",
     "table_verdicts",
 ]
 
 Aggregate = Literal["bins", "footnote"]
 AGGREGATES: tuple[Aggregate, ...] = ("bins", "footnote")
-"""Factors at comparable loss (App. C.4), or over the whole run (footnote 7)."""
+"""Factors at comparable loss (App. C.4) beside E at the best validation epoch; or all over the
+whole run (footnote 7), for runs of 50 epochs and more."""
 
 TABLE_FACTORS = tuple(factors.explaining())
 TABLE_COLUMNS = ("transfer", *TABLE_FACTORS)
@@ -53,17 +53,22 @@ class TableRow:
         task: the task.
         deltas: of each of ``TABLE_COLUMNS``, multi-task minus single-task; None where a side was
             not measured.
+        binned: of each factor, the range of loss and how many measurements lie in it; None where
+            it is not read at comparable loss.
+        lowest: the lowest training loss that both runs reached, means over seeds.
     """
 
     name: str
     task: str
     deltas: Mapping[str, Comparison | None]
+    binned: Mapping[str, BinnedComparison | None]
+    lowest: float
 
     @property
     def significant(self) -> bool:
         """Whether transfer is significant: the paper's table has such rows only."""
-        transfer = self.deltas["transfer"]
-        return transfer is not None and transfer.verdict in ("better", "worse")
+        moved = self.deltas["transfer"]
+        return moved is not None and moved.significant
 
 
 @dataclass(frozen=True)
@@ -108,19 +113,19 @@ class Agreement:
 def table_row(
     trajectories: pd.DataFrame, versus: Versus, aggregate: Aggregate, *, name: str | None = None
 ) -> TableRow:
-    """A row of Table 1: curve minus baseline, with ± 2 SD deciding what is significant.
+    """A row of Table 1: curve minus baseline.
 
-    - transfer: the test metric at the 10 best validation checkpoints (footnote 7);
-    - ``bins``: the Fisher trace in bins 2-5 of 20 geometric bins of the loss, sharpness and
-      covariance in bins 18-20, of the curve that has the higher minimum loss (App. C.4, see
-      ``comparable``);
-    - ``footnote``: the mean of the last 20 checkpoints, of the 20 largest for the Fisher trace
-      (see ``aggregate``).
+    - ``bins``: transfer is ``transfer``'s, the Fisher trace is read in bins 2-5 of 20 geometric
+      bins of the loss, sharpness and covariance in bins 18-20, of the curve that has the higher
+      minimum loss (App. C.4, see ``comparable``);
+    - ``footnote``: transfer at the 10 best validation epochs, factors as the mean of the last 20
+      epochs, of the 20 largest for the Fisher trace (see ``aggregate``); nothing is known of
+      shorter runs than ``footnote_applies`` takes.
 
     Args:
         trajectories: tidy rows with a ``curve`` column.
         versus: multi-task training against single-task training, on a task.
-        aggregate: how a factor becomes one number.
+        aggregate: how a quantity becomes one number.
         name: of the row; the task by default.
 
     Raises:
@@ -128,39 +133,44 @@ def table_row(
     """
     if aggregate not in AGGREGATES:
         raise ValueError(f"unknown aggregate {aggregate!r}; one of: {', '.join(AGGREGATES)}")
-    deltas: dict[str, Comparison | None] = {
-        "transfer": aggregate_comparison(trajectories, versus, "test_metric")
-    }
-    for factor in TABLE_FACTORS:
-        if aggregate == "bins":
-            binned = comparable(trajectories, versus, factor)
-            deltas[factor] = binned.comparison if binned else None
-        else:
-            deltas[factor] = aggregate_comparison(trajectories, versus, factor)
-    return TableRow(name or versus.task, versus.task, deltas)
+    ours, theirs = versus.sides(trajectories)
+    deltas: dict[str, Comparison | None] = dict.fromkeys(TABLE_COLUMNS)
+    binned: dict[str, BinnedComparison | None] = dict.fromkeys(TABLE_FACTORS)
+    if aggregate == "bins":
+        deltas["transfer"] = transfer(trajectories, versus)
+        for factor in TABLE_FACTORS:
+            found = comparable(trajectories, versus, factor)
+            binned[factor] = found
+            deltas[factor] = found.comparison if found else None
+    elif footnote_applies(ours) and footnote_applies(theirs):
+        for column in TABLE_COLUMNS:
+            read = "test_metric" if column == "transfer" else column
+            deltas[column] = aggregate_comparison(trajectories, versus, read)
+    name = name or versus.task
+    return TableRow(name, versus.task, deltas, binned, lowest_loss(ours, theirs))
 
 
-def table_verdicts(rows: Iterable[TableRow]) -> list[FactorVerdict]:
-    """Whether each factor can explain the transfers of one setting's rows (``verdict``)."""
-    known = [(row, transfer) for row in rows if (transfer := row.deltas["transfer"]) is not None]
+def judged_rows(rows: Sequence[TableRow]) -> list[TableRow]:
+    """The same rows, each column judged as one family (``judged``)."""
+    columns = {column: judged([row.deltas[column] for row in rows]) for column in TABLE_COLUMNS}
     return [
-        verdict(factor, [Case(row.name, transfer, row.deltas[factor]) for row, transfer in known])
-        for factor in TABLE_FACTORS
+        replace(row, deltas={column: columns[column][place] for column in TABLE_COLUMNS})
+        for place, row in enumerate(rows)
     ]
 
 
-def table_support(verdicts: Sequence[FactorVerdict]) -> Support:
-    """Whether verdicts support the claim that no factor explains transfer.
+def table_cases(rows: Iterable[TableRow]) -> list[Case]:
+    """The rows whose transfer is known, as cases."""
+    return [
+        Case(row.name, moved, {name: row.deltas[name] for name in TABLE_FACTORS}, row.lowest)
+        for row in rows
+        if (moved := row.deltas["transfer"]) is not None
+    ]
 
-    One factor that can explain it speaks against the claim; factors that are not known for every
-    transfer leave it supported in part.
-    """
-    outcomes = {factor.outcome for factor in verdicts}
-    if "can explain" in outcomes:
-        return "does not support"
-    if "cannot explain" not in outcomes:
-        return "not enough"
-    return "supports" if outcomes == {"cannot explain"} else "supports in part"
+
+def table_verdicts(rows: Iterable[TableRow]) -> list[FactorVerdict]:
+    """Whether each factor can explain the transfers of one setting's rows (``factor_verdicts``)."""
+    return factor_verdicts(table_cases(rows), TABLE_FACTORS)
 
 
 def agreement(rows: Sequence[TableRow], published: Sequence[PublishedRow]) -> list[Agreement]:
@@ -180,34 +190,23 @@ def agreement(rows: Sequence[TableRow], published: Sequence[PublishedRow]) -> li
             for theirs in published
             if theirs.task in ours and (measured := ours[theirs.task].deltas[column]) is not None
         ]
-        sure = [same for measured, same in pairs if measured.verdict in ("better", "worse")]
+        sure = [same for measured, same in pairs if measured.significant]
         counts.append(
             Agreement(column, sum(same for _, same in pairs), len(pairs), sum(sure), len(sure))
         )
     return counts
 
 
-def published_verdict(factor: str, rows: Sequence[PublishedRow]) -> FactorVerdict:
-    """The verdict on a factor in one setting from the printed signs alone.
+def published_refuted(factor: str, rows: Sequence[PublishedRow]) -> tuple[str, ...]:
+    """The printed rows of a setting in which a factor moves against the transfer.
 
-    A factor whose sign goes against a transfer is refuted whatever its shading was: it got worse,
-    or did not change significantly. "Can explain" only says that no sign refutes it.
+    The paper's rule refutes a factor by them whatever its shading was: it got worse, or did not
+    change significantly.
     """
     direction = factors.get(factor).direction
-    cases = [
-        Case(
-            row.title,
-            _printed(row.deltas["transfer"], row.transfer),
-            _printed(row.deltas[factor], _by_sign(row.deltas[factor], direction)),
-        )
-        for row in rows
-    ]
-    return verdict(factor, cases)
-
-
-def _printed(delta: float, shaded: Verdict) -> Comparison:
-    nan = math.nan
-    return Comparison(nan, nan, delta, nan, nan, 0, 0, shaded)
+    return tuple(
+        row.title for row in rows if _by_sign(row.deltas[factor], direction) != row.transfer
+    )
 
 
 def _by_sign(delta: float, direction: Direction) -> Verdict:

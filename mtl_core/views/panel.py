@@ -1,7 +1,7 @@
 """A panel: the runs that a page shows together, with their rows and how they compare."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -82,16 +82,60 @@ class Panel:
         task = settings.get(config.setting).task(config.target)
         return Versus(task.name, one.label, self.baseline.label, task.direction)
 
+    @property
+    def going(self) -> bool:
+        """Whether any run that the page compares is still to be carried out, or was left undone."""
+        return any(self.so_far(one) for one in self.shown)
+
+    def so_far(self, one: Shown) -> bool:
+        """Whether a shown run's numbers, or the baseline's, are not final.
+
+        Stopped and failed runs count: whoever stops a run when a difference looks right must not
+        be told that it is.
+        """
+        states = {
+            state
+            for answer in (one.answer, self.baseline.answer)
+            for state in answer.states().values()
+        }
+        return not states <= {"done", "new"}
+
+    @cached_property
+    def transfers(self) -> "dict[str, Comparison | None]":
+        """ΔE of each comparable run over the panel's baseline, so far, judged as one family."""
+        from mtl_core import analysis
+
+        others = [one for one in self.shown if self.comparable(one)]
+        found = [analysis.transfer(self.settled, self.versus(one)) for one in others]
+        return dict(zip((one.label for one in others), analysis.judged(found), strict=True))
+
     def transfer(self, one: Shown) -> "Comparison | None":
         """ΔE of a shown run over the panel's baseline, so far."""
         from mtl_core import analysis
 
+        if one.label in self.transfers:
+            return self.transfers[one.label]
         return analysis.transfer(self.settled, self.versus(one))
+
+    @cached_property
+    def gaps(self) -> "dict[str, LossMatchedGap | None]":
+        """The gap of each comparable run at comparable training loss, judged as one family."""
+        from mtl_core import analysis
+
+        others = [one for one in self.shown if self.comparable(one)]
+        found = [analysis.gap(self.settled, self.versus(one)) for one in others]
+        apart = analysis.judged([each.comparison if each else None for each in found])
+        return {
+            one.label: replace(each, comparison=between) if each and between else None
+            for one, each, between in zip(others, found, apart, strict=True)
+        }
 
     def gap(self, one: Shown) -> "LossMatchedGap | None":
         """The gap of a shown run over the panel's baseline at comparable training loss, so far."""
         from mtl_core import analysis
 
+        if one.label in self.gaps:
+            return self.gaps[one.label]
         return analysis.gap(self.settled, self.versus(one))
 
     def onset(self, one: Shown) -> "Onset | None":

@@ -1,5 +1,6 @@
 """What the pages share: the store and artifacts behind them, and how numbers are worded."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -10,7 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mtl_core import factors, settings
-from mtl_core.analysis import Comparison
+from mtl_core.analysis import MOST_NEEDED, Comparison, FactorVerdict
 from mtl_core.charts import (
     Curve,
     CurveKey,
@@ -80,10 +81,10 @@ def measure(setting: str, task: str) -> Measure:
 ORIGINS = {"own": "this store", "imported": "imported", "shipped": "shipped"}
 
 BADGES = {
-    "can explain": ("green", ":material/check:"),
-    "cannot explain": ("red", ":material/close:"),
-    "nothing to explain": ("gray", ":material/remove:"),
-    "not measured": ("gray", ":material/pending:"),
+    "can explain": ("blue", ":material/check:"),
+    "moves the other way": ("orange", ":material/swap_vert:"),
+    "no change found": ("gray", ":material/remove:"),
+    "not enough to tell": ("gray", ":material/pending:"),
 }
 
 
@@ -201,13 +202,63 @@ def points(share: float | None) -> str:
     return "–" if share is None or share != share else f"{100 * share:+.1f} pt"
 
 
-def verdict(comparison: Comparison | None) -> dict[str, Any]:
-    """The arguments of st.metric that say whether a difference counts."""
+def verdict(
+    comparison: Comparison | None, shown: Measure, *, so_far: bool = False
+) -> dict[str, Any]:
+    """The arguments of st.metric that say how sure a difference is.
+
+    Args:
+        comparison: None where there is none yet.
+        shown: how its quantity is written.
+        so_far: whether runs are still to come, so that nothing is decided.
+    """
     if comparison is None:
         return {"delta": "not yet", "delta_color": "gray", "delta_arrow": "off"}
-    colour = {"better": "green", "worse": "red"}.get(comparison.verdict, "gray")
-    arrow = {"better": "up", "worse": "down"}.get(comparison.verdict, "off")
-    return {"delta": comparison.verdict, "delta_color": colour, "delta_arrow": arrow}
+    said = "so far" if so_far else comparison.verdict
+    known = comparison.verdict if not so_far else None
+    colour = {"better": "green", "worse": "red"}.get(known or "", "gray")
+    between = interval(comparison, shown)
+    return {
+        "delta": f"{between} · {said}" if between else said,
+        "delta_color": colour,
+        "delta_arrow": {"better": "up", "worse": "down"}.get(known or "", "off"),
+    }
+
+
+def interval(comparison: Comparison, shown: Measure) -> str:
+    """The 95 % interval of a difference; empty where it has no ends."""
+    low, high = comparison.low, comparison.high
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    return f"{shown.delta(low).removesuffix(' pt')} … {shown.delta(high)}"
+
+
+def sureness(comparison: Comparison | None, *, so_far: bool = False) -> str:
+    """How a difference was judged, with the paper's own rule beside it."""
+    if comparison is None:
+        return "It takes a whole epoch of every run."
+    if comparison.verdict == "too few seeds":
+        return "An interval takes two seeds a side."
+    how = (
+        f"95 % interval of the difference over the {comparison.pairs} seeds that both have."
+        if comparison.pairs
+        else f"95 % interval by Welch, over {comparison.seeds} and {comparison.baseline_seeds} "
+        "different seeds."
+    )
+    if comparison.family > 1:
+        how += (
+            f" *Better* and *worse* after Holm's correction for the {comparison.family} "
+            "comparisons here."
+        )
+    if so_far:
+        return f"{how} So far: runs are still to come, and nothing is decided before."
+    how += f" The paper's ±2 SD: {comparison.paper}."
+    more = comparison.more_seeds
+    if more is None:
+        return how
+    if more >= MOST_NEEDED:
+        return f"{how} A difference as small as this would take more than {MOST_NEEDED:,} seeds."
+    return f"{how} About {more} more seed{'' if more == 1 else 's'} would settle it, if it stays."
 
 
 def title(column: str) -> str:
@@ -249,34 +300,33 @@ def factor_chart(
 
 
 def verdicts(panel: Panel) -> None:
-    """What the paper's rule says about each factor, with what refutes it."""
+    """Whether each factor can explain the transfers on a page, and what an answer would take."""
     st.markdown("**Can a factor explain the transfers on this page?**")
-    nothing = _nothing(panel)
+    if panel.going:
+        st.caption("Decided when all runs on the page are done.")
+        return
     for found in panel.verdicts():
-        colour, icon = BADGES[found.outcome]
-        name = title(found.factor)
-        why = {
-            "can explain": "changes with every significant transfer as it should",
-            "cannot explain": "; ".join(found.reasons),
-            "nothing to explain": nothing,
-            "not measured": "not known at comparable loss for every significant transfer, or on "
-            "too few seeds",
-        }[found.outcome]
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.badge(f"{name} {found.outcome}", icon=icon, color=colour)  # type: ignore[arg-type]
-            st.caption(words.escaped(why))
+            factor_badge(found)
+            st.caption(words.escaped(because(found)))
     st.caption(
-        "The paper's rule: positive transfer must come with a significant decrease of the factor, "
-        "negative transfer with an increase, for every run whose transfer is significant."
+        "Positive transfer must come with a decrease of the factor, negative transfer with an "
+        "increase. A factor is ruled out by moving the other way; that no change was found rules "
+        "out nothing."
     )
 
 
-def _nothing(panel: Panel) -> str:
-    """Why there is nothing to explain: a finding, or not one yet."""
-    cases = [panel.transfer(one) for one in panel.shown if panel.comparable(one)]
-    if any(case is not None and case.verdict != "too few seeds" for case in cases):
-        return "no transfer on this page is significant"
-    return "no transfer here can be called significant yet; that takes two runs of two seeds"
+def factor_badge(found: FactorVerdict) -> None:
+    """What was found of a factor, in a few words."""
+    colour, icon = BADGES[found.outcome]
+    st.badge(f"{title(found.factor)}: {found.outcome}", icon=icon, color=colour)  # type: ignore[arg-type]
+
+
+def because(found: FactorVerdict) -> str:
+    """Why a factor's verdict is what it is, in one line."""
+    if found.outcome == "can explain":
+        return "changes with every significant transfer as it should"
+    return "; ".join(found.missing or found.reasons)
 
 
 def _glossary(about: str) -> str:
@@ -305,11 +355,15 @@ training loss* $L_k$, measured on the whole training set, not on a batch. Read t
 to right: where two bands part, networks that fit their training data equally well have begun to
 generalize differently.
 
-**Transfer.** $\Delta E_k = E_k(\text{MTL}) - E_k(\text{STL})$ on test data. $E_k$ of a seed is its
-test metric at its best validation checkpoint so far.
+**Transfer.** $\Delta E_k = E_k(\text{MTL}) - E_k(\text{STL})$ on test data. $E_k$ of a run is its
+test metric at its best validation epoch; only whole epochs count.
 
-**Significant** (the paper's rule): the intervals mean ± 2 standard deviations over seeds do not
-overlap. *Better* and *worse* are said only then.
+**Better, worse.** The difference is taken seed by seed, over the seeds that both curves have: the
+same start and the same batches. *Better* and *worse* are said where its 95 % interval (Student's t)
+leaves out 0, after Holm's correction where several differences are judged together, and not before
+all runs are done. The paper's own rule, that the intervals mean ± 2 standard deviations over seeds
+do not overlap, stands beside it under its name: with three seeds it sees differences of about four
+standard deviations only, and more seeds do not help it.
 
 Source: Mueller, Dredze & Andrews 2024, §2, §3 and App. C. Between checkpoints the metric is
 interpolated linearly in log loss, along the running minimum of the loss.

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from mtl_core import settings
-from mtl_core.analysis import Support
+from mtl_core.analysis import Finding
 from mtl_core.charts import Curve, CurveKey, style_curves
 from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.views import comparisons, former, smtos
@@ -17,11 +17,10 @@ from pages.parts import common, words
 from pages.parts.state import Page
 from pages.parts.words import escaped
 
-SUPPORT = {
-    "supports": ("green", ":material/check:", "ours support it"),
-    "supports in part": ("orange", ":material/contrast:", "ours support it in part"),
-    "does not support": ("red", ":material/close:", "ours do not support it"),
-    "not enough": ("gray", ":material/pending:", "not enough to tell"),
+FINDINGS = {
+    "agree": (":material/check:", "the runs here agree"),
+    "disagree": (":material/close:", "the runs here disagree"),
+    "cannot tell": (":material/pending:", "the runs here cannot tell"),
 }
 LONGEST_COMMAND = 140  # characters of one that is written below its figure
 
@@ -88,13 +87,19 @@ def claim(said: str, where: str) -> None:
     st.markdown(f"> {said}  \n> :small[Mueller, Dredze & Andrews 2024, {where}]")
 
 
-def supported(outcome: Support, why: str, *, of: str = "") -> None:
-    """Whether our runs support a claim, as computed from them."""
-    colour, icon, say = SUPPORT[outcome]
+def finding(outcome: Finding, why: str, *, of: str = "") -> None:
+    """What our runs say of a claim, as computed from them, with the reason in one sentence."""
+    icon, say = FINDINGS[outcome]
     title = f"{of}: {say}" if of else f"{say[0].upper()}{say[1:]}"
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.badge(title, icon=icon, color=colour)  # type: ignore[arg-type]
+        # Neither side is good or bad news.
+        st.badge(title, icon=icon, color="gray" if outcome == "cannot tell" else "blue")
         st.markdown(why)
+
+
+def family(judged: int) -> str:
+    """How many comparisons a page judges together."""
+    return f" (Holm, m = {judged})" if judged > 1 else ""
 
 
 # Where a figure's numbers come from.
