@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mtl_core import analysis
-from mtl_core.analysis import EarlyVerdict, GapCase, Versus
+from mtl_core.analysis import EARLY_LOSS, EarlyVerdict, GapCase, Versus
 from mtl_core.charts import SHORT_X_TITLE, generalization_alt, generalization_chart
 from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.views import comparisons
@@ -48,7 +48,9 @@ def main() -> None:
     every = [run for task in pool.tasks for run in (pool.singles[task], *usual[task])]
     cases = _cases(papers.versions(every), view.setting, usual, pool, answers)
     found = analysis.early_verdict([case for case, _ in cases])
-    papers.supported(found.outcome, _words(found))
+    papers.finding(found.outcome, _words(found))
+    judged = analysis.judged_cases([case for case, _ in cases])
+    cases = [(case, task) for case, (_, task) in zip(judged, cases, strict=True)]
     _hero(view, drawn, against, answers)
     if len(pool.tasks) > 1:
         _multiples(pool, usual, cases, answers)
@@ -135,8 +137,11 @@ def _hero(view: GapView, drawn: Mapping[str, Answer], against: Answer, answers: 
     )
     papers.source(named.values())
     cards = st.container(horizontal=True)
-    for name in list(named)[1:]:
-        case = analysis.gap_case(rows, Versus(task, name, base, measure.direction))
+    others = list(named)[1:]
+    drawn_cases = analysis.judged_cases(
+        [analysis.gap_case(rows, Versus(task, name, base, measure.direction)) for name in others]
+    )
+    for name, case in zip(others, drawn_cases, strict=True):
         _cards(cards, name, case, measure)
     if drawn:
         papers.ask_what_if(next(iter(drawn.values())), task)
@@ -147,8 +152,9 @@ def _cards(cards: DeltaGenerator, name: str, case: GapCase, measure: common.Meas
         f"{name}: transfer ΔE",
         measure.delta(case.transfer.delta if case.transfer else None),
         border=True,
-        help="Test metric at the 10 best validation checkpoints, as in the paper's Table 1.",
-        **common.verdict(case.transfer),
+        help="The difference in E, a run's test metric at its best validation epoch. "
+        f"{common.sureness(case.transfer)}",
+        **common.verdict(case.transfer, measure),
     )
     place, since = "–", "not significant at the end"
     if opened := case.onset:
@@ -161,8 +167,8 @@ def _cards(cards: DeltaGenerator, name: str, case: GapCase, measure: common.Meas
         delta_color="gray",
         delta_arrow="off",
         border=True,
-        help="The first training loss from which on the gap at equal loss stays significant. Half "
-        f"of the way down in log loss, above which it counts as early, is L = {case.halfway:.2g}.",
+        help="The first training loss from which on the gap at equal loss is there, in every half "
+        f"decade down to the lowest loss. Above L = {EARLY_LOSS:g} it counts as early.",
     )
 
 
@@ -199,18 +205,30 @@ def _cases(
 
 
 def _words(found: EarlyVerdict) -> str:
-    many = f"{found.cases} comparison{'' if found.cases == 1 else 's'}"
+    many = common.counted(found.cases, "comparison")
     if not found.significant:
         return (
-            f"None of the {many} here has a significant transfer (±2 SD over seeds), so there is "
-            "no gap to date."
+            f"None of the {many} here has a significant transfer"
+            f"{papers.family(found.judged)}, so there is no gap to date."
         )
-    late = [name for name in found.significant if name not in found.early]
+    if not found.telling:
+        return (
+            f"**{len(found.significant)}** of the {many} "
+            f"{'has' if len(found.significant) == 1 else 'have'} a significant transfer"
+            f"{papers.family(found.judged)}, but none of them comes down to "
+            f"L = {EARLY_LOSS / 10:g}, a decade below what counts as early."
+        )
+    rest = [name for name in found.telling if name not in (*found.early, *found.late)]
     words = (
-        f"**{len(found.early)} of {len(found.significant)}** significant transfers (of {many}) "
-        "opened as a gap of the same sign in the first half of the way down in log loss, and stayed"
+        f"Of **{len(found.telling)}** significant transfers{papers.family(found.judged)} that come "
+        f"down to L = {EARLY_LOSS / 10:g}, **{len(found.early)}** opened as a gap of the same sign "
+        f"above L = {EARLY_LOSS:g}, and stayed"
     )
-    return f"{words}; not so for {papers.listed(late)}." if late else f"{words}."
+    if found.late:
+        words += f"; less than half of the gap was there early for {papers.listed(found.late)}"
+    if rest:
+        words += f"; not certain either way for {papers.listed(rest)}"
+    return f"{words}."
 
 
 def _multiples(
@@ -229,9 +247,9 @@ def _multiples(
         chart, words = _small(papers.versions(runs), pool.setting.name, task, runs, answers)
         place.altair_chart(chart, key=f"gap_{pool.setting.name}_{task}", alt=words)
     st.caption(
-        "Each task alone and together with others, at one budget. Green: a significant transfer "
-        "whose gap opens early and stays; orange: one whose gap does not; grey: no significant "
-        "transfer."
+        "Each task alone and together with others, at one budget. Blue: a significant transfer "
+        f"whose gap opens early, above L = {EARLY_LOSS:g}, and stays; orange: one whose gap "
+        "certainly opens later; grey: no significant transfer, or not certain."
     )
     papers.source([run for task in pool.tasks for run in (pool.singles[task], *usual[task])])
 
@@ -263,7 +281,7 @@ def _mark(cases: Sequence[GapCase], measure: common.Measure) -> str:
     if not ranked or ranked[0].transfer is None:
         return ":gray-badge[not known]"
     case = ranked[0]
-    colour = "gray" if not case.significant else "green" if case.early else "orange"
+    colour = "blue" if case.early else "orange" if case.late else "gray"
     opens = f", from L = {case.onset.train_loss:.2g}" if case.onset else ""
     return f":{colour}-badge[{measure.delta(ranked[0].transfer.delta)}{opens}]"
 
@@ -276,15 +294,27 @@ def _table(setting: str, cases: Sequence[tuple[GapCase, str]]) -> None:
             {
                 "task": case.name,
                 "transfer ΔE": measure.delta(case.transfer.delta if case.transfer else None),
+                "95 % interval": (common.interval(case.transfer, measure) or "–")
+                if case.transfer
+                else "–",
                 "ΔE is": case.transfer.verdict if case.transfer else "not known",
+                "by ±2 SD": case.transfer.paper if case.transfer else "–",
                 "gap opens at L": f"{case.onset.train_loss:.3g}" if case.onset else "–",
                 "epoch": f"{case.onset.epoch:.3g}" if case.onset else "–",
-                "half of the way": f"{case.halfway:.3g}",
+                "share of the way": f"{case.share:.0%}" if case.onset else "–",
                 "lowest L of both": f"{case.lowest:.3g}",
-                "opens early": ("yes" if case.early else "no") if case.significant else "–",
+                "opens early": _early(case),
             }
         )
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="gap_table")
+
+
+def _early(case: GapCase) -> str:
+    if not case.significant:
+        return "–"
+    if not case.telling:
+        return "too short to tell"
+    return "yes" if case.early else "no" if case.late else "not certain"
 
 
 def _frame(cases: Sequence[tuple[GapCase, str]]) -> pd.DataFrame:
@@ -294,14 +324,18 @@ def _frame(cases: Sequence[tuple[GapCase, str]]) -> pd.DataFrame:
             "task": task,
             "case": case.name,
             "transfer": case.transfer.delta if case.transfer else None,
+            "transfer_low": case.transfer.low if case.transfer else None,
+            "transfer_high": case.transfer.high if case.transfer else None,
+            "transfer_p": case.transfer.p if case.transfer else None,
             "transfer_is": case.transfer.verdict if case.transfer else None,
+            "transfer_by_2_sd": case.transfer.paper if case.transfer else None,
             "onset_loss": case.onset.train_loss if case.onset else None,
             "onset_epoch": case.onset.epoch if case.onset else None,
             "onset_is": case.onset.verdict if case.onset else None,
             "highest_loss": case.highest,
-            "halfway_loss": case.halfway,
             "lowest_loss": case.lowest,
-            "early": case.early,
+            "onset_share": case.share,
+            "early": _early(case),
         }
         for case, task in cases
     )
@@ -315,20 +349,24 @@ that of a run in which it is an auxiliary: the sum of task gradients does not kn
 target. Single-task and multi-task runs of one budget take the same number of steps on the same
 examples of the task.
 
-**Transfer** $\Delta E_k = E_k(\text{MTL}) - E_k(\text{STL})$, where $E_k$ of a seed is its mean at
-the 10 best validation checkpoints (footnote 7). **Significant**: the intervals mean ± 2 standard
-deviations over seeds do not overlap.
+**Transfer** $\Delta E_k = E_k(\text{MTL}) - E_k(\text{STL})$, where $E_k$ of a run is its test
+metric at its best validation epoch. **Significant**: the 95 % t interval of the difference leaves
+out 0, seed by seed over the seeds that both runs have (Welch's interval where they have others),
+after Holm's correction for all comparisons of the page. The paper's rule, that mean ± 2 standard
+deviations over seeds do not overlap, is beside it.
 
 **Where a gap opens.** Both runs are read at 20 levels of loss a decade, from the highest to the
-lowest that every seed of both passed through. The gap opens at the highest level from which on it
-is significant, and of one sign, at every level down to the lowest.
+lowest that every seed of both passed through. The gap at the lowest level must be significant; then
+half decades are judged from there upwards, by the mean gap of each seed over their levels, until
+the first that is not significant or has the other sign. Tests in a fixed order of which the first
+failure ends all need no correction.
 
-**Early** (ours; the paper says "as early as $10^0$ or $10^{-1}$", "well before either trajectory
-converges"): a gap of the transfer's sign opens in the first half of the way down in log loss, above
-$\sqrt{L_\text{highest} L_\text{lowest}}$, and stays. *Support*: every significant transfer opens
-early; *support in part*: more than half do; *not enough*: no transfer is significant. A run that
-ends at a higher loss has half of its way behind it sooner: a gap at $L = 0.1$ is early on the
-paper's way down to $10^{-4}$, and late on one that ends there.
+**Early**: a gap of the transfer's sign opens above $L = 0.1$, and stays; the paper says "as early
+as $10^0$ or $10^{-1}$". Only transfers whose runs both come down to $L = 0.01$ can tell early from
+late. *Late*: the mean gap down to $L = 0.1$ certainly is less than half of the gap at the end. The
+runs *agree* where every transfer that can tell opens early, *disagree* where one opens late, and
+*cannot tell* otherwise. *Share of the way*: how much of the way down in log loss lies before the
+onset.
 
 Source: Mueller, Dredze & Andrews 2024, §3, Fig. 1, 2, 6–9.
 """

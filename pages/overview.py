@@ -1,5 +1,7 @@
 """Overview: the phenomenon, from artifacts, with nothing to set up."""
 
+import math
+
 import streamlit as st
 
 from mtl_core import RunConfig, factors, settings
@@ -86,19 +88,16 @@ def _shipped(answer: Answer, answers: Answers) -> Answer:
 
 def _cards(panel: Panel) -> None:
     cards = st.container(horizontal=True)
-    score = panel.trajectories[
-        (panel.trajectories["curve"] == panel.baseline.label)
-        & (panel.trajectories["role"] == "target")
-    ]
-    final = score[score["step"] == score["step"].max()]["test_metric"].mean()
-    measure = common.panel_measure(panel)
+    measure, base = common.panel_measure(panel), panel.baseline
+    alone = panel.reached(base)
     cards.metric(
         "Single task",
-        measure.value(final),
-        delta=f"{measure.title.removesuffix(' E')} after {panel.baseline.config.epochs} epochs",
+        measure.value(sum(alone) / len(alone) if alone else math.nan),
+        delta=measure.title.removesuffix(" E"),
         delta_color="gray",
         delta_arrow="off",
         border=True,
+        help="At the best validation epoch, mean over seeds.",
     )
     for one in panel.shown[1:]:
         comparison = panel.transfer(one)
@@ -106,7 +105,8 @@ def _cards(panel: Panel) -> None:
             f"Transfer from {named(one.config)}",
             measure.delta(comparison.delta if comparison else None),
             border=True,
-            **common.verdict(comparison),
+            help=common.sureness(comparison),
+            **common.verdict(comparison, measure),
         )
 
 

@@ -1,5 +1,6 @@
 """What if …? A target, its auxiliaries, and what they do to it, live."""
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,7 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mtl_core import InputError, settings
-from mtl_core.analysis import LossMatchedGap, Onset
+from mtl_core.analysis import Comparison, LossMatchedGap, Onset
 from mtl_core.charts import Curve, over_epochs_alt, over_epochs_chart
 from mtl_core.config import BASE_OPTIMIZERS
 from mtl_core.runs import Record
@@ -288,6 +289,15 @@ def _share(question: Question, shown: Panel) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
+        st.download_button(
+            "Comparisons as CSV",
+            shown.table().to_csv(index=False),
+            file_name="comparisons.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            help="Transfer and gap against the single task, with intervals.",
+        )
         st.caption("The same run on the command line:")
         st.code(
             shown.current.answer.kind.command.line(shown.current.config, question.preset),
@@ -370,56 +380,62 @@ def _left(begun: Sequence[Record]) -> str:
 
 def _cards(shown: Panel) -> None:
     one = shown.current
-    transfer = shown.transfer(one) if one is not shown.baseline else None
-    measure = common.panel_measure(shown)
+    alone = one is shown.baseline
+    transfer = None if alone else shown.transfer(one)
+    measure, so_far = common.panel_measure(shown), shown.so_far(one)
     cards = st.container(horizontal=True)
     cards.metric(
         "Transfer ΔE",
         measure.delta(transfer.delta if transfer else None),
         border=True,
-        **common.verdict(transfer),
+        help="The difference in E to the single task, E of a run being its test metric at its best "
+        f"validation epoch. {common.sureness(transfer, so_far=so_far)}",
+        **common.verdict(transfer, measure, so_far=so_far),
     )
-    gap = shown.gap(one) if one is not shown.baseline else None
+    gap = None if alone else shown.gap(one)
+    between = gap.comparison if gap else None
     cards.metric(
         "Gap at equal loss",
-        measure.delta(gap.comparison.delta if gap else None),
+        measure.delta(between.delta if between else None),
         border=True,
         help="The generalization gap at the lowest training loss that all seeds of both runs "
-        "have reached.",
-        **common.verdict(gap.comparison if gap else None),
+        f"have reached. {common.sureness(between, so_far=so_far)}",
+        **common.verdict(between, measure, so_far=so_far),
     )
-    opened = shown.onset(one) if one is not shown.baseline else None
+    opened = None if alone or so_far else shown.onset(one)
     cards.metric(
         "Gap opens at",
         "–" if opened is None else f"L = {opened.train_loss:.2g}",
-        delta=_since(opened, gap),
+        delta=_since(opened, gap, so_far=so_far),
         delta_color="gray",
         delta_arrow="off",
         border=True,
-        help="The first training loss from which on the gap at equal loss stays significant, down "
-        "to the lowest loss that all seeds of both runs have reached.",
+        help="The first training loss from which on the gap at equal loss is there, in every half "
+        "decade down to the lowest loss that all seeds of both runs have reached.",
     )
     _latest_cards(cards, shown, measure)
 
 
-def _since(opened: Onset | None, gap: LossMatchedGap | None) -> str:
+def _since(opened: Onset | None, gap: LossMatchedGap | None, *, so_far: bool) -> str:
     """Since when the gap is open, or why that is not known."""
     if opened is not None:
         return f"{opened.verdict} since epoch {opened.epoch:.2g}"
-    if gap is None:
+    if gap is None or so_far:
         return "not yet"
-    return "too few seeds" if gap.comparison.verdict == "too few seeds" else "nowhere so far"
+    return "too few seeds" if gap.comparison.verdict == "too few seeds" else "nowhere"
 
 
 def _latest_cards(cards: DeltaGenerator, shown: Panel, measure: common.Measure) -> None:
     latest = _latest(shown, shown.current)
     cards.metric(
-        f"{measure.title[0].upper()}{measure.title[1:]}",
+        f"Last {measure.title}",
         "–" if latest is None else measure.value(latest["test_metric"]),
         delta="not yet" if latest is None else f"after {latest['epoch']:.3g} epochs",
         delta_color="gray",
         delta_arrow="off",
         border=True,
+        help="At the last checkpoint that all seeds have reached; E, which transfer compares, is "
+        "read at the best validation epoch.",
     )
     cards.metric(
         "Training loss L",
@@ -496,21 +512,32 @@ def _over_epochs(shown: Panel, styled: Sequence[Curve]) -> None:
         )
 
 
+def _is(found: Comparison | None, so_far: bool) -> str:
+    return "–" if found is None else "so far" if so_far else found.verdict
+
+
 def _table(shown: Panel) -> None:
     rows, measure = [], common.panel_measure(shown)
     for one in shown.shown:
         comparable = shown.comparable(one)
         transfer = shown.transfer(one) if comparable else None
         gap = shown.gap(one) if comparable else None
+        between = gap.comparison if gap else None
+        so_far = shown.so_far(one)
+        reached = shown.reached(one)
         rows.append(
             {
                 "curve": one.label,
                 "pinned": one.pinned,
                 "state": one.answer.state,
+                "E": measure.value(sum(reached) / len(reached) if reached else math.nan),
                 "transfer ΔE": measure.delta(transfer.delta if transfer else None),
-                "ΔE is": transfer.verdict if transfer else "–",
-                "gap at equal loss": measure.delta(gap.comparison.delta if gap else None),
-                "gap is": gap.comparison.verdict if gap else "–",
+                "95 % interval": (common.interval(transfer, measure) if transfer else "") or "–",
+                "ΔE is": _is(transfer, so_far),
+                "by ±2 SD": "–" if transfer is None or so_far else transfer.paper,
+                "gap at equal loss": measure.delta(between.delta if between else None),
+                "its interval": (common.interval(between, measure) if between else "") or "–",
+                "gap is": _is(between, so_far),
                 "at loss": f"{gap.train_loss:.3g}" if gap else "–",
                 "seeds": " ".join(map(str, one.config.seeds)),
                 "source": common.origins(one.answer),
@@ -518,9 +545,12 @@ def _table(shown: Panel) -> None:
             }
         )
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="wi_table")
+    judged = max((one.family for one in shown.transfers.values() if one), default=1)
     st.caption(
         "Transfer and gap are measured against a single task of the same budget; a pinned curve of "
-        "another budget has none here."
+        "another budget has none here. *Better* and *worse* by the 95 % interval"
+        + (f", with Holm's correction for the {judged} curves" if judged > 1 else "")
+        + "; beside it the paper's rule, ±2 standard deviations."
     )
     for one in shown.shown:
         if line := other_data(one.answer):

@@ -1,5 +1,6 @@
 """A panel: the runs that a page shows together, with their rows and how they compare."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -101,6 +102,20 @@ class Panel:
         return not states <= {"done", "new"}
 
     @cached_property
+    def _replicas(self) -> "dict[str, list[pd.DataFrame]]":
+        from mtl_core.analysis.replicas import replicas
+
+        return replicas(self.settled, self.baseline.config.target)
+
+    def reached(self, one: Shown) -> tuple[float, ...]:
+        """E of each of a shown run's seeds, so far; empty while none has finished an epoch."""
+        from mtl_core.analysis.transfer import reached_each
+
+        seeds = self._replicas.get(one.label, [])
+        found = reached_each(seeds, self.versus(one).direction)
+        return found if all(map(math.isfinite, found)) else ()
+
+    @cached_property
     def transfers(self) -> "dict[str, Comparison | None]":
         """ΔE of each comparable run over the panel's baseline, so far, judged as one family."""
         from mtl_core import analysis
@@ -143,6 +158,17 @@ class Panel:
         from mtl_core import analysis
 
         return analysis.onset(self.settled, self.versus(one))
+
+    def table(self) -> "pd.DataFrame":
+        """How the comparable runs compare with the baseline: ``analysis.transfer_table``."""
+        from mtl_core import analysis
+
+        base = self.baseline
+        kept = [base.label, *(one.label for one in self.shown if self.comparable(one))]
+        rows, versus = self.settled, self.versus(base)
+        return analysis.transfer_table(
+            rows[rows["curve"].isin(kept)], versus.task, base.label, direction=versus.direction
+        )
 
     def comparable(self, one: Shown) -> bool:
         """Whether the panel's baseline is this run's, so that they differ by auxiliaries alone."""

@@ -1,5 +1,6 @@
 """What If's views of a panel below the generalization chart: factors, gradients, correlation."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -167,23 +168,20 @@ def _differences(panel: Panel) -> None:
     for one in panel.shown:
         if not panel.comparable(one):
             continue
-        versus = panel.versus(one)
         for factor in registry.explaining():
-            binned = analysis.comparable(panel.settled, versus, factor)
-            whole = analysis.aggregate_comparison(panel.settled, versus, factor)
-            used = analysis.aggregate_checkpoints(panel.settled, versus.task, versus.curve, factor)
+            binned = analysis.comparable(panel.settled, panel.versus(one), factor)
+            found = binned.comparison if binned else None
+            between = [] if binned is None else list(binned.measurements)
             rows.append(
                 {
                     "curve": one.label,
                     "factor": common.title(factor),
                     "phase": binned.phase if binned else "–",
                     "loss": f"{binned.loss_high:.3g} – {binned.loss_low:.3g}" if binned else "–",
-                    "Δ at comparable loss": _number(binned.comparison if binned else None),
-                    "is": binned.comparison.verdict if binned else "not yet",
-                    "read between": str(binned.interpolated) if binned else "–",
-                    "Δ over the run": _number(whole),
-                    "that is": whole.verdict if whole else "not yet",
-                    "measurements": min(used, default=0),
+                    "Δ at comparable loss": _number(found),
+                    "95 % interval": _between(found),
+                    "measurements in it": f"{min(between)}–{max(between)}" if between else "–",
+                    "seeds read between two": str(binned.interpolated) if binned else "–",
                 }
             )
     if not rows:
@@ -191,10 +189,9 @@ def _differences(panel: Panel) -> None:
         return
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="wi_differences")
     st.caption(
-        "Against the single task. *Read between*: how many of the two runs' seeds were not "
-        "measured inside that range of loss, and are read between their measurements. *Over the "
-        "run*: the paper's footnote 7, the mean of the last 20 measurements for sharpness and "
-        "covariance, of the 20 largest for Fisher, or of all where there are fewer."
+        "Against the single task, in bins of the loss after the first whole epoch (App. C.4). "
+        "*Measurements in it*: how many of a seed's lie in that range of loss, at least and at "
+        "most; without any, a seed is read between the two around it."
     )
 
 
@@ -278,6 +275,12 @@ def _pin_clicked(event: object, question: Question, page: Page) -> None:
         page.change(pins=(*question.pins, run))
         st.rerun()
     st.session_state.wi_clicked = run
+
+
+def _between(found: analysis.Comparison | None) -> str:
+    if found is None or not (math.isfinite(found.low) and math.isfinite(found.high)):
+        return "–"
+    return f"{found.low:+.3g} … {found.high:+.3g}"
 
 
 def _number(comparison: analysis.Comparison | None) -> str:

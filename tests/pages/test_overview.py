@@ -28,9 +28,12 @@ def test_the_cards_say_what_the_artifacts_say(open_page) -> None:
 
     both = pd.concat(runs.values(), ignore_index=True)
     for name in ("fashion2", "noisy_fashion"):
-        result = analysis.transfer(both, analysis.Versus("fashion1", name, "stl", "higher"))
-        assert result is not None
-        expected = (f"{100 * result.delta:+.1f} pt", result.verdict)
+        table = analysis.transfer_table(both, "fashion1", "stl").set_index("curve").loc[name]
+        low, high = (f"{100 * table[end]:+.1f}" for end in ("transfer_low", "transfer_high"))
+        expected = (
+            f"{100 * table['transfer']:+.1f} pt",
+            f"{low} … {high} pt · {table['verdict']}",
+        )
         assert shown[f"Transfer from {name}"] == expected
 
 
