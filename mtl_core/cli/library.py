@@ -1,4 +1,4 @@
-"""The commands ``list``, ``doctor``, ``compare``, ``import`` and ``export``: runs that are known."""
+"""The commands ``list``, ``doctor``, ``compare``, ``import`` and ``export``: runs we know of."""
 
 import argparse
 from collections.abc import Callable, Iterable, Sequence

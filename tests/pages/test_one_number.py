@@ -86,8 +86,8 @@ def test_generalization_gap(open_page: Open, known) -> None:
 
 
 def test_library(open_page: Open, known) -> None:
-    chosen = " ".join(config.id for config in ASKED.values())
-    app = open_page("library", chosen=chosen)
+    run = " ".join(config.id for config in ASKED.values())
+    app = open_page("library", run=run)
     (table,) = [one.value for one in app.dataframe if "transfer ΔE" in one.value]
     for name, expected in known.items():
         row = table[table["run"] == ASKED[name].id].iloc[0]
