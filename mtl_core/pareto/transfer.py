@@ -1,9 +1,10 @@
 """Transfer: which share of every solution each subproblem takes over before its step.
 
 An iteration is θ_i ← Σ_j m_ij θ_j − α ∇F_i(θ_i) (Bai, Gupta & Ong 2024, MT2O, arXiv 2403.16162).
-M is non-negative and row-stochastic. ``averaged`` is a control and transfers nothing: its solutions
-begin at the mean of their starts and are solved for on their own from there. The full text of the algorithm is not at hand: **every M here
+M is non-negative and row-stochastic. The full text of the algorithm is not at hand: **every M here
 is our own choice**, after what is known of the authors' earlier MTES (IEEE T-Cyb 52(8)).
+``averaged`` transfers nothing and is the control for those that do: its solutions begin at the mean
+of their starts, and each is solved for on its own from there.
 
 Where a subproblem keeps the share m_ii of its own solution, an iteration with a quadratic of
 curvature L has m_ii − αL beside what it takes over, so it contracts for α < 2 m_ii / L only: less
@@ -134,7 +135,7 @@ def checked(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _mean(starts: "Tensor") -> "Tensor":
-    """The mean of a seed's starts, for each of its solutions: exactly theirs where all are equal."""
+    """The mean of a seed's starts, for each of its solutions; exact where all starts are equal."""
     first = starts[:, :1]
     return (first + (starts - first).mean(dim=1, keepdim=True)).expand_as(starts).contiguous()
 
