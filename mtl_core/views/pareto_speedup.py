@@ -4,13 +4,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtl_core.pareto import curves
-from mtl_core.pareto.config import WITHOUT_TRANSFER
+from mtl_core.pareto.config import METHODS, WITHOUT_TRANSFER
 from mtl_core.views.pareto_front import METHOD_TITLES
 from mtl_core.views.pareto_panel import FrontPanel, ShownFront
 
@@ -20,6 +20,7 @@ ERROR = 0.05
 """The chance that any interval of a page leaves out what it is for, with normal differences."""
 
 Verdict = Literal["sooner", "later", "cannot tell", "not reached"]
+_VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,13 @@ class SpeedUp:
         level: that hypervolume.
         paces: of what is asked for and done, then the same from a shared start.
         every: gradient evaluations between two saved frames of Independent, or of the first.
+        waiting: whether the averaged start is asked for and not done.
     """
 
     level: float
     paces: tuple[Pace, ...]
     every: int
+    waiting: bool = False
 
     def find(self, method: str, start: str) -> Pace | None:
         return next((p for p in self.paces if (p.method, p.start) == (method, start)), None)
@@ -109,7 +112,7 @@ class SpeedUp:
         pairs = [
             (pace, control)
             for pace in self.paces
-            if pace.method not in WITHOUT_TRANSFER
+            if pace.method in _TRANSFERS
             if (control := self.find(_CONTROL[pace.start], pace.start)) is not None
         ]
         return tuple(_lead(pace, control, len(pairs)) for pace, control in pairs)
@@ -119,37 +122,40 @@ class SpeedUp:
         """What of the speed-up is left, in sentences with Markdown's bold numbers."""
         if not any(pace.reached for pace in self.paces):
             return (f"No front here gets to {curves.SHARE:.0%} of the true front's hypervolume.",)
-        said = (self._controls(), *self._left("own"), *self._left("shared"))
-        return tuple(sentence for sentence in said if sentence)
+        seeds = len(self.paces[0].counts)
+        means = f", means of {seeds} seeds" if seeds > 1 else ""
+        level = f"To {curves.SHARE:.0%} of the true front's hypervolume{means}:"
+        return (level, *self._controls(), *self._left("own"), *self._left("shared"))
 
-    def _controls(self) -> str:
+    def _controls(self) -> list[str]:
         """What it takes without transfer, from starts of their own."""
         alone, averaged = self.find("independent", "own"), self.find("averaged", "own")
-        parts = []
-        if alone is not None:
-            parts.append(f"{_takes(alone)} from random starts.")
+        said = [f"{_takes(alone)} from random starts."] if alone is not None else []
         if averaged is not None:
             words = f"Averaging the starts once and never transferring again {_verb(averaged)}"
             share = self.ratio(averaged, "independent")
-            parts.append(f"{words}, {share:.2f} of that." if math.isfinite(share) else f"{words}.")
-        elif self.find("independent", "shared") is None or alone is not None:
-            parts.append("Add the method Averaged start to see what of a speed-up is left.")
-        return " ".join(parts)
+            said.append(f"{words}, {share:.2f} of that." if math.isfinite(share) else f"{words}.")
+        elif self.waiting:
+            said.append("What of a speed-up is left is known when Averaged start is done.")
+        elif any(pace.start == "own" and pace.method in _TRANSFERS for pace in self.paces):
+            said.append("Add the method Averaged start to see what of a speed-up is left.")
+        return said
 
     def _left(self, start: str) -> list[str]:
         """A sentence for each verdict over the transfers from such starts."""
         leads = [lead for lead in self.leads if lead.pace.start == start]
-        sentences = []
-        if start == "shared" and leads and math.isfinite(leads[0].control.mean):
-            sentences.append(
-                "From one start for all solutions of a seed there is nothing to average: "
-                f"{_takes(leads[0].control)}."
+        by_verdict = {
+            verdict: [lead for lead in leads if lead.verdict == verdict] for verdict in _VERDICTS
+        }
+        said = [
+            self._sentence(verdict, some, start) for verdict, some in by_verdict.items() if some
+        ]
+        if start == "shared" and said:
+            said[0] = (
+                "From one start for all solutions of a seed, where there is nothing to average, "
+                f"{_takes(leads[0].control)}. {said[0]}"
             )
-        for verdict in ("sooner", "later", "cannot tell", "not reached"):
-            some = [lead for lead in leads if lead.verdict == verdict]
-            if some:
-                sentences.append(self._sentence(verdict, some, start))
-        return sentences
+        return said
 
     def _sentence(self, verdict: Verdict, leads: Sequence[Lead], start: str) -> str:
         """What several transfers with one verdict have in common."""
@@ -174,8 +180,11 @@ class SpeedUp:
             return f"{first}, a lead that is transfer's own: {apart}."
         quicker = start == "own" and all(self.ratio(one.pace, "independent") < 1 for one in leads)
         if quicker:
-            their = "their speed-ups" if many else "its speed-up"
-            return f"{first}, so nothing of {their} over Independent is left beside it: {apart}."
+            their = "their" if many else "its"
+            return (
+                f"{first}, so none of {their} speed-up over Independent is left beside that "
+                f"control: {apart}."
+            )
         return f"{first}, so no quicker: {apart}."
 
 
@@ -195,9 +204,13 @@ def speed_up(panel: FrontPanel, hypervolume: float) -> SpeedUp | None:
         Pace(one.config.method, one.config.start, counts[str(place)].to_numpy(dtype=float))
         for place, one in enumerate(ended)
     )
-    return SpeedUp(level, paces, _every(ended))
+    waiting = any(
+        one.config.method == "averaged" and one.config.start == "own" for one in panel.asked
+    ) and not any(pace.method == "averaged" for pace in paces)
+    return SpeedUp(level, paces, _every(ended), waiting)
 
 
+_TRANSFERS = [name for name in METHODS if name not in WITHOUT_TRANSFER]
 _CONTROL = {"own": "averaged", "shared": "independent"}
 """What a transfer is held against, by its start."""
 
@@ -220,8 +233,8 @@ def _lead(pace: Pace, control: Pace, comparisons: int) -> Lead:
 
 
 def _difference(lead: Lead) -> str:
-    if not math.isfinite(lead.low):
-        return f"{lead.difference:+,.0f}"
+    if lead.low == lead.high:
+        return f"{lead.difference:+,.0f} on every seed"
     return f"{lead.difference:+,.0f} ({lead.low:+,.0f} to {lead.high:+,.0f})"
 
 

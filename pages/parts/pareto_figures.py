@@ -93,7 +93,8 @@ def cards(panel: FrontPanel, step: int) -> None:
         delta_arrow="off",
         border=True,
         help=f"Gradient evaluations until {share} of the best final hypervolume of all that are "
-        "shown and done; the convergence ratio divides them by those of Independent.",
+        "shown and done; the convergence ratio divides them by those of Independent. The averaged "
+        "start beside it tells what of a lead is the averaging of random starts.",
     )
     evaluations = (at or 0) * len(config.weights) * config.passes
     place.metric(
@@ -143,7 +144,11 @@ def _convergence_words(focus: ShownFront, alone: ShownFront | None, known: dict[
         return "nothing without transfer to compare with"
     if not math.isfinite(row["ratio"]):
         return "Independent does not get there on all seeds"
-    return f"{row['ratio']:.2f} × those of Independent"
+    words = f"{row['ratio']:.2f} × Independent"
+    control = known.get(METHOD_TITLES["averaged"])
+    if focus.config.method == "averaged" or control is None or not control["evaluations"] > 0:
+        return words
+    return f"{words}, {row['evaluations'] / control['evaluations']:.2f} × Averaged start"
 
 
 def fronts(panel: FrontPanel, step: int, active: bool, page: Page) -> None:
@@ -354,9 +359,10 @@ def _hypervolume(panel: FrontPanel, step: int) -> None:
             "speed-up here comes from averaging starts, and Averaged start is not offered."
         )
     st.caption(caption)
-    _table(panel, found)
     if panel.front_known and panel.problem.own_starts:
         _speed_up(panel)
+        st.markdown("**All measures**")
+    _table(panel, found)
 
 
 def _levels(panel: FrontPanel, found: pd.DataFrame) -> pd.DataFrame:
@@ -383,7 +389,7 @@ def _table(panel: FrontPanel, found: pd.DataFrame) -> None:
                 "method": one.label,
                 "state": one.answer.state,
                 "hypervolume": _mean_2sd(last["hypervolume"], ".3f"),
-                "evaluations to 90 %": _known(row["evaluations"], ",.0f"),
+                "evaluations to 90 % of the best": _known(row["evaluations"], ",.0f"),
                 "ratio": _known(row["ratio"], ".2f"),
                 "reached": f"{row['reached']} of {row['seeds']} seeds" if "reached" in row else "–",
                 "spread": _mean_2sd(last["coverage"], ".3f"),
@@ -402,11 +408,14 @@ def _speed_up(panel: FrontPanel) -> None:
     if found is None:
         st.caption("Known when a front is done.")
         return
-    st.markdown(" ".join(found.words))
+    first, *rest = found.words
+    st.markdown("\n".join([first, "", *(f"- {sentence}" for sentence in rest)]))
+    if not any(pace.reached for pace in found.paces):
+        return
     rows = [
         {
             "method": pace.title,
-            "start": _START_WORDS[pace.start],
+            "start": _start_words(pace.method, pace.start),
             "evaluations, mean": _known(pace.mean, ",.0f"),
             "range over seeds": _range(pace),
             "reached": f"{pace.reached} of {len(pace.counts)} seeds",
@@ -423,9 +432,6 @@ def _speed_up(panel: FrontPanel) -> None:
         "95 % t intervals that hold for all comparisons here together. Taking the mean of the "
         "starts takes no gradient."
     )
-
-
-_START_WORDS = {"own": "random, one a solution", "shared": "random, one a seed"}
 
 
 def _range(pace: speedup.Pace) -> str:
@@ -554,7 +560,9 @@ def _computed(panel: FrontPanel) -> None:
                 "method": one.label,
                 "scalarization": "–" if config.method in BASELINES else config.scalarization,
                 "solutions": config.solutions,
-                "starts": _starts_words(config),
+                "starts": _start_words(config.method, config.start)
+                if config.definition.own_starts or config.method == "mgda"
+                else _start_words(config.method, "shared"),
                 "iterations": config.iterations,
                 "optimizer": f"{config.optimizer}, lr {config.lr:g}",
                 "batch": "all" if config.batch_size is None else str(config.batch_size),
@@ -572,10 +580,11 @@ def _computed(panel: FrontPanel) -> None:
     tell("caption", panel.problem.description)
 
 
-def _starts_words(config: ParetoConfig) -> str:
-    if config.definition.own_starts and config.start == "own":
-        return "the mean of random ones" if config.method == "averaged" else "one a solution"
-    return "one a solution" if config.method == "mgda" else "one a seed"
+def _start_words(method: str, start: str) -> str:
+    """Where a seed's solutions start."""
+    if start == "shared":
+        return "one a seed"
+    return "mean of all" if method == "averaged" else "one a solution"
 
 
 _ORDER = [METHOD_TITLES[name] for name in METHODS if name != "averaged"]
