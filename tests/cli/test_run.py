@@ -109,7 +109,7 @@ def test_run_writes_what_training_gives_with_the_cosines_of_its_tasks(tmp_path: 
     assert set(cosines["other"]) == {"digits2"}
 
 
-@pytest.mark.parametrize("method", ["adaptive", "independent", "mgda"])
+@pytest.mark.parametrize("method", ["adaptive", "averaged", "independent", "mgda"])
 def test_front_writes_what_solve_gives(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str
 ) -> None:
@@ -498,6 +498,9 @@ BAD_FRONTS: dict[str, str] = {
     "--scalarization sum": "unknown scalarization 'sum'; one of: ",
     "--smoothing 0": "smoothing 0.0 must be a finite number above 0",
     "--solutions 0": "number of solutions 0 must be between 1 and",
+    "--start mine": "unknown start 'mine'; one of: own, shared",
+    "--problem linnerud --method averaged": "method 'averaged' is 'independent' in problem "
+    "'linnerud', whose networks share a start; use method 'independent'",
     "--layout ring": "unknown layout 'ring'; one of: ",
     "--layout given": "layout 'given' needs preferences",
     "--layout-seed -1": "layout seed -1 must be between 0 and",

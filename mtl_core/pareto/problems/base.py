@@ -128,6 +128,12 @@ class Problem:
     defined: "Callable[[Mapping[str, Any]], Problem] | None" = None
     held_out: bool = True
 
+    @property
+    def own_starts(self) -> bool:
+        """Whether each solution of a seed has a start of its own: in closed form, where there are
+        no networks that averages would destroy."""
+        return self.fingerprint is None
+
     def given(self, options: Mapping[str, Any]) -> "Problem":
         """The problem with the objectives that ``options`` define; mostly the problem itself.
 
