@@ -150,13 +150,15 @@ def test_without_transfer_or_curves_nothing_is_early(part: Frame) -> None:
     same = case(part(below=0.2, gap=0.0))
     assert not same.significant
     assert same.onset is None
-    assert not (same.early or same.late)
+    assert not (same.early)
+    assert not (same.late)
     gone = gap_case(part(below=0.2), Versus("target", "nope", "single", "higher"))
     assert gone.transfer is None
     assert math.isnan(gone.highest)
     assert math.isnan(gone.share)
     assert not gone.telling
-    assert not (gone.early or gone.late)
+    assert not (gone.early)
+    assert not (gone.late)
 
 
 def test_the_verdict_counts_significant_cases_only(part: Frame) -> None:

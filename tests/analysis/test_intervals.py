@@ -13,7 +13,8 @@ from mtl_core.analysis.intervals import paired, welch
 @pytest.mark.parametrize("count", [2, 3, 5, 10])
 @pytest.mark.parametrize("shift", [0.0, 1.0, -30.0])
 def test_a_paired_interval_is_scipys(count: int, shift: float) -> None:
-    ours, theirs = np.random.default_rng(count).normal(size=(2, count)) + [[shift], [0.0]]
+    ours, theirs = np.random.default_rng(count).normal(size=(2, count))
+    ours += shift
     found = paired(ours - theirs)
     expected = stats.ttest_rel(ours, theirs)
     ends = expected.confidence_interval(0.95)
