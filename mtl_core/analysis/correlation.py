@@ -115,7 +115,7 @@ def correlate(x: npt.ArrayLike, y: npt.ArrayLike, seed: int = 0) -> Correlation 
     """
     from scipy import stats  # type: ignore[import-untyped, unused-ignore]  # not while importing
 
-    xs, ys = _finite_pairs(x, y)
+    xs, ys = map(_rescaled, _finite_pairs(x, y))
     if xs.size < 3 or _constant(xs) or _constant(ys):
         return None
     shuffling, resampling = np.random.default_rng(seed).spawn(2)
@@ -123,7 +123,7 @@ def correlate(x: npt.ArrayLike, y: npt.ArrayLike, seed: int = 0) -> Correlation 
     ci_low, ci_high = _bootstrap(xs, ys, resampling)
     return Correlation(
         n=int(xs.size),
-        pearson_r=float(pearson.statistic),
+        pearson_r=round(float(pearson.statistic), 15),  # 1 for points on a line, not 1 - 1e-16
         pearson_p=float(pearson.pvalue),
         spearman_rho=float(stats.spearmanr(xs, ys).statistic),
         permutation_p=_permutation_p(xs, ys, shuffling),
@@ -196,6 +196,13 @@ def _bootstrap(x: Array, y: Array, generator: np.random.Generator) -> tuple[floa
     r = np.sum(xs * ys, axis=1)[varied] / np.sqrt(squares[:, varied].prod(axis=0))
     low, high = np.quantile(np.clip(r, -1, 1), [0.025, 0.975])
     return float(low), float(high)
+
+
+def _rescaled(values: Array) -> Array:
+    """To a largest absolute value of 1, of which r knows nothing: squares of tiny or huge values
+    would be 0 or infinite."""
+    largest = np.abs(values).max(initial=0)
+    return values / largest if largest else values
 
 
 def _standardized(values: Array) -> Array:
