@@ -379,6 +379,9 @@ def _answer(answers: Answers, every: float | None, look: str) -> None:
     for answer in panel.elsewhere:
         what = f"{answer.config.problem} {label(answer.config)}"
         words.tell("caption", f"Not drawn: {what}, another problem.")
+    # All methods learn from the same examples, so that each is said once.
+    for note in dict.fromkeys(note for one in panel.shown for note in answers.notes(one.answer)):
+        words.tell("caption", f"Note: {note}.")
 
 
 _METHOD_HELP = "\n\n".join(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_core.data import unpacked
 from mtl_core.data.decoded import decoded
 from mtl_core.data.sources import data_dir
 from mtl_core.errors import DataMissing, InputError
@@ -31,6 +32,7 @@ ATTRIBUTES = tuple(_HEADER.split())
 """As the attribute file spells them, in its order."""
 
 _IMAGES, _TABLE, _PARTITION = "img_align_celeba", "list_attr_celeba.txt", "list_eval_partition.txt"
+_PARTS = (_IMAGES, _TABLE, _PARTITION)
 _ALIGNED = (178, 218)  # width and height of every aligned image
 _SPLITS = ("training", "validation", "test")
 
@@ -40,12 +42,13 @@ def _load(names: Sequence[str]) -> dict[str, TaskData]:
     folder = _folder()
     if lacking := _lacking(folder):
         raise DataMissing(_how_to_get(folder, lacking))
-    parts = _read_partition(folder / _PARTITION)
+    images_in, table, partition = (unpacked.place(folder, name) for name in _PARTS)
+    parts = _read_partition(partition)
     files = [file for part in parts for file in part]
-    labels = _read_table(folder / _TABLE, files)
+    labels = _read_table(table, files)
     images = decoded(
         folder / f"celeba_{SIZE}",
-        [folder / _IMAGES / file for file in files],
+        [images_in / file for file in files],
         _face,
         recipe=f"middle 178×178, bilinear to {SIZE}",
         title="CelebA",
@@ -121,7 +124,7 @@ def _folder() -> Path:
 
 
 def _lacking(folder: Path) -> list[str]:
-    return [name for name in (_IMAGES, _TABLE, _PARTITION) if not (folder / name).exists()]
+    return [name for name in _PARTS if not unpacked.place(folder, name).exists()]
 
 
 def _how_to_get(folder: Path, lacking: Sequence[str]) -> str:
@@ -137,7 +140,8 @@ def _data_state() -> DataState:
     folder = _folder()
     if lacking := _lacking(folder):
         return DataState("missing", _how_to_get(folder, lacking))
-    return DataState("found", str(folder), (folder / _TABLE, folder / _PARTITION))
+    files = tuple(unpacked.place(folder, name) for name in (_TABLE, _PARTITION))
+    return DataState("found", str(folder), files)
 
 
 def _encoder(width: int) -> "nn.Module":

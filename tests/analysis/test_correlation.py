@@ -342,6 +342,23 @@ def test_what_leaves_a_correlation_as_it_is() -> None:
     assert replace(other, permutation_p=result.permutation_p) == result
 
 
+@pytest.mark.parametrize("scale", [5e-324, 1e-310, 1e-170, 1e-30, 1e30, 1e170, 1e307])
+def test_the_scale_of_a_quantity_does_not_matter(scale: float) -> None:
+    for count in (3, 9):
+        steps = np.arange(1.0, count + 1)
+        straight = found(correlate(scale * steps, steps))
+        assert straight.pearson_r == straight.spearman_rho == 1
+        assert straight.permutation_p == found(correlate(steps, steps)).permutation_p
+        assert (straight.ci_low, straight.ci_high) == (pytest.approx(1), pytest.approx(1))
+
+
+def test_both_signs_of_the_largest_numbers_have_a_span() -> None:
+    x = [-1.7e308, 0.0, 1.7e308, 1e308]
+    assert found(correlate(x, [1, 2, 3, 2])).pearson_r == pytest.approx(
+        found(correlate([-1.7, 0, 1.7, 1], [1, 2, 3, 2])).pearson_r, rel=1e-12
+    )
+
+
 def test_eight_points_are_no_longer_few() -> None:
     x, y = np.random.default_rng(4).normal(size=(2, 8))
     assert found(correlate(x[:7], y[:7])).few

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mtl_core.pareto import Front, ParetoConfig, curves, measures, solve
+from mtl_core.pareto.problems import tables
 from mtl_core.runs import Store
 from mtl_core.runs.library import artifacts
 from mtl_core.views import toy
@@ -414,8 +415,24 @@ def test_what_a_link_says_is_no_markdown(open_page: Any) -> None:
     assert "![x](" not in said
 
 
+def test_a_picture_is_no_name_of_a_column(open_page: Any, tmp_path: Path) -> None:
+    """Exported, it would not come in again."""
+    path, name = Path(csv(tmp_path)), "![x](//a.org/b.png)"
+    path.write_text(path.read_text().replace("t1", name))
+    query = {"problem": "csv", "problem.file": str(path), "problem.targets": f"t0, {name}"}
+    (error,) = open_page("pareto_front", **query).error
+    assert "is not plain text on one line" in error.value
+    assert "![" not in error.value
+
+
 @pytest.mark.parametrize(
-    ("name", "shown"), [("$seed$", r"\$seed\$"), ("![x](//a.org/b.png)", r"!\[x\](//a.org/b.png)")]
+    ("name", "shown"),
+    [
+        ("$seed$", r"\$seed\$"),
+        ('"Weight, kg"', "Weight, kg"),
+        ("[x](//a.org)", r"\[x\](//a.org)"),
+        ("Preis\u00a0€", "Preis\u00a0€"),
+    ],
 )
 def test_a_column_may_have_any_name(
     open_page: Any, store: Store, tmp_path: Path, name: str, shown: str
@@ -439,6 +456,35 @@ def test_a_column_may_have_any_name(
     assert f"{shown}: test loss" in labels(app)
     said = [app.select_slider(key="pf_pick").label, *(one.value for one in app.caption)]
     assert not any("![" in text for text in said)
+
+
+def test_what_was_left_out_of_a_table_is_said(open_page: Any, store: Store, tmp_path: Path) -> None:
+    path = Path(csv(tmp_path))
+    header, *rows = path.read_text().splitlines()
+    for place in range(len(rows)):
+        first = ["5000" if place == number else "0" for number in range(len(rows))]
+        changed = [",".join([a, *row.split(",")[1:]]) for a, row in zip(first, rows, strict=True)]
+        path.write_text("\n".join([header.replace("a,", "*a*,"), *changed]))
+        if tables.split(tables.read(path, ("t0", "t1"))).notes:
+            break
+    query = {
+        "problem": "csv",
+        "problem.file": str(path),
+        "problem.targets": "t0, t1",
+        "method": "independent constant",
+        "solutions": "2",
+        "iterations": "4",
+        "frames": "2",
+        "seeds": "0 1",
+    }
+    for config in FrontQuestion.from_query(query)[0].configs:
+        stored.put(store, config, stored.solved(config))
+        found = store.table(config, "front")["test_loss"]
+        assert found.max() < 100
+    app = open_page("pareto_front", **query)
+    assert [one.value for one in app.caption if one.value.startswith("Note: ")] == [
+        r"Note: column '\*a\*' has one value in the rows to train on, so it is left out."
+    ]
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,16 @@ def _carry_out(config: ParetoConfig, device: str, pool: "ReplicaPool | None") ->
 
 
 def _pieces(config: ParetoConfig, fronts: Sequence[Front]) -> list[Piece]:
-    return [Piece(front.seed, front.step, tables(config, front)) for front in fronts]
+    return [
+        Piece(front.seed, front.step, tables(config, front), notes=_notes(config, front))
+        for front in fronts
+    ]
+
+
+def _notes(config: ParetoConfig, front: Front) -> tuple[str, ...]:
+    """What is to be said of the examples, with the first front."""
+    tell = problems.get(config.problem).notes
+    return () if front.step or tell is None else tuple(tell(dict(config.problem_options)))
 
 
 def tables(config: ParetoConfig, front: Front) -> dict[str, Columns]:
@@ -242,7 +251,7 @@ def _add(front: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="csv: file=PATH and targets=COLUMN,COLUMN",
+        help='csv: file=PATH and targets=COLUMN,COLUMN (a COLUMN with a comma in "double quotes")',
     )
     front.add_argument("--method", help=f"{', '.join(METHODS)}; default: {_DEFAULTS['method']}")
     front.add_argument("--method-option", action="append", default=[], metavar="NAME=VALUE")
