@@ -14,6 +14,8 @@ LEAST_LEFT = 1e-8
 """The least (Gw)_i / (G_ii w_i) where a convex combination of gradients may be 0 by rounding."""
 
 _MOST_STEPS = 100
+_MOST_SHARE = 0.99
+"""What a step may take off a weight, so that rounding leaves something of it."""
 
 
 def weights(step: Step) -> "Tensor":
@@ -63,7 +65,8 @@ def solve(gramian: "Tensor", alpha: float, rounding: float) -> "Tensor":
         # The second derivative grows at most by (1 - step·most)^(-1-power) on the way, so that the
         # objective falls all along the step that is taken.
         most = (-change).amax(dim=1, keepdim=True).clamp_min(1e-12)
-        step = (-torch.expm1(-alpha * torch.log1p(power * most)) / most).clamp_max(1)
+        share = -torch.expm1(-alpha * torch.log1p(power * most))
+        step = (share.clamp_max(_MOST_SHARE) / most).clamp_max(1)
         size = change.abs().amax(dim=1, keepdim=True)
         running = running & (failed == 0).unsqueeze(-1) & size.isfinite()
         x = torch.where(running, x * (1 + step * change), x)

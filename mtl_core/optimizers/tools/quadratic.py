@@ -235,12 +235,14 @@ def _error(
     simplex: bool,
     offset: float,
 ) -> "Tensor":
-    """(N, 1) how far x is from a minimiser, as the tolerance of ``approach``."""
+    """(N, 1) how far x is from a minimiser, as a share of (Σ x·√diag H + offset)².
+
+    Each slope is measured in its own entry's length: one that is long must not hide the others.
+    """
     slope = (hessian @ x.unsqueeze(-1)).squeeze(-1) + linear
-    mean = (x * slope).sum(dim=1, keepdim=True)
-    size = (x * lengths).sum(dim=1, keepdim=True) + offset
     if simplex:
-        gap = mean - slope.amin(dim=1, keepdim=True)
-    else:
-        gap = mean.abs() - size * (slope / lengths).amin(dim=1, keepdim=True).clamp_max(0)
-    return gap / size.square()
+        slope = slope - (x * slope).sum(dim=1, keepdim=True)
+    size = (x * lengths).sum(dim=1, keepdim=True) + offset
+    uneven = (x * slope).abs().sum(dim=1, keepdim=True)
+    downhill = (slope / lengths).amin(dim=1, keepdim=True).clamp_max(0)
+    return (uneven - size * downhill) / size.square()
