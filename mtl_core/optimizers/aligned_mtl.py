@@ -74,8 +74,9 @@ def _of_many(gramian: "Tensor", rounding: float) -> "Tensor":
     found: Tensor = (inverse @ turned).squeeze(2) / (largest.sqrt() * tasks)
     dependent = ~kept.all(dim=1)
     if dependent.any():
-        matrix = (matrix * kept.unsqueeze(2))[dependent]
-        some = _of_dependent(matrix, kept[dependent].sum(dim=1), there[dependent])
+        components = (matrix * kept.unsqueeze(2) * there.unsqueeze(1))[dependent]
+        rank = (kept.sum(dim=1) - (~of.there).sum(dim=1))[dependent]
+        some = _of_dependent(components, rank, there[dependent])
         found = found.index_put((dependent,), some / tasks)
     return found.where(longest > 0, 1 / tasks)
 

@@ -116,7 +116,7 @@ def ball(gramian: Gramian, guess: Tensor, c: mpf) -> Numbers:
     )
 
 
-def projected(gramian: Gramian, task: int) -> Numbers:
+def projected(gramian: Gramian, task: int, guess: Tensor) -> Numbers:
     """UPGrad's v ≥ u, u = 1 for one task and 0 for the others, with the least vᵀGv. Gv ≥ 0, and
     equal where v_i > u_i."""
     tasks = len(gramian)
@@ -131,12 +131,13 @@ def projected(gramian: Gramian, task: int) -> Numbers:
             x[i] < 0 if i in kept else slope[i] < -EXACT * d[i] * d[task] for i in range(tasks)
         ]
 
-    return settled([i for i in range(tasks) if start[i] > 0], step)
+    free = [value > (i == task) for i, value in enumerate(guess.tolist())]
+    return settled([i for i in range(tasks) if free[i]], step)
 
 
-def upgrad(gramian: Gramian) -> Numbers:
+def upgrad(gramian: Gramian, guesses: Tensor) -> Numbers:
     tasks = len(gramian)
-    each = [projected(gramian, task) for task in range(tasks)]
+    each = [projected(gramian, task, guesses[task]) for task in range(tasks)]
     return [sum(v[i] for v in each) / tasks for i in range(tasks)]
 
 
@@ -267,8 +268,10 @@ def gradnorm(steps: Sequence[tuple[Gramian, Numbers]]) -> list[Numbers]:
         mean = sum(pulls) / tasks
         gradient = []
         for pull, rate, one in zip(pulls, rates, d, strict=True):
-            off = pull - mean * (rate / mean_rate) ** mpf("1.5")
-            gradient.append(one * (0 if abs(off) < EXACT * mean else mp.sign(off)))
+            target = mean * (rate / mean_rate) ** mpf("1.5")
+            # Lengths of 1 and 1 + 2⁻⁵² are one by rounding, of which the sign is not followed.
+            near = abs(pull - target) < mpf(10) ** -13 * target
+            gradient.append(mpf(0) if near else one * mp.sign(pull - target))
         learned.step(gradient)
         total = sum(learned.values)
         learned.values = [w * tasks / total for w in learned.values]
