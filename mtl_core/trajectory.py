@@ -5,9 +5,15 @@ Every producer (training, the store, artifacts) writes these columns and every c
 """
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
 
 from mtl_core import factors
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "COLUMNS",
@@ -19,6 +25,8 @@ __all__ = [
     "Cosine",
     "Row",
     "Update",
+    "is_whole",
+    "whole_epochs",
 ]
 
 Row = dict[str, Any]
@@ -37,6 +45,7 @@ COLUMNS = (
     "role",  # "target" or "auxiliary"
     "step",
     "epoch",  # passes over the target task's training data
+    "whole_epoch",  # whether that is a whole number, and not 0: the end of an epoch
     "train_loss",  # mean over the task's whole training set, in nats for classification
     "val_metric",
     "test_metric",
@@ -74,3 +83,29 @@ COSINES: tuple[str, ...] = tuple(Cosine.__annotations__)
 UPDATES: tuple[str, ...] = tuple(Update.__annotations__)
 SIDE_TABLES: Mapping[str, tuple[str, ...]] = {"cosines": COSINES, "updates": UPDATES}
 """What a run may have beside its trajectory, by the name of the table, and its columns."""
+
+
+def is_whole(epoch: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Whether each epoch is a whole number above 0, in the shape of ``epoch``.
+
+    This is exact: ``epoch`` is step / steps_per_epoch, correctly rounded, and below 2^53 steps no
+    quotient that is not whole is rounded to one that is.
+    """
+    epoch = np.asarray(epoch, dtype=float)
+    whole: npt.NDArray[np.bool_] = (epoch >= 1) & (epoch == np.floor(epoch))
+    return whole
+
+
+def whole_epochs(frame: "pd.DataFrame") -> npt.NDArray[np.bool_]:
+    """(rows,) which rows of a trajectory are of a checkpoint at the end of a whole epoch.
+
+    The column ``whole_epoch`` where there is one, or what follows from ``epoch``. The untrained
+    network, at step 0, is at the end of none.
+
+    >>> import pandas as pd
+    >>> whole_epochs(pd.DataFrame({"epoch": [0.0, 0.25, 1.0, 2.0]})).tolist()
+    [False, False, True, True]
+    """
+    if "whole_epoch" in frame:
+        return frame["whole_epoch"].to_numpy(dtype=bool)
+    return is_whole(frame["epoch"])
