@@ -21,8 +21,8 @@ from mtl_core.trajectory import FACTORS, METRICS
 from tests.cli.asking import FRONT, RUN, SMALL, complaint, config_of, python_m
 
 COLUMNS = shlex.split(
-    "setting auxiliaries optimizer seed task role step epoch train_loss val_metric test_metric "
-    "sharpness fisher_trace gradient_covariance gradient_similarity seconds"
+    "setting auxiliaries optimizer seed task role step epoch whole_epoch train_loss val_metric "
+    "test_metric sharpness fisher_trace gradient_covariance gradient_similarity seconds"
 )
 """As the documentation lists them, not as the code does."""
 
@@ -82,6 +82,8 @@ def test_run_writes_the_trajectory_and_its_manifest(
     assert table["step"].min() == 0
     assert table["step"].max() == config.steps == 4
     assert table["epoch"].max() == 1.0
+    assert table["whole_epoch"].dtype == bool
+    assert table["whole_epoch"].tolist() == (table["step"] == 4).tolist()
     manifest = json.loads((out / "manifest.json").read_text())
     assert RunConfig.from_dict(manifest["config"], seeds=[0]) == config
     assert (manifest["kind"], manifest["id"]) == ("training", config.id)

@@ -10,10 +10,19 @@ from mtl_core import optimizers, settings
 from mtl_core.config import BASE_OPTIMIZERS, RunConfig
 from mtl_core.data.base import Stamp
 from mtl_core.errors import DataMissing, InputError, TrainingDiverged, quoted
-from mtl_core.runs.kinds.base import Command, Kind, Piece, Plan, States, Table, columns_of
+from mtl_core.runs.kinds.base import (
+    Command,
+    Derived,
+    Kind,
+    Piece,
+    Plan,
+    States,
+    Table,
+    columns_of,
+)
 from mtl_core.runs.kinds.training_checks import check
 from mtl_core.runs.kinds.words import PRESETS, count, option, written
-from mtl_core.trajectory import COLUMNS, FACTORS, SIDE_TABLES
+from mtl_core.trajectory import COLUMNS, FACTORS, SIDE_TABLES, is_whole
 
 if TYPE_CHECKING:
     from mtl_core.training import Checkpoint
@@ -28,6 +37,7 @@ _TABLES = {
         words=("setting", "auxiliaries", "optimizer", "task", "role"),
         order=("seed", "step", "role", "task"),
         descending=("role",),  # the target first
+        derived={"whole_epoch": Derived("epoch", is_whole)},
     ),
     **{
         name: Table(

@@ -106,7 +106,7 @@ def _check_manifest(artifact: Artifact) -> None:
 def _quantities() -> list[str]:
     """What runs of any kind measure: columns of their tables."""
     tables = [table for kind in KINDS.values() for table in kind.tables.values()]
-    measured = (n for t in tables for n in t.columns if n not in (*t.words, "seed", "step"))
+    measured = (n for t in tables for n in t.given if n not in (*t.words, "seed", "step"))
     return list(dict.fromkeys(measured))
 
 
