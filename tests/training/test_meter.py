@@ -598,6 +598,23 @@ def test_the_protocol_names_what_was_done() -> None:
             assert part in found[name]
 
 
+def test_rho_is_the_configs(measured: Digits) -> None:
+    """A tenfold box gives about tenfold sharpness: the loss is nearly linear in either."""
+    only = {"factors": ("sharpness",)}
+    configs = [measured(**only), measured(**only, sharpness_rho=1e-2)]
+    (small,), (large,) = (measure(one).values["digits1"]["sharpness"] for one in configs)
+    assert small is not None
+    assert large is not None
+    assert 9 < large / small < 13
+    assert "ρ = 0.01, mean over" in protocol(configs[1])["sharpness"]
+    site = trained(configs[1])._meter.site(6)
+    inputs, targets = (part[:128] for part in site.first("digits1"))
+    expected = factors.sharpness(
+        site.loss("digits1"), site.params, [(inputs, targets)], rho=1e-2, steps=3
+    )
+    assert [large] == expected.tolist()
+
+
 def test_the_protocol_of_few_examples(measured: Digits) -> None:
     found = protocol(measured(factors=("fisher_trace", "sharpness")))
     assert tuple(found) == ("sharpness", "fisher_trace")
