@@ -1,6 +1,6 @@
 """What fewer steps of APGD lose of sharpness, against the paper's 20, along a run.
 
-    python benchmarks/apgd.py [SETTING/PRESET …] [--steps 3 4 5 …] [--seeds 0 1] [--early]
+    python benchmarks/apgd.py [SETTING/PRESET …] [--steps 3 5 8 …] [--seeds 0 1] [--early]
 
 Trains each preset's target alone, and with its first auxiliaries (one of LeNet's and of the small
 CNN's, four of CIFAR-100's), and measures sharpness untrained, after one step, a tenth of all, half
@@ -22,7 +22,7 @@ from mtl_core import RunConfig, settings
 from mtl_core.training.replicas import Replicas
 
 PAPER = 20
-STEPS = (3, 4, 5, 6, 8, 10, 12, 15)
+STEPS = (3, 5, 8, 10, 12, 15, 16, 17, 18)
 RUNS = ("digits/quick", "fashion/quick", "cifar100/quick", "cifar100/standard")
 ALONG = (0.0, 1e-9, 0.1, 0.5, 1.0)
 """Shares of a run's steps after which it is measured: not at all, after the first one, …"""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from mtl_core import checks, factors, optimizers, settings
 from mtl_core.checks import Option
 from mtl_core.errors import InputError, quoted, unknown
-from mtl_core.factors import RHO
+from mtl_core.factors import RHO, STEPS
 
 __all__ = ["BASE_OPTIMIZERS", "CONFIG_VERSION", "FACTOR_FIELDS", "STL", "RunConfig"]
 
@@ -196,10 +196,11 @@ class RunConfig:
 
     @property
     def apgd_lost(self) -> float | None:
-        """The most that its steps of APGD lose of sharpness against 20, in per cent, if known."""
+        """The most that fewer steps of APGD than 20 lose of sharpness, in per cent, if known."""
         lost = settings.get(self.setting).apgd_lost
         known = [fewer for fewer in lost if fewer <= self.apgd_steps]
-        return lost[max(known)] if known and self.sharpness_rho == RHO else None
+        measured = self.apgd_steps < STEPS and self.sharpness_rho == RHO
+        return lost[max(known)] if known and measured else None
 
     def _check_tasks(self) -> None:
         setting = settings.get(self.setting)

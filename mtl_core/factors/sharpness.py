@@ -195,9 +195,7 @@ def _steps(terms: Terms) -> str:
     if terms.config.apgd_steps >= STEPS:
         return steps
     if terms.config.apgd_lost is None:
-        return (
-            f"{steps} (the paper's are {STEPS}; what fewer lose was not measured on this network)"
-        )
+        return f"{steps} (the paper's are {STEPS}; what fewer lose was not measured here)"
     return f"{steps}, which find up to {terms.config.apgd_lost:g} % less than the paper's {STEPS}"
 
 
