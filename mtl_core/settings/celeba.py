@@ -11,6 +11,7 @@ from mtl_core.data import unpacked
 from mtl_core.data.decoded import decoded
 from mtl_core.data.sources import data_dir
 from mtl_core.errors import DataMissing, InputError
+from mtl_core.settings.apgd import RESNET18
 from mtl_core.settings.base import DataState, Preset, Setting, Split, Task, TaskData
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ SETTING = Setting(
             held_out=500,
             factor_points=4,
             factor_examples=256,
-            apgd_steps=3,
+            apgd_steps=17,
             fisher_draws=1,
             similarity_batches=10,
         ),
@@ -194,7 +195,7 @@ SETTING = Setting(
             width=16,
             samples=20_000,
             held_out=5_000,
-            apgd_steps=3,
+            apgd_steps=17,
             fisher_draws=2,
             similarity_batches=50,
         ),
@@ -205,4 +206,5 @@ SETTING = Setting(
     data_state=_data_state,
     one_input=True,
     batch_norm=True,
+    apgd_lost=RESNET18,
 )

@@ -247,6 +247,8 @@ class Kind:
         folder: a path for its artifact that people can read; no two experiments share one.
         command: the command line.
         plan: how plans name its experiments.
+        coarser: experiments with the same numbers but for what they measured more coarsely, whose
+            place an experiment may take: their ids may lead to it.
         own_file: whether an experiment is on a user's own file, which another machine does not have
             or has another of the same name.
     """
@@ -268,6 +270,7 @@ class Kind:
     folder: Callable[[Any], str]
     command: Command
     plan: Plan
+    coarser: Callable[[Any], Sequence[Any]] = lambda config: ()
     own_file: Callable[[Any], bool] = lambda config: False
 
     @property
