@@ -158,10 +158,7 @@ def fair(gramian: Gramian, guess: Numbers, alpha: mpf) -> Numbers:
         slope = [a - p for a, p in zip(times(gramian, weights), push, strict=True)]
         # For relative changes, in units of what each row is compared with.
         rows = [
-            [
-                (gramian[i][j] * weights[j] + (i == j) * push[i] / alpha) / push[i]
-                for j in tasks
-            ]
+            [(gramian[i][j] * weights[j] + (i == j) * push[i] / alpha) / push[i] for j in tasks]
             for i in tasks
         ]
         change = lu_solve(matrix(rows), matrix([s / p for s, p in zip(slope, push, strict=True)]))
@@ -301,7 +298,9 @@ def imtl_l(steps: Sequence[Numbers]) -> list[Numbers]:
 def dwa(epochs: Sequence[Sequence[Numbers]]) -> list[Numbers]:
     """Liu, Johns & Davison 2019, Eq. 7, T = 2: the weights of each epoch."""
     tasks = len(epochs[0][0])
-    means = [[sum(step[k] for step in epoch) / len(epoch) for k in range(tasks)] for epoch in epochs]
+    means = [
+        [sum(step[k] for step in epoch) / len(epoch) for k in range(tasks)] for epoch in epochs
+    ]
     found = [[mpf(1)] * tasks] * min(2, len(epochs))
     for before, last in zip(means, means[1:], strict=False):
         ratios = [new / old / 2 for new, old in zip(last, before, strict=True)]
@@ -319,8 +318,7 @@ def famo(steps: Sequence[tuple[Numbers, Numbers]]) -> list[Numbers]:
         raw = [z / (one + small) for z, one in zip(shares, before, strict=True)]
         found.append([one / sum(raw) for one in raw])
         fell = [
-            log(one + small) - log(other + small)
-            for one, other in zip(before, after, strict=True)
+            log(one + small) - log(other + small) for one, other in zip(before, after, strict=True)
         ]
         mean = dot(shares, fell)
         learned.step([z * (one - mean) for z, one in zip(shares, fell, strict=True)])

@@ -256,9 +256,7 @@ def test_dwa(tasks: int, ratio: float, kind: torch.dtype) -> None:
         epoch = [steps[start], steps[start - 1]]
         found.append([weights(method, torch.eye(tasks, dtype=kind), losses) for losses in epoch])
         method.end_epoch()
-    expected = exact.dwa(
-        [[numbers(steps[start]), numbers(steps[start - 1])] for start in range(4)]
-    )
+    expected = exact.dwa([[numbers(steps[start]), numbers(steps[start - 1])] for start in range(4)])
     for epoch, other in zip(found, expected, strict=True):
         for one in epoch:
             assert apart(numbers(one), other) < LIMIT
