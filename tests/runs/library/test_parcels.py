@@ -51,7 +51,8 @@ def test_litter_of_other_systems_is_ignored(files: Files, config: Any) -> None:
 @pytest.mark.parametrize(
     "name",
     ["..\\manifest.json", "r\\..\\..\\manifest.json", "C:\\manifest.json",
-     "\\\\host\\manifest.json", "\\manifest.json", "c:manifest.json", "/manifest.json", "r/../../manifest.json"],
+     "\\\\host\\manifest.json", "\\manifest.json", "c:manifest.json", "/manifest.json",
+     "r/../../manifest.json"],
 )  # fmt: skip
 def test_no_separator_leads_out(files: Files, name: str) -> None:
     said = refused(
