@@ -249,6 +249,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"seeds": tuple(range(65))}, "65 seeds are more than 64; give fewer"),
     ({"seeds": (-1,)}, "seed -1 must be between 0 and 2147483647"),
     ({"seeds": (2**31,)}, "seed 2147483648 must be"),
+    ({"seeds": (10**20,)}, "seed 100000000000000000000 must be"),
     ({"seeds": (0.5,)}, "seed 0.5 is not a whole number"),
     ({"seeds": (True,)}, "seed True is not a whole number"),
     ({"seeds": 3}, "seeds 3 must be a list"),

@@ -238,6 +238,18 @@ def test_equal_gradients_give_their_direction(name: str, tasks: int) -> None:
         assert close(update / update.norm(), gradient / gradient.norm(), tolerance(name))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_losses_of_1e6_beside_1e_minus_6(name: str) -> None:
+    """With gradients of these sizes, as a loss in other units has them."""
+    one = run(name, 2)
+    for step in range(4):
+        rows, _ = case(2, step)
+        sizes = torch.tensor([1e6, 1e-6], dtype=torch.float64)
+        update = one.step(rows * sizes[:, None], sizes * (1 - 0.1 * step))
+        assert update.isfinite().all()
+        assert update.norm() > 0
+
+
 @pytest.mark.parametrize("scale", ["raw", "match_sum"])
 @pytest.mark.parametrize("name", NAMES)
 def test_opposite_gradients(name: str, scale: str) -> None:

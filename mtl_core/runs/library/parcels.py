@@ -24,7 +24,21 @@ __all__ = ["MOST_ARTIFACTS", "MOST_BYTES", "copied", "loose", "unzipped"]
 MOST_ARTIFACTS = 500  # in one zip file
 MOST_BYTES = 128 * 2**20  # unpacked, all of a zip file
 _MOST_DEPTH = 6  # folders around an artifact
-_LITTER = ("__macosx", ".ds_store", "thumbs.db", "desktop.ini")
+_LITTER = (
+    "__macosx",
+    ".ds_store",
+    ".appledouble",
+    ".spotlight-v100",
+    ".trashes",
+    ".fseventsd",
+    ".localized",
+    "icon\r",
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "$recycle.bin",
+    ".directory",
+)
 """What other systems put into zip files unasked, in small letters."""
 _BAD_ZIP = (
     zipfile.BadZipFile,
@@ -116,9 +130,11 @@ def _member(name: str) -> PurePosixPath | None:
     """
     plain = name.replace("\\", "/")  # as some systems write it
     path = PurePosixPath(plain)
-    if path.is_absolute() or ".." in path.parts or re.search(r"[:\x00-\x1f]", plain):
+    parts = [part for part in path.parts if part.lower() not in _LITTER]
+    strange = any(re.search(r"[:\x00-\x1f]", part) for part in parts)
+    if path.is_absolute() or ".." in parts or strange:
         raise InputError(f"{quoted(name)} points out of it")
-    litter = path.name.startswith("._") or any(part.lower() in _LITTER for part in path.parts)
+    litter = path.name.startswith("._") or len(parts) < len(path.parts)
     if plain.endswith("/") or litter:
         return None
     if path.name not in (files := _files()):

@@ -1,5 +1,6 @@
 """The store's file: created, checked, brought up to date, set aside when it is damaged."""
 
+import errno
 import os
 import sqlite3
 import time
@@ -14,9 +15,12 @@ from mtl_core.errors import StoreError
 from mtl_core.runs.queue import older
 from mtl_core.runs.queue.schema import OLDEST, SCHEMA, SCHEMA_VERSION, TABLES
 
-__all__ = ["StoreFile", "default_path"]
+__all__ = ["PATIENCE", "StoreFile", "default_path"]
 
+PATIENCE = 10
+"""Seconds until a write that another program holds up is given up; our own take far less."""
 _OLDER = "an older schema"
+_FORBIDDEN = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN)
 
 
 def default_path() -> Path:
@@ -142,7 +146,9 @@ class StoreFile:
     @contextmanager
     def _connection(self, mode: Literal["rw", "rwc"] = "rw") -> Iterator[sqlite3.Connection]:
         address = f"{self.path.as_uri()}?mode={mode}"
-        with closing(sqlite3.connect(address, uri=True, timeout=30, isolation_level=None)) as db:
+        with closing(
+            sqlite3.connect(address, uri=True, timeout=PATIENCE, isolation_level=None)
+        ) as db:
             db.row_factory = sqlite3.Row
             db.execute("PRAGMA foreign_keys = ON")
             # In WAL mode NORMAL never corrupts and loses nothing to a crash of the process.
@@ -191,9 +197,22 @@ class StoreFile:
                 "file under another name and begins a new one, or set MTL_STORE to another file"
             )
         return StoreError(
-            f"store {self.path} cannot be used ({error}); make the file and its folder writable, "
-            "free some disk space, or set MTL_STORE to another file"
+            f"store {self.path} cannot be used ({error}); {_remedy(error)}, or set MTL_STORE to "
+            "another file"
         )
+
+
+def _remedy(error: Exception) -> str:
+    """What to do about an error that is no damage, by its cause."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    number = getattr(error, "errno", None)
+    if isinstance(error, Timeout) or code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "another program has it open and is writing; close that, try again when it is done"
+    if code == sqlite3.SQLITE_FULL or number in (errno.ENOSPC, errno.EDQUOT):
+        return "free some disk space"
+    if code in _FORBIDDEN or number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "make the file and its folder writable"
+    return "make the file and its folder writable, free some disk space"
 
 
 def _tables(version: int) -> set[str]:

@@ -1,5 +1,6 @@
 """Exchange: what goes out comes in unchanged, and what is here already stays."""
 
+import csv
 import io
 import os
 import re
@@ -10,11 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from mtl_core import checks
 from mtl_core.errors import InputError
+from mtl_core.pareto import ParetoConfig
+from mtl_core.pareto.problems import sheets
 from mtl_core.runs import kinds
 from mtl_core.runs.library import artifacts, exchange
 from mtl_core.runs.library.answers import Answers
@@ -22,6 +26,7 @@ from mtl_core.runs.library.artifacts import Artifact
 from mtl_core.runs.library.exchange import Received
 from mtl_core.runs.queue.records import Key
 from mtl_core.runs.queue.store import Store
+from tests import stored
 from tests.runs.library.receiving import Files, left, nothing, receive, refused
 from tests.runs.library.tampering import (
     change_made,
@@ -147,6 +152,46 @@ def test_both_kinds_go_together(makers: dict[str, Make], ship: Make) -> None:
     for one in configs:
         same(found[one.id], there.shipped[one.id])
     assert exchange.broken() == {}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Preis\u00a0€",
+        "Pre\u00adis",
+        "Pre\u200bis",
+        "Pre\tis",
+        "Preis, €",
+        'say "x"',
+        "价格",
+        "x" * 1_900,
+    ],
+)
+def test_a_front_of_a_users_table_goes_out_and_comes_in_with_its_names(
+    store: Store, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / f"{name[:20].strip()}.csv"
+    values = np.random.default_rng(0).normal(size=(24, 3)).round(3)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["a", name, "z"], *values.tolist()])
+    targets = ",".join(map(sheets.written, (name, "z")))
+    options = (("file", str(path)), ("targets", targets))
+    config = ParetoConfig(
+        "csv", options, solutions=2, iterations=2, frames=1, lr=0.01, batch_size=8, seeds=(0,)
+    )
+    stored.put(store, config, stored.solved(config))
+    here = Answers(store, {})
+    assert receive(exchange.pack([here.find(config)], here)) == [Received(config.id, (0,))]
+    brought = exchange.imported()[0][config.id]
+    assert list(brought.table("front")["objective"].unique()) == [name, "z"]
+    assert brought.config == config
+
+
+@pytest.mark.parametrize("name", ["Pre\u202eis", "Pre\x1bis", "Pre\nis", "![x](y)", "x" * 2_001])
+def test_what_could_not_come_in_again_is_refused_at_the_start(tmp_path: Path, name: str) -> None:
+    for options in ({"file": "x.csv", "targets": f"{name},z"}, {"file": name, "targets": "y,z"}):
+        with pytest.raises(InputError, match=r"not plain text on one line|not a short text|quotes"):
+            ParetoConfig("csv", tuple(options.items()))
 
 
 @pytest.mark.parametrize("described", [True, False])

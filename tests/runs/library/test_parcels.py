@@ -31,6 +31,8 @@ def test_litter_of_other_systems_is_ignored(files: Files, config: Any) -> None:
         "r/.DS_Store": b"\0",
         "r/._front.parquet": b"\0",
         "r\\Thumbs.db": b"\0",
+        "r/Icon\r": b"",
+        "r/.Trashes/1/x": b"x",
         "desktop.ini": b"x",
         "r/": b"",
         "empty\\": b"",
@@ -44,6 +46,19 @@ def test_litter_of_other_systems_is_ignored(files: Files, config: Any) -> None:
         receive(zipped(litter, ""))
     with pytest.raises(InputError, match=r"'__MACOSX/\.\./\.\./\.DS_Store' points out of it"):
         receive(zipped(parts | {"__MACOSX/../../.DS_Store": b""}, ""))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["..\\manifest.json", "r\\..\\..\\manifest.json", "C:\\manifest.json",
+     "\\\\host\\manifest.json", "\\manifest.json", "c:manifest.json", "/manifest.json",
+     "r/../../manifest.json"],
+)  # fmt: skip
+def test_no_separator_leads_out(files: Files, name: str) -> None:
+    said = refused(
+        zipped({f"r/{one}": content for one, content in files.items()} | {name: b""}, "")
+    )
+    assert "points out of it" in said
 
 
 def test_random_bytes_are_never_a_traceback(files: Files) -> None:

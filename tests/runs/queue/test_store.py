@@ -1,5 +1,6 @@
 """The store: what is in it is exact, owned by one worker, and survives what happens to its file."""
 
+import errno
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,6 +21,7 @@ from mtl_core import checks
 from mtl_core.config import RunConfig
 from mtl_core.errors import InputError, StoreError
 from mtl_core.runs import kinds
+from mtl_core.runs.queue import file
 from mtl_core.runs.queue.records import Key
 from mtl_core.runs.queue.schema import SCHEMA_VERSION
 from mtl_core.runs.queue.store import Store, default_path
@@ -665,6 +668,60 @@ def test_a_path_that_cannot_be_a_store_is_named(tmp_path: Path, place: str) -> N
     assert (tmp_path / "file").read_text() == "x"
 
 
+@pytest.mark.parametrize("how", ["IMMEDIATE", "EXCLUSIVE"])
+def test_a_store_that_another_program_writes_says_so_soon(
+    store: Store, make_config: Make, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    assert file.PATIENCE <= 10
+    monkeypatch.setattr(file, "PATIENCE", 0.2)
+    store.submit(make_config())
+    other = sqlite3.connect(store.path, isolation_level=None)
+    other.execute(f"BEGIN {how}")
+    started = time.monotonic()
+    with pytest.raises(StoreError) as caught:
+        store.cancel(make_config().id, (0,))
+    assert time.monotonic() - started < 5
+    one_line(caught.value, str(store.path), "another program has it open", "MTL_STORE")
+    assert "writable" not in str(caught.value)
+    assert "disk" not in str(caught.value)
+    other.execute("ROLLBACK")
+    other.close()
+    store.cancel(make_config().id, (0,))
+    assert [run.state for run in store.runs()].count("cancelled") == 1
+
+
+def test_a_file_that_another_program_keeps_to_itself_is_no_store_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a database browser that holds it while it is opened."""
+    path = Store(tmp_path / "runs.db").path
+    monkeypatch.setattr(file, "PATIENCE", 0.2)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA journal_mode = DELETE")
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreError) as caught:
+        Store(path)
+    one_line(caught.value, str(path), "another program has it open")
+    assert "writable" not in str(caught.value)
+    other.close()
+    assert Store(path).runs() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "other"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "free some disk space", "writable"),
+        (OSError(errno.EROFS, "Read-only file system"), "make the file and its folder", "disk sp"),
+        (PermissionError(errno.EACCES, "Permission denied"), "make the file and", "disk space"),
+        (filelock.Timeout("x.lock"), "another program has it open", "writable"),
+    ],
+)
+def test_a_remedy_fits_its_cause(store: Store, error: Exception, words: str, other: str) -> None:
+    said = str(store._file._unusable(error))
+    assert words in said
+    assert other not in said
+
+
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs users, as on Unix")
 def test_a_read_only_folder_costs_one_line(store: Store, make_config: Make, python: Make) -> None:
     store.submit(make_config())
@@ -687,6 +744,7 @@ def test_a_read_only_folder_costs_one_line(store: Store, make_config: Make, pyth
         store.path.parent.chmod(0o755)
     assert err == ""
     assert out.startswith(f"StoreError store {store.path} cannot be used (")
+    assert "make the file and its folder writable, or set MTL_STORE" in out
     assert len(out.splitlines()) == 1
     assert len(store.runs()) == 1
 
