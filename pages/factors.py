@@ -41,8 +41,6 @@ HEADS = {
 }
 MARKS = {"better": "✓", "worse": "✗", "not significant": "≈", "too few seeds": "?"}
 COLOURS = {"better": "green", "worse": "red"}
-AGGREGATES = {"bins": "at comparable loss", "footnote": "by footnote 7"}
-MOST_REASONS = 3  # that are written out for a factor
 TITLES = {"cifar100": "CIFAR-100", "celeba": "CelebA", "cityscapes": "Cityscapes", "glue": "GLUE"}
 
 
@@ -77,10 +75,12 @@ def main() -> None:
     rows, counts = _rows(papers.versions(shown), view.setting, view.aggregate, cases, pool, answers)
     judged = analysis.judged_rows(rows)
     verdicts = analysis.table_verdicts(rows)  # judges the rows itself
-    too_short = view.aggregate == "footnote" and not _long(pool)
-    words = _too_short(pool) if too_short else _words(judged, verdicts)
-    papers.finding(analysis.factor_support(verdicts), words)
-    if not too_short:
+    epochs = pool.budget.epochs
+    if view.aggregate == "footnote" and epochs < FEWEST_EPOCHS:
+        papers.finding("cannot tell", papers.too_short(epochs))
+    else:
+        moved = [row.deltas["transfer"] for row in judged]
+        papers.finding(analysis.factor_support(verdicts), papers.explaining(moved, verdicts))
         _verdicts(rows, verdicts)
     _trajectories(view, pool, cases, answers)
     _table(page, judged, counts, printed, shown)
@@ -119,78 +119,18 @@ def _controls(page: Page, pool: Pool, pools: Sequence[Pool]) -> None:
         args=("sets", tuple),
         help="Each set's run of the plain sum (UMTG) is compared with each task's own.",
     )
-    long = _long(pool)
-    st.segmented_control(
-        "ΔE and factors are read",
-        list(AGGREGATES),
-        key=page.widget("aggregate", view.aggregate),
-        required=True,
-        disabled=not long and view.aggregate == "bins",
-        format_func=AGGREGATES.__getitem__,
-        on_change=page.take,
-        args=("aggregate",),
-        help="At comparable loss: factors by the paper's App. C.4, E at the best validation "
-        "epoch. By footnote 7: means over the best, the last and the largest of many epochs.",
-    )
-    if not long:
-        st.caption(_too_short(pool))
-
-
-def _long(pool: Pool) -> bool:
-    """Whether footnote 7's counts are a small part of this budget's runs."""
-    return pool.budget.epochs >= FEWEST_EPOCHS
-
-
-def _too_short(pool: Pool) -> str:
-    return (
-        f"Footnote 7's means take runs of at least {FEWEST_EPOCHS} whole epochs; at this budget "
-        f"there are {pool.budget.epochs}: its ten best would be most of the way up."
-    )
+    papers.reading(page, pool.budget.epochs)
 
 
 # Whether a factor can explain all transfers.
-
-
-def _words(rows: Sequence[TableRow], verdicts: Sequence[FactorVerdict]) -> str:
-    """Why the runs agree, disagree or cannot tell, in one sentence."""
-    significant = [row.deltas["transfer"] for row in rows if row.significant]
-    family = papers.family(_judged(rows, "transfer"))
-    if not significant:
-        if len(rows) == 1:
-            return "The one transfer here is not significant, so there is nothing to explain."
-        return (
-            f"None of the {len(rows)} transfers here is significant{family}, so there is nothing "
-            "to explain."
-        )
-    gains = sum(one is not None and one.verdict == "better" for one in significant)
-    many = (
-        f"{len(significant)} of {common.counted(len(rows), 'transfer')} "
-        f"{'is' if len(significant) == 1 else 'are'} significant{family}: {gains} better, "
-        f"{len(significant) - gains} worse"
-    )
-    shared = [each for each in verdicts[0].missing if all(each in one.missing for one in verdicts)]
-    if shared:
-        return f"{many}. Missing for an answer: {escaped('; '.join(shared))}."
-    by: dict[str, list[str]] = {}
-    for one in verdicts:
-        by.setdefault(one.outcome, []).append(factors.get(one.factor).title)
-    told = [words.format(papers.listed(by[name])) for name, words in OUTCOMES.items() if name in by]
-    return f"{many}. {common.capitalised('; '.join(told))}."
-
-
-OUTCOMES = {
-    "can explain": "**{}** can explain all of them",
-    "moves the other way": "against at least one of them moves: **{}**",
-    "no change found": "no change was found that would rule out **{}**",
-    "not enough to tell": "too little is measured of **{}**",
-}
 
 
 def _verdicts(rows: Sequence[TableRow], verdicts: Sequence[FactorVerdict]) -> None:
     for found in verdicts:
         with st.container(horizontal=True, vertical_alignment="center"):
             common.factor_badge(found)
-            st.caption(escaped(common.because(found, MOST_REASONS)))
+            if why := papers.of_its_own(found, verdicts):
+                st.caption(why)
     judged = max(one.judged for one in verdicts)
     if judged:
         st.caption(
@@ -222,8 +162,8 @@ def _by_the_paper(rows: Sequence[TableRow]) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    more = len(names) - MOST_REASONS
-    return papers.listed([*names[:MOST_REASONS], *([f"{more} more"] if more > 0 else [])])
+    more = len(names) - papers.MOST_REASONS
+    return papers.listed([*names[: papers.MOST_REASONS], *([f"{more} more"] if more > 0 else [])])
 
 
 def _judged(rows: Sequence[TableRow], column: str) -> int:
@@ -340,6 +280,8 @@ def _table(
         with right:
             _printed(theirs, "as printed")
         _agreement(rows, theirs)
+    if all(one is None for row in rows for one in row.deltas.values()):
+        return
     st.caption(
         "ΔE: transfer, in percentage points where it is a share; Δ of sharpness, Fisher trace and "
         "gradient covariance, of which lower is better. The first mark decides: ✓ better, ✗ worse, "
@@ -359,9 +301,10 @@ def _either(row: TableRow) -> bool:
 
 
 def _families(rows: Sequence[TableRow]) -> str:
-    sizes = {HEADS[column]: _judged(rows, column) for column in TABLE_COLUMNS}
-    if len(set(sizes.values())) == 1:
-        return f"Holm, m = {sizes[HEADS['transfer']]}"
+    counts = {HEADS[column]: _judged(rows, column) for column in TABLE_COLUMNS}
+    sizes = {head: size for head, size in counts.items() if size}
+    if len(set(sizes.values())) < 2:
+        return f"Holm, m = {max(sizes.values(), default=0)}"
     return f"Holm, m = {', '.join(f'{size} of {head}' for head, size in sizes.items())}"
 
 
@@ -403,7 +346,7 @@ def _details(view: FactorsView, rows: Sequence[TableRow]) -> None:
             "The factor of a seed is its mean over the measurements inside the range of loss; "
             "*fewest* is of all seeds of both runs. A seed without any there is read between the "
             "checkpoints around it. More seeds: about how many would settle a difference as large "
-            "as this, alone."
+            "as this, were it the only one."
         )
 
 
@@ -413,7 +356,6 @@ def _line(view: FactorsView, row: TableRow, column: str, found: Comparison) -> d
     write = papers.number if factor else measure.delta
     known = math.isfinite(found.low) and math.isfinite(found.high)
     binned = row.binned.get(column)
-    more = found.more_seeds
     return {
         "row": _plain(row.name),
         "Δ of": factors.get(column).title if factor else measure.title,
@@ -427,17 +369,29 @@ def _line(view: FactorsView, row: TableRow, column: str, found: Comparison) -> d
         "seeds": f"{found.pairs} pairs"
         if found.pairs
         else f"{found.seeds} and {found.baseline_seeds}",
-        "more seeds": "–" if more is None else f"{more:,}" if more < MOST_NEEDED else "1,000 +",
+        "more seeds": _more_seeds(found),
         "range of loss": f"{binned.loss_high:.2g} … {binned.loss_low:.2g}" if binned else "–",
         "measurements, fewest": str(min(binned.measurements)) if binned else "–",
         "read between": f"{binned.interpolated} of {len(binned.measurements)}" if binned else "–",
     }
 
 
+def _more_seeds(found: Comparison) -> str:
+    """About how many more would settle a difference, were it the only one."""
+    more = found.more_seeds
+    if more is None:
+        return "–"
+    if found.low > 0 or found.high < 0:
+        return "none, alone"
+    return f"{more:,}" if more < MOST_NEEDED else f"{MOST_NEEDED:,} +"
+
+
 def _ours(view: FactorsView, rows: Sequence[TableRow], count: int) -> None:
-    st.markdown(f"**Ours**, {settings.get(view.setting).title}, {AGGREGATES[view.aggregate]}")
+    st.markdown(
+        f"**Ours**, {settings.get(view.setting).title}, {papers.AGGREGATES[view.aggregate]}"
+    )
     if not rows:
-        st.caption(f"None of the {common.counted(count, 'transfer')} measured here is significant.")
+        st.caption(f"No significant transfer among {count}.")
         return
     cells = [
         {
