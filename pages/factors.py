@@ -1,5 +1,6 @@
 """Factors: does any factor of the trajectory explain transfer (M24, Fig. 3 and Table 1)?"""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -7,6 +8,8 @@ import streamlit as st
 
 from mtl_core import analysis, factors, settings
 from mtl_core.analysis import (
+    FEWEST_EPOCHS,
+    MOST_NEEDED,
     TABLE_COLUMNS,
     TABLE_FACTORS,
     Aggregate,
@@ -26,7 +29,7 @@ from mtl_core.views.comparisons import Pool
 from mtl_core.views.factors import FactorsView
 from mtl_core.views.generalization_gap import MOST_RUNS
 from pages.parts import common, papers, state
-from pages.parts.words import tell
+from pages.parts.words import escaped, tell
 
 KEY = "factors"
 Page = state.Page[FactorsView]
@@ -36,9 +39,8 @@ HEADS = {
     "fisher_trace": "Δ Fisher",
     "gradient_covariance": "Δ cov.",
 }
-MARKS = {"better": ("green", "✓"), "worse": ("red", "✗"), "not significant": ("gray", "≈")}
-AGGREGATES = {"bins": "at comparable loss", "footnote": "over the whole run"}
-MOST_REASONS = 3  # that are written out for a factor
+MARKS = {"better": "✓", "worse": "✗", "not significant": "≈", "too few seeds": "?"}
+COLOURS = {"better": "green", "worse": "red"}
 TITLES = {"cifar100": "CIFAR-100", "celeba": "CelebA", "cityscapes": "Cityscapes", "glue": "GLUE"}
 
 
@@ -70,14 +72,21 @@ def main() -> None:
     cases = {task: pool.cases(task, view.sets) for task in pool.tasks}
     cases = {task: runs for task, runs in cases.items() if runs}
     shown = [run for task, runs in cases.items() for run in (pool.singles[task], *runs)]
-    rows = _rows(papers.versions(shown), view.setting, view.aggregate, cases, pool, answers)
-    verdicts = analysis.table_verdicts(rows)
-    papers.supported(analysis.table_support(verdicts), _words(rows, verdicts))
-    _trajectories(view, pool, cases, verdicts, answers)
-    _table(page, rows, printed, shown)
+    rows, counts = _rows(papers.versions(shown), view.setting, view.aggregate, cases, pool, answers)
+    judged = analysis.judged_rows(rows)
+    verdicts = analysis.table_verdicts(rows)  # judges the rows itself
+    epochs = pool.budget.epochs
+    if view.aggregate == "footnote" and epochs < FEWEST_EPOCHS:
+        papers.finding("cannot tell", papers.too_short(epochs))
+    else:
+        moved = [row.deltas["transfer"] for row in judged]
+        papers.finding(analysis.factor_support(verdicts), papers.explaining(moved, verdicts))
+        _verdicts(rows, verdicts)
+    _trajectories(view, pool, cases, answers)
+    _table(page, judged, counts, printed, shown)
     _others(printed, (view.setting,) if printed and printed.of(view.setting) else ())
     runs = list({run.config.id: run for run in shown}.values())
-    papers.computed(KEY, METHOD, runs, _frame(view, rows))
+    papers.computed(KEY, METHOD, runs, _frame(view, judged))
 
 
 def _published() -> PublishedTable | None:
@@ -110,16 +119,57 @@ def _controls(page: Page, pool: Pool, pools: Sequence[Pool]) -> None:
         args=("sets", tuple),
         help="Each set's run of the plain sum (UMTG) is compared with each task's own.",
     )
-    st.segmented_control(
-        "A factor is read",
-        list(AGGREGATES),
-        key=page.widget("aggregate", view.aggregate),
-        required=True,
-        format_func=AGGREGATES.__getitem__,
-        on_change=page.take,
-        args=("aggregate",),
-        help="At comparable loss: the paper's App. C.4. Over the whole run: its footnote 7.",
-    )
+    papers.reading(page, pool.budget.epochs)
+
+
+# Whether a factor can explain all transfers.
+
+
+def _verdicts(rows: Sequence[TableRow], verdicts: Sequence[FactorVerdict]) -> None:
+    for found in verdicts:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            common.factor_badge(found)
+            if why := papers.of_its_own(found, verdicts):
+                st.caption(why)
+    judged = max(one.judged for one in verdicts)
+    if judged:
+        st.caption(
+            "Positive transfer must come with a decrease of the factor, negative transfer with an "
+            "increase. All changes of factors in the significant transfers are judged together"
+            f"{papers.family(judged)}; that no change was found rules out nothing."
+        )
+    st.caption(_by_the_paper(rows))
+
+
+def _by_the_paper(rows: Sequence[TableRow]) -> str:
+    """What the paper's own rule makes of the rows."""
+    cases = analysis.table_cases(rows)
+    significant = sum(case.transfer.paper in ("better", "worse") for case in cases)
+    words = "**The paper's own rule** (±2 SD; a factor without significant change is refuted too): "
+    if not significant:
+        return f"{words}none of {common.counted(len(rows), 'transfer')} is significant."
+    told = []
+    for name in TABLE_FACTORS:
+        against = analysis.paper_verdict(name, cases)
+        title = factors.get(name).title
+        if against is None:
+            told.append(f"{title} is not known for every one")
+        elif against:
+            told.append(f"{title} is refuted by {escaped(_some(against))}")
+        else:
+            told.append(f"nothing refutes {title}")
+    return f"{words}{significant} of {len(rows)} transfers significant; {'; '.join(told)}."
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - papers.MOST_REASONS
+    return papers.listed([*names[: papers.MOST_REASONS], *([f"{more} more"] if more > 0 else [])])
+
+
+def _judged(rows: Sequence[TableRow], column: str) -> int:
+    """How many of a column's differences are judged together."""
+    known = [row.deltas[column] for row in rows]
+    return max((one.family for one in known if one and not math.isnan(one.p)), default=0)
 
 
 # Fig. 3: one task.
@@ -129,7 +179,6 @@ def _trajectories(
     view: FactorsView,
     pool: Pool,
     cases: Mapping[str, Sequence[Answer]],
-    verdicts: Sequence[FactorVerdict],
     answers: Answers,
 ) -> None:
     task = view.task
@@ -137,30 +186,28 @@ def _trajectories(
     named = comparisons.labels([pool.singles[task], *runs], task)
     rows = comparisons.trajectories(named, task, answers)
     styled = papers.curves(named, task)
-    for place, found in zip(st.columns(3), verdicts, strict=True):
-        title = factors.get(found.factor).title
-        colour, icon = common.BADGES[found.outcome]
+    for place, factor in zip(st.columns(3), TABLE_FACTORS, strict=True):
+        title = factors.get(factor).title
         with place:
-            st.badge(f"{title} {found.outcome}", icon=icon, color=colour)  # type: ignore[arg-type]
+            st.markdown(f"**{common.capitalised(title)}**")
             st.altair_chart(
                 over_loss_chart(
                     rows,
                     styled,
-                    column=found.factor,
+                    column=factor,
                     task=task,
                     title=title,
                     log_y=True,
-                    name=f"factors_{found.factor}",
+                    name=f"factors_{factor}",
                     x_title=SHORT_X_TITLE,
                 ),
-                key=f"factors_{view.setting}_{task}_{found.factor}",
+                key=f"factors_{view.setting}_{task}_{factor}",
                 alt=over_loss_alt(styled, task=task, title=title),
             )
     st.caption(
         f"**{task}: which curve is lowest at equal training loss?** If a factor explained "
         "transfer, runs that generalize better than the single task would lie below it, and those "
-        "that generalize worse above. Bands are ±2 standard deviations over seeds. The badges are "
-        "about all tasks of the table below."
+        "that generalize worse above. Bands are ±2 standard deviations over seeds."
     )
     papers.source(named.values(), measuring=True)
     if runs:
@@ -178,8 +225,9 @@ def _rows(
     _cases: Mapping[str, Sequence[Answer]],
     _pool: Pool,
     _answers: Answers,
-) -> list[TableRow]:
-    found = []
+) -> tuple[list[TableRow], dict[str, int]]:
+    """The rows of all tasks; and for footnote 7, over how many epochs it averages at least."""
+    found, counts = [], dict[str, int]()
     for task, together in _cases.items():
         named = comparisons.labels([_pool.singles[task], *together], task)
         table = comparisons.trajectories(named, task, _answers)
@@ -194,38 +242,18 @@ def _rows(
             )
             for other in others
         ]
-    return found
-
-
-def _words(rows: Sequence[TableRow], verdicts: Sequence[FactorVerdict]) -> str:
-    significant = [row for row in rows if row.significant]
-    if not significant:
-        return (
-            f"None of the {len(rows)} transfers measured here is significant (±2 SD over seeds), "
-            "so there is nothing to explain."
-        )
-    gains = sum(_verdict(row.deltas["transfer"]) == "better" for row in significant)
-    able = [factors.get(one.factor).title for one in verdicts if one.outcome == "can explain"]
-    told = f"{papers.listed(able)} can explain" if able else "no factor explains"
-    many = _count(len(significant))
-    words = f"Here **{told}** the {many} ({gains} better, {len(significant) - gains} worse)."
-    if min(gains, len(significant) - gains) == 0:
-        words += " Only transfers of both signs can tell a factor that explains them from one that "
-        words += "always moves one way."
-    return words
-
-
-def _count(transfers: int) -> str:
-    return "one significant transfer" if transfers == 1 else f"{transfers} significant transfers"
-
-
-def _verdict(comparison: Comparison | None) -> str | None:
-    return comparison.verdict if comparison else None
+        for column in TABLE_COLUMNS if aggregate == "footnote" else ():
+            read = "test_metric" if column == "transfer" else column
+            for name in named:
+                of = analysis.aggregate_checkpoints(table, task, name, read)
+                counts[column] = min([*of, *([counts[column]] if column in counts else [])])
+    return found, counts
 
 
 def _table(
     page: Page,
     rows: Sequence[TableRow],
+    counts: Mapping[str, int],
     printed: PublishedTable | None,
     runs: Sequence[Answer],
 ) -> None:
@@ -237,10 +265,11 @@ def _table(
         key=page.widget("every", view.every),
         on_change=page.take,
         args=("every",),
-        help="The paper's table has significant ones only. What it has printed always shows.",
+        help="The paper's table has significant ones only: here those of either rule, and what it "
+        "has printed.",
     )
     known = [row.task for row in theirs]
-    shown = [row for row in rows if view.every or row.significant or row.task in known]
+    shown = [row for row in rows if view.every or _either(row) or row.task in known]
     # The paper's rows first and in its order, so that the two tables can be read across.
     shown.sort(key=lambda row: known.index(row.task) if row.task in known else len(known))
     left, right = st.columns(2) if theirs else (st.container(), None)
@@ -251,30 +280,118 @@ def _table(
         with right:
             _printed(theirs, "as printed")
         _agreement(rows, theirs)
-    _reasons(rows)
+    if all(one is None for row in rows for one in row.deltas.values()):
+        return
     st.caption(
         "ΔE: transfer, in percentage points where it is a share; Δ of sharpness, Fisher trace and "
-        "gradient covariance. "
-        "✓ better, ✗ worse, ≈ not significant (±2 standard deviations over seeds overlap); a "
-        "factor is better when it falls. The paper's rule: for a factor to explain transfer in a "
-        "setting, every ✓ of ΔE must come with its ✓, and every ✗ with its ✗."
+        "gradient covariance, of which lower is better. The first mark decides: ✓ better, ✗ worse, "
+        "≈ no change found, by the 95 % interval of the difference over seeds, each column judged "
+        f"together ({_families(rows)}). **2SD**: the paper's rule, that mean ± 2 standard "
+        "deviations do not overlap."
     )
+    st.caption(_counted(rows) if view.aggregate == "bins" else _averaged(counts))
+    if shown:
+        _details(view, shown)
 
 
-def _reasons(rows: Sequence[TableRow]) -> None:
-    for verdict in analysis.table_verdicts(rows):
-        if verdict.reasons:
-            title = factors.get(verdict.factor).title
-            more = len(verdict.reasons) - MOST_REASONS
-            last = f"; and {more} more" if more > 0 else ""
-            reasons = "; ".join(verdict.reasons[:MOST_REASONS])
-            st.caption(f"**{title}** {verdict.outcome}: {reasons}{last}.")
+def _either(row: TableRow) -> bool:
+    """Whether a row's transfer is significant by ours or by the paper's rule."""
+    moved = row.deltas["transfer"]
+    return moved is not None and (moved.significant or moved.paper in ("better", "worse"))
+
+
+def _families(rows: Sequence[TableRow]) -> str:
+    counts = {HEADS[column]: _judged(rows, column) for column in TABLE_COLUMNS}
+    sizes = {head: size for head, size in counts.items() if size}
+    if len(set(sizes.values())) < 2:
+        return f"Holm, m = {max(sizes.values(), default=0)}"
+    return f"Holm, m = {', '.join(f'{size} of {head}' for head, size in sizes.items())}"
+
+
+def _counted(rows: Sequence[TableRow]) -> str:
+    """How many measurements the values at comparable loss are made of."""
+    told = []
+    for name in TABLE_FACTORS:
+        found = [one for row in rows if (one := row.binned[name]) is not None]
+        if not found:
+            continue
+        fewest = min(min(one.measurements) for one in found)
+        most = max(max(one.measurements) for one in found)
+        read = sum(one.interpolated for one in found)
+        values = sum(len(one.measurements) for one in found)
+        told.append(
+            f"{factors.get(name).title} {fewest if fewest == most else f'{fewest} to {most}'} a "
+            f"seed, {read} of {values} values read between two checkpoints"
+        )
+    return f"**Measurements in the bins**: {'; '.join(told) or 'none'}."
+
+
+def _averaged(counts: Mapping[str, int]) -> str:
+    """Over how many epochs footnote 7 averages here."""
+    told = [f"{HEADS[column]} {least}" for column, least in counts.items()]
+    return f"**Epochs that footnote 7 averages here**, at least: {', '.join(told)}."
+
+
+def _details(view: FactorsView, rows: Sequence[TableRow]) -> None:
+    title = "Intervals, and measurements in the bins"
+    with st.expander(title, icon=":material/straighten:"):
+        lines = [
+            _line(view, row, column, found)
+            for row in rows
+            for column in TABLE_COLUMNS
+            if (found := row.deltas[column]) is not None
+        ]
+        st.dataframe(pd.DataFrame(lines), hide_index=True, key="factors_details")
+        st.caption(
+            "The factor of a seed is its mean over the measurements inside the range of loss; "
+            "*fewest* is of all seeds of both runs. A seed without any there is read between the "
+            "checkpoints around it. More seeds: about how many would settle a difference as large "
+            "as this, were it the only one."
+        )
+
+
+def _line(view: FactorsView, row: TableRow, column: str, found: Comparison) -> dict[str, object]:
+    measure = common.measure(view.setting, row.task)
+    factor = column in TABLE_FACTORS
+    write = papers.number if factor else measure.delta
+    known = math.isfinite(found.low) and math.isfinite(found.high)
+    binned = row.binned.get(column)
+    return {
+        "row": _plain(row.name),
+        "Δ of": factors.get(column).title if factor else measure.title,
+        "Δ": write(found.delta),
+        "95 % interval": f"{write(found.low).removesuffix(' pt')} … {write(found.high)}"
+        if known
+        else "–",
+        "p (Holm)": f"{found.p:.2g}" if not math.isnan(found.p) else "–",
+        "is": found.verdict,
+        "by ±2 SD": found.paper,
+        "seeds": f"{found.pairs} pairs"
+        if found.pairs
+        else f"{found.seeds} and {found.baseline_seeds}",
+        "more seeds": _more_seeds(found),
+        "range of loss": f"{binned.loss_high:.2g} … {binned.loss_low:.2g}" if binned else "–",
+        "measurements, fewest": str(min(binned.measurements)) if binned else "–",
+        "read between": f"{binned.interpolated} of {len(binned.measurements)}" if binned else "–",
+    }
+
+
+def _more_seeds(found: Comparison) -> str:
+    """About how many more would settle a difference, were it the only one."""
+    more = found.more_seeds
+    if more is None:
+        return "–"
+    if found.low > 0 or found.high < 0:
+        return "none, alone"
+    return f"{more:,}" if more < MOST_NEEDED else f"{MOST_NEEDED:,} +"
 
 
 def _ours(view: FactorsView, rows: Sequence[TableRow], count: int) -> None:
-    st.markdown(f"**Ours**, {settings.get(view.setting).title}, {AGGREGATES[view.aggregate]}")
+    st.markdown(
+        f"**Ours**, {settings.get(view.setting).title}, {papers.AGGREGATES[view.aggregate]}"
+    )
     if not rows:
-        st.caption(f"None of the {count} transfers measured here is significant.")
+        st.caption(f"No significant transfer among {count}.")
         return
     cells = [
         {
@@ -293,12 +410,14 @@ def _ours(view: FactorsView, rows: Sequence[TableRow], count: int) -> None:
 
 
 def _cell(found: Comparison | None, measure: common.Measure | None) -> str:
+    """A difference with the mark that decides, and the paper's, which a phone puts below it."""
     if found is None:
         return ":gray[not measured]"
     written = measure.delta(found.delta) if measure else papers.number(found.delta)
-    colour, mark = MARKS.get(found.verdict, ("gray", "(one seed)"))
-    # Four of them and a task have to fit on a phone.
-    return f":{colour}-background[{written.removesuffix(' pt').replace('-', '−')}\u202f{mark}]"
+    written = written.removesuffix(" pt").replace("-", "−")
+    colour = COLOURS.get(found.verdict, "gray")
+    paper = f":gray[:small[2SD\u00a0{MARKS[found.paper]}]]"
+    return f":{colour}-background[{written}\u202f{MARKS[found.verdict]}] {paper}"
 
 
 def _plain(name: str) -> str:
@@ -365,15 +484,20 @@ def _others(printed: PublishedTable | None, measured: Sequence[str]) -> None:
     for name in others:
         rows = printed.of(name)
         title = settings.get(name).title if name in settings.names() else TITLES.get(name, name)
-        verdicts = [analysis.published_verdict(factor, rows) for factor in TABLE_FACTORS]
-        refuted = [factors.get(one.factor).title for one in verdicts if one.refuted_by]
-        allowed = [factors.get(one.factor).title for one in verdicts if not one.refuted_by]
+        against = {name: analysis.published_refuted(name, rows) for name in TABLE_FACTORS}
+        refuted = [factors.get(name).title for name, by in against.items() if by]
+        allowed = [factors.get(name).title for name, by in against.items() if not by]
         with st.expander(f"{title}, {len(rows)} tasks", icon=":material/menu_book:"):
             _printed(rows, title)
-            words = f"Even without the shading, the signs rule out {papers.listed(refuted)}."
+            words = (
+                "By the paper's rule, whatever the shading, the printed signs rule out "
+                f"{papers.listed(refuted)}."
+                if refuted
+                else ""
+            )
             if allowed:
-                words += f" They alone do not rule out {papers.listed(allowed)}."
-            st.markdown(words)
+                words += f" Signs alone do not rule out {papers.listed(allowed)}."
+            st.markdown(words.strip())
     for note in printed.manifest.get("notes", ()):
         tell("caption", note)
 
@@ -388,13 +512,27 @@ def _frame(view: FactorsView, rows: Sequence[TableRow]) -> pd.DataFrame:
             "row": row.name,
             "column": column,
             "delta": found.delta if found else None,
+            "low": found.low if found else None,
+            "high": found.high if found else None,
+            "p": found.p if found else None,
+            "judged_together": found.family if found else None,
+            "verdict": found.verdict if found else None,
+            "by_2_sd": found.paper if found else None,
+            "margin_2_sd": found.margin if found else None,
             "multi_task": found.mean if found else None,
             "single_task": found.baseline_mean if found else None,
-            "margin": found.margin if found else None,
-            "verdict": _verdict(found),
+            "seeds": found.seeds if found else None,
+            "single_task_seeds": found.baseline_seeds if found else None,
+            "pairs": found.pairs if found else None,
+            "loss_high": binned.loss_high if binned else None,
+            "loss_low": binned.loss_low if binned else None,
+            "fewest_measurements": min(binned.measurements) if binned else None,
+            "interpolated": binned.interpolated if binned else None,
+            "lowest_loss": row.lowest,
         }
         for row in rows
         for column, found in row.deltas.items()
+        for binned in (row.binned.get(column),)
     )
 
 
@@ -403,23 +541,38 @@ A row holds a task's multi-task run against its single-task run at the same budg
 minus mean over seeds. The multi-task run follows the sum of task gradients (UMTG) of the tasks
 named; the task may be its target or an auxiliary, whose factors were then measured too.
 
-**ΔE** is footnote 7's in both readings: the test metric of a seed is its mean at the 10 best
-validation checkpoints.
+**At comparable loss** (App. C.4): E of a run is its test metric at its best validation epoch, and
+factors are read in 20 geometrically spaced bins of the training loss, on the trajectory with the
+higher minimum loss: the Fisher trace in bins 2–5, sharpness and gradient covariance ("coherence")
+in bins 18–20, both runs inside the same range of loss. A seed without a measurement inside is read
+between those around it. Only whole epochs count.
 
-**At comparable loss** (App. C.4): 20 geometrically spaced bins of the training loss, on the
-trajectory with the higher minimum loss. The Fisher trace is read in bins 2–5, sharpness and
-gradient covariance ("coherence") in bins 18–20, both runs inside the same range of loss; a seed
-without a measurement inside is read between those around it.
+**By footnote 7**: E is the mean test metric of the 10 best validation epochs, sharpness and
+covariance are the mean of the last 20 epochs, the Fisher trace that of the 20 largest values. The
+paper trains for 100 epochs. On a short run these are means over the whole way, and say how fast a
+task is learned; so they are offered for runs of 50 whole epochs and more.
 
-**Over the whole run** (footnote 7): sharpness and covariance are the mean of the last 20
-measurements, the Fisher trace that of the 20 largest, or of all where there are fewer.
+**Better, worse**: the 95 % t interval of the difference leaves out 0, seed by seed over the seeds
+that both runs have (Welch's interval where they have others), after Holm's correction for all rows
+of a column. **2SD** is the paper's rule, that mean ± 2 standard deviations over seeds do not
+overlap.
 
-**Significant**: the intervals mean ± 2 standard deviations over seeds do not overlap.
+**Can a factor explain?** Positive transfer must come with a decrease of the factor, negative
+transfer with an increase, in every significant row; the changes of all factors in these rows are
+judged together.
 
-**Can a factor explain?** Significant positive transfer must come with a significant decrease of the
-factor, negative transfer with an increase, for every significant row; one that does not, refutes
-it. We *support* the claim where every factor is refuted, *do not support* it where one is not, and
-have *not enough* where no transfer is significant.
+- *Moves the other way*: in some row the factor significantly changes against the transfer. This is
+  evidence.
+- *No change found*: in some row there is no significant change, and in none one against the
+  transfer. What the change may be is said as its 95 % interval.
+- *Can explain*: every row has the change that it should.
+- *Not enough to tell*: an outcome takes significant transfers of both signs (a factor that always
+  moves one way agrees with all transfers of one sign), at least 3 seeds, and training losses below
+  0.01; what of these is missing is said.
+
+The runs *agree* with the claim where every factor moves the other way, *disagree* where one can
+explain every transfer, and *cannot tell* otherwise. The paper's own rule also counts it against a
+factor that it does not change significantly; with few seeds most factors fail it by chance alone.
 
 Source: Mueller, Dredze & Andrews 2024, §4.1, footnote 7, App. C.4, Table 1.
 """

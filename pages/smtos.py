@@ -7,7 +7,14 @@ import pandas as pd
 import streamlit as st
 
 from mtl_core import analysis, optimizers, settings
-from mtl_core.analysis import SMTO_FACTORS, OptimizerVerdict, QuadrantVerdict
+from mtl_core.analysis import (
+    FEWEST_EPOCHS,
+    SMTO_FACTORS,
+    Aggregate,
+    FactorVerdict,
+    OptimizerVerdict,
+    QuadrantVerdict,
+)
 from mtl_core.charts import (
     Curve,
     quadrant_alt,
@@ -19,16 +26,13 @@ from mtl_core.charts import (
 from mtl_core.runs import kinds
 from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.views import comparisons, former, smtos
-from mtl_core.views.smtos import REFERENCE, Entry, Group, Selection
+from mtl_core.views.smtos import REFERENCE, Change, Entry, Group, Selection
 from pages.parts import common, papers, state, words
 from pages.parts.words import escaped
 
 Page = state.Page[Selection]
 
-TITLES = {
-    "min_train_loss": "minimum training loss",
-    **{name: common.title(name) for name in SMTO_FACTORS[1:]},
-}
+TITLES = {name: common.title(name) for name in SMTO_FACTORS}
 METRIC = common.METRIC
 MOST_LINES = 6  # commands that are written out
 
@@ -48,20 +52,31 @@ def main() -> None:
     with st.sidebar:
         _controls(page, found, chosen)
     st.title("When an optimizer makes a task generalize better, does it also optimize it better?")
+    papers.claim(
+        "When optimizers for multi-task learning help or harm a task's generalization, no factor "
+        "of its optimization improves or worsens with it: not the minimum training loss, and "
+        "neither sharpness, early Fisher information nor gradient coherence.",
+        "§4.2, Fig. 4",
+    )
     page.problems()
     drawn = _entries(selection, chosen)
-    points = _points(chosen, drawn, answers)
-    if points.empty:
-        _nothing(selection, chosen)
-    else:
-        _figure(points, drawn, found)
-        shown = (
-            group.runs[one] for group in chosen for one in (REFERENCE, *drawn) if one in group.runs
-        )
+    found_changes = _changes(chosen, drawn, selection.aggregate, answers)
+    epochs = selection.budget_config(found).epochs
+    shown = [
+        group.runs[one] for group in chosen for one in (REFERENCE, *drawn) if one in group.runs
+    ]
+    if found_changes:
+        changes = smtos.judged(found_changes)
+        points = smtos.points(changes)
+        _figure(found_changes, changes, points, drawn, found)
         papers.source(shown, measuring=True)
-    _missing(selection, chosen, answers, shown=points.empty)
-    if len(points):
-        _computed(points, chosen, drawn, answers)
+    elif shown and selection.aggregate == "footnote" and epochs < FEWEST_EPOCHS:
+        papers.finding("cannot tell", papers.too_short(epochs))
+    else:
+        _nothing(selection, chosen)
+    _missing(selection, chosen, answers, shown=not found_changes)
+    if found_changes:
+        _computed(points, selection, chosen, drawn, answers)
 
 
 def _entries(selection: Selection, chosen: Sequence[Group]) -> tuple[Entry, ...]:
@@ -133,6 +148,7 @@ def _choices(page: Page, found: Sequence[Group], chosen: Sequence[Group]) -> Non
         on_change=page.take,
         args=("entries", lambda tokens: tuple(known[token] for token in tokens)),
     )
+    papers.reading(page, selection.budget_config(found).epochs)
 
 
 def _known(found: Sequence[Group]) -> list[Entry]:
@@ -145,100 +161,112 @@ def _known(found: Sequence[Group]) -> list[Entry]:
 # The answer.
 
 
-def _points(chosen: Sequence[Group], drawn: Sequence[Entry], answers: Answers) -> pd.DataFrame:
-    tables = [
-        _group_points(tuple(run.version for run in group.runs.values()), group, answers)
-        for group in chosen
-        if group.compared
-    ]
-    if not tables:
-        return pd.DataFrame()
-    points = pd.concat(tables, ignore_index=True)
-    return points[points["curve"].isin([entry.label for entry in drawn])]
+def _changes(
+    chosen: Sequence[Group], drawn: Sequence[Entry], aggregate: Aggregate, answers: Answers
+) -> list[Change]:
+    """Of all sets on the page, to be judged together."""
+    labels = {entry.label for entry in drawn}
+    return smtos.named(
+        [
+            change
+            for group in chosen
+            if group.compared
+            for change in _group_changes(
+                papers.versions(group.runs.values()), aggregate, group, answers
+            )
+            if change.smto.curve in labels
+        ]
+    )
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _group_points(runs: tuple[object, ...], _group: Group, _answers: Answers) -> pd.DataFrame:
+def _group_changes(
+    runs: tuple[object, ...], aggregate: Aggregate, _group: Group, _answers: Answers
+) -> list[Change]:
     """Of all optimizers of a group, whose runs are finished and do not change."""
-    return smtos.points(_group, _group.compared, _answers)
+    return smtos.changes(_group, _group.compared, _answers, aggregate)
 
 
-def _figure(points: pd.DataFrame, drawn: Sequence[Entry], found: Sequence[Group]) -> None:
-    verdicts = analysis.quadrant_verdicts(points)
+def _figure(
+    found: Sequence[Change],
+    judged: Sequence[Change],
+    points: pd.DataFrame,
+    drawn: Sequence[Entry],
+    groups: Sequence[Group],
+) -> None:
+    verdicts = analysis.factor_verdicts(smtos.cases(found), SMTO_FACTORS)  # judges them itself
+    moved = [one.smto.case.transfer for one in judged]
+    papers.finding(
+        analysis.factor_support(verdicts),
+        papers.explaining(moved, verdicts, "change of generalization", "changes of generalization"),
+    )
+    quadrants = analysis.quadrant_verdicts(points)
     each = analysis.optimizer_verdicts(points)
-    st.markdown(_answer(points, verdicts, each))
+    st.caption(_by_the_paper(quadrants, each))
     labels = {entry.label for entry in drawn}
-    every = style_optimizers([entry.label for entry in _known(found)])
+    every = style_optimizers([entry.label for entry in _known(groups)])
     styled = [curve for curve in every if curve.label in labels]
     st.altair_chart(quadrant_legend(styled), key="smtos_legend", alt=quadrant_legend_alt(styled))
     places = [*st.columns(2), *st.columns(2)]
-    for place, verdict in zip(places, verdicts, strict=True):
+    for place, verdict, quadrant in zip(places, verdicts, quadrants, strict=True):
         with place:
-            _panel(points[points["factor"] == verdict.factor], styled, verdict)
+            _panel(points[points["factor"] == verdict.factor], styled, verdict, verdicts, quadrant)
     st.caption(
         "Each point is one optimizer on one task, as its change in percent over the plain sum of "
-        "task gradients (UMTG). **Filled**: generalization changed significantly; hollow ones did "
-        "not and are not counted. **Shaded**: better optimization with better generalization "
-        "(upper left), or worse with worse (lower right). If a factor were how optimizers help or "
-        "harm, all filled points of its panel would lie in the shade. Axes are linear near 0 and "
+        "task gradients (UMTG). **Filled**, as in the paper's figure: generalization changed "
+        "significantly by its rule, that mean ± 2 standard deviations do not overlap; hollow "
+        "points did not. **Shaded**: better optimization with better generalization (upper left), "
+        "or worse with worse (lower right). If a factor were how optimizers help or harm, all "
+        "filled points of its panel would lie in the shade. Axes are linear near 0 and "
         "logarithmic further out."
+    )
+    judged_changes = max(one.judged for one in verdicts)
+    st.caption(
+        "**Badges** go by 95 % intervals over seeds instead, all changes of generalization on the "
+        f"page judged together{papers.family(_family(judged))}"
+        + (
+            f", and all changes of factors that came with significant ones"
+            f"{papers.family(judged_changes)}"
+            if judged_changes
+            else ""
+        )
+        + ". *Transfer* is an optimizer's change of a task's generalization."
     )
     _each(each)
 
 
-def _answer(
-    points: pd.DataFrame,
-    verdicts: Sequence[QuadrantVerdict],
-    each: Sequence[OptimizerVerdict],
-) -> str:
-    """The paper's question, answered from the points."""
+def _family(judged: Sequence[Change]) -> int:
+    """How many changes of generalization are judged together."""
+    return max(one.smto.case.transfer.family for one in judged)
+
+
+def _by_the_paper(quadrants: Sequence[QuadrantVerdict], each: Sequence[OptimizerVerdict]) -> str:
+    """What the paper's own rule makes of the points."""
+    words = "**The paper's own rule** (±2 SD; every point that counts must lie in the shade): "
     if not each:
-        few = set(points["change"].dropna()) <= {"too few seeds"}
-        return (
-            "**Nothing can be called significant:** that takes runs of two seeds or more."
-            if few
-            else "**Nothing to explain:** no optimizer here changed the generalization of any "
-            "task significantly over UMTG."
-        )
+        return f"{words}no change of generalization is significant."
     changes = sum(one.changes for one in each)
-    of = {1: "the one significant change", 2: "both significant changes"}.get(
-        changes, f"all {changes} significant changes"
-    )
-    able = [TITLES[one.factor] for one in verdicts if one.outcome == "can explain"]
-    undecided = [TITLES[one.factor] for one in verdicts if one.outcome == "not measured"]
-    if able:
-        found = f"**{_capital(_listed(able))} can explain** {of} of generalization."
-    elif undecided:
-        found = (
-            f"**{_capital(_listed(undecided))} may explain** {of} of generalization, but "
-            f"{'is' if len(undecided) == 1 else 'are'} not known for every one."
-        )
-    else:
-        found = f"**No factor explains** {of} of generalization."
-    return f"{found} {_one_by_one(each)}"
-
-
-def _one_by_one(each: Sequence[OptimizerVerdict]) -> str:
-    explained = [one.curve for one in each if one.factors]
-    waiting = [one.curve for one in each if one.open and not one.factors]
-    refuted = [one.curve for one in each if not (one.factors or one.open)]
     parts = [
-        f"{words} {_listed(names)}"
-        for words, names in (
-            ("some factor can explain", explained),
-            ("none does so for", refuted),
-            ("too little was measured to say for", waiting),
+        said.format(_listed(names))
+        for said, names in (
+            ("ruled out: {}", _with(quadrants, "cannot explain")),
+            ("nothing speaks against {}", _with(quadrants, "can explain")),
+            ("{} not known for every one", _with(quadrants, "not measured")),
         )
         if names
     ]
-    return f"Taken one by one, {'; '.join(parts)}."
+    return f"{words}{_count(changes, 'significant change')}; {'; '.join(parts)}."
+
+
+def _with(quadrants: Sequence[QuadrantVerdict], outcome: str) -> list[str]:
+    return [TITLES[one.factor] for one in quadrants if one.outcome == outcome]
 
 
 def _each(verdicts: Sequence[OptimizerVerdict]) -> None:
     """The paper's rule for every optimizer, whose points may be few."""
     if not verdicts:
         return
-    with st.expander("Optimizer by optimizer", icon=":material/table_chart:"):
+    with st.expander("Optimizer by optimizer, by the paper's rule", icon=":material/table_chart:"):
         rows = [
             {
                 "optimizer": one.curve,
@@ -247,49 +275,52 @@ def _each(verdicts: Sequence[OptimizerVerdict]) -> None:
                     TITLES[name]: f"{shaded} of {placed}" if placed else "–"
                     for name, (shaded, placed) in one.panels.items()
                 },
-                "can be explained by": _listed([TITLES[name] for name in one.factors]) or "–",
+                "none lies outside for": _listed([TITLES[name] for name in one.factors]) or "–",
             }
             for one in verdicts
         ]
         st.dataframe(pd.DataFrame(rows), hide_index=True, key="smtos_each")
         st.caption(
-            "How many of an optimizer's significant changes lie in the shade of each panel, of "
-            "those that have a place in it. With one change, some panel will nearly always have it "
-            "there by chance."
+            "How many of an optimizer's significant changes (±2 SD) lie in the shade of each "
+            "panel, of those that have a place in it. With one change, some panel will nearly "
+            "always have it there by chance."
         )
 
 
-def _panel(points: pd.DataFrame, styled: Sequence[Curve], verdict: QuadrantVerdict) -> None:
+def _panel(
+    points: pd.DataFrame,
+    styled: Sequence[Curve],
+    verdict: FactorVerdict,
+    verdicts: Sequence[FactorVerdict],
+    quadrant: QuadrantVerdict,
+) -> None:
     title = TITLES[verdict.factor]
-    colour, icon = common.BADGES[verdict.outcome]
-    st.badge(f"{title}: {verdict.outcome}", icon=icon, color=colour)  # type: ignore[arg-type]
+    common.factor_badge(verdict)
+    if why := papers.of_its_own(verdict, verdicts):
+        st.caption(why)
     st.altair_chart(
         quadrant_chart(points, styled, x_title=title, y_title=METRIC, name=verdict.factor),
         key=f"smtos_{verdict.factor}",
         alt=quadrant_alt(styled, x_title=title, y_title=METRIC),
     )
-    st.caption(_words(verdict))
+    st.caption(f"By the paper's rule: {_words(quadrant)}")
 
 
-def _words(verdict: QuadrantVerdict) -> str:
-    """What was counted in a panel, and what that says."""
-    title = TITLES[verdict.factor]
-    if not (verdict.changes or verdict.unplaced):
-        return "No significant change of generalization."
-    if not verdict.changes:
-        number = _count(verdict.unplaced, "significant change")
+def _words(quadrant: QuadrantVerdict) -> str:
+    """What was counted in a panel by the paper's rule."""
+    title = TITLES[quadrant.factor]
+    if not (quadrant.changes or quadrant.unplaced):
+        return "no significant change of generalization."
+    if not quadrant.changes:
+        number = _count(quadrant.unplaced, "significant change")
         return f"{number}, but without a known {title}."
-    lie = "lies" if verdict.shaded == 1 else "lie"
+    lie = "lies" if quadrant.shaded == 1 else "lie"
     found = (
-        f"{verdict.shaded} of {_count(verdict.changes, 'significant change')} {lie} in the shade"
+        f"{quadrant.shaded} of {_count(quadrant.changes, 'significant change')} {lie} in the shade"
     )
-    if verdict.shaded < verdict.changes:
-        found += f", so {title} does not explain what optimizers do to generalization"
-    elif not verdict.unplaced:
-        found += f": nothing here speaks against {title}"
-    if verdict.unplaced:
-        have = "has" if verdict.unplaced == 1 else "have"
-        found += f". {verdict.unplaced} more {have} no known {title}"
+    if quadrant.unplaced:
+        have = "has" if quadrant.unplaced == 1 else "have"
+        found += f"; {quadrant.unplaced} more {have} no known {title}"
     return f"{found}."
 
 
@@ -361,41 +392,58 @@ def _first_set(selection: Selection) -> tuple[str, ...]:
 METHOD = r"""
 For each optimizer, task and quantity $q$, with means over seeds:
 $\%\Delta = 100\,(q_\text{SMTO} - q_\text{UMTG}) / q_\text{UMTG}$, on the same tasks and budget. A
-UMTG mean that is not above 0 has no percentage. Each seed's value is that of the paper's
-footnote 7:
+UMTG mean that is not above 0 has no percentage.
 
-- **generalization**: test accuracy, the mean at the 10 best validation checkpoints;
-- **minimum training loss**: the lowest full training loss of the whole trajectory (the footnote
-  has none for it);
-- **sharpness** and **gradient covariance**: the mean of the last 20 measurements, or of all there
-  are;
-- **Fisher trace**: the mean of the 20 largest values, or of all there are.
+- **Minimum training loss**: the lowest full training loss of a seed's whole trajectory.
+- **At comparable loss**: generalization is the test metric at the best validation epoch; sharpness
+  and gradient covariance are read in bins 18–20, the Fisher trace in bins 2–5, of 20 geometric bins
+  of the training loss (App. C.4), on whole epochs.
+- **By footnote 7**: the mean test metric of the 10 best validation epochs; sharpness and covariance
+  as the mean of the last 20 epochs, the Fisher trace of the 20 largest values. For runs of 50 whole
+  epochs and more, as it averages over the whole way of shorter ones.
 
-A point counts where generalization changed **significantly**: the intervals mean ± 2 standard
-deviations over seeds of the optimizer and of UMTG do not overlap. As in the paper, the change of
-the factor need not be significant itself; hovering tells. The target has all factors; an auxiliary
-task has training loss and accuracy always, and factors only where its runs measured them. All
-optimizers of a comparison share one learning rate and batch size; none was tuned for its own.
+The target has all factors; an auxiliary task has training loss and accuracy always, and factors
+only where its runs measured them. All optimizers of a comparison share one learning rate and batch
+size; none was tuned for its own.
 
-**The paper's rule.** Optimizers for multi-task learning mean to generalize better by optimizing
-better. If one does, there is a factor that improves on every task that it helps and worsens on
-every task that it harms. The paper finds no such factor for MGDA, PCGrad or GradNorm. *Can
-explain* says only that no point speaks against it: a single point lies in the shade of a panel half
-of the time by chance, and in that of at least one of four panels 15 times out of 16, were they
-independent.
+**What decides.** A change is *better* or *worse* where the 95 % t interval of the difference leaves
+out 0, seed by seed over the seeds that both runs have (Welch's interval where they have others),
+after Holm's correction for all changes of generalization on the page, those of all auxiliary sets
+together; so are all changes of factors that came with significant ones.
 
-Source: Mueller, Dredze & Andrews 2024, §4.2, Fig. 4 and footnote 7.
+- *Moves the other way*: some significant change of generalization came with a significant change of
+  the factor that should have come with the opposite one.
+- *No change found*: some came with no significant change of the factor, and none with the opposite
+  one. What the change may be is said as its 95 % interval.
+- *Can explain*: every one came with the change that it should.
+- *Not enough to tell*: an outcome takes significant changes of generalization of both signs, at
+  least 3 seeds, and training losses below 0.01.
+
+The runs *agree* with the claim where every factor moves the other way, *disagree* where one can
+explain every change, and *cannot tell* otherwise.
+
+**The paper's rule.** A point counts where mean ± 2 standard deviations over seeds of the optimizer
+and of UMTG do not overlap; the change of the factor need not be significant itself. A factor is
+ruled out by one point outside the shade. A single point lies in the shade of a panel half of the
+time by chance, and in that of at least one of four panels 15 times out of 16, were they
+independent. The paper finds no factor with all points of MGDA, PCGrad or GradNorm in the shade.
+
+Source: Mueller, Dredze & Andrews 2024, §4.2, Fig. 4, footnote 7, App. C.4.
 """
 
 
 def _computed(
-    points: pd.DataFrame, chosen: Sequence[Group], drawn: Sequence[Entry], answers: Answers
+    points: pd.DataFrame,
+    selection: Selection,
+    chosen: Sequence[Group],
+    drawn: Sequence[Entry],
+    answers: Answers,
 ) -> None:
     with st.expander("How this was computed", icon=":material/precision_manufacturing:"):
         st.markdown(METHOD)
         shown = [group for group in chosen if set(drawn) & set(group.compared)]
         first = shown[0].runs[REFERENCE]
-        st.markdown(_counts(points, first, answers))
+        st.markdown(_counts(points, selection.aggregate, first, answers))
         for name, how in first.factors.items():
             if name in TITLES:
                 st.markdown(f"- **{TITLES[name]}** here: {escaped(str(how))}")
@@ -413,20 +461,23 @@ def _computed(
         )
 
 
-def _counts(points: pd.DataFrame, first: Answer, answers: Answers) -> str:
+def _counts(points: pd.DataFrame, aggregate: Aggregate, first: Answer, answers: Answers) -> str:
     """How many runs and points there are, and what "the last 20" are here."""
     config = first.config
-    rows = answers.main(first).assign(curve="UMTG")
-    means = [
-        f"{TITLES[name]} over {min(counts)}"
-        for name in SMTO_FACTORS[1:]
-        if (counts := analysis.aggregate_checkpoints(rows, config.target, "UMTG", name))
-    ]
+    means: list[str] = []
+    if aggregate == "footnote":
+        rows = answers.main(first).assign(curve="UMTG")
+        means = [
+            f"{TITLES[name]} over {min(counts)}"
+            for name in SMTO_FACTORS[1:]
+            if (counts := analysis.aggregate_checkpoints(rows, config.target, "UMTG", name))
+        ]
+    averaged = f" {_listed(means)} measurements;" if means else ""
     less = comparisons.reduced(config, measuring=True)
     return (
         f"Here: {config.base_optimizer}, learning rate {config.lr:g}, batch {config.batch_size} "
         f"per task, {config.epochs} epochs, {config.train_size:,} training examples per task, "
-        f"seeds {' '.join(map(str, config.seeds))}; {_listed(means)} measurements; "
+        f"seeds {' '.join(map(str, config.seeds))};{averaged} "
         f"{_count(points[['run', 'task']].drop_duplicates().shape[0], 'point')} a panel, as far "
         f"as measured.{f' Of the paper preset, {less}.' if less else ''}"
     )
@@ -457,10 +508,6 @@ def _runs(shown: Sequence[Group], drawn: Sequence[Entry]) -> pd.DataFrame:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _listed(words: Sequence[str]) -> str:

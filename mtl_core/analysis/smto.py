@@ -183,11 +183,19 @@ def smto_cases(
 
 
 def judged_smtos(cases: Sequence[SmtoCase]) -> list[SmtoCase]:
-    """The same cases with all changes of generalization judged as one family (``judged``)."""
+    """The same cases, judged as families: changes of generalization, and those of each factor."""
     moved = judged([one.case.transfer for one in cases])
+    changes = {name: judged([one.case.factors.get(name) for one in cases]) for name in SMTO_FACTORS}
     return [
-        replace(one, case=replace(one.case, transfer=change))
-        for one, change in zip(cases, moved, strict=True)
+        replace(
+            one,
+            case=replace(
+                one.case,
+                transfer=change,
+                factors={name: changes[name][place] for name in SMTO_FACTORS},
+            ),
+        )
+        for place, (one, change) in enumerate(zip(cases, moved, strict=True))
     ]
 
 

@@ -255,13 +255,17 @@ def _opposite(case: Case, change: Comparison) -> bool:
 
 
 def _reason(factor: str, case: Case, change: Comparison) -> str:
-    title = registry.get(factor).title if factor in registry.names() else factor.replace("_", " ")
+    title = (
+        registry.get(factor).title if factor in registry.names() else _TITLES.get(factor, factor)
+    )
     words = f"{case.name}: {_TRANSFER[case.transfer.verdict]}, but {title} "
     if change.significant:
         return words + _CHANGE[change.verdict]
     return words + f"changes by anything from {change.low:+.2g} to {change.high:+.2g}"
 
 
+_TITLES = {"min_train_loss": "minimum training loss"}
+"""Of Fig. 4's factor that is none of the registry's."""
 _TRANSFER: Mapping[Verdict, str] = {"better": "positive transfer", "worse": "negative transfer"}
 _CHANGE: Mapping[Verdict, str] = {
     "better": "improves",

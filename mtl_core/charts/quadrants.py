@@ -77,9 +77,9 @@ def quadrant_chart(
 ) -> Figure:
     """A point per optimizer and task at its %Δ; (−x, +y) and (+x, −y) are shaded.
 
-    Points that count are filled; the others are hollow and faint. Axes are linear near 0 and
-    logarithmic further out, and have room on both sides of 0. All panels share one legend,
-    ``quadrant_legend``.
+    Points that count by the paper's rule are filled; the others are hollow and faint. Axes are
+    linear near 0 and logarithmic further out, and have room on both sides of 0. All panels share
+    one legend, ``quadrant_legend``.
 
     Args:
         points: one panel's rows of ``analysis.smto_points``, with ``auxiliaries`` and ``run``; may
@@ -146,6 +146,7 @@ def quadrant_legend_alt(optimizers: Sequence[Curve]) -> str:
 def _tooltip(
     x_title: str, y_title: str, value_format: str, metric_format: str
 ) -> list[alt.Tooltip]:
+    difference = f"+{metric_format}"
     return [
         alt.Tooltip("curve:N", title="optimizer"),
         alt.Tooltip("task:N", title="task"),
@@ -156,7 +157,10 @@ def _tooltip(
         alt.Tooltip("reference_metric:Q", title=f"{y_title}, UMTG", format=metric_format),
         alt.Tooltip("value:Q", title=x_title, format=value_format),
         alt.Tooltip("reference_value:Q", title=f"{x_title}, UMTG", format=value_format),
+        alt.Tooltip("low:Q", title=f"Δ {y_title}, 95 % from", format=difference),
+        alt.Tooltip("high:Q", title="to", format=difference),
         alt.Tooltip("change:N", title=f"{y_title} is"),
+        alt.Tooltip("paper_change:N", title="by ±2 SD"),
         alt.Tooltip("factor_change:N", title=f"{x_title} is"),
         alt.Tooltip("seeds:Q", title="seeds", format="d"),
         alt.Tooltip("run:N", title="run"),
@@ -200,7 +204,8 @@ def _span(extent: alt.Chart, x_axis: alt.Axis, y_axis: alt.Axis) -> alt.Chart:
 
 
 _FIELDS = ["curve", "task", "auxiliaries", "x", "y", "metric", "reference_metric", "value"]
-_FIELDS += ["reference_value", "change", "factor_change", "counted", "seeds", "run"]
+_FIELDS += ["reference_value", "change", "factor_change", "paper_change", "low", "high"]
+_FIELDS += ["counted", "seeds", "run"]
 
 
 def _drawn(points: pd.DataFrame, optimizers: Sequence[Curve]) -> pd.DataFrame:
@@ -208,7 +213,8 @@ def _drawn(points: pd.DataFrame, optimizers: Sequence[Curve]) -> pd.DataFrame:
     drawn = points.reindex(columns=_FIELDS).dropna(subset=["x", "y"])
     drawn = drawn[drawn["curve"].isin([curve.label for curve in optimizers])]
     counted = drawn["counted"].astype(bool)
-    drawn = drawn.assign(counted=counted, change=drawn["change"].fillna("–"))
+    told = {name: drawn[name].fillna("–") for name in ("change", "factor_change", "paper_change")}
+    drawn = drawn.assign(counted=counted, **told)
     return drawn.sort_values("counted", kind="stable", ignore_index=True)
 
 

@@ -17,22 +17,32 @@ from mtl_core.views.what_if import BASELINE, Question, differences
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mtl_core.analysis import Aggregate, Case, SmtoCase
+
 __all__ = [
+    "AGGREGATES",
     "REFERENCE",
+    "Change",
     "Entry",
     "Group",
     "Selection",
     "budget_label",
     "budget_name",
     "budgets",
+    "cases",
+    "changes",
     "groups",
+    "judged",
+    "named",
     "nearest_preset",
     "points",
     "question",
     "rank",
 ]
 
+AGGREGATES: "tuple[Aggregate, ...]" = ("bins", "footnote")  # analysis loads slowly
 MOST_SETS = 64  # in a URL
+MOST_NAMED = 3  # auxiliaries of a set whose name spells them out
 _ASKED = ("setting", "target", "auxiliaries", "optimizer", "options", "seeds", "factors")
 _CHANGEABLE = [field.name for field in fields(RunConfig) if field.name not in _ASKED]
 """What a question can change of its preset."""
@@ -120,6 +130,21 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Change:
+    """What an optimizer changed of a task in one of its runs, over UMTG's run on the same tasks.
+
+    Args:
+        auxiliaries: of the runs.
+        run: the id of the optimizer's.
+        smto: the change; the name of its case is unique among all that are compared together.
+    """
+
+    auxiliaries: tuple[str, ...]
+    run: str
+    smto: "SmtoCase"
+
+
+@dataclass(frozen=True)
 class Selection:
     """What the SMTOs page shows, as it stands in its URL.
 
@@ -127,6 +152,7 @@ class Selection:
         budget: a preset's name, or the id of the single-task run with that budget.
         sets: auxiliary sets that are pooled; none takes all that have runs.
         entries: optimizers beside UMTG; none takes all that have runs.
+        aggregate: how a quantity becomes one number.
     """
 
     setting: str
@@ -134,6 +160,7 @@ class Selection:
     budget: str = "quick"
     sets: tuple[tuple[str, ...], ...] = ()
     entries: tuple[Entry, ...] = ()
+    aggregate: "Aggregate" = "bins"
 
     @classmethod
     def default(
@@ -237,11 +264,14 @@ def rank(entry: Entry) -> tuple[int, str]:
     return optimizers.names().index(entry.optimizer), entry.token
 
 
-def points(group: Group, entries: Iterable[Entry], answers: Answers) -> "pd.DataFrame":
-    """``analysis.smto_points`` of a group's runs, with ``auxiliaries`` and ``run``, their ids.
+def changes(
+    group: Group, entries: Iterable[Entry], answers: Answers, aggregate: "Aggregate" = "bins"
+) -> list[Change]:
+    """What the optimizers of a group changed of each task: ``analysis.smto_cases``.
 
     Args:
-        entries: which are drawn; those without a run are passed over.
+        entries: which are compared; those without a run are passed over.
+        aggregate: how a quantity becomes one number.
     """
     import pandas as pd
 
@@ -253,13 +283,62 @@ def points(group: Group, entries: Iterable[Entry], answers: Answers) -> "pd.Data
         for entry in ((REFERENCE, *drawn) if drawn else ())
     ]
     setting = settings.get(group.budget.setting)
-    found = analysis.smto_points(
+    found = analysis.smto_cases(
         pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(),
         REFERENCE.label,
         directions={task.name: task.direction for task in setting.tasks},
+        aggregate=aggregate,
     )
     runs = {entry.label: group.runs[entry].config.id for entry in drawn}
-    return found.assign(auxiliaries=" + ".join(group.auxiliaries), run=found["curve"].map(runs))
+    return [Change(group.auxiliaries, runs[one.curve], one) for one in found]
+
+
+def named(found: Sequence[Change]) -> list[Change]:
+    """The same changes, by names that no two of them share: with auxiliaries where sets differ."""
+    sets = list(dict.fromkeys(one.auxiliaries for one in found))
+    if len(sets) < 2:
+        return list(found)
+    labels = {names: _set_label(names) for names in sets}
+    if len({*labels.values()}) < len(sets):
+        labels = {names: " + ".join(names) for names in sets}
+    return [
+        replace(one, smto=replace(one.smto, case=_renamed(one, labels[one.auxiliaries])))
+        for one in found
+    ]
+
+
+def cases(found: Iterable[Change]) -> "list[Case]":
+    """Changes as the cases that ``analysis.factor_verdicts`` judges together."""
+    return [one.smto.case for one in found]
+
+
+def judged(found: Sequence[Change]) -> list[Change]:
+    """The same changes, judged together: ``analysis.judged_smtos``."""
+    from mtl_core import analysis
+
+    together = analysis.judged_smtos([one.smto for one in found])
+    return [replace(one, smto=smto) for one, smto in zip(found, together, strict=True)]
+
+
+def points(found: Sequence[Change]) -> "pd.DataFrame":
+    """``analysis.smto_points`` of changes, with ``auxiliaries`` and ``run``, their ids."""
+    from mtl_core import analysis
+
+    table = analysis.smto_points([one.smto for one in found])
+    panels = len(analysis.SMTO_FACTORS)
+    return table.assign(
+        auxiliaries=[" + ".join(one.auxiliaries) for one in found for _ in range(panels)],
+        run=[one.run for one in found for _ in range(panels)],
+    )
+
+
+def _renamed(one: Change, label: str) -> "Case":
+    case = one.smto.case
+    return replace(case, name=f"{case.name} (auxiliaries: {label})")
+
+
+def _set_label(names: tuple[str, ...]) -> str:
+    return " + ".join(names) if len(names) <= MOST_NAMED else f"{len(names)} tasks"
 
 
 def question(group: Group, entries: Sequence[Entry]) -> Question | None:
@@ -374,6 +453,7 @@ def _fields(found: Sequence[Group], *, placed: bool = True) -> Entries:
             at=("entries",),
             usually="all that have runs",
         ),
+        Field("aggregate", codec.one_of("aggregate", AGGREGATES), default=Selection.aggregate),
     )
 
 

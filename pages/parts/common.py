@@ -267,6 +267,8 @@ def sureness(comparison: Comparison | None, *, so_far: bool = False) -> str:
 
 def title(column: str) -> str:
     """A factor's title; another quantity's name as it is."""
+    if column == "min_train_loss":
+        return "minimum training loss"
     return factors.get(column).title if column in factors.names() else column
 
 
@@ -326,11 +328,13 @@ def factor_badge(found: FactorVerdict) -> None:
     st.badge(f"{title(found.factor)}: {found.outcome}", icon=icon, color=colour)  # type: ignore[arg-type]
 
 
-def because(found: FactorVerdict) -> str:
-    """Why a factor's verdict is what it is, in one line."""
+def because(found: FactorVerdict, most: int | None = None) -> str:
+    """Why a factor's verdict is what it is, in one line, by at most so many reasons."""
     if found.outcome == "can explain":
         return "changes with every significant transfer as it should"
-    return "; ".join(found.missing or found.reasons)
+    reasons = found.missing or found.reasons
+    more = len(reasons[most:]) if most else 0
+    return "; ".join([*reasons[:most], *([f"and {more} more"] if more else [])])
 
 
 def _glossary(about: str) -> str:

@@ -1,13 +1,14 @@
 """What the pages on the paper's figures share: the claim and its verdict, sources, choices."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from mtl_core import settings
-from mtl_core.analysis import Finding
+from mtl_core.analysis import FEWEST_EPOCHS, Comparison, FactorVerdict, Finding
 from mtl_core.charts import Curve, CurveKey, style_curves
 from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.views import comparisons, former, smtos
@@ -22,6 +23,14 @@ FINDINGS = {
     "disagree": (":material/close:", "the runs here disagree"),
     "cannot tell": (":material/pending:", "the runs here cannot tell"),
 }
+OUTCOMES = {
+    "can explain": "**{}** can explain all of them",
+    "moves the other way": "against at least one of them moves **{}**",
+    "no change found": "no change was found that would rule out **{}**",
+    "not enough to tell": "too little is known of **{}**",
+}
+AGGREGATES = {"bins": "at comparable loss", "footnote": "by footnote 7"}
+MOST_REASONS = 3  # that are written out for a factor
 LONGEST_COMMAND = 140  # characters of one that is written below its figure
 
 
@@ -73,6 +82,33 @@ def place(page: Page[Any], pools: Sequence[Pool]) -> None:
     )
 
 
+def reading(page: Page[Any], epochs: int) -> None:
+    """Choose how a quantity becomes one number: footnote 7's means take long runs."""
+    usual = page.view.aggregate == "bins"
+    st.segmented_control(
+        "Read",
+        list(AGGREGATES),
+        key=page.widget("aggregate", page.view.aggregate),
+        required=True,
+        disabled=usual and epochs < FEWEST_EPOCHS,
+        format_func=AGGREGATES.__getitem__,
+        on_change=page.take,
+        args=("aggregate",),
+        help="At comparable loss: factors by the paper's App. C.4, E at the best validation "
+        "epoch. By footnote 7: means over the best, the last and the largest of many epochs.",
+    )
+    if usual and epochs < FEWEST_EPOCHS:
+        st.caption(too_short(epochs))
+
+
+def too_short(epochs: int) -> str:
+    """Why there are no numbers by footnote 7."""
+    return (
+        f"Footnote 7's means take runs of at least {FEWEST_EPOCHS} whole epochs, and these have "
+        f"{epochs}: its ten best would be most of the way up."
+    )
+
+
 def nothing(what: str) -> None:
     """Say what it takes where there are no runs at all."""
     st.info(f"{what} Train them on What if; they show here once they are done.")
@@ -100,6 +136,59 @@ def finding(outcome: Finding, why: str, *, of: str = "") -> None:
 def family(judged: int) -> str:
     """How many comparisons a page judges together."""
     return f" (Holm, m = {judged})" if judged > 1 else ""
+
+
+def explaining(
+    moved: Sequence[Comparison | None],
+    verdicts: Sequence[FactorVerdict],
+    one: str = "transfer",
+    many: str = "transfers",
+) -> str:
+    """Why factors can explain some differences, or cannot, or cannot be told to, in a sentence.
+
+    Args:
+        moved: the differences, judged together.
+        one: what a difference is called.
+        many: several of them.
+    """
+    known = [each for each in moved if each is not None]
+    significant = [each for each in known if each.significant]
+    judged = family(max((each.family for each in known), default=0))
+    if not known:
+        return f"There is no {one} to explain."
+    if not significant:
+        if len(known) == 1:
+            return f"The one {one} here is not significant, so there is nothing to explain."
+        return (
+            f"None of the {len(known)} {many} here is significant{judged}, so there is nothing to "
+            "explain."
+        )
+    gains = sum(each.verdict == "better" for each in significant)
+    said = (
+        f"{len(significant)} of {len(known)} {one if len(known) == 1 else many} "
+        f"{'is' if len(significant) == 1 else 'are'} significant{judged}, {gains} better and "
+        f"{len(significant) - gains} worse"
+    )
+    if missing := shared(verdicts):
+        return f"{said}; missing for an answer: {escaped('; '.join(missing))}."
+    by: dict[str, list[str]] = {}
+    for found in verdicts:
+        by.setdefault(found.outcome, []).append(common.title(found.factor))
+    told = [words.format(listed(by[name])) for name, words in OUTCOMES.items() if name in by]
+    return f"{said}; {'; '.join(told)}."
+
+
+def shared(verdicts: Sequence[FactorVerdict]) -> list[str]:
+    """What is missing for an outcome of any factor."""
+    first, *others = verdicts
+    return [each for each in first.missing if all(each in found.missing for found in others)]
+
+
+def of_its_own(found: FactorVerdict, verdicts: Sequence[FactorVerdict]) -> str:
+    """Why a factor's verdict is what it is, as far as that is not true of all factors."""
+    missing = shared(verdicts)
+    own = tuple(each for each in found.missing if each not in missing)
+    return escaped(common.because(replace(found, missing=own), MOST_REASONS))
 
 
 # Where a figure's numbers come from.
