@@ -129,7 +129,9 @@ def _solve(
         size = (w * lengths).sum(dim=1, keepdim=True)
         most = c / (_LEAST_LENGTH * size)
         closed = gap <= _TOLERANCE * size
-        flat = torch.where(closed, _length(gramian, w, lengths) <= _LEAST_LENGTH * size, low >= most)
+        flat = torch.where(
+            closed, _length(gramian, w, lengths) <= _LEAST_LENGTH * size, low >= most
+        )
         best = best.index_copy(0, left, w)
         stationary = stationary.index_copy(0, left, flat)
         keep = ~(closed | flat).squeeze(1)

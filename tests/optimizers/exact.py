@@ -6,6 +6,7 @@ only if it satisfies the problem's conditions to 40 digits.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from mpmath import exp, log, lu_solve, matrix, mp, mpf, sqrt
 from torch import Tensor
@@ -158,10 +159,7 @@ def fair(gramian: Gramian, guess: Numbers, alpha: mpf) -> Numbers:
         slope = [a - p for a, p in zip(times(gramian, weights), push, strict=True)]
         # For relative changes, in units of what each row is compared with.
         rows = [
-            [
-                (gramian[i][j] * weights[j] + (i == j) * push[i] / alpha) / push[i]
-                for j in tasks
-            ]
+            [(gramian[i][j] * weights[j] + (i == j) * push[i] / alpha) / push[i] for j in tasks]
             for i in tasks
         ]
         change = lu_solve(matrix(rows), matrix([s / p for s, p in zip(slope, push, strict=True)]))
@@ -301,9 +299,11 @@ def imtl_l(steps: Sequence[Numbers]) -> list[Numbers]:
 def dwa(epochs: Sequence[Sequence[Numbers]]) -> list[Numbers]:
     """Liu, Johns & Davison 2019, Eq. 7, T = 2: the weights of each epoch."""
     tasks = len(epochs[0][0])
-    means = [[sum(step[k] for step in epoch) / len(epoch) for k in range(tasks)] for epoch in epochs]
+    means = [
+        [sum(step[k] for step in epoch) / len(epoch) for k in range(tasks)] for epoch in epochs
+    ]
     found = [[mpf(1)] * tasks] * min(2, len(epochs))
-    for before, last in zip(means, means[1:], strict=False):
+    for before, last in pairwise(means):
         ratios = [new / old / 2 for new, old in zip(last, before, strict=True)]
         found.append([tasks * share for share in softmax(ratios)])
     return found[: len(epochs)]
@@ -319,8 +319,7 @@ def famo(steps: Sequence[tuple[Numbers, Numbers]]) -> list[Numbers]:
         raw = [z / (one + small) for z, one in zip(shares, before, strict=True)]
         found.append([one / sum(raw) for one in raw])
         fell = [
-            log(one + small) - log(other + small)
-            for one, other in zip(before, after, strict=True)
+            log(one + small) - log(other + small) for one, other in zip(before, after, strict=True)
         ]
         mean = dot(shares, fell)
         learned.step([z * (one - mean) for z, one in zip(shares, fell, strict=True)])

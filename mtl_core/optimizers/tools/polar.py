@@ -26,7 +26,9 @@ def orthogonal_factor(matrix: "Tensor") -> "Tensor":
         lengths = matrix.norm(dim=1, keepdim=True)
         inverse, _ = torch.linalg.inv_ex(matrix / lengths)
         inverse = inverse.mT / lengths
-        scale = (inverse.norm(dim=(1, 2), keepdim=True) / matrix.norm(dim=(1, 2), keepdim=True)).sqrt()
+        scale = (
+            inverse.norm(dim=(1, 2), keepdim=True) / matrix.norm(dim=(1, 2), keepdim=True)
+        ).sqrt()
         found = 0.5 * (scale * matrix + inverse / scale)
         change = (found - matrix).abs().amax()
         matrix = found
