@@ -89,7 +89,8 @@ def _of_dependent(matrix: "Tensor", rank: "Tensor", there: "Tensor") -> "Tensor"
     ratio = sizes.gather(1, rank.unsqueeze(1) - 1) / sizes
     last = torch.arange(sizes.shape[1], device=sizes.device) < rank.unsqueeze(1)
     along = (rows @ there.unsqueeze(2)).squeeze(2) * ratio.where(last, 0.0)
-    return (rows.mT @ along.unsqueeze(2)).squeeze(2) * there
+    found: Tensor = (rows.mT @ along.unsqueeze(2)).squeeze(2) * there
+    return found
 
 
 RULE = Rule(

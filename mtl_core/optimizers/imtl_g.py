@@ -46,7 +46,7 @@ def weights(step: Step) -> "Tensor":
 
 
 def _of_two(first: float, cosine: float, second: float) -> tuple[float, float]:
-    """C is blind to which of two is which, and so is C⁺1: the weights are inverse to the lengths."""
+    """C is the same with both tasks swapped, and so is C⁺1: weights are inverse to the lengths."""
     if first <= 0 or second <= 0:
         return (float(first > 0), float(second > 0)) if first + second > 0 else (0.5, 0.5)
     return 1 / (1 + first / second), 1 / (1 + second / first)
@@ -55,8 +55,8 @@ def _of_two(first: float, cosine: float, second: float) -> tuple[float, float]:
 RULE = Rule(
     title="IMTL-G",
     about="The combination of task gradients that goes equally far along each of them.",
-    source="Liu et al. 2021, Towards Impartial Multi-task Learning, gradient balance; the "
-    "pseudo-inverse is from Quinton & Rey 2024, Jacobian Descent",
+    source="Liu et al. 2021, Towards Impartial Multi-task Learning, gradient balance; solved with "
+    "the pseudo-inverse of the gradients' cosines",
     weights=weights,
     needs_gramian=True,
 )

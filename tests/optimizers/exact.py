@@ -6,6 +6,7 @@ only if it satisfies the problem's conditions to 40 digits.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from mpmath import exp, log, lu_solve, matrix, mp, mpf, sqrt
 from torch import Tensor
@@ -302,7 +303,7 @@ def dwa(epochs: Sequence[Sequence[Numbers]]) -> list[Numbers]:
         [sum(step[k] for step in epoch) / len(epoch) for k in range(tasks)] for epoch in epochs
     ]
     found = [[mpf(1)] * tasks] * min(2, len(epochs))
-    for before, last in zip(means, means[1:], strict=False):
+    for before, last in pairwise(means):
         ratios = [new / old / 2 for new, old in zip(last, before, strict=True)]
         found.append([tasks * share for share in softmax(ratios)])
     return found[: len(epochs)]

@@ -5,6 +5,7 @@ numbers of 50 digits against the Gramian's entries exactly as the method gets th
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 import torch
@@ -265,7 +266,7 @@ def test_dwa(tasks: int, ratio: float, kind: torch.dtype) -> None:
 @cases
 def test_famo(tasks: int, ratio: float, kind: torch.dtype) -> None:
     method, losses = optimizers.create("famo", num_tasks=tasks), falling(tasks, ratio)
-    steps = list(zip(losses, losses[1:], strict=False))
+    steps = list(pairwise(losses))
     found = []
     for before, after in steps:
         found.append(weights(method, torch.eye(tasks, dtype=kind), before))
@@ -299,7 +300,7 @@ def test_match_sum(name: str, tasks: int, ratio: float, kind: torch.dtype) -> No
     """The update is as long as the sum, in the direction of the raw one."""
     if optimizers.rule(name).update is not None:
         return
-    gramian = list(gramians(tasks, ratio, kind))[0]
+    gramian = next(gramians(tasks, ratio, kind))
     raw, found = (
         numbers(weights(optimizers.create(name, num_tasks=tasks, scale=scale), gramian))
         for scale in ("raw", "match_sum")
