@@ -273,14 +273,18 @@ def _table(
     # The paper's rows first and in its order, so that the two tables can be read across.
     shown.sort(key=lambda row: known.index(row.task) if row.task in known else len(known))
     left, right = st.columns(2) if theirs else (st.container(), None)
+    known_any = any(one is not None for row in rows for one in row.deltas.values())
     with left:
-        _ours(view, shown, len(rows))
+        if known_any:
+            _ours(view, shown, f"No significant transfer among {len(rows)}.")
+        else:
+            _ours(view, (), "No numbers in this reading.")
         papers.source(runs, measuring=True)
     if right is not None and printed is not None:
         with right:
             _printed(theirs, "as printed")
         _agreement(rows, theirs)
-    if all(one is None for row in rows for one in row.deltas.values()):
+    if not known_any:
         return
     st.caption(
         "ΔE: transfer, in percentage points where it is a share; Δ of sharpness, Fisher trace and "
@@ -386,12 +390,12 @@ def _more_seeds(found: Comparison) -> str:
     return f"{more:,}" if more < MOST_NEEDED else f"{MOST_NEEDED:,} +"
 
 
-def _ours(view: FactorsView, rows: Sequence[TableRow], count: int) -> None:
+def _ours(view: FactorsView, rows: Sequence[TableRow], otherwise: str) -> None:
     st.markdown(
         f"**Ours**, {settings.get(view.setting).title}, {papers.AGGREGATES[view.aggregate]}"
     )
     if not rows:
-        st.caption(f"No significant transfer among {count}.")
+        st.caption(otherwise)
         return
     cells = [
         {

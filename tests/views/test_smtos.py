@@ -1,6 +1,7 @@
 """The runs behind the SMTOs page: how they are grouped, asked for by a URL, and made points of."""
 
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mtl_core.errors import InputError
 from mtl_core.runs.library import artifacts
 from mtl_core.runs.library.answers import Answers
 from mtl_core.runs.queue.store import Store
+from mtl_core.views import what_if
 from mtl_core.views.smtos import (
     REFERENCE,
     Entry,
@@ -21,7 +23,11 @@ from mtl_core.views.smtos import (
     budget_label,
     budget_name,
     budgets,
+    cases,
+    changes,
     groups,
+    judged,
+    named,
     points,
     question,
 )
@@ -150,6 +156,11 @@ def test_budgets_are_called_by_their_preset(make_config: Make) -> None:
     assert budget_label(other) == "standard · lr 0.01", "seeds are no part of a budget"
 
 
+def test_a_label_says_every_field_of_a_budget() -> None:
+    tasks = {"setting", "target", "auxiliaries"}
+    assert {field.name for field in fields(RunConfig)} - tasks <= set(what_if._TITLES)
+
+
 # The URL.
 
 
@@ -164,6 +175,7 @@ def test_budgets_are_called_by_their_preset(make_config: Make) -> None:
             "standard",
             (("digits1",), ("digits1", "noisy_digits")),
             (MEAN, MATCHED),
+            "footnote",
         ),
     ],
 )
@@ -206,7 +218,12 @@ def test_sets_are_read_as_people_write_them() -> None:
         ("aux", ",".join(["digits2"] * 65), "65 auxiliary sets are more than 64"),
         ("optimizer", "sgd", "unknown optimizer 'sgd'"),
         ("optimizer", " ", "no optimizer"),
-        ("lr", "1", "unknown parameter 'lr'; one of: aux, budget, optimizer, setting, target"),
+        (
+            "lr",
+            "1",
+            "unknown parameter 'lr'; one of: aggregate, aux, budget, optimizer, setting, target",
+        ),
+        ("aggregate", "mean", "unknown aggregate 'mean'; one of: bins, footnote"),
         ("x" * 10**5, "", "unknown parameter"),
         ("target", "y" * 10**6, "unknown task of digits"),
     ],
@@ -273,16 +290,55 @@ def test_points_come_with_their_runs(make_config: Make, ship: Make) -> None:
     matched = make_config(optimizer="mean", options=MATCHED.options, seeds=(0, 1))
     answers = Answers(None, ship(make_config(seeds=(0, 1)), mean, matched))
     (group,) = groups(answers)
-    found = points(group, group.compared, answers)
+    found = points(changes(group, group.compared, answers))
     assert set(found["curve"]) == {MEAN.label, MATCHED.label}
     assert set(found["run"]) == {mean.id, matched.id}
     assert set(found["auxiliaries"]) == {"digits2"}
     assert set(found["task"]) == {"digits1", "digits2"}
     assert len(found) == 2 * 2 * len(SMTO_FACTORS)
-    one = points(group, [MEAN, Entry("umtg", MATCHED.options)], answers)
+    one = points(changes(group, [MEAN, Entry("umtg", MATCHED.options)], answers))
     assert set(one["curve"]) == {MEAN.label}
-    assert points(group, [], answers).empty
-    assert points(Group(group.budget, ("noisy_digits",)), [MEAN], answers).empty
+    assert points(changes(group, [], answers)).empty
+    assert changes(Group(group.budget, ("noisy_digits",)), [MEAN], answers) == []
+    assert changes(group, group.compared, answers, "footnote") == [], "of a few epochs"
+
+
+def test_names_of_changes_are_unique_across_sets(make_config: Make, ship: Make) -> None:
+    sets = (("digits2",), ("digits2", "noisy_digits"))
+    configs = [
+        make_config(auxiliaries=names, optimizer=name, seeds=(0, 1))
+        for names in sets
+        for name in ("umtg", "mean")
+    ]
+    answers = Answers(None, ship(*configs))
+    each = [changes(group, group.compared, answers) for group in groups(answers)]
+    assert [one.name for one in cases(named(each[0]))] == [
+        "digits1 under Mean",
+        "digits2 under Mean",
+    ]
+    together = named([*each[0], *each[1]])
+    assert [one.name for one in cases(together)] == [
+        "digits1 under Mean (auxiliaries: digits2)",
+        "digits2 under Mean (auxiliaries: digits2)",
+        "digits1 under Mean (auxiliaries: digits2 + noisy_digits)",
+        "digits2 under Mean (auxiliaries: digits2 + noisy_digits)",
+        "noisy_digits under Mean (auxiliaries: digits2 + noisy_digits)",
+    ]
+    sizes = {one.transfer.family for one in cases(judged(together))}
+    assert sizes == {sum(one.transfer.verdict != "too few seeds" for one in cases(together))}
+    assert len(set(points(together)["auxiliaries"])) == 2
+
+
+def test_large_sets_are_named_apart_too(make_config: Make, ship: Make) -> None:
+    answers = Answers(None, ship(make_config(seeds=(0, 1)), make_config(optimizer="mean")))
+    (group,) = groups(answers)
+    one, *_ = changes(group, group.compared, answers)
+    letters = ("a", "b", "c", "d")
+    other = replace(one, auxiliaries=letters)
+    label = "a + b + c + d"
+    assert named([one, other])[1].smto.case.name.endswith("(auxiliaries: 4 tasks)")
+    alike = named([other, replace(one, auxiliaries=(*letters[:3], "e"))])
+    assert alike[0].smto.case.name.endswith(f"(auxiliaries: {label})")
 
 
 def test_missing_runs_are_a_question_of_what_if() -> None:
