@@ -1,0 +1,500 @@
+"""How often each rule says something that is not so: at most in 5 % of all pages.
+
+Each test draws many pages of the size that the app has, on which nothing is true that a rule could
+say, or the opposite of it is, with normal noise and fixed seeds, and counts the pages on which it
+is said all the same. A rate that is 5 % shows as one above it in half of all simulations, so
+``at_most`` allows three binomial standard errors of the simulation: what passes by chance is 1 in
+700, and what holds exactly fails as rarely. ``benchmarks/verdicts.py`` prints these rates beside
+the power.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from scipy import special
+
+from mtl_core.analysis import (
+    LEVEL,
+    SMTO_FACTORS,
+    TABLE_FACTORS,
+    Case,
+    Comparison,
+    Versus,
+    compare,
+    conflict_verdict,
+    correlate,
+    correlation,
+    early_verdict,
+    factor_support,
+    factor_verdicts,
+    gap_case,
+    judged,
+    judged_smtos,
+    transfer,
+)
+from mtl_core.analysis.intervals import paired, welch
+from mtl_core.analysis.smto import SmtoCase
+from mtl_core.views.panel import Panel, Shown
+
+Array = npt.NDArray[np.float64]
+Side = tuple[list[pd.DataFrame], list[pd.DataFrame]]
+
+
+def at_most(hits: Iterable[bool], level: float = LEVEL) -> float:
+    """The rate; fails where it is more than three standard errors above the level."""
+    said = np.fromiter(hits, dtype=bool)
+    error = (level * (1 - level) / said.size) ** 0.5
+    assert said.mean() <= level + 3 * error, f"{said.mean():.1%} of {said.size}"
+    return float(said.mean())
+
+
+def against(ours: Array, theirs: Array, **options: Any) -> Comparison:
+    """Seed by seed."""
+    seeds = range(len(ours))
+    return compare(ours, theirs, seeds=seeds, baseline_seeds=seeds, **options)
+
+
+# One comparison, and several on a page.
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
+@pytest.mark.parametrize("grain", [0.0, 0.5, 2.0])
+def test_a_paired_difference(seeds: int, grain: float) -> None:
+    """Curves whose seeds have most of their noise in common; metrics that count few examples.
+
+    ``grain`` is the step of the metric, in SDs of the difference.
+    """
+    generator = np.random.default_rng(seeds)
+    shared = generator.normal(size=(1_000, 1, seeds))
+    own = 0.5 * generator.normal(size=(1_000, 2, seeds))
+    values = shared + own
+    if grain:
+        step = grain * 0.5 * 2**0.5
+        values = step * np.round(values / step)
+    at_most(against(*sides).significant for sides in values)
+
+
+@pytest.mark.parametrize(("seeds", "others"), [(2, 2), (2, 3), (2, 10), (3, 3), (3, 10), (10, 10)])
+@pytest.mark.parametrize("ratio", [0.1, 0.5, 2.0, 10.0])
+def test_an_unpaired_difference(seeds: int, others: int, ratio: float) -> None:
+    """Whatever the sides' sizes and spreads."""
+    generator = np.random.default_rng(10 * seeds + others)
+    ours = ratio * generator.normal(size=(1_500, seeds))
+    theirs = generator.normal(size=(1_500, others))
+    at_most(welch(*sides).p < LEVEL for sides in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 20])
+@pytest.mark.parametrize("seeds", [2, 3, 10])
+def test_a_page_of_several_curves_against_one_baseline(count: int, seeds: int) -> None:
+    generator = np.random.default_rng(100 * count + seeds)
+
+    def page() -> bool:
+        baseline, *curves = generator.normal(size=(count + 1, seeds))
+        found = judged([against(curve, baseline) for curve in curves])
+        return any(one.significant for one in found)
+
+    at_most(page() for _ in range(2_000 // (count + 3)))
+
+
+def test_a_page_on_which_some_are_true() -> None:
+    """The others still are said in 5 % at most: Holm's correction holds with any true ones."""
+    generator = np.random.default_rng(1)
+
+    def page() -> bool:
+        baseline, *curves = generator.normal(size=(7, 3))
+        real = [curve + 100 for curve in curves[:3]]
+        found = judged([against(curve, baseline) for curve in (*real, *curves[3:])])
+        assert all(one.significant for one in found[:1])
+        return any(one.significant for one in found[3:])
+
+    at_most(page() for _ in range(400))
+
+
+# Looking while runs go on, and adding seeds.
+
+
+def states(**of: str) -> Panel:
+    """A panel of two curves of three seeds whose runs are in these states."""
+
+    def shown(label: str) -> Shown:
+        answer: Any = SimpleNamespace(states=lambda: dict.fromkeys(range(3), of[label]))
+        return Shown(label, answer, pinned=False)
+
+    return Panel((shown("stl"), shown("mtl")), (), pd.DataFrame())
+
+
+def p_values(differences: Array) -> Array:
+    """Two-sided, of paired t tests over the last axis: ``compare``'s, for many at once."""
+    n = differences.shape[-1]
+    t = differences.mean(axis=-1) / (differences.std(axis=-1, ddof=1) / n**0.5)
+    p: Array = 2 * special.stdtr(n - 1, -np.abs(t))
+    return p
+
+
+def test_many_p_values_at_once_are_those_of_comparisons() -> None:
+    differences = np.random.default_rng(0).normal(size=(20, 4))
+    assert p_values(differences) == pytest.approx([paired(each).p for each in differences])
+
+
+def looks(generator: np.random.Generator, trials: int, seeds: int, count: int = 50) -> Array:
+    """(trials, looks, seeds): differences at one epoch after the other, of runs without any.
+
+    An AR(1) process with coefficient .8 beside what stays for all of a run, of equal variance.
+    """
+    steps = generator.normal(size=(count, trials, seeds))
+    moving = np.empty_like(steps)
+    moving[0] = steps[0]
+    for look in range(1, count):
+        moving[look] = 0.8 * moving[look - 1] + 0.6 * steps[look]
+    stays = generator.normal(size=(trials, seeds))
+    return np.moveaxis(moving + stays, 0, 1)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 10])
+def test_a_page_that_is_watched_while_runs_go_on(seeds: int) -> None:
+    """50 looks and the final one: a verdict is said when all runs are done, and never before.
+
+    Whoever stops the runs when a difference looks right is told nothing: in half of all pages one
+    of the looks would have been significant at three seeds.
+    """
+    p = p_values(looks(np.random.default_rng(seeds), 3_000, seeds)) < LEVEL
+    running, done = states(stl="done", mtl="running"), states(stl="done", mtl="done")
+    stopped, queued = states(stl="done", mtl="stopped"), states(stl="queued", mtl="done")
+    quiet = [running.so_far(running.shown[1]) for _ in range(49)]
+    quiet.append(done.so_far(done.shown[1]))
+    assert quiet == [True] * 49 + [False]
+    said = p & ~np.array(quiet)
+    at_most(said.any(axis=1))
+    assert p.any(axis=1).mean() > 2 * LEVEL, "what 50 verdicts would do"
+    for panel in (stopped, queued):
+        assert panel.so_far(panel.shown[1])
+
+
+def test_adding_seeds_after_a_look_is_not_covered() -> None:
+    """Honest about what is not promised: three looks, at 3, 5 and 10 seeds, are three tests.
+
+    Each is right by itself. Whoever adds seeds until a verdict comes has one in about 11 % of all
+    questions without a difference, at most in the sum of the three.
+    """
+    differences = np.random.default_rng(3).normal(size=(20_000, 10))
+    said = np.stack([p_values(differences[:, :n]) < LEVEL for n in (3, 5, 10)])
+    for each in said:
+        at_most(each)
+    at_most(said.any(axis=0), 3 * LEVEL)
+
+
+# Trajectories.
+
+
+@dataclass(frozen=True)
+class Given(Versus):
+    """A comparison whose replicas are there already: splitting frames takes most of the time."""
+
+    given: Side = ((), ())  # type: ignore[assignment]
+
+    def sides(self, trajectories: pd.DataFrame) -> Side:
+        return self.given
+
+
+EPOCHS = 24
+FALLS = np.geomspace(2.3, 1e-3, EPOCHS)
+INSIDE = (0.1, 0.2, 0.4, 0.6, 0.8)
+
+
+def trained(
+    generator: np.random.Generator,
+    seeds: int,
+    gap: Callable[[Array], Array],
+    sd: float = 0.42,
+) -> Given:
+    """A multi-task and a single-task curve of a setting's size, in points of accuracy.
+
+    24 epochs and five checkpoints inside the first, losses from 2.3 to .001, which fall a tenth
+    faster or slower at random. Of a seed's noise, SD .42 as measured for CIFAR-100, half of the
+    variance stays for all of a run and half is of each checkpoint. Seeds have a larger share of
+    noise, SD 1, that both curves have in common.
+    """
+    epoch = np.array([0.0, *INSIDE, *range(1, EPOCHS + 1)])
+    falls = np.interp(epoch, [0, *range(1, EPOCHS + 1)], np.log([2.5, *FALLS]))
+    shared = generator.normal(size=seeds)
+
+    def curve(more: Callable[[Array], Array]) -> list[pd.DataFrame]:
+        replicas = []
+        for seed in range(seeds):
+            loss = np.exp(falls * generator.uniform(0.97, 1.03) - 0.05 * generator.uniform())
+            noise = sd / 2**0.5 * (generator.normal() + generator.normal(size=(2, epoch.size)))
+            test, val = 70 - 10 * loss + shared[seed] + more(loss) + noise
+            replicas.append(
+                pd.DataFrame(
+                    {
+                        "seed": seed,
+                        "step": 10 * np.arange(epoch.size),
+                        "epoch": epoch,
+                        "train_loss": loss,
+                        "val_metric": val,
+                        "test_metric": test,
+                    }
+                )
+            )
+        return replicas
+
+    ours, theirs = curve(gap), curve(lambda loss: np.zeros_like(loss))
+    return Given("target", "mtl", "stl", "higher", given=(ours, theirs))
+
+
+def none(loss: Array) -> Array:
+    return np.zeros_like(loss)
+
+
+def opens(at: float, points: float) -> Callable[[Array], Array]:
+    return lambda loss: np.where(loss < at, points, 0.0)
+
+
+NOWHERE = pd.DataFrame()
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_transfer_of_trajectories(seeds: int) -> None:
+    """Also where each run is read at its own best validation epoch."""
+    generator = np.random.default_rng(seeds)
+
+    def said() -> bool:
+        found = transfer(NOWHERE, trained(generator, seeds, none))
+        return found is not None and found.significant
+
+    at_most(said() for _ in range(200))
+
+
+@pytest.mark.parametrize(
+    ("seeds", "at", "points"), [(3, 0.09, 3.0), (3, 0.03, -20.0), (5, 0.09, -2.0), (10, 0.07, 3.0)]
+)
+def test_a_gap_that_opens_late_is_not_said_to_open_early(
+    seeds: int, at: float, points: float
+) -> None:
+    """An onset is known to the distance of two checkpoints: between them, gaps are interpolated.
+
+    A gap of 20 points at .09, right behind the last checkpoint above .1, would reach above it.
+    """
+    generator = np.random.default_rng(seeds)
+
+    def early() -> bool:
+        return gap_case(NOWHERE, trained(generator, seeds, opens(at, points))).early
+
+    at_most(early() for _ in range(100))
+
+
+def page(
+    generator: np.random.Generator, seeds: int, gaps: Sequence[Callable[[Array], Array]]
+) -> str:
+    """What a page of these cases says of the claim."""
+    cases = [gap_case(NOWHERE, trained(generator, seeds, gap)) for gap in gaps]
+    return early_verdict(cases).outcome
+
+
+@pytest.mark.parametrize(
+    # Without transfer there is nothing to be seen early or late; of gaps that open late they
+    # do not agree; of gaps that are there early, in full or by more than half, not disagree.
+    ("gaps", "wrong"),
+    [
+        ([none] * 3, ("agree", "disagree")),
+        ([opens(0.08, 3.0), opens(0.02, -3.0)], ("agree",)),
+        ([opens(0.13, 3.0), opens(0.5, -3.0)], ("disagree",)),
+        ([lambda loss: np.where(loss < 0.05, 3.0, np.where(loss < 0.4, 1.8, 0.0))], ("disagree",)),
+    ],
+    ids=["none", "late", "early", "grows"],
+)
+def test_whether_gaps_open_early(
+    gaps: Sequence[Callable[[Array], Array]], wrong: tuple[str, ...]
+) -> None:
+    generator = np.random.default_rng(7)
+    at_most(page(generator, 3, gaps) in wrong for _ in range(100))
+
+
+# Factors.
+
+
+def cases(
+    generator: np.random.Generator,
+    seeds: int,
+    transfers: Sequence[float],
+    moves: Callable[[str, float], float],
+    names: Sequence[str] = TABLE_FACTORS,
+) -> list[Case]:
+    """A case for each transfer, in SDs of a value, against one baseline.
+
+    Half of a value's variance is its seed's, and a factor's noise goes along with the metric's.
+    """
+    base = generator.normal(size=(1 + len(names), seeds))
+    found = []
+    for place, size in enumerate(transfers):
+        own = generator.normal(size=(1 + len(names), seeds))
+        own[1:] += 0.7 * own[0]
+        values = base + own
+        changes: dict[str, Comparison | None] = {
+            name: against(values[1 + i] + moves(name, size), base[1 + i], direction="lower")
+            for i, name in enumerate(names)
+        }
+        found.append(Case(f"case {place}", against(values[0] + size, base[0]), changes, 1e-3))
+    return found
+
+
+REAL = (60.0, 60.0, -60.0, -60.0)
+"""Transfers of both signs that are certain with three seeds."""
+
+
+def wrong_outcomes(
+    generator: np.random.Generator, seeds: int, transfers: Sequence[float]
+) -> tuple[bool, bool]:
+    """Whether any of three factors of pure noise is told, and whether the claim is."""
+    verdicts = factor_verdicts(cases(generator, seeds, transfers, lambda name, size: 0.0))
+    told = any(one.outcome in ("can explain", "moves the other way") for one in verdicts)
+    return told, factor_support(verdicts) != "cannot tell"
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("transfers", [REAL, (0.0,) * 4, (60.0, 60.0, 0.0, 0.0)])
+def test_factors_that_are_noise(seeds: int, transfers: Sequence[float]) -> None:
+    """The paper's rule refutes them in nearly all pages: no change was found."""
+    generator = np.random.default_rng(seeds)
+    found = np.array([wrong_outcomes(generator, seeds, transfers) for _ in range(300)])
+    at_most(found[:, 0])
+    at_most(found[:, 1])
+
+
+def test_factors_that_move_with_transfer_are_not_refuted() -> None:
+    """Barely, so that noise could turn them: the truth is "can explain"."""
+    generator = np.random.default_rng(5)
+
+    def refuted() -> bool:
+        found = factor_verdicts(cases(generator, 5, REAL, lambda name, size: -np.sign(size) * 0.1))
+        return any(one.outcome == "moves the other way" for one in found)
+
+    at_most(refuted() for _ in range(300))
+
+
+def test_factors_that_move_against_one_transfer_do_not_explain() -> None:
+    generator = np.random.default_rng(6)
+
+    def explained() -> bool:
+        found = factor_verdicts(
+            cases(generator, 5, (60.0, 61.0, -60.0), lambda name, size: 0.1 if size > 60 else -size)
+        )
+        return any(one.outcome == "can explain" for one in found)
+
+    at_most(explained() for _ in range(300))
+
+
+def test_optimizers_that_change_nothing() -> None:
+    """Six optimizers, three tasks, one reference: all 18 changes are one family."""
+    generator = np.random.default_rng(8)
+
+    def any_change() -> bool:
+        found = [
+            SmtoCase(f"optimizer {i}", f"task {task}", "target", "higher", case)
+            for task in range(3)
+            for i, case in enumerate(cases(generator, 3, (0.0,) * 6, lambda *_: 0.0, ()))
+        ]
+        return any(one.case.transfer.significant for one in judged_smtos(found))
+
+    at_most(any_change() for _ in range(250))
+
+
+def test_optimizers_whose_factors_are_noise() -> None:
+    """Real changes of generalization in both directions; four panels."""
+    generator = np.random.default_rng(9)
+
+    def told() -> bool:
+        found = cases(generator, 3, REAL, lambda *_: 0.0, SMTO_FACTORS)
+        verdicts = factor_verdicts(found, SMTO_FACTORS)
+        return any(one.outcome in ("can explain", "moves the other way") for one in verdicts)
+
+    at_most(told() for _ in range(250))
+
+
+# Correlations.
+
+
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The p by permutation is no part of any verdict, and takes most of the time."""
+    monkeypatch.setattr(correlation, "PERMUTATIONS", 1)
+
+
+def of_sizes(generator: np.random.Generator, count: int, rho: float) -> tuple[Array, Array, Array]:
+    """Similarity and a quantity of sets of 2, 5, 10 and 20 tasks, that both go with 1/√K.
+
+    With K fixed their correlation is ``rho``.
+    """
+    root = 1 / np.sqrt(np.resize([2.0, 5.0, 10.0, 20.0], count))
+    x, y = generator.normal(size=(2, count))
+    y = rho * x + (1 - rho**2) ** 0.5 * y
+    return root + 0.02 * x, 5 * root + y, root
+
+
+@pytest.mark.usefixtures("few_draws")
+@pytest.mark.parametrize(("count", "rho"), [(8, 0.0), (8, 0.5), (20, 0.8)])
+def test_fishers_interval_covers(count: int, rho: float) -> None:
+    generator = np.random.default_rng(count)
+
+    def missed(held: bool) -> bool:
+        x, y, root = of_sizes(generator, count, rho)
+        x, y = (x, y) if held else (x - root, y - 5 * root)
+        found = correlate(x, y, given=root if held else None)
+        assert found is not None
+        return not found.ci_low <= rho <= found.ci_high
+
+    at_most(missed(held=False) for _ in range(1_000))
+    at_most(missed(held=True) for _ in range(1_000))
+
+
+@pytest.mark.usefixtures("few_draws")
+@pytest.mark.parametrize("count", [8, 20])
+def test_a_correlation_with_the_size_of_sets_held_fixed(count: int) -> None:
+    """Both go with the number of tasks: without holding it fixed nearly all are significant."""
+    generator = np.random.default_rng(count)
+    pages = [of_sizes(generator, count, 0.0) for _ in range(1_000)]
+    held = [correlate(x, y, given=root) for x, y, root in pages]
+    at_most(found is not None and found.pearson_p < LEVEL for found in held)
+    alone = [correlate(x, y) for x, y, _ in pages[:200]]
+    assert np.mean([found is not None and found.pearson_p < LEVEL for found in alone]) > 0.3
+
+
+def conflict(
+    generator: np.random.Generator, sets: int, targets: int, rho: float
+) -> tuple[str, str]:
+    """Both halves of a page: three factors and the test metric of each target."""
+    found = {}
+    for target in range(targets):
+        root = 1 / np.sqrt(np.resize([2.0, 5.0, 10.0, 20.0], sets))
+        similarity = generator.normal(size=sets)
+        for column in (*TABLE_FACTORS, "test_metric"):
+            other = rho * similarity + (1 - rho**2) ** 0.5 * generator.normal(size=sets)
+            found[f"target {target}", column] = correlate(
+                root + 0.02 * similarity, root + other, given=root
+            )
+    verdict = conflict_verdict(found, {f"target {target}": sets for target in range(targets)})
+    return verdict.optimization, verdict.generalization
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_conflict_that_has_to_do_with_nothing() -> None:
+    generator = np.random.default_rng(10)
+    pages = [conflict(generator, 20, 3, 0.0) for _ in range(250)]
+    at_most(optimization != "cannot tell" for optimization, _ in pages)
+    at_most(generalization == "disagree" for _, generalization in pages)
+
+
+@pytest.mark.usefixtures("few_draws")
+@pytest.mark.parametrize("rho", [-0.3, 0.3])
+def test_conflict_that_foretells_by_three_tenths(rho: float) -> None:
+    """At the very border of what is next to nothing, of one target with many sets."""
+    generator = np.random.default_rng(11)
+    pages = [conflict(generator, 100, 1, rho) for _ in range(300)]
+    at_most(generalization == "agree" for _, generalization in pages)
