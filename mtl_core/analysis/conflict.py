@@ -33,6 +33,7 @@ class ConflictVerdict:
         little: targets whose correlation with the test metric certainly is within ±.3.
         targets: all targets with enough sets.
         judged: how many correlations were judged together in each half (Holm).
+        corrected: the p of each of them, by Holm.
     """
 
     optimization: Finding
@@ -44,6 +45,7 @@ class ConflictVerdict:
     little: tuple[str, ...]
     targets: tuple[str, ...]
     judged: tuple[int, int]
+    corrected: Mapping[Pair, float]
 
 
 def conflict_verdict(
@@ -54,7 +56,7 @@ def conflict_verdict(
     """Hold the claim against correlations with gradient similarity.
 
     The cosine of a gradient to the sum of K gradients is about 1/√K, so correlations over sets of
-    unlike size should be those given K (``correlate``'s ``given``).
+    unlike size should be those given it (``correlate_sets``).
 
     Args:
         correlations: (target, column) -> the correlation of similarity and this column over the
@@ -92,6 +94,7 @@ def conflict_verdict(
         near,
         targets,
         (len(factors), len(metrics)),
+        corrected,
     )
 
 
