@@ -16,12 +16,12 @@ from mtl_core.charts.export import figure_png, figure_svg
 from mtl_core.runs.library import exchange
 from mtl_core.runs.library.answers import Answers, other_data
 from mtl_core.runs.queue.launch import tend
-from mtl_core.views import library
+from mtl_core.views import comparisons, library
 from mtl_core.views.library import Entry
 from mtl_core.views.library_search import FILTERS, MOST_IN_URL, SOURCES, Search, choices, resolved
 from mtl_core.views.links import links
 from mtl_core.views.what_if import kind
-from pages.parts import common, library_import, state, words
+from pages.parts import common, library_import, papers, state, words
 from pages.parts.common import counted
 
 MOST_SHOWN = 24  # that are drawn, compared and described below the table
@@ -300,6 +300,40 @@ def _figure(drawn: Sequence[Entry], search: Search, answers: Answers) -> None:
     alt = generalization_alt(styled, task=task, metric_title=metric.title)
     st.altair_chart(chart, key="library_figure", alt=alt)
     _figure_files(chart, task)
+    _transfers(drawn, task, metric, answers)
+
+
+def _transfers(drawn: Sequence[Entry], task: str, metric: common.Measure, answers: Answers) -> None:
+    """Transfer of the drawn experiments, where there is a single task to compare them with."""
+    together = [one.answer for one in drawn if one.answer.config.auxiliaries and one.answer.done]
+    if not together:
+        return
+    try:
+        table = comparisons.compared(together, task, answers)
+    except InputError as error:
+        words.tell("caption", str(error))
+        return
+    rows = [
+        {
+            "experiment": row["curve"],
+            "E": metric.value(row["metric"]),
+            "transfer ΔE": metric.delta(row["transfer"]),
+            "95 % interval": common.between(row["transfer_low"], row["transfer_high"], metric)
+            or "–",
+            "ΔE is": row["verdict"] or "not known",
+            "by ±2 SD": row["paper"] or "–",
+            "gap at equal loss": metric.delta(row["gap"]),
+            "gap is": row["gap_verdict"] or "–",
+            "run": row["run"],
+        }
+        for row in table.to_dict("records")
+    ]
+    if rows:
+        st.dataframe(pd.DataFrame(rows), hide_index=True, key="library_transfers")
+        st.caption(
+            f"Against **{table['baseline'].iloc[0]}** at the same budget; verdicts by the 95 % "
+            f"interval{papers.family(int(table['p'].notna().sum()))}."
+        )
 
 
 def _figure_files(chart: Any, task: str) -> None:

@@ -428,7 +428,7 @@ def _since(opened: Onset | None, gap: LossMatchedGap | None, *, so_far: bool) ->
 def _latest_cards(cards: DeltaGenerator, shown: Panel, measure: common.Measure) -> None:
     latest = _latest(shown, shown.current)
     cards.metric(
-        f"Last {measure.title}",
+        f"Last {measure.title.removesuffix(' E')}",
         "–" if latest is None else measure.value(latest["test_metric"]),
         delta="not yet" if latest is None else f"after {latest['epoch']:.3g} epochs",
         delta_color="gray",

@@ -1,4 +1,4 @@
-"""The commands ``list``, ``doctor``, ``import`` and ``export``: runs here, and their exchange."""
+"""The commands ``list``, ``doctor``, ``compare``, ``import`` and ``export``: runs we know of."""
 
 import argparse
 from collections.abc import Callable, Iterable, Sequence
@@ -11,6 +11,7 @@ from mtl_core.pareto import problems
 
 if TYPE_CHECKING:
     from mtl_core.runs import Answers, Record
+    from mtl_core.runs.library.answers import Answer
     from mtl_core.runs.library.exchange import Received
 
 __all__ = ["add"]
@@ -24,6 +25,13 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 
     doctor = commands.add_parser("doctor", help="device, data, store")
     doctor.set_defaults(command=_doctor)
+
+    compare = commands.add_parser("compare", help="transfer of runs against the single task")
+    compare.set_defaults(command=_compare)
+    compare.add_argument("runs", nargs="+", metavar="ID", help="as `list runs` and pages name them")
+    compare.add_argument("--task", help="default: the target of the first run")
+    compare.add_argument("--against", metavar="ID", help="default: the single task at this budget")
+    compare.add_argument("--out", type=Path, metavar="FILE.csv", help="the table with all columns")
 
     take_in = commands.add_parser("import", help="take in runs from another machine")
     take_in.set_defaults(command=_import)
@@ -146,6 +154,45 @@ def _examine_store() -> None:
     print(f"worker     {'running' if worker_alive(store) else 'none; the app starts one'}")
 
 
+# Compare.
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from mtl_core.views.comparisons import compared
+
+    answers = _answers()
+    runs = [_known(run, answers) for run in options.runs]
+    for run in runs:
+        if run.config.kind != "training":
+            raise InputError(f"{run.config.id} is not a training; only trainings have a transfer")
+    against = None if options.against is None else _known(options.against, answers)
+    table = compared(runs, options.task or runs[0].config.target, answers, against)
+    if options.out is not None:
+        try:
+            table.to_csv(options.out, index=False)
+        except OSError as error:
+            raise InputError(f"cannot write {options.out} ({error.strerror})") from error
+    for row in table.to_dict("records"):
+        print(
+            f"{row['run']}  {row['task']} {row['curve']} against {row['baseline']}: "
+            f"transfer {row['transfer']:+.4g} [{row['transfer_low']:+.4g}, "
+            f"{row['transfer_high']:+.4g}], {row['verdict'] or 'not yet'} "
+            f"(±2 SD: {row['paper'] or 'not yet'}); "
+            f"gap {row['gap']:+.4g} at loss {row['gap_loss']:.3g}, "
+            f"{row['gap_verdict'] or 'not yet'}"
+        )
+    if len(table) > 1:
+        print(f"verdicts with Holm's correction for {len(table)} comparisons")
+    return 0
+
+
+def _known(run: str, answers: "Answers") -> "Answer":
+    answer = answers.find_id(run)
+    if answer is None:
+        raise InputError(f"there is no run {quoted(run)} here; see `list runs` and cache/")
+    return answer
+
+
 # Import and export.
 
 
@@ -177,12 +224,7 @@ def _export(options: argparse.Namespace) -> int:
     from mtl_core.runs.library import exchange
 
     answers = _answers()
-    found = []
-    for run in options.runs:
-        answer = answers.find_id(run)
-        if answer is None:
-            raise InputError(f"there is no run {quoted(run)} here; see `list runs` and cache/")
-        found.append(answer)
+    found = [_known(run, answers) for run in options.runs]
     content = exchange.pack(found, answers)
     try:
         options.out.write_bytes(content)

@@ -10,6 +10,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mtl_core import settings
+from mtl_core.checks import with_seeds
 from mtl_core.config import RunConfig
 from mtl_core.errors import InputError
 from mtl_core.places import shipped
@@ -26,6 +27,7 @@ __all__ = [
     "Joint",
     "Pool",
     "alike",
+    "compared",
     "find",
     "joint",
     "joint_label",
@@ -246,6 +248,51 @@ def trajectories(named: Mapping[str, Answer], task: str, answers: Answers) -> "p
         rows = answers.main(run)
         tables.append(rows[rows["task"] == task].assign(curve=name))
     return pd.concat(tables, ignore_index=True)
+
+
+def compared(
+    runs: Sequence[Answer], task: str, answers: Answers, against: Answer | None = None
+) -> "pd.DataFrame":
+    """Transfer and gap of some runs on a task: ``analysis.transfer_table``, with ids.
+
+    Args:
+        runs: with the task, whose finished seeds count; those of another budget than the
+            baseline's are passed over, and so is the baseline.
+        against: the baseline; by default the single task at the budget of the first run.
+
+    Raises:
+        InputError: where there is no run of the task, or no finished one to compare them with.
+    """
+    from mtl_core import analysis
+
+    with_task = [run for run in runs if task in run.config.tasks]
+    if not with_task:
+        raise InputError(f"none of these runs has the task {task!r}")
+    budget = seen_from((against or with_task[0]).config, task).baseline
+    base = against or answers.find_id(budget.id)
+    if base is None or not base.done:
+        raise InputError(
+            f"{task} has no finished single-task run at this budget to compare with; train it on "
+            "What if, or say which run to compare with"
+        )
+    others = [
+        run
+        for run in with_task
+        if run.config.id != base.config.id and seen_from(run.config, task).baseline == budget
+    ]
+    finished = [
+        answers.find(with_seeds(run.config, run.done)) for run in (base, *others) if run.done
+    ]
+    named = labels(finished, task)
+    name, *rest = named
+    direction = settings.get(budget.setting).task(task).direction
+    rows = trajectories(named, task, answers)
+    table = analysis.transfer_table(rows, task, name, direction=direction)
+    ids = {one: named[one].config.id for one in rest}
+    table.insert(0, "run", table["curve"].map(ids))
+    table.insert(1, "task", task)
+    table.insert(3, "baseline", name)
+    return table
 
 
 def joint_label(setting: settings.Setting, names: Joint) -> str:

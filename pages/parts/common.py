@@ -217,9 +217,9 @@ def verdict(
     said = "so far" if so_far else comparison.verdict
     known = comparison.verdict if not so_far else None
     colour = {"better": "green", "worse": "red"}.get(known or "", "gray")
-    between = interval(comparison, shown)
+    ends = interval(comparison, shown)
     return {
-        "delta": f"{between} · {said}" if between else said,
+        "delta": f"{ends} · {said}" if ends else said,
         "delta_color": colour,
         "delta_arrow": {"better": "up", "worse": "down"}.get(known or "", "off"),
     }
@@ -227,7 +227,11 @@ def verdict(
 
 def interval(comparison: Comparison, shown: Measure) -> str:
     """The 95 % interval of a difference; empty where it has no ends."""
-    low, high = comparison.low, comparison.high
+    return between(comparison.low, comparison.high, shown)
+
+
+def between(low: float, high: float, shown: Measure) -> str:
+    """An interval of differences; empty where it has no ends."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return ""
     return f"{shown.delta(low).removesuffix(' pt')} … {shown.delta(high)}"
