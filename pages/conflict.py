@@ -448,8 +448,8 @@ takes values that are about normal; those that are positive and span more than a
 r is of their log10.
 
 **The runs here** *agree* that conflict **worsens optimization** if every correlation of similarity
-with a factor, over at least 20 sets of a target, is negative with p < 0.05, and *disagree* if one is
-positive with p < 0.05. They *agree* that it **does not foretell generalization** if the whole
+with a factor, over at least 20 sets of a target, is negative with p < 0.05, and *disagree* if one
+is positive with p < 0.05. They *agree* that it **does not foretell generalization** if the whole
 interval of every target's correlation with the test metric lies within ±0.3, and *disagree* if one
 has p < 0.05. Otherwise they cannot tell: that no correlation was found does not show that there is
 none. p is Holm's, over the correlations of each half.
