@@ -1,7 +1,7 @@
 """The factors of three replicas: ours against the plain way that a user would write.
 
     python benchmarks/factors.py [--device cpu|cuda] [--widths 8 16] [--repeats N]
-    python benchmarks/factors.py --cadence | --apgd
+    python benchmarks/factors.py --cadence
 
 Both sides measure sharpness (16 batches of 128, 20 steps of APGD), Fisher (128 batches of 16, 10
 draws of labels), covariance (128 batches of 16) and gradient similarity (200 batches of 128 of two
@@ -10,8 +10,8 @@ batch and step, one replica after the other, with PyTorch's default threads; our
 does. Prints ratios, where our time goes, and how far it is from the arithmetic's own cost: the
 operations of the plain way at the speed of a large matrix product here.
 
-``--cadence`` compares what measuring and what training costs in a run of each preset; ``--apgd``
-says how much fewer steps than the paper's 20 lose.
+``--cadence`` compares what measuring and what training costs in a run of each preset. What fewer
+steps than the paper's 20 lose, ``apgd.py`` says.
 """
 
 import argparse
@@ -289,34 +289,15 @@ def cadence() -> None:
             )
 
 
-def apgd() -> None:
-    """How close fewer steps of APGD come to 60, along a quick run."""
-    torch.set_num_threads(1)
-    run = RunConfig.from_preset("fashion", "quick", seeds=(0,), factors=("sharpness",))
-    replicas = Replicas(run, (0,), torch.device("cpu"))
-    for until in (10, 40, 120, run.steps):
-        while replicas.step < until:
-            replicas.train_step()
-        found = {}
-        for steps in (1, 2, 3, 5, 10, 20, 60):
-            replicas._meter._config = replace(run, apgd_steps=steps)
-            (found[steps],) = replicas._meter.measure(until).values[run.target]["sharpness"]
-        shares = "  ".join(f"{n}: {value / found[60]:.5f}" for n, value in found.items())
-        print(f"step {until:4}: sharpness by steps of APGD, against 60:  {shares}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--widths", type=int, nargs="*", default=[8, 16])
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--cadence", action="store_true")
-    parser.add_argument("--apgd", action="store_true")
     options = parser.parse_args()
     if options.cadence:
         cadence()
-    elif options.apgd:
-        apgd()
     else:
         suite(options.device, options.widths, options.repeats)
 

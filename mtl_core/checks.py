@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from copy import copy
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ __all__ = [
     "finite",
     "flag",
     "options",
+    "plain_text",
     "positive",
     "seeds",
     "sequence",
@@ -26,6 +28,15 @@ __all__ = [
 C = TypeVar("C")
 Option = bool | int | float | str
 MOST_SEEDS = 64
+_MOST_LETTERS = 2_000  # of a text
+_NOT_PLAIN = re.compile(
+    r"""
+    [\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]  # control, lines, half a letter
+    | [\u202a-\u202e\u2066-\u2069]  # what turns the direction of the text that follows
+    | !\[                             # a picture, where a page sets it as Markdown
+    """,
+    re.VERBOSE,
+)
 
 
 def finite(name: str, value: object) -> float:
@@ -101,11 +112,30 @@ def with_seeds(config: C, values: object) -> C:
     return other
 
 
+def plain_text(name: str, value: object) -> str:
+    """A text that any page, terminal or file may show as it is, on one line.
+
+    Spaces of all kinds, tabs, and letters that are not seen, such as soft hyphens and zero-width
+    joiners, are plain: spreadsheets and many languages have them.
+
+    Raises:
+        InputError: for anything else.
+    """
+    if not isinstance(value, str) or len(value) > _MOST_LETTERS:
+        raise InputError(f"{name} {quoted(value)} is not a short text")
+    if found := _NOT_PLAIN.search(value):
+        raise InputError(
+            f"{name} {quoted(value)} is not plain text on one line; leave {found[0]!r} out"
+        )
+    return value
+
+
 def options(kind: str, values: Any) -> dict[str, Option]:
     """Name-value pairs of an optimizer, a method or a problem as a dictionary.
 
     Raises:
-        InputError: for anything but pairs, or a value that is not a finite number, word or flag.
+        InputError: for anything but pairs, or a value that is not a finite number, plain text or
+            flag.
     """
     try:
         pairs: dict[str, Option] = dict(values)
@@ -118,6 +148,8 @@ def options(kind: str, values: Any) -> dict[str, Option]:
             )
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"{kind} option {quoted(name)}={value!r} must be finite")
+        if isinstance(value, str):
+            plain_text(f"{kind} option {quoted(name)}", value)
     return pairs
 
 

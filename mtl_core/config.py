@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 from mtl_core import checks, factors, optimizers, settings
 from mtl_core.checks import Option
 from mtl_core.errors import InputError, quoted, unknown
+from mtl_core.factors import RHO, STEPS
 
 __all__ = ["BASE_OPTIMIZERS", "CONFIG_VERSION", "FACTOR_FIELDS", "STL", "RunConfig"]
 
@@ -22,11 +23,15 @@ FACTOR_FIELDS = (
     "factor_points",
     "factor_examples",
     "apgd_steps",
+    "sharpness_rho",
     "fisher_draws",
     "similarity_batches",
     "auxiliary_factors",
 )
 """How factors are measured; at their defaults where none is."""
+
+_LATER = ("sharpness_rho",)
+"""Fields that came after the first ids: no part of a config's text, and of its id, at defaults."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,8 @@ class RunConfig:
             the last always; None takes all.
         factor_examples: training examples that factors are measured on; at most all there are.
         apgd_steps: gradients that sharpness takes to maximise the loss of a batch.
+        sharpness_rho: ρ, how far each parameter may move relative to itself, at most 1; at its
+            default where sharpness is not measured.
         fisher_draws: labels that are sampled for each example.
         similarity_batches: random batches that gradient similarity is averaged over.
         auxiliary_factors: whether sharpness, Fisher and covariance are measured on the auxiliary
@@ -88,6 +95,7 @@ class RunConfig:
     factor_points: int | None = None
     factor_examples: int = 2048
     apgd_steps: int = 20
+    sharpness_rho: float = RHO
     fisher_draws: int = 10
     similarity_batches: int = 200
     auxiliary_factors: bool = False
@@ -133,9 +141,16 @@ class RunConfig:
         return cls(**values, seeds=seeds)
 
     def to_dict(self) -> dict[str, Any]:
-        """The experiment in plain JSON values, in field order; without seeds."""
+        """The experiment in plain JSON values, in field order; without seeds.
+
+        A field that older versions did not have is left out at its default: it was that then, and
+        an experiment keeps its id.
+        """
         values = asdict(self)
         del values["seeds"]
+        for name in _LATER:
+            if values[name] == getattr(type(self), name):
+                del values[name]
         return {
             "version": CONFIG_VERSION,
             **values,
@@ -178,6 +193,14 @@ class RunConfig:
     def steps(self) -> int:
         """Steps of each run."""
         return self.epochs * self.steps_per_epoch
+
+    @property
+    def apgd_lost(self) -> float | None:
+        """The most that fewer steps of APGD than 20 lose of sharpness, in per cent, if known."""
+        lost = settings.get(self.setting).apgd_lost
+        known = [fewer for fewer in lost if fewer <= self.apgd_steps]
+        measured = self.apgd_steps < STEPS and self.sharpness_rho == RHO
+        return lost[max(known)] if known and measured else None
 
     def _check_tasks(self) -> None:
         setting = settings.get(self.setting)
@@ -251,6 +274,13 @@ class RunConfig:
             checks.whole("factor points", self.factor_points, 1, 1_000_000)
         checks.whole("factor examples", self.factor_examples, 1, 1_000_000)
         checks.whole("APGD steps", self.apgd_steps, 1, 1_000)
+        rho = checks.positive("sharpness's ρ", self.sharpness_rho)
+        if rho > 1:
+            raise InputError(
+                f"sharpness's ρ {quoted(self.sharpness_rho)} must be at most 1, which lets every "
+                "parameter reach 0; the paper's is 1e-3"
+            )
+        self._set("sharpness_rho", rho if "sharpness" in self.factors else RHO)
         checks.whole("Fisher draws", self.fisher_draws, 1, 1_000)
         checks.whole("similarity batches", self.similarity_batches, 1, 10_000)
         checks.flag("auxiliary factors", self.auxiliary_factors)

@@ -25,6 +25,7 @@ __all__ = [
     "Cosine",
     "Row",
     "Update",
+    "is_whole",
     "whole_epochs",
 ]
 
@@ -44,6 +45,7 @@ COLUMNS = (
     "role",  # "target" or "auxiliary"
     "step",
     "epoch",  # passes over the target task's training data
+    "whole_epoch",  # whether that is a whole number, and not 0: the end of an epoch
     "train_loss",  # mean over the task's whole training set, in nats for classification
     "val_metric",
     "test_metric",
@@ -83,11 +85,27 @@ SIDE_TABLES: Mapping[str, tuple[str, ...]] = {"cosines": COSINES, "updates": UPD
 """What a run may have beside its trajectory, by the name of the table, and its columns."""
 
 
-def whole_epochs(rows: "pd.DataFrame") -> npt.NDArray[np.bool_]:
-    """Which checkpoints are at the end of a whole epoch, (rows,): the untrained network is not.
+def is_whole(epoch: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Whether each epoch is a whole number above 0, in the shape of ``epoch``.
 
-    An epoch is a quotient of whole numbers of steps, so it is exactly whole or it is not.
+    This is exact: ``epoch`` is step / steps_per_epoch, correctly rounded, and below 2^53 steps no
+    quotient that is not whole is rounded to one that is.
     """
-    epoch = rows["epoch"].to_numpy(dtype=float)
-    whole: npt.NDArray[np.bool_] = (epoch >= 1) & (epoch % 1 == 0)
+    epoch = np.asarray(epoch, dtype=float)
+    whole: npt.NDArray[np.bool_] = (epoch >= 1) & (epoch == np.floor(epoch))
     return whole
+
+
+def whole_epochs(frame: "pd.DataFrame") -> npt.NDArray[np.bool_]:
+    """(rows,) which rows of a trajectory are of a checkpoint at the end of a whole epoch.
+
+    The column ``whole_epoch`` where there is one, or what follows from ``epoch``. The untrained
+    network, at step 0, is at the end of none.
+
+    >>> import pandas as pd
+    >>> whole_epochs(pd.DataFrame({"epoch": [0.0, 0.25, 1.0, 2.0]})).tolist()
+    [False, False, True, True]
+    """
+    if "whole_epoch" in frame:
+        return frame["whole_epoch"].to_numpy(dtype=bool)
+    return is_whole(frame["epoch"])

@@ -9,7 +9,7 @@ import streamlit as st
 
 from mtl_core import InputError
 from mtl_core.pareto import preferences, problems, scalarizations, transfer
-from mtl_core.pareto.config import BASELINES, METHODS, OPTIMIZERS
+from mtl_core.pareto.config import BASELINES, METHODS, OPTIMIZERS, STARTS
 from mtl_core.pareto.problems import Budget
 from mtl_core.runs.library.answers import Answers, other_data
 from mtl_core.runs.queue.launch import tend
@@ -21,6 +21,7 @@ from mtl_core.views.pareto_front import (
     FrontQuestion,
     focus,
     label,
+    offered,
     parse_preferences,
 )
 from mtl_core.views.pareto_panel import FrontPanel
@@ -104,7 +105,7 @@ def _problem(question: FrontQuestion) -> None:
 def _methods(question: FrontQuestion) -> None:
     st.multiselect(
         "Methods, compared on the same seeds",
-        list(METHODS),
+        list(offered(question.problem)),
         key=PAGE.widget("methods", list(question.methods)),
         format_func=METHOD_TITLES.__getitem__,
         on_change=_ask_methods,
@@ -151,6 +152,8 @@ def _hyperparameters(question: FrontQuestion) -> None:
         _number(question, "solutions", "Solutions", step=1)
         _preferences(question)
         _field(question, "optimizer", partial(st.selectbox, "Optimizer", OPTIMIZERS))
+        if problems.get(question.problem).own_starts:
+            _field(question, "start", partial(st.selectbox, "Starts", STARTS, help=_START_HELP))
         _number(question, "lr", "Learning rate", format="%.5g", step=1e-2)
         _number(question, "iterations", "Iterations", step=50)
         if problems.get(question.problem).fingerprint is not None:
@@ -224,12 +227,16 @@ def _transfer_options(question: FrontQuestion) -> None:
 
 
 def _ask_problem() -> None:
-    before = PAGE.view
+    before, name = PAGE.view, st.session_state.pf_problem
+    methods = FrontQuestion.default(name).methods
+    if before.methods != FrontQuestion.default(before.problem).methods:
+        kept = tuple(one for one in before.methods if one in offered(name))
+        methods = kept or ("independent",)
     PAGE.put(
         replace(
-            FrontQuestion.default(st.session_state.pf_problem),
-            methods=before.methods,
-            focus=before.focus,
+            FrontQuestion.default(name),
+            methods=methods,
+            focus=before.focus if before.focus in methods else focus(methods),
             look=before.look,
             pins=before.pins,
         )
@@ -372,6 +379,9 @@ def _answer(answers: Answers, every: float | None, look: str) -> None:
     for answer in panel.elsewhere:
         what = f"{answer.config.problem} {label(answer.config)}"
         words.tell("caption", f"Not drawn: {what}, another problem.")
+    # All methods learn from the same examples, so that each is said once.
+    for note in dict.fromkeys(note for one in panel.shown for note in answers.notes(one.answer)):
+        words.tell("caption", f"Note: {note}.")
 
 
 _METHOD_HELP = "\n\n".join(
@@ -384,6 +394,10 @@ _METHOD_HELP = "\n\n".join(
         "preferences are not used.",
         "**Pareto MTL**: MGDA inside a region of the losses for each preference.",
     ]
+)
+_START_HELP = (
+    "own: a random start for each solution of a seed. shared: one for all of them, so that there "
+    "is nothing to average. MGDA always has starts of its own, since it knows no preference."
 )
 _SCALARIZATION_HELP = (
     "How a preference λ makes one loss of several: weighted_sum Σ λₖ Lₖ; tchebycheff max λₖ Lₖ; "

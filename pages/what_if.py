@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mtl_core import InputError, settings
+from mtl_core import InputError, factors, settings
 from mtl_core.analysis import Comparison, LossMatchedGap, Onset
 from mtl_core.charts import Curve, over_epochs_alt, over_epochs_chart
 from mtl_core.config import BASE_OPTIMIZERS
@@ -174,6 +174,16 @@ def _hyperparameters(question: Question, setting: settings.Setting) -> None:
             place = "all" if name in MAY_BE_ALL else "as in the budget"
             number = partial(st.number_input, title, value=None, placeholder=place, **more)
             _field(question, name, getattr(preset, name), number)
+        asked = question.overrides.get("sharpness_rho", factors.RHO)
+        rhos = sorted({*factors.RHOS, asked})  # a URL may ask for any
+        rho = partial(
+            st.selectbox,
+            "Sharpness's ρ",
+            rhos,
+            format_func="{:g}".format,
+            help="How far each parameter may move, relative to itself; the paper took 0.001.",
+        )
+        _field(question, "sharpness_rho", factors.RHO, rho)
 
 
 def _field(question: Question, name: str, usual: Any, draw: Callable[..., Any]) -> None:

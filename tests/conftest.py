@@ -147,6 +147,7 @@ def make_row() -> Callable[..., Row]:
             role="target" if task == config.target else "auxiliary",
             step=step,
             epoch=step / config.steps_per_epoch,
+            whole_epoch=step > 0 and step % config.steps_per_epoch == 0,
             train_loss=float(random.exponential()),
             val_metric=float(random.random()),
             test_metric=float(random.random()),

@@ -322,6 +322,40 @@ def test_without_factors_it_does_not_matter_how_they_would_be_measured() -> None
     )
 
 
+def test_the_papers_rho_is_not_said_and_another_is() -> None:
+    """So the experiments of before ρ could be chosen keep their ids."""
+    usual, other = digits(), digits(sharpness_rho=5e-3)
+    assert digits(sharpness_rho=1e-3) == usual
+    assert "sharpness_rho" not in usual.to_dict()
+    assert other.to_dict() == {**usual.to_dict(), "sharpness_rho": 0.005}
+    assert (usual.id, other.id) == ("76ca93ea25cec301", "8e34da2140dd245f")
+    assert RunConfig.from_dict(other.to_dict()) == other
+    assert RunConfig.from_dict(usual.to_dict()) == usual
+    assert RunConfig.from_dict({**usual.to_dict(), "sharpness_rho": 0.001}).id == usual.id
+    whole = RunConfig.from_dict({**usual.to_dict(), "sharpness_rho": 1})
+    assert whole.id == digits(sharpness_rho=1.0).id, "a number, however it is written"
+    assert other.baseline == other
+    assert replace(MTL, sharpness_rho=0.1).baseline.sharpness_rho == 0.1
+
+
+def test_without_sharpness_there_is_no_rho() -> None:
+    for chosen in ((), ("fisher_trace", "gradient_similarity")):
+        plain = digits(factors=chosen)
+        assert digits(factors=chosen, sharpness_rho=0.1) == plain
+        assert digits(factors=chosen, sharpness_rho=0.1).id == plain.id
+    assert digits(factors=("sharpness",), sharpness_rho=0.1).sharpness_rho == 0.1
+
+
+def test_every_experiment_that_ships_keeps_its_id_and_its_text() -> None:
+    manifests = [json.loads(path.read_text()) for path in ROOT.glob("cache/**/manifest.json")]
+    trainings = [one for one in manifests if one["kind"] == "training"]
+    assert len(trainings) > 100
+    for one in trainings:
+        config = RunConfig.from_dict(one["config"])
+        assert config.id == one["id"]
+        assert config.to_dict() == one["config"]
+
+
 def test_a_single_task_has_no_auxiliary_factors() -> None:
     assert RunConfig("digits", "digits1", auxiliary_factors=True).auxiliary_factors is False
     both = RunConfig("digits", "digits1", ("digits2",), auxiliary_factors=True)
@@ -337,6 +371,14 @@ def test_a_single_task_has_no_auxiliary_factors() -> None:
         ({"factor_points": 0}, "factor points 0 must be between 1 and"),
         ({"factor_examples": 0}, "factor examples 0 must be between 1 and"),
         ({"apgd_steps": 2.5}, "APGD steps 2.5 is not a whole number"),
+        ({"sharpness_rho": 0}, "sharpness's ρ 0 must be a finite number above 0"),
+        ({"sharpness_rho": -1e-3}, "sharpness's ρ -0.001 must be a finite number above 0"),
+        ({"sharpness_rho": math.nan}, "sharpness's ρ nan must be a finite number above 0"),
+        ({"sharpness_rho": math.inf}, "sharpness's ρ inf must be a finite number above 0"),
+        ({"sharpness_rho": "0.1"}, "sharpness's ρ '0.1' is not a number"),
+        ({"sharpness_rho": True}, "sharpness's ρ True is not a number"),
+        ({"sharpness_rho": 1.5}, "sharpness's ρ 1.5 must be at most 1, which lets every parameter"),
+        ({"sharpness_rho": 2.0, "factors": ()}, "sharpness's ρ 2.0 must be at most 1"),
         ({"fisher_draws": -1}, "Fisher draws -1 must be between 1 and"),
         ({"similarity_batches": 0}, "similarity batches 0 must be between 1 and"),
         ({"auxiliary_factors": 1}, "auxiliary factors 1 is not true or false"),

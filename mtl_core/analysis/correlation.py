@@ -163,7 +163,8 @@ def correlate(
         xs, ys = rest
         third = stats.rankdata(fixed)
         ranks = _residual(ranks[0], third), _residual(ranks[1], third)
-    r = float(np.clip(_standardized(xs) @ _standardized(ys), -1, 1))
+    # 1 for points on a line, not 1 - 1e-16.
+    r = round(float(np.clip(_standardized(xs) @ _standardized(ys), -1, 1)), 15)
     ci_low, ci_high = _fisher(r, xs.size - held)
     return Correlation(
         n=int(xs.size),

@@ -41,7 +41,7 @@ class GapCase:
         highest: the highest training loss that every seed of both passed through; NaN
             where there is none.
         lowest: the lowest such loss.
-        beginning: the mean gap down to ``EARLY_LOSS`` less half of the gap at the end (see
+        beginning: the gap at ``EARLY_LOSS`` less half of the gap at the end (see
             ``onset.beginning``); None where that loss was not passed through.
     """
 
@@ -83,12 +83,14 @@ class GapCase:
 
     @property
     def late(self) -> bool:
-        """Whether less than half of the gap at the end certainly was there early.
+        """Whether less than half of the gap at the end certainly was there at ``EARLY_LOSS``.
 
-        That no early gap was found would not say so.
+        That no early gap was found would not say so; and a gap that opens early and grows later is
+        not late.
         """
         return (
             self.significant
+            and not self.early
             and self.telling
             and self.transfer is not None
             and self.beginning is not None

@@ -44,9 +44,10 @@ def onset(trajectories: pd.DataFrame, versus: Versus) -> Onset | None:
     M24 says that gaps form early (§3) but not how to read off where: ours. Levels are those of
     ``loss_matched``, 20 a decade, between the highest and the lowest loss that every seed of both
     curves passed through, both included. The lowest level is judged by itself, and then windows
-    of half a decade from the lowest loss upwards: a window's gap is its mean over the levels, one
-    per seed, and it counts where its interval leaves out 0 (``compare``). The first that does not,
-    or has the other sign, ends the chain. Tests in an order that is fixed beforehand, of which the
+    of half a decade from the lowest loss upwards, whose borders are 1, .316, .1 and so on, so that
+    no window has losses on both sides of .1. A window's gap is its mean over the levels, one per
+    seed, and it counts where its interval leaves out 0 (``compare``). The first that does not, or
+    has the other sign, ends the chain. Tests in an order that is fixed beforehand, of which the
     first failure ends all, need no correction: the chance that the gap is said to open too early
     is 5 %.
 
@@ -75,10 +76,10 @@ def onset(trajectories: pd.DataFrame, versus: Versus) -> Onset | None:
     if last not in ("better", "worse"):
         return None
     begins = levels.size - 1
-    for first in range(levels.size - WINDOW, -WINDOW, -WINDOW):
-        if judge(slice(max(first, 0), first + WINDOW)) != last:
+    for window in _windows(levels):
+        if judge(window) != last:
             break
-        begins = max(first, 0)
+        begins = window.start
     at = levels[begins]
     return Onset(
         train_loss=float(at),
@@ -89,10 +90,11 @@ def onset(trajectories: pd.DataFrame, versus: Versus) -> Onset | None:
 
 
 def beginning(trajectories: pd.DataFrame, versus: Versus, early_loss: float) -> Comparison | None:
-    """The mean loss-matched gap down to a loss, less half of the gap at the lowest loss.
+    """The gap at a loss, less half of the gap at the lowest loss.
 
     One value per seed, in the metric's unit. Where it certainly has the other sign than the gap at
-    the end, less than half of the gap was there early.
+    the end, less than half of the gap was there by then. (A mean over all higher losses would have
+    that sign for a gap that opens in full a little above the loss.)
 
     Returns:
         None where not every seed of both curves passed through ``early_loss``.
@@ -101,11 +103,11 @@ def beginning(trajectories: pd.DataFrame, versus: Versus, early_loss: float) -> 
     reach = common_reach(ours + theirs)
     if not ours or not theirs or reach is None or not reach[0] > early_loss >= reach[1]:
         return None
-    levels = np.append(loss_levels(reach[0], early_loss, LEVELS_PER_DECADE), reach[1])
+    levels = np.array([early_loss, reach[1]])
 
     def values(seeds: list[pd.DataFrame]) -> Array:
         metrics = _read(seeds, "test_metric", levels)
-        lead: Array = metrics[:, :-1].mean(axis=1) - metrics[:, -1] / 2
+        lead: Array = metrics[:, 0] - metrics[:, 1] / 2
         return lead
 
     return compare(
@@ -115,6 +117,15 @@ def beginning(trajectories: pd.DataFrame, versus: Versus, early_loss: float) -> 
         seeds=seed_numbers(ours),
         baseline_seeds=seed_numbers(theirs),
     )
+
+
+def _windows(levels: Array) -> list[slice]:
+    """Half decades of falling levels, the lowest first: from each of their borders to the next."""
+    # A level on a border is the last of the window above it, whatever its rounding.
+    window = np.floor(np.log10(levels) * LEVELS_PER_DECADE / WINDOW + 1e-9)
+    starts = np.flatnonzero(np.diff(window, prepend=np.inf))
+    ends = [*starts[1:], levels.size]
+    return [slice(int(a), int(b)) for a, b in zip(starts, ends, strict=True)][::-1]
 
 
 def _known(seeds: list[pd.DataFrame]) -> list[pd.DataFrame]:

@@ -94,7 +94,7 @@ def factor_verdicts(
     factors (``judged``), so that the chance of any false outcome among them is at most 5 %.
 
     An outcome takes significant transfers of both signs, each of at least three seeds a side and
-    with training losses below 10⁻², and the factor measured in all of them.
+    with training losses below 10⁻², and the factor measured on as many seeds in all of them.
     """
     moved = judged([case.transfer for case in cases])
     significant = [
@@ -225,10 +225,10 @@ def _verdict(
     unknown = [
         case.name
         for case, change in zip(cases, changes, strict=True)
-        if change is None or change.verdict == "too few seeds"
+        if change is None or min(change.seeds, change.baseline_seeds) < FEWEST_SEEDS
     ]
     if unknown:
-        missing = (*missing, f"not measured, or on one seed: {', '.join(unknown)}")
+        missing = (*missing, f"not measured on {FEWEST_SEEDS} seeds: {', '.join(unknown)}")
     count = max((change.family for change in changes if change), default=0)
     if missing:
         return FactorVerdict(factor, "not enough to tell", missing=missing, judged=count)

@@ -20,11 +20,15 @@ _CIFAR_IMAGE = (3, 32, 32)
 
 
 def npz(path: Path) -> Arrays:
-    """NumPy's archive with the names that Keras uses."""
+    """NumPy's archive with the names that Keras uses; labels of any type of whole numbers."""
     with np.load(path, allow_pickle=False) as archive:
         if missing := [name for name in ARRAYS if name not in archive.files]:
             raise ValueError(f"it has no array {missing[0]!r}")
-        return {name: archive[name] for name in ARRAYS}
+        arrays = {name: archive[name] for name in ARRAYS}
+    return {
+        name: _labels(name, array) if name.startswith("y_") else array
+        for name, array in arrays.items()
+    }
 
 
 def idx(files: Sequence[Path]) -> Arrays:
@@ -68,6 +72,17 @@ def cifar_pickles(files: Sequence[Path]) -> Arrays:
         arrays[f"x_{split}"] = _channels_last(found["data"].bytes())
         arrays[f"y_{split}"] = np.array(found["fine_labels"], dtype=np.uint8)
     return arrays
+
+
+def _labels(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Whole numbers of any type that are bytes without loss, (N,) or (N, 1), as bytes (N,)."""
+    if array.dtype.kind not in "iu":
+        raise ValueError(f"{name} is {array.dtype}, not whole numbers")
+    low, high = array.min(initial=0), array.max(initial=0)
+    if low < 0 or high > 255:
+        raise ValueError(f"{name} has labels from {low} to {high}, not from 0 to at most 255")
+    flat = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+    return flat.astype(np.uint8)
 
 
 def _channels_last(flat: NDArray[np.uint8]) -> NDArray[np.uint8]:

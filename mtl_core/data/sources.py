@@ -6,14 +6,15 @@ the folder that torchvision or the publisher has; the .npz is preferred.
 
 import http.client
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl_core.data import formats
+from mtl_core.data import formats, unpacked
 from mtl_core.data.base import DataState, Stamp
 from mtl_core.data.formats import Arrays
 from mtl_core.errors import DataMissing, InputError, unknown
@@ -34,20 +35,53 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Layout:
-    """A folder as a data set is published: its files, which may also be .gz, and their reader."""
+    """A folder as a data set is published, and the reader of its files.
+
+    Args:
+        folder: in the data folder.
+        files: their names; those of LeCun's format may also be .gz, and have a point for the hyphen
+            before idx, as other publishers write them.
+    """
 
     folder: str
     files: tuple[str, ...]
     read: Callable[[Sequence[Path]], Arrays]
     zipped: bool = False
 
-    def paths(self) -> tuple[Path, ...] | None:
-        """The files, if all are there. torchvision keeps both a .gz and its content."""
-        folder, found = data_dir() / self.folder, []
-        for file in self.files:
-            either = [folder / file, *([folder / f"{file}.gz"] if self.zipped else [])]
-            found += [path for path in either if path.is_file()][:1]
-        return tuple(found) if len(found) == len(self.files) else None
+    @property
+    def path(self) -> Path:
+        return data_dir() / self.folder
+
+    def located(self) -> "tuple[Path, tuple[Path, ...]] | None":
+        """The folder that has all files, and these: ``path``, or one around or in it."""
+        for folder in self._folders():
+            found = [path for file in self.files if (path := self._file(folder, file)) is not None]
+            if len(found) == len(self.files):
+                return folder, tuple(found)
+        return None
+
+    def lacking(self) -> list[str]:
+        """Files that are not in a folder that has some; none where all or none are there."""
+        lacks = [file for file in self.files if self._file(self.path, file) is None]
+        return lacks if len(lacks) < len(self.files) else []
+
+    def _folders(self) -> Iterator[Path]:
+        yield from unpacked.folders(self.path)
+        top = data_dir() / Path(self.folder).parts[0]
+        if top != self.path:
+            for folder in unpacked.folders(top):
+                yield folder
+                yield folder / self.path.name
+
+    def _file(self, folder: Path, name: str) -> Path | None:
+        """torchvision keeps both a .gz and its content; some zip files wrap each in a folder."""
+        names = [name]
+        if self.zipped:
+            spellings = (name, name.replace("-idx", ".idx"))
+            names = [f"{one}{end}" for end in ("", ".gz") for one in spellings]
+        either = (path for one in names for path in (folder / one, folder / one / one))
+        wrapped = (folder / outer / inner for outer in names for inner in names)
+        return next((path for path in (*either, *wrapped) if path.is_file()), None)
 
 
 @dataclass(frozen=True)
@@ -123,15 +157,14 @@ def data_dir() -> Path:
 
 def find(name: str) -> Path:
     """The archive or folder that holds data set ``name``; DataMissing says how to get it."""
-    path, _ = _located(name)
-    return path
+    return _located(name).path
 
 
 def state(name: str) -> DataState:
     """Whether data set ``name`` is on this machine, without reading it."""
     try:
-        path, files = _located(name)
-        return DataState("found", str(path), files)
+        found = _located(name)
+        return DataState("found", str(found.path), found.files)
     except DataMissing as error:
         return DataState("downloadable" if _SOURCES[name].torchvision else "missing", str(error))
 
@@ -148,8 +181,7 @@ def states(names: Sequence[str]) -> DataState:
 
 def stamp(name: str) -> Stamp:
     """A key for what was read from data set ``name``. Raises DataMissing when it is not here."""
-    _, files = _located(name)
-    return DataState("found", "", files).stamp
+    return DataState("found", "", _located(name).files).stamp
 
 
 def title(name: str) -> str:
@@ -167,14 +199,14 @@ def read(name: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         DataMissing: it is not on this machine.
         InputError: its files are damaged, or hold something else.
     """
-    source, (path, files) = _SOURCES[name], _located(name)
+    source, found = _SOURCES[name], _located(name)
     try:
-        arrays = _reader(source, path)(files)
+        arrays = found.read(found.files)
         _check(arrays, source)
     except MemoryError:
         raise
     except Exception as error:  # numpy, zip and gzip raise all sorts of errors for a damaged file
-        raise _damaged(path, source, _reason(error)) from error
+        raise _damaged(found.path, source, _reason(error)) from error
     images = np.concatenate([arrays["x_train"], arrays["x_test"]])
     labels = np.concatenate([arrays["y_train"], arrays["y_test"]]).astype(np.int64)
     return images, labels
@@ -228,15 +260,21 @@ def total_bytes(name: str) -> int:
     return sum(_SOURCES[name].files.values())
 
 
-def _located(name: str) -> tuple[Path, tuple[Path, ...]]:
-    """The archive or folder that holds a data set, and the files that are read."""
-    source = _SOURCES[name]
+class _Located(NamedTuple):
+    """The archive or folder that holds a data set, the files that are read, and their reader."""
+
+    path: Path
+    files: tuple[Path, ...]
+    read: Callable[[Sequence[Path]], Arrays]
+
+
+def _located(name: str) -> _Located:
     archive = data_dir() / f"{name}.npz"
     if archive.is_file():
-        return archive, (archive,)
-    for layout in source.layouts:
-        if files := layout.paths():
-            return data_dir() / layout.folder, files
+        return _Located(archive, (archive,), lambda files: formats.npz(files[0]))
+    for layout in _SOURCES[name].layouts:
+        if found := layout.located():
+            return _Located(*found, layout.read)
     raise DataMissing(_advice([name]))
 
 
@@ -246,6 +284,7 @@ def _advice(names: Sequence[str]) -> str:
     verb, whole = ("is", "it") if len(names) == 1 else ("are", "them")
     ways = [
         f"put {_and([f'{name}.npz' for name in names])} (x_train, y_train, x_test, y_test) there",
+        *_unpacking(names),
         f"set MTL_DATA_DIR to the folder that has {whole}",
     ]
     if fetched := [name for name in names if _SOURCES[name].torchvision]:
@@ -256,15 +295,20 @@ def _advice(names: Sequence[str]) -> str:
     return f"{titles} {verb} not in {data_dir()}: {', or '.join(ways)}{origins}"
 
 
+def _unpacking(names: Sequence[str]) -> list[str]:
+    """Which files are looked for as their publishers have them, or which of them are not there."""
+    folders: dict[str, list[str]] = {}
+    for layout in (layout for name in names for layout in _SOURCES[name].layouts):
+        end = " (or .gz)" if layout.zipped else ""
+        if lacking := layout.lacking():
+            folders.setdefault(f"add {_and(lacking)}{end} to", []).append(layout.folder)
+        else:
+            folders.setdefault(f"unpack {_and(layout.files)}{end} to", []).append(layout.folder)
+    return [f"{what} {_and(where)} there" for what, where in folders.items()]
+
+
 def _and(words: Sequence[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
-
-
-def _reader(source: Source, path: Path) -> Callable[[Sequence[Path]], Arrays]:
-    for layout in source.layouts:
-        if path == data_dir() / layout.folder:
-            return layout.read
-    return lambda files: formats.npz(files[0])
 
 
 def _folder(source: Source) -> Path:

@@ -13,10 +13,13 @@ from mtl_core.factors import sharpness as _sharpness  # the name is the function
 from mtl_core.factors.base import Factor, Site, Terms
 from mtl_core.factors.covariance import covariance_trace, gradient_covariance_trace
 from mtl_core.factors.fisher import drawn_labels, empirical_fisher_trace, fisher_trace
-from mtl_core.factors.sharpness import sharpness
+from mtl_core.factors.sharpness import RHO, RHOS, STEPS, sharpness
 from mtl_core.factors.similarity import gradient_similarity, gramian, pairwise_cosines
 
 __all__ = [
+    "RHO",
+    "RHOS",
+    "STEPS",
     "Factor",
     "Site",
     "Terms",

@@ -12,11 +12,15 @@ if TYPE_CHECKING:
 
     from mtl_core.factors.vectors import Loss
 
-__all__ = ["BATCH", "FACTOR", "RHO", "checkpoints", "sharpness"]
+__all__ = ["BATCH", "FACTOR", "RHO", "RHOS", "STEPS", "checkpoints", "sharpness"]
 
 RHO = 1e-3
 BATCH = 128
 """What a run takes, as the paper does: the size of the box, and examples of a batch."""
+STEPS = 20
+"""Of APGD, as the paper takes them."""
+RHOS = (RHO, 5e-3, 1e-2, 1e-1)
+"""The sizes that the paper has tried (M24 App. C.1); it took the first."""
 
 
 def sharpness(
@@ -25,7 +29,7 @@ def sharpness(
     batches: "Sequence[tuple[Tensor, Tensor]]",
     *,
     rho: float = RHO,
-    steps: int = 20,
+    steps: int = STEPS,
 ) -> "Tensor":
     """Worst-case adaptive ℓ∞ sharpness (M24 Eq. 3 and 7).
 
@@ -55,7 +59,7 @@ def sharpness(
     if not (isinstance(rho, (int, float)) and math.isfinite(rho) and rho > 0):
         raise InputError(f"rho {quoted(rho)} must be a finite number above 0, such as 1e-3")
     if steps < 1:
-        raise InputError(f"steps {quoted(steps)} must be at least 1; the paper's are 20")
+        raise InputError(f"steps {quoted(steps)} must be at least 1; the paper's are {STEPS}")
     if not batches:
         raise InputError("no batches to measure sharpness on; give at least one")
     point = Point(loss, params, batches[0])
@@ -164,7 +168,13 @@ def _measured(site: Site, task: str) -> "Tensor":
     ]
     if not batches:
         raise too_few(len(targets), BATCH)
-    return sharpness(site.loss(task), site.params, batches, rho=RHO, steps=site.config.apgd_steps)
+    return sharpness(
+        site.loss(task),
+        site.params,
+        batches,
+        rho=site.config.sharpness_rho,
+        steps=site.config.apgd_steps,
+    )
 
 
 def _protocol(terms: Terms) -> str:
@@ -172,17 +182,28 @@ def _protocol(terms: Terms) -> str:
     if not batches:
         return f"not measured: {terms.examples} examples are fewer than a batch of {BATCH}"
     return (
-        f"worst-case adaptive ℓ∞ sharpness (M24 Eq. 3), ρ = {RHO:g}, mean over {batches} "
-        f"batches of {BATCH}, each maximised by {terms.config.apgd_steps} steps of APGD; "
-        f"on the first {batches * BATCH:,} training examples of the task; {terms.theta}"
+        "worst-case adaptive ℓ∞ sharpness (M24 Eq. 3), "
+        f"ρ = {terms.config.sharpness_rho:g}, mean over {batches} batches of {BATCH}, each "
+        f"maximised by {_steps(terms)}; on the first {batches * BATCH:,} training "
+        f"examples of the task; {terms.theta}"
     )
+
+
+def _steps(terms: Terms) -> str:
+    """How many steps of APGD, and what fewer than the paper's lose where that is known."""
+    steps = f"{terms.config.apgd_steps} steps of APGD"
+    if terms.config.apgd_steps >= STEPS:
+        return steps
+    if terms.config.apgd_lost is None:
+        return f"{steps} (the paper's are {STEPS}; what fewer lose was not measured here)"
+    return f"{steps}, which find up to {terms.config.apgd_lost:g} % less than the paper's {STEPS}"
 
 
 FACTOR = Factor(
     title="sharpness",
     about=r"""How much the loss of a batch can rise when every parameter may move by a thousandth
 of itself: $\mathbb{E}_B \max_{|\varepsilon_i| \le \rho|\theta_i|} L_B(\theta+\varepsilon) -
-L_B(\theta)$, $\rho = 10^{-3}$.""",
+L_B(\theta)$, $\rho = 10^{-3}$ unless a run's label says otherwise.""",
     measure=_measured,
     protocol=_protocol,
     least=0,

@@ -163,7 +163,7 @@ class Step:
 
     @property
     def rounding(self) -> float:
-        """Eigenvalues of the Gramian up to this share of the largest may be zeros.
+        """Eigenvalues of the gradients' cosines up to this share of the largest may be zeros.
 
         K epsilon is usual; 10 times that is what sums over 300 000 float32 parameters need.
         """
@@ -327,7 +327,8 @@ class Method:
             ours = (found.unsqueeze(-2) @ full @ found.unsqueeze(-1)).flatten()
             # What is left of gradients that cancel is rounding, and no direction to go in.
             size = (found.abs() * full.diagonal(dim1=1, dim2=2).clamp_min(0).sqrt()).sum(dim=1)
-            least = self.num_tasks * torch.finfo(gramian.dtype).eps * size.square()
+            rounding = min(self.num_tasks, 10) * torch.finfo(gramian.dtype).eps
+            least = rounding * size.square()
             ours = ours.where(ours > least, 0.0)
             found = found * _ratio(full.sum(dim=(1, 2)), ours).unsqueeze(-1)
         found = found + spoiled

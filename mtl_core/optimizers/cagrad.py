@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mtl_core.optimizers.base import Option, Rule, Step
-from mtl_core.optimizers.tools.lengths import present
+from mtl_core.optimizers.tools.lengths import directions
 from mtl_core.optimizers.tools.pairs import of_two
 from mtl_core.optimizers.tools.quadratic import minimise
 from mtl_core.optimizers.upgrad import project
@@ -19,6 +19,10 @@ _TOLERANCE = 1e-12
 _MOST_GUESSES = 40
 _MOST_SUPPORTS = 6
 _PROXIMITY = 1e-9
+_LEAST_MEAN = 1e-7
+"""Of the longest gradient: a mean that is shorter is rounding."""
+_LEAST_LENGTH = 1e-6
+"""Of the lengths that are added up: what is left of them, if shorter, has no direction."""
 
 
 def weights(step: Step) -> "Tensor":
@@ -36,59 +40,65 @@ def weights(step: Step) -> "Tensor":
     if c == 0:
         return mean
     if tasks == 2:
-        return of_two(gramian, partial(_of_two, c, max(1e-7, math.sqrt(step.epsilon))))
-    squares = gramian.diagonal(dim1=1, dim2=2)
-    there = present(gramian)
-    lengths = squares.sqrt()
-    lengths = lengths.where(there, lengths.amax(dim=1, keepdim=True))
+        return of_two(gramian, partial(_of_two, c), rounding=step.rounding)
+    of = directions(gramian)
+    cosines, _ = of.definite(step.rounding)
+    lengths = of.lengths.where(of.there, of.lengths.amax(dim=1, keepdim=True))
     lengths = lengths.where(lengths > 0, 1.0)
     unit = 1 / (1 / lengths).sum(dim=1, keepdim=True)
-    gramian = gramian / unit.square().unsqueeze(-1)
     lengths = lengths / unit
-    along = gramian.mean(dim=2)
-    mean_length = along.mean(dim=1, keepdim=True).clamp_min(0).sqrt()
+    gramian = cosines * lengths.unsqueeze(-1) * lengths.unsqueeze(-2)
+    along = lengths * (cosines @ (of.lengths / unit).unsqueeze(-1)).squeeze(-1) / tasks
+    mean_length = (along * of.there).mean(dim=1, keepdim=True).clamp_min(0).sqrt()
     # Below this, the mean is rounding.
-    least = max(1e-7, math.sqrt(step.epsilon)) * lengths.amax(dim=1, keepdim=True)
+    least = _LEAST_MEAN * lengths.amax(dim=1, keepdim=True)
     linear = along / mean_length.maximum(least)
-    linear = linear.where(there, 2 * lengths)
-    gramian.diagonal(dim1=1, dim2=2).copy_(lengths.square())
-    w, stationary = _solve(gramian, linear, lengths, c, step.epsilon)
+    linear = linear.where(of.there, 2 * lengths)
+    w, stationary = _solve(gramian, linear, lengths, c)
     found: Tensor = mean + c * mean_length / _length(gramian, w, lengths) * w
     if stationary.any():
-        found = torch.where(stationary, project(step.gram, mean, step.epsilon), found)
+        found = torch.where(stationary, project(step.gram, mean, step.rounding), found)
     return found.where(mean_length > least, mean)
 
 
-def _of_two(
-    c: float, least: float, first: float, both: float, second: float
-) -> tuple[float, float]:
-    """The weights of two gradients, from where the slope of Algorithm 1's objective is 0."""
-    mean_length = math.sqrt(max(first + second + 2 * both, 0)) / 2
-    if mean_length <= least * math.sqrt(max(first, second)):
+def _of_two(c: float, first: float, cosine: float, second: float) -> tuple[float, float]:
+    """The weights of two gradients, from where the slope of Algorithm 1's objective is 0.
+
+    Squares of sums are written as sums of what is above 0, which do not cancel.
+    """
+    longest = max(first, second)
+    if longest <= 0:
         return 0.5, 0.5
-    apart = first + second - 2 * both
-    if first <= 0 or second <= 0:
-        share = float(first > 0)
-    elif apart <= 1e-15 * (first + second):
-        share = 0.5
+    first, second = first / longest, second / longest
+    both = first * second
+    mean_length = math.sqrt((first - second) ** 2 + 2 * (1 + cosine) * both) / 2
+    if mean_length <= _LEAST_MEAN:
+        return 0.5, 0.5
+    if first == 0 or second == 0:
+        share, other = float(first > 0), float(second > 0)
     else:
         # With s the share of gradient 1, ‖g_w‖² = (m² + area) / (4·apart) where
-        # m = 2·apart·s + 2·(both − second); the slope is 0 where m² · steep = tilt² · area.
-        tilt, area = (first - second) / 2, 4 * max(first * second - both * both, 0)
-        steep = apart * (c * mean_length) ** 2 - tilt * tilt
+        # m = 2·apart·s + 2·second·(first·cosine − second); the slope is 0 where
+        # m² · steep = tilt² · area, with steep = apart·(c·mean_length)² − tilt².
+        apart = (first - second) ** 2 + 2 * (1 - cosine) * both
+        tilt = (first - second) * (first + second) / 2
+        squares = first * first + second * second
+        steep = both * both * (1 - c * cosine) * (1 + c * cosine)
+        steep -= (1 - c) * (1 + c) * (squares / 2) ** 2
         if steep > 0:
-            middle = -tilt * math.sqrt(area / steep)
-            share = min(max(middle / (2 * apart) + (second - both) / apart, 0.0), 1.0)
+            move = -tilt * both * math.sqrt((1 - cosine) * (1 + cosine) / steep)
+            share = min(max((second * (second - first * cosine) + move) / apart, 0.0), 1.0)
+            other = min(max((first * (first - second * cosine) - move) / apart, 0.0), 1.0)
         else:
-            share = float(tilt < 0)
-    other = 1 - share
-    square = share * share * first + 2 * share * other * both + other * other * second
-    lean = c * mean_length / max(math.sqrt(max(square, 0)), least * mean_length)
+            share, other = float(tilt < 0), float(tilt > 0)
+    ours, theirs = share * first, other * second
+    length = math.sqrt((ours - theirs) ** 2 + 2 * (1 + cosine) * ours * theirs)
+    lean = c * mean_length / max(length, _LEAST_MEAN * (ours + theirs))
     return 0.5 + lean * share, 0.5 + lean * other
 
 
 def _solve(
-    gramian: "Tensor", linear: "Tensor", lengths: "Tensor", c: float, epsilon: float
+    gramian: "Tensor", linear: "Tensor", lengths: "Tensor", c: float
 ) -> "tuple[Tensor, Tensor]":
     """argmin of bᵀw + c·‖Jᵀw‖ over the simplex.
 
@@ -105,24 +115,23 @@ def _solve(
     """
     import torch
 
-    least = max(1e-6, 4 * math.sqrt(epsilon))
     best = 1 / lengths
     kappa = c / _length(gramian, best, lengths)
     stationary = torch.zeros_like(kappa, dtype=torch.bool)
     low, high = torch.zeros_like(kappa), torch.full_like(kappa, torch.inf)
     left = torch.arange(len(best), device=best.device)
     for _ in range(_MOST_GUESSES):
-        w = minimise(
-            kappa.unsqueeze(-1) * gramian, linear, 1 / lengths, simplex=True, epsilon=epsilon
-        )
+        w = minimise(kappa.unsqueeze(-1) * gramian, linear, 1 / lengths, simplex=True)
         wanted = c / _length(gramian, w, lengths)
         low = torch.where(wanted >= kappa, kappa, low)
         high = torch.where(wanted <= kappa, kappa, high)
         guess, w, gap = _sharpen(gramian, linear, lengths, w, c)
         size = (w * lengths).sum(dim=1, keepdim=True)
-        most = c / (least * size)
+        most = c / (_LEAST_LENGTH * size)
         closed = gap <= _TOLERANCE * size
-        flat = torch.where(closed, _length(gramian, w, lengths) <= least * size, low >= most)
+        flat = torch.where(
+            closed, _length(gramian, w, lengths) <= _LEAST_LENGTH * size, low >= most
+        )
         best = best.index_copy(0, left, w)
         stationary = stationary.index_copy(0, left, flat)
         keep = ~(closed | flat).squeeze(1)

@@ -3,52 +3,57 @@
 from typing import TYPE_CHECKING
 
 from mtl_core.optimizers.base import Option, Rule, Step
-from mtl_core.optimizers.tools.lengths import present
+from mtl_core.optimizers.tools.lengths import directions
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["RULE", "least_left", "solve"]
+__all__ = ["LEAST_LEFT", "RULE", "solve"]
+
+LEAST_LEFT = 1e-8
+"""The least (Gw)_i / (G_ii w_i) where a convex combination of gradients may be 0 by rounding."""
 
 _MOST_STEPS = 100
+_MOST_SHARE = 0.99
+"""What a step may take off a weight, so that rounding leaves something of it."""
 
 
 def weights(step: Step) -> "Tensor":
     """(N, K) above 0, but 0 for tasks with a gradient of 0, which no update can be fair to."""
-    return solve(step.gram, step.options["alpha"], step.epsilon)
+    return solve(step.gram, step.options["alpha"], step.rounding)
 
 
-def solve(gramian: "Tensor", alpha: float, epsilon: float) -> "Tensor":
+def solve(gramian: "Tensor", alpha: float, rounding: float) -> "Tensor":
     """The w > 0 with Gw = w^(−1/α), by damped Newton's method.
 
     It is the minimum of the convex ½wᵀGw − Σ φ(w) with φ' = w^(−1/α), and there is none where a
     convex combination of gradients is 0. Weights then grow as the update goes to 0, until the
-    other gradients cancel all of a task's own but ``least_left``.
+    other gradients cancel all of a task's own but ``LEAST_LEFT``.
 
     Args:
         gramian: (N, K, K).
         alpha: above 0.
-        epsilon: of the type in which the Gramian was computed.
+        rounding: up to this, an eigenvalue of the cosines may be 0.
 
     Returns:
         (N, K) above 0, but 0 for gradients of 0.
     """
     import torch
 
-    squares = gramian.diagonal(dim1=1, dim2=2)
-    there = present(gramian)
+    of = directions(gramian)
+    cosines, raised = of.definite(rounding)
     power = 1 / alpha
     # In units of what each task alone would weigh, the equation is Sx = d·x^(-power), with the
     # diagonal d of S.
-    alone = squares.where(there, 1.0).pow(-1 / (1 + power))
-    diagonal = alone.pow(1 - power)
-    alone = alone.where(there, 0.0)
-    matrix = gramian * alone.unsqueeze(-1) * alone.unsqueeze(-2)
-    matrix.diagonal(dim1=1, dim2=2).copy_(diagonal)
+    lengths = of.lengths.where(of.there, 1.0)
+    alone = lengths.pow(-2 / (1 + power))
+    lengths = lengths * alone
+    diagonal = lengths.square()
+    matrix = cosines * lengths.unsqueeze(-1) * lengths.unsqueeze(-2)
     total = diagonal.sum(dim=1, keepdim=True)
     level = total / matrix.sum(dim=(1, 2)).unsqueeze(1).maximum(1e-6 * total)
-    x = level.pow(1 / (1 + power)).expand_as(squares)
-    most_weight = least_left(epsilon) ** (-1 / (1 + power))
+    x = level.pow(1 / (1 + power)).expand_as(lengths)
+    most_weight = torch.where(raised, LEAST_LEFT ** (-1 / (1 + power)), torch.inf)
     running = torch.ones_like(level, dtype=torch.bool)
     for _ in range(_MOST_STEPS):
         push = diagonal * x.pow(-power)
@@ -60,7 +65,8 @@ def solve(gramian: "Tensor", alpha: float, epsilon: float) -> "Tensor":
         # The second derivative grows at most by (1 - step·most)^(-1-power) on the way, so that the
         # objective falls all along the step that is taken.
         most = (-change).amax(dim=1, keepdim=True).clamp_min(1e-12)
-        step = (-torch.expm1(-alpha * torch.log1p(power * most)) / most).clamp_max(1)
+        share = -torch.expm1(-alpha * torch.log1p(power * most))
+        step = (share.clamp_max(_MOST_SHARE) / most).clamp_max(1)
         size = change.abs().amax(dim=1, keepdim=True)
         running = running & (failed == 0).unsqueeze(-1) & size.isfinite()
         x = torch.where(running, x * (1 + step * change), x)
@@ -68,12 +74,7 @@ def solve(gramian: "Tensor", alpha: float, epsilon: float) -> "Tensor":
         running = running & (size > 1e-8) & (x.amax(dim=1, keepdim=True) < most_weight)
         if not running.any():
             break
-    return x * alone
-
-
-def least_left(epsilon: float) -> float:
-    """The least (Gw)_i / (G_ii w_i) that is not taken for rounding of the Gramian."""
-    return max(1e-8, 16 * epsilon)
+    return (x * alone).where(of.there, 0.0)
 
 
 RULE = Rule(

@@ -16,14 +16,17 @@ def update(step: Step, jacobian: "Tensor") -> "Tensor":
     Positive ones are kept with probability ½ (1 + Σ g / Σ |g|), by one draw for all tasks. Of what
     is not kept, ``leak`` is added all the same.
     """
-    positive = jacobian.clamp_min(0).sum(dim=1)
-    negative = jacobian.clamp_max(0).sum(dim=1)
+    import torch
+
+    # Sums in float64 cost little beside the Jacobian, and no sign is drawn by rounding.
+    positive = jacobian.clamp_min(0).sum(dim=1, dtype=torch.float64)
+    negative = jacobian.clamp_max(0).sum(dim=1, dtype=torch.float64)
     # Equal to the docstring's; 0/0 where all are zero, and then neither comparison holds.
     purity = positive / (positive - negative)
     draw = step.draws.uniform(jacobian.shape[2])
     leak = step.options["leak"]
     up = positive.where(purity > draw, leak * positive)
-    return up + negative.where(purity < draw, leak * negative)
+    return (up + negative.where(purity < draw, leak * negative)).to(jacobian.dtype)
 
 
 RULE = Rule(

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RULE"]
 
+_ROUNDING = 2.0**-52
+
 
 def weights(step: Step) -> "Tensor":
     """Weights that pull the weighted gradient lengths towards those that equalise training rates.
@@ -34,7 +36,10 @@ def weights(step: Step) -> "Tensor":
     rates = _finite(rates / _mean(rates, lively)).clamp_min(0)
     found = current * lengths
     target = _mean(found, lively) * rates ** step.options["alpha"]
-    adam(state, "weights", (found - target).sign() * lengths, lr=step.options["lr"])
+    off = found - target
+    # A length that is its target stays, rather than follow the sign of rounding.
+    off = off.where(off.abs() > 4 * _ROUNDING * losses.shape[1] * target, 0.0)
+    adam(state, "weights", off.sign() * lengths, lr=step.options["lr"])
     moved = state["weights"].clamp_min(0)
     total = moved.sum(dim=1, keepdim=True)
     state["weights"] = (moved * losses.shape[1] / total).where(total > 0, 1.0)

@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING
 
 from mtl_core.optimizers.base import Rule, Step
+from mtl_core.optimizers.tools.lengths import directions
+from mtl_core.optimizers.tools.pairs import of_two
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -11,28 +13,43 @@ __all__ = ["RULE"]
 
 
 def weights(step: Step) -> "Tensor":
-    """α ∝ G⁺ d with Σα = 1, where d are the gradients' lengths.
+    """α ∝ D⁻¹ C⁺ 1 with Σα = 1, where D are the gradients' lengths and C their cosines.
 
-    Then Gα ∝ d: the update's projection on every unit gradient is the same. Weights may be
+    Then the update's projection on every unit gradient, C D α, is the same. Weights may be
     negative. Where gradients depend on each other there may be no such update; the pseudo-inverse
-    then takes the least-squares one. A zero gradient has weight 0. Where Σα cannot be made 1, as
-    with opposite gradients of one length, the weights are 1/K.
+    then takes the least-squares one. A zero gradient has weight 0; if all are zero, each has 1/K.
+    Where no multiple of C⁺1 has Σα = 1, the weights are those of orthogonal gradients, α ∝ D⁻¹:
+    C1 = 0 is one case of this, and then all projections are 0.
     """
     import torch
 
-    tasks = step.losses.shape[1]
-    squares = step.gram.diagonal(dim1=1, dim2=2)
-    trace = squares.sum(dim=1, keepdim=True)
-    trace = trace.where(trace > 0, 1.0)
-    values, vectors = torch.linalg.eigh(step.gram / trace.unsqueeze(2))
-    lengths = (squares / trace).clamp_min(0).sqrt()
+    if step.gram.shape[1] == 2:
+        return of_two(step.gram, _of_two)
+    of = directions(step.gram)
+    values, vectors = torch.linalg.eigh(of.cosines)
     inverse = (1 / values).where(values > step.rounding * values[:, -1:], 0.0)
-    found: Tensor = (
-        vectors @ (inverse.unsqueeze(2) * (vectors.mT @ lengths.unsqueeze(2)))
-    ).squeeze(2)
+    ones = of.there.to(values.dtype)
+    along = (vectors.mT @ ones.unsqueeze(2)).squeeze(2)
+    unit = (vectors @ (inverse * along).unsqueeze(2)).squeeze(2)
+    # Of a product of 0, C's rounding leaves this much.
+    left = (along * (inverse > 0)).norm(dim=1, keepdim=True)
+    shortest = of.lengths.where(of.there, torch.inf).amin(dim=1, keepdim=True)
+    relative = (shortest / of.lengths).where(of.there, 0.0)
+    found = unit * relative
     total = found.sum(dim=1, keepdim=True)
-    size = found.abs().sum(dim=1, keepdim=True).clamp_min(1)  # |d| is 1, and G at most 1
-    return (found / total).where(total.abs() > step.rounding * size, 1 / tasks)
+    known = (left > step.rounding * len(ones[0]) ** 0.5) & (
+        total.abs() > step.rounding * found.abs().sum(dim=1, keepdim=True)
+    )
+    found = torch.where(known, found, relative)
+    total = found.sum(dim=1, keepdim=True)
+    return (found / total).where(total != 0, 1 / ones.shape[1])
+
+
+def _of_two(first: float, cosine: float, second: float) -> tuple[float, float]:
+    """C is blind to which of two is which, and so is C⁺1: the weights are inverse to the lengths."""
+    if first <= 0 or second <= 0:
+        return (float(first > 0), float(second > 0)) if first + second > 0 else (0.5, 0.5)
+    return 1 / (1 + first / second), 1 / (1 + second / first)
 
 
 RULE = Rule(

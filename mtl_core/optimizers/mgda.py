@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from mtl_core.optimizers.base import Option, Rule, Step
-from mtl_core.optimizers.tools.lengths import present
+from mtl_core.optimizers.tools.lengths import directions, present
 from mtl_core.optimizers.tools.pairs import of_two
 from mtl_core.optimizers.tools.quadratic import minimise
 
@@ -22,7 +22,7 @@ def weights(step: Step) -> "Tensor":
     """
     gramian, kind = step.gram, step.options["normalization"]
     if kind == "none" and gramian.shape[1] == 2:
-        return of_two(gramian, _share)
+        return of_two(gramian, _share, rounding=step.rounding)
     squares = gramian.diagonal(dim1=1, dim2=2)
     largest = squares.amax(dim=1, keepdim=True)
     gramian = gramian / largest.where(largest > 0, 1.0).unsqueeze(-1)
@@ -37,39 +37,42 @@ def weights(step: Step) -> "Tensor":
         shortest = divisors.where(there, math.inf).amin(dim=1, keepdim=True)
         factors = (shortest / divisors).where(there, 0.0)
         gramian = gramian * factors.unsqueeze(-1) * factors.unsqueeze(-2)
-        squares = gramian.diagonal(dim1=1, dim2=2)
-        there = there & present(gramian)
     if gramian.shape[1] == 2:
-        return of_two(gramian, _share)
-    return _of_many(gramian, there, step.epsilon)
+        return of_two(gramian, _share, rounding=step.rounding)
+    return _of_many(gramian, step.rounding)
 
 
-def _share(first: float, both: float, second: float) -> tuple[float, float]:
-    """The point next to 0 of the line between two gradients: Sener & Koltun 2018, Algorithm 1."""
-    apart = first + second - 2 * both
+def _share(first: float, cosine: float, second: float) -> tuple[float, float]:
+    """The point next to 0 of the line between two gradients: Sener & Koltun 2018, Algorithm 1.
+
+    Each gradient's share goes with how much longer the other is than its own part along it; where
+    it is no longer, the shorter gradient is nearest.
+    """
     if first <= 0 or second <= 0:
         share = 0.5 if first <= 0 and second <= 0 else float(first > 0)
-    elif apart <= 1e-15 * (first + second):
-        # By rounding, the gradients are one.
-        share = 0.5
-    else:
-        share = min(max((second - both) / apart, 0.0), 1.0)
-    return share, 1 - share
+        return share, 1 - share
+    if first == second:
+        return 0.5, 0.5
+    longest = max(first, second)
+    first, second = first / longest, second / longest
+    ours = max(second * (second - cosine * first), 0.0)
+    theirs = max(first * (first - cosine * second), 0.0)
+    return ours / (ours + theirs), theirs / (ours + theirs)
 
 
-def _of_many(gramian: "Tensor", there: "Tensor", epsilon: float) -> "Tensor":
+def _of_many(gramian: "Tensor", rounding: float) -> "Tensor":
     """The simplex's quadratic program for (N, K, K)."""
-    squares = gramian.diagonal(dim1=1, dim2=2)
-    squares = squares.where(there, squares.amax(dim=1, keepdim=True))
-    squares = squares.where(squares > 0, 1.0)
+    of = directions(gramian)
+    cosines, _ = of.definite(rounding)
+    lengths = of.lengths.where(of.there, of.lengths.amax(dim=1, keepdim=True))
+    lengths = lengths.where(lengths > 0, 1.0)
     # Start at what would be best of orthogonal gradients, and measure in its length.
-    unit = 1 / (1 / squares).sum(dim=1, keepdim=True)
-    squares = squares / unit
-    gramian = (gramian / unit.unsqueeze(-1)).clone()
-    gramian.diagonal(dim1=1, dim2=2).copy_(squares)
+    lengths = lengths * (1 / lengths.square()).sum(dim=1, keepdim=True).sqrt()
+    squares = lengths.square()
+    gramian = cosines * lengths.unsqueeze(-1) * lengths.unsqueeze(-2)
     # A slope that nothing can outweigh keeps out the tasks without a gradient.
-    slope = (2 * squares).where(~there, 0.0)
-    return minimise(gramian, slope, 1 / squares, simplex=True, epsilon=epsilon)
+    slope = (2 * squares).where(~of.there, 0.0)
+    return minimise(gramian, slope, 1 / squares, simplex=True)
 
 
 RULE = Rule(

@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mtl_core.optimizers.base import Option, Rule, Step
-from mtl_core.optimizers.fairgrad import least_left, solve
+from mtl_core.optimizers.fairgrad import LEAST_LEFT, solve
 from mtl_core.optimizers.tools.pairs import of_two
 
 if TYPE_CHECKING:
@@ -24,9 +24,10 @@ def weights(step: Step) -> "Tensor":
     """
     gramian, longest = step.gram, step.options["max_norm"]
     if gramian.shape[1] == 2:
-        found = of_two(gramian, partial(_of_two, least_left(step.epsilon)))
+        formula = partial(_of_two, step.rounding)
+        found = of_two(gramian, formula, rounding=step.rounding)
     else:
-        found = solve(gramian, 1, step.epsilon)
+        found = solve(gramian, 1, step.rounding)
     if longest > 0:
         square = (found.unsqueeze(-2) @ gramian @ found.unsqueeze(-1)).squeeze(-1)
         length = square.clamp_min(0).sqrt()
@@ -34,13 +35,13 @@ def weights(step: Step) -> "Tensor":
     return found
 
 
-def _of_two(least: float, first: float, both: float, second: float) -> tuple[float, float]:
+def _of_two(rounding: float, first: float, cosine: float, second: float) -> tuple[float, float]:
     """α_i = 1 / (|g_i| √(1 + cosine)), but for the least of what is under the root."""
-    if first <= 0 or second <= 0:
-        return (first**-0.5 if first > 0 else 0.0), (second**-0.5 if second > 0 else 0.0)
-    lengths = math.sqrt(first), math.sqrt(second)
-    common = max(1 + both / lengths[0] / lengths[1], least) ** -0.5
-    return common / lengths[0], common / lengths[1]
+    left = 1 + cosine
+    if left <= 2 * rounding:
+        left = max(left, LEAST_LEFT)
+    common = 1 / math.sqrt(left)
+    return (common / first if first > 0 else 0.0), (common / second if second > 0 else 0.0)
 
 
 RULE = Rule(

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mtl_core.optimizers.base import Rule, Step
-from mtl_core.optimizers.tools.lengths import present
+from mtl_core.optimizers.tools.lengths import directions
 from mtl_core.optimizers.tools.pairs import of_two
 from mtl_core.optimizers.tools.quadratic import minimise
 
@@ -23,24 +23,24 @@ def weights(step: Step) -> "Tensor":
     gramian = step.gram
     replicas, tasks, _ = gramian.shape
     if tasks == 2:
-        return of_two(gramian, _of_two)
+        return of_two(gramian, _of_two, rounding=step.rounding)
     every = torch.eye(tasks, dtype=gramian.dtype, device=gramian.device)
     each = project(
         gramian.repeat_interleave(tasks, dim=0),
         every.repeat(replicas, 1),
-        step.epsilon,
+        step.rounding,
     )
     return each.view(replicas, tasks, tasks).mean(dim=1)
 
 
-def _of_two(first: float, both: float, second: float) -> tuple[float, float]:
+def _of_two(first: float, cosine: float, second: float) -> tuple[float, float]:
     """Each of two gradients that conflict loses its part along the other."""
-    if both >= 0:
+    if cosine >= 0:
         return 0.5, 0.5
-    return 0.5 - 0.5 * both / first, 0.5 - 0.5 * both / second
+    return 0.5 - 0.5 * cosine * (second / first), 0.5 - 0.5 * cosine * (first / second)
 
 
-def project(gramian: "Tensor", combination: "Tensor", epsilon: float) -> "Tensor":
+def project(gramian: "Tensor", combination: "Tensor", rounding: float) -> "Tensor":
     """Weights of the vector closest to Σ u_k · grad_k that has no task gradient against it.
 
     Source: Quinton & Rey 2024, Proposition 1: argmin vᵀGv subject to v ≥ u. Gradients of 0 keep
@@ -49,30 +49,26 @@ def project(gramian: "Tensor", combination: "Tensor", epsilon: float) -> "Tensor
     Args:
         gramian: (N, K, K).
         combination: (N, K), u; at least 0.
-        epsilon: of the type in which the Gramian was computed.
+        rounding: up to this, an eigenvalue of the cosines may be 0.
 
     Returns:
         (N, K)
     """
     import torch
 
-    squares = gramian.diagonal(dim1=1, dim2=2)
-    there = present(gramian)
-    lengths = squares.sqrt().where(there, 1.0)
-    cosines = gramian / lengths.unsqueeze(-1) / lengths.unsqueeze(-2)
-    scaled = combination * lengths.where(there, 0.0)
+    of = directions(gramian)
+    cosines, _ = of.definite(rounding)
+    lengths = of.lengths.where(of.there, 1.0)
+    scaled = combination * of.lengths
     size = scaled.sum(dim=1, keepdim=True)
     size = size.where(size > 0, 1.0)
     linear = (cosines @ (scaled / size).unsqueeze(-1)).squeeze(-1)
-    cosines = cosines.clone()
-    cosines.diagonal(dim1=1, dim2=2).fill_(1.0)
     added = minimise(
         cosines,
-        linear.where(there, 1.0),
+        linear.where(of.there, 1.0),
         torch.ones_like(lengths),
         simplex=False,
         offset=1.0,
-        epsilon=epsilon,
     )
     return combination + added * size / lengths
 

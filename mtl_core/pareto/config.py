@@ -15,7 +15,16 @@ from mtl_core.pareto import preferences, problems, scalarizations, transfer
 from mtl_core.pareto.problems.base import Problem
 from mtl_core.pareto.problems.options import refuse_unknown
 
-__all__ = ["BASELINES", "METHODS", "OPTIMIZERS", "PARETO_VERSION", "ParetoConfig", "Preferences"]
+__all__ = [
+    "BASELINES",
+    "METHODS",
+    "OPTIMIZERS",
+    "PARETO_VERSION",
+    "STARTS",
+    "WITHOUT_TRANSFER",
+    "ParetoConfig",
+    "Preferences",
+]
 
 PARETO_VERSION = 1
 """Part of every front's identity: raised when equal configs would give other numbers."""
@@ -24,6 +33,14 @@ BASELINES = ("mgda", "pareto_mtl")
 """Methods that combine task gradients instead of minimising a scalarization."""
 
 METHODS = (*transfer.names(), *BASELINES)
+
+WITHOUT_TRANSFER = (
+    *(name for name in transfer.names() if transfer.rule(name).matrix is None),
+    *BASELINES,
+)
+"""Methods of which M = I at every step."""
+
+STARTS = ("own", "shared")
 OPTIMIZERS = ("sgd", "adam")
 
 Options = tuple[tuple[str, Option], ...]
@@ -41,8 +58,9 @@ class ParetoConfig:
     Args:
         problem: name of a problem (``problems.names()``).
         problem_options: name-value pairs that define it, where it has any.
-        method: ``independent`` (M = I), a transfer (``transfer.names()``), ``mgda`` or
-            ``pareto_mtl``.
+        method: ``independent`` (M = I), ``averaged`` (the same from the mean of the starts), a
+            transfer (``transfer.names()``), ``mgda`` or ``pareto_mtl``. Networks share a start, so
+            that ``averaged`` would be ``independent`` there and is refused.
         method_options: those of a transfer's options that are not at their defaults.
         scalarization: what a subproblem minimises (``scalarizations.names()``).
         smoothing: μ of smooth Tchebycheff.
@@ -51,6 +69,10 @@ class ParetoConfig:
         layout: of preferences: ``lattice``, ``random`` or ``given``.
         layout_seed: of random preferences; all seeds of a run have the same preferences.
         preferences: the given ones, N rows of K weights; N is at least K.
+        start: ``own`` draws a random start for each solution of a seed, ``shared`` one for all of
+            them. It is ``own`` where there is nothing to choose: networks of a seed share an
+            initialisation in any case, and MGDA, which knows no preference, needs starts that
+            differ.
         optimizer: ``sgd`` (no momentum) or ``adam`` (betas .9/.999).
         lr: constant learning rate, > 0; with a transfer, below 2 m_ii / curvature (``transfer``).
         iterations: steps of each solution.
@@ -78,6 +100,7 @@ class ParetoConfig:
     layout: str = "lattice"
     layout_seed: int = 0
     preferences: Preferences | None = None
+    start: str = "own"
     optimizer: str = "sgd"
     lr: float = 0.1
     iterations: int = 500
@@ -93,6 +116,7 @@ class ParetoConfig:
         self._set("problem_options", tuple(sorted(options.items())))
         self._check_preferences(len(self.definition.objectives))
         self._check_method()
+        self._check_start()
         if self.optimizer not in OPTIMIZERS:
             raise unknown("optimizer", self.optimizer, OPTIMIZERS)
         self._set("lr", checks.positive("learning rate", self.lr))
@@ -150,9 +174,15 @@ class ParetoConfig:
         return cls(**values, seeds=seeds)
 
     def to_dict(self) -> dict[str, Any]:
-        """The experiment in plain JSON values, in field order; without seeds."""
+        """The experiment in plain JSON values, in field order; without seeds.
+
+        ``start`` came later than the fronts that ship: at its default it is left out, so that they
+        keep their ids.
+        """
         values = asdict(self)
         del values["seeds"]
+        if self.start == type(self).start:
+            del values["start"]
         given = None if self.preferences is None else [list(row) for row in self.preferences]
         return {
             "kind": "pareto",
@@ -244,6 +274,19 @@ class ParetoConfig:
             smoothed = False
         if not smoothed:
             self._set("smoothing", scalarizations.SMOOTHING)
+
+    def _check_start(self) -> None:
+        if self.start not in STARTS:
+            raise unknown("start", self.start, STARTS)
+        if not self.definition.own_starts:
+            if self.method == "averaged":
+                raise InputError(
+                    f"method 'averaged' is 'independent' in problem {self.problem!r}, whose "
+                    "networks share a start; use method 'independent'"
+                )
+            self._set("start", type(self).start)
+        elif self.method == "mgda":
+            self._set("start", type(self).start)
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)

@@ -13,7 +13,7 @@ from mtl_core.pareto.problems.base import Problem
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SHARE", "band", "convergence", "quality"]
+__all__ = ["SHARE", "band", "convergence", "evaluations", "quality"]
 
 SHARE = 0.9
 """Of the best final hypervolume: what a run must reach to count as converged."""
@@ -151,32 +151,44 @@ def convergence(
 
     if not 0 < share <= 1:
         raise InputError(f"share {share!r} must be above 0 and at most 1")
-    runs = {name: _by_seed(table) for name, table in qualities.items()}
-    seeds = sorted(set.intersection(*(set(run) for run in runs.values()))) if runs else []
+    runs, seeds = _on_shared_seeds(qualities)
     finals = np.array(
         [[run[seed]["hypervolume"].iloc[-1] for seed in seeds] for run in runs.values()]
     ).reshape(len(runs), len(seeds))
     targets = share * finals.max(axis=0, initial=0.0)
-    counts = np.array(
-        [
-            [_evaluations(run[seed], goal) for seed, goal in zip(seeds, targets, strict=True)]
-            for run in runs.values()
-        ]
-    ).reshape(len(runs), len(seeds))
-    evaluations = dict(zip(runs, _means(counts), strict=True))
-    base = evaluations.get(reference, np.nan) if reference is not None else np.nan
+    counts = _counts(runs, seeds, targets)
+    means = dict(zip(runs, _means(counts), strict=True))
+    base = means.get(reference, np.nan) if reference is not None else np.nan
     return pd.DataFrame(
         {
             "name": list(runs),
             "seeds": len(seeds),
             "reached": np.isfinite(counts).sum(axis=1),
-            "evaluations": list(evaluations.values()),
-            "ratio": [count / base if base > 0 else np.nan for count in evaluations.values()],
+            "evaluations": list(means.values()),
+            "ratio": [count / base if base > 0 else np.nan for count in means.values()],
             "final": _means(finals),
             "target": targets.mean() if seeds else np.nan,
         },
         columns=list(CONVERGENCE_COLUMNS),
     )
+
+
+def evaluations(qualities: Mapping[str, "pd.DataFrame"], level: float) -> "pd.DataFrame":
+    """Gradient evaluations at the first frame with a hypervolume of at least ``level``.
+
+    Args:
+        qualities: run's name to its ``quality``, of one problem.
+        level: fixed beforehand, such as ``SHARE`` of the true front's hypervolume; above 0.
+
+    Returns:
+        A column per run, in order, and a row per seed that all runs have, ascending; NaN where a
+        run does not get there.
+    """
+    import pandas as pd
+
+    runs, seeds = _on_shared_seeds(qualities)
+    counts = _counts(runs, seeds, np.full(len(seeds), level))
+    return pd.DataFrame(counts.T, index=pd.Index(seeds, name="seed"), columns=list(runs))
 
 
 def _frames(table: "pd.DataFrame", problem: Problem) -> "tuple[pd.DataFrame, NDArray[np.float64]]":
@@ -207,6 +219,23 @@ def _evaluations(rows: "pd.DataFrame", target: float) -> float:
         target, rows["evaluations"].tolist(), rows["hypervolume"].tolist()
     )
     return np.nan if found is None else found
+
+
+def _counts(
+    runs: "Mapping[str, Mapping[int, pd.DataFrame]]", seeds: list[int], targets: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(runs, seeds): evaluations of each run until each seed's target."""
+    goals = list(zip(seeds, targets.tolist(), strict=True))
+    counts = [[_evaluations(run[seed], goal) for seed, goal in goals] for run in runs.values()]
+    return np.array(counts, dtype=float).reshape(len(runs), len(seeds))
+
+
+def _on_shared_seeds(
+    qualities: Mapping[str, "pd.DataFrame"],
+) -> "tuple[dict[str, dict[int, pd.DataFrame]], list[int]]":
+    """Each run's rows by seed, and the seeds that all runs have."""
+    runs = {name: _by_seed(table) for name, table in qualities.items()}
+    return runs, sorted(set.intersection(*(set(run) for run in runs.values()))) if runs else []
 
 
 def _by_seed(quality: "pd.DataFrame") -> dict[int, "pd.DataFrame"]:

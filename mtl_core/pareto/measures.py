@@ -9,16 +9,22 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mtl_core.errors import InputError
+
 __all__ = ["coverage", "distance", "evaluations_to", "hypervolume", "scaled", "spacing"]
 
 
 def scaled(
     losses: ArrayLike, reference: Sequence[float], ideal: Sequence[float] | None = None
 ) -> NDArray[np.float64]:
-    """(loss - ideal) / (reference - ideal): 0 at the ideal point, 1 at the reference point."""
-    lowest = np.zeros(len(reference)) if ideal is None else np.asarray(ideal, dtype=np.float64)
-    found = np.asarray(losses, dtype=np.float64)
-    return (found - lowest) / (np.asarray(reference, dtype=np.float64) - lowest)
+    """(loss - ideal) / (reference - ideal): 0 at the ideal point, 1 at the reference point.
+
+    Raises:
+        InputError: for a reference or ideal point that is not finite.
+    """
+    highest = _point("reference", reference)
+    lowest = np.zeros_like(highest) if ideal is None else _point("ideal", ideal)
+    return (np.asarray(losses, dtype=np.float64) - lowest) / (highest - lowest)
 
 
 def hypervolume(
@@ -27,7 +33,10 @@ def hypervolume(
     """The share of the box between ideal and reference point that the solutions dominate, (...).
 
     Computed by moocore. Solutions that are not better than the reference point in every objective,
-    or not finite, add nothing.
+    or not finite in one, -inf included, add nothing.
+
+    Raises:
+        InputError: for a reference or ideal point that is not finite.
     """
     import moocore
 
@@ -35,7 +44,8 @@ def hypervolume(
     corner = np.ones(points.shape[-1])
     shares = np.zeros(points.shape[:-2])
     for place in np.ndindex(shares.shape):
-        inside = points[place][(points[place] < 1).all(axis=-1)]
+        better = np.isfinite(points[place]) & (points[place] < 1)
+        inside = points[place][better.all(axis=-1)]
         shares[place] = moocore.hypervolume(inside, ref=corner) if len(inside) else 0.0
     return shares
 
@@ -100,3 +110,10 @@ def evaluations_to(
         if share >= level:
             return float(count)
     return None
+
+
+def _point(name: str, given: Sequence[float]) -> NDArray[np.float64]:
+    point = np.asarray(given, dtype=np.float64)
+    if not np.isfinite(point).all():
+        raise InputError(f"{name} point {tuple(point.tolist())} has a number that is not finite")
+    return point

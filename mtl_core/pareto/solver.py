@@ -78,6 +78,7 @@ class Solver:
         self._transfer = transfer.create(
             method, config.weights, device, **dict(config.method_options)
         )
+        self.solutions = self._transfer.begin(self.solutions)
         self._memory = self._transfer.start(self.solutions.double())
         self._matrix: Tensor | None = None
         self._moments: dict[str, Tensor] = {}
@@ -241,6 +242,7 @@ class Solver:
         rows = self.config.weights.round(12).tolist()
         # MGDA ends where its start decides, so even networks get one each.
         shared = self._instance.shared_start and self.config.method != "mgda"
+        shared = shared or self.config.start == "shared"
         keys = [f"{seed}/start" if shared else f"{seed}/start/{row}" for row in rows]
         drawn = {
             key: self._instance.start(torch.Generator().manual_seed(derived_seed(key)))

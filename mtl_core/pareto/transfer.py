@@ -3,6 +3,8 @@
 An iteration is θ_i ← Σ_j m_ij θ_j − α ∇F_i(θ_i) (Bai, Gupta & Ong 2024, MT2O, arXiv 2403.16162).
 M is non-negative and row-stochastic. The full text of the algorithm is not at hand: **every M here
 is our own choice**, after what is known of the authors' earlier MTES (IEEE T-Cyb 52(8)).
+``averaged`` transfers nothing and is the control for those that do: its solutions begin at the mean
+of their starts, and each is solved for on its own from there.
 
 Where a subproblem keeps the share m_ii of its own solution, an iteration with a quadratic of
 curvature L has m_ii − αL beside what it takes over, so it contracts for α < 2 m_ii / L only: less
@@ -39,6 +41,9 @@ class Rule:
         matrix: (S, N, N) of the transfer, the state and the 0-based iteration; None for none.
         observe: the transfer, the state, and the solutions (S, N, P) after the transfer and after
             the step that followed it to the next state; None where it does not matter.
+        begin: the starts as they are drawn, (S, N, P), to where the solutions begin; None leaves
+            them where they are. It belongs to the start: step 0 shows what it gives, and it takes
+            no gradient evaluation.
     """
 
     title: str
@@ -47,6 +52,7 @@ class Rule:
     kept: Callable[[Mapping[str, Any]], float]
     matrix: "Callable[[Transfer, State, int], Tensor] | None"
     observe: "Callable[[Transfer, State, Tensor, Tensor], State] | None" = None
+    begin: "Callable[[Tensor], Tensor] | None" = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,10 @@ class Transfer:
     rule: Rule
     options: Mapping[str, Any]
     neighbours: "Tensor"
+
+    def begin(self, starts: "Tensor") -> "Tensor":
+        """Where the solutions begin, (S, N, P), of the starts as they are drawn."""
+        return starts if self.rule.begin is None else self.rule.begin(starts)
 
     def start(self, solutions: "Tensor") -> State:
         """The state before the first iteration, of solutions (S, N, P)."""
@@ -122,6 +132,12 @@ def checked(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         option.name: option.check(name, options.get(option.name, option.default), kind="transfer")
         for option in known.values()
     }
+
+
+def _mean(starts: "Tensor") -> "Tensor":
+    """The mean of a seed's starts, for each of its solutions; exact where all starts are equal."""
+    first = starts[:, :1]
+    return (first + (starts - first).mean(dim=1, keepdim=True)).expand_as(starts).contiguous()
 
 
 def _constant(transfer: Transfer, _: State, __: int) -> "Tensor":
@@ -222,6 +238,15 @@ _RULES: Mapping[str, Rule] = {
         (),
         lambda _: 1.0,
         None,
+    ),
+    "averaged": Rule(
+        "Averaged start",
+        "All start at the mean of their random starts, and nothing is transferred after that: the "
+        "control that tells what a transfer gives from what averaging the starts gives.",
+        (),
+        lambda _: 1.0,
+        None,
+        begin=_mean,
     ),
     "constant": Rule(
         "Constant",

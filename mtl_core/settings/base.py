@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from mtl_core.data.base import DataState, Split, Stamp, TaskData
 from mtl_core.direction import Direction
 from mtl_core.errors import unknown
+from mtl_core.settings.apgd import Lost
 
 if TYPE_CHECKING:
     from torch import nn
@@ -119,6 +120,8 @@ class Setting:
             (N, classes, H, W) for each pixel; None for a linear one.
         one_input: whether all tasks are on the same examples, so that a step encodes one batch.
         batch_norm: whether the encoder has BatchNorm (``networks.batch_norm``).
+        apgd_lost: what fewer steps of APGD than the paper's lose of sharpness on its encoder, as
+            far as that was measured.
         relatedness: an auxiliary and a target to what they have in common, where that is known.
     """
 
@@ -135,6 +138,7 @@ class Setting:
     head: "Callable[[int, Task], nn.Module] | None" = None
     one_input: bool = False
     batch_norm: bool = False
+    apgd_lost: Lost = field(default_factory=dict)
     relatedness: Callable[[str, str], Relatedness] | None = None
 
     def task(self, name: str) -> Task:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_core.data import unpacked
 from mtl_core.data.decoded import decoded
 from mtl_core.data.sources import data_dir
 from mtl_core.errors import DataMissing, InputError
+from mtl_core.settings.apgd import RESNET18
 from mtl_core.settings.base import DataState, Preset, Setting, Split, Task, TaskData
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ ATTRIBUTES = tuple(_HEADER.split())
 """As the attribute file spells them, in its order."""
 
 _IMAGES, _TABLE, _PARTITION = "img_align_celeba", "list_attr_celeba.txt", "list_eval_partition.txt"
+_PARTS = (_IMAGES, _TABLE, _PARTITION)
 _ALIGNED = (178, 218)  # width and height of every aligned image
 _SPLITS = ("training", "validation", "test")
 
@@ -40,12 +43,13 @@ def _load(names: Sequence[str]) -> dict[str, TaskData]:
     folder = _folder()
     if lacking := _lacking(folder):
         raise DataMissing(_how_to_get(folder, lacking))
-    parts = _read_partition(folder / _PARTITION)
+    images_in, table, partition = (unpacked.place(folder, name) for name in _PARTS)
+    parts = _read_partition(partition)
     files = [file for part in parts for file in part]
-    labels = _read_table(folder / _TABLE, files)
+    labels = _read_table(table, files)
     images = decoded(
         folder / f"celeba_{SIZE}",
-        [folder / _IMAGES / file for file in files],
+        [images_in / file for file in files],
         _face,
         recipe=f"middle 178×178, bilinear to {SIZE}",
         title="CelebA",
@@ -121,7 +125,7 @@ def _folder() -> Path:
 
 
 def _lacking(folder: Path) -> list[str]:
-    return [name for name in (_IMAGES, _TABLE, _PARTITION) if not (folder / name).exists()]
+    return [name for name in _PARTS if not unpacked.place(folder, name).exists()]
 
 
 def _how_to_get(folder: Path, lacking: Sequence[str]) -> str:
@@ -137,7 +141,8 @@ def _data_state() -> DataState:
     folder = _folder()
     if lacking := _lacking(folder):
         return DataState("missing", _how_to_get(folder, lacking))
-    return DataState("found", str(folder), (folder / _TABLE, folder / _PARTITION))
+    files = tuple(unpacked.place(folder, name) for name in (_TABLE, _PARTITION))
+    return DataState("found", str(folder), files)
 
 
 def _encoder(width: int) -> "nn.Module":
@@ -179,7 +184,7 @@ SETTING = Setting(
             held_out=500,
             factor_points=4,
             factor_examples=256,
-            apgd_steps=3,
+            apgd_steps=17,
             fisher_draws=1,
             similarity_batches=10,
         ),
@@ -190,7 +195,7 @@ SETTING = Setting(
             width=16,
             samples=20_000,
             held_out=5_000,
-            apgd_steps=3,
+            apgd_steps=17,
             fisher_draws=2,
             similarity_batches=50,
         ),
@@ -201,4 +206,5 @@ SETTING = Setting(
     data_state=_data_state,
     one_input=True,
     batch_norm=True,
+    apgd_lost=RESNET18,
 )

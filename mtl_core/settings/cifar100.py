@@ -9,6 +9,7 @@ import numpy as np
 from mtl_core.data import sources
 from mtl_core.data.splits import balanced_split
 from mtl_core.errors import InputError
+from mtl_core.settings.apgd import RESNET18
 from mtl_core.settings.base import Preset, Setting, Split, Stamp, Task, TaskData
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ SETTING = Setting(
             samples=1_000,
             factor_points=6,
             factor_examples=512,
-            apgd_steps=3,
+            apgd_steps=17,
             fisher_draws=1,
             similarity_batches=20,
         ),
@@ -120,7 +121,7 @@ SETTING = Setting(
             width=16,
             factor_points=5,
             factor_examples=512,
-            apgd_steps=3,
+            apgd_steps=17,
             fisher_draws=1,
             similarity_batches=20,
         ),
@@ -131,4 +132,5 @@ SETTING = Setting(
     data_state=lambda: sources.state(SOURCE),
     sources=(SOURCE,),
     batch_norm=True,
+    apgd_lost=RESNET18,
 )

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_core.data import unpacked
 from mtl_core.data.decoded import decoded
 from mtl_core.data.sources import data_dir
 from mtl_core.data.splits import hash_order
@@ -90,10 +91,10 @@ def _load(names: Sequence[str]) -> dict[str, TaskData]:
     scenes = [scene for part in parts for scene in part]
 
     def read(kind: str, decode: Callable[[Path], NDArray[Any]], recipe: str) -> NDArray[Any]:
-        height, width = SIZE
+        (height, width), part = SIZE, _part(folder, kind)
         return decoded(
             folder / f"{kind}_{height}x{width}",
-            [folder / kind / f"{scene}{_ENDINGS[kind]}" for scene in scenes],
+            [part / f"{scene}{_ENDINGS[kind]}" for scene in scenes],
             decode,
             recipe=f"{recipe} {height}×{width}",
             title=f"Cityscapes' {_WORDS[kind]}",
@@ -111,10 +112,10 @@ def _load(names: Sequence[str]) -> dict[str, TaskData]:
 
 def _scenes(folder: Path) -> list[list[str]]:
     """The scenes of training, validation and test: ``train/CITY/CITY_000000_000019``."""
-    ending = _ENDINGS[_IMAGE]
+    ending, images = _ENDINGS[_IMAGE], _part(folder, _IMAGE)
     found = {}
     for official in ("train", "val"):
-        paths = sorted((folder / _IMAGE / official).glob(f"*/*{ending}"))
+        paths = sorted((images / official).glob(f"*/*{ending}"))
         found[official] = [
             f"{official}/{p.parent.name}/{p.name.removesuffix(ending)}" for p in paths
         ]
@@ -127,7 +128,7 @@ def _scenes(folder: Path) -> list[list[str]]:
         strict=True,
     ):
         if not part:
-            raise InputError(f"{folder / _IMAGE} has no image in {place}; unpack it again")
+            raise InputError(f"{images} has no image in {place}; unpack it again")
     return [[part[index] for index in hash_order(part)] for part in parts]
 
 
@@ -184,9 +185,15 @@ def _folder() -> Path:
     return data_dir() / "cityscapes"
 
 
+def _part(folder: Path, kind: str) -> Path:
+    """The folder of images, labels or disparities."""
+    return unpacked.place(folder, f"{kind}/train").parent
+
+
 def _lacking(folder: Path, kinds: Sequence[str]) -> list[str]:
-    wanted = (f"{kind}/{official}" for kind in kinds for official in ("train", "val"))
-    return [name for name in wanted if not (folder / name).is_dir()]
+    wanted = [(kind, official) for kind in kinds for official in ("train", "val")]
+    there = {kind: _part(folder, kind) for kind in kinds}
+    return [f"{kind}/{part}" for kind, part in wanted if not (there[kind] / part).is_dir()]
 
 
 def _how_to_get(folder: Path, lacking: Sequence[str]) -> str:
@@ -250,7 +257,7 @@ SETTING = Setting(
             early_checkpoints=2,
             factor_points=2,
             factor_examples=16,
-            apgd_steps=2,
+            apgd_steps=17,
             fisher_draws=1,
             similarity_batches=4,
         ),
@@ -263,7 +270,7 @@ SETTING = Setting(
             held_out=128,
             factor_points=8,
             factor_examples=128,
-            apgd_steps=3,
+            apgd_steps=17,
             fisher_draws=1,
             similarity_batches=20,
         ),

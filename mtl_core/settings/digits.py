@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mtl_core.data.splits import balanced_order, cut, permuted_labels
+from mtl_core.settings.apgd import SMALL_CNN
 from mtl_core.settings.base import DataState, Preset, Setting, Split, Task, TaskData
 
 if TYPE_CHECKING:
@@ -93,4 +94,5 @@ SETTING = Setting(
     load=_load,
     encoder=_encoder,
     data_state=lambda: DataState("found", "comes with the app"),
+    apgd_lost=SMALL_CNN,
 )

@@ -9,6 +9,7 @@ import numpy as np
 from mtl_core.data import sources
 from mtl_core.data.splits import balanced_order, cut, permuted_labels
 from mtl_core.errors import InputError
+from mtl_core.settings.apgd import LENET
 from mtl_core.settings.base import Preset, Setting, Split, Stamp, Task, TaskData
 
 if TYPE_CHECKING:
@@ -102,4 +103,5 @@ SETTING = Setting(
     encoder=_encoder,
     data_state=lambda: sources.state(SOURCE),
     sources=(SOURCE,),
+    apgd_lost=LENET,
 )

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_core.data import unpacked
 from mtl_core.data.sources import data_dir
 from mtl_core.data.splits import hash_order
 from mtl_core.errors import DataMissing, InputError, quoted
@@ -218,12 +219,15 @@ def _folder() -> Path:
 
 
 def _encoder_folder() -> Path:
-    return _folder() / "encoder"
+    return unpacked.place(_folder() / "encoder", "config.json").parent
 
 
 def _files(name: str) -> tuple[Path, Path]:
     table = _TABLES[name]
-    return _folder() / table.folder / "train.tsv", _folder() / table.folder / table.dev
+    train, dev = (
+        unpacked.place(_folder(), f"{table.folder}/{file}") for file in ("train.tsv", table.dev)
+    )
+    return train, dev
 
 
 def _lacking(names: Sequence[str]) -> list[str]:

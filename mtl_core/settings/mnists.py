@@ -9,6 +9,7 @@ import numpy as np
 from mtl_core.data import sources
 from mtl_core.data.splits import balanced_split, cut
 from mtl_core.errors import InputError
+from mtl_core.settings.apgd import LENET
 from mtl_core.settings.base import Preset, Setting, Split, Stamp, Task, TaskData
 
 if TYPE_CHECKING:
@@ -112,4 +113,5 @@ SETTING = Setting(
     encoder=_encoder,
     data_state=lambda: sources.states(tuple(_SIZES)),
     sources=tuple(_SIZES),
+    apgd_lost=LENET,
 )

@@ -22,7 +22,7 @@ from mtl_core.training.gradients import batch_losses, combine
 from mtl_core.training.meter import Measurement, Meter
 from mtl_core.training.network import Network
 from mtl_core.training.objectives import Score
-from mtl_core.training.schedule import checkpoint_steps, factor_steps
+from mtl_core.training.schedule import checkpoint_steps, ends_epoch, factor_steps
 from mtl_core.training.tally import Tally
 from mtl_core.trajectory import Row, Update
 
@@ -150,7 +150,7 @@ class Replicas:
         if self._tally is not None:
             self._tally.add(combined)
         self.step += 1
-        if self.step % self.config.steps_per_epoch == 0:
+        if ends_epoch(self.config, self.step):
             self._method.end_epoch()
         self.seconds += time.perf_counter() - started
 
@@ -200,6 +200,7 @@ class Replicas:
             "role": "target" if task == config.target else "auxiliary",
             "step": self.step,
             "epoch": self.step / config.steps_per_epoch,
+            "whole_epoch": ends_epoch(config, self.step),
             "train_loss": train_loss,
             "val_metric": val_metric,
             "test_metric": test_metric,

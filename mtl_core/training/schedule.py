@@ -2,7 +2,7 @@
 
 from mtl_core.config import RunConfig
 
-__all__ = ["checkpoint_steps", "factor_steps"]
+__all__ = ["checkpoint_steps", "ends_epoch", "factor_steps"]
 
 
 def checkpoint_steps(config: RunConfig) -> tuple[int, ...]:
@@ -14,6 +14,11 @@ def checkpoint_steps(config: RunConfig) -> tuple[int, ...]:
     per_epoch, early = config.steps_per_epoch, config.early_checkpoints
     inside = {round(per_epoch ** (i / early)) for i in range(early)}
     return tuple(sorted({0, *inside, *range(per_epoch, config.steps + 1, per_epoch)}))
+
+
+def ends_epoch(config: RunConfig, step: int) -> bool:
+    """Whether a step is the last of an epoch; step 0, before the first, is none."""
+    return step > 0 and step % config.steps_per_epoch == 0
 
 
 def factor_steps(config: RunConfig) -> tuple[int, ...]:

@@ -5,7 +5,8 @@ A URL is user input: what is not understood falls back to its default and is nam
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
@@ -47,6 +48,12 @@ RUN_ID = re.compile(r"[0-9a-f]{16}")
 _MOST_PROBLEMS = 8
 _MOST_SEEDS = 64
 _LONGEST_NUMBER = 30
+_ENTITY = re.compile(r"^(?:amp;)+", re.IGNORECASE)
+_WITHIN = re.compile(r"&(?:amp;)+([A-Za-z_][\w.]*)=", re.IGNORECASE)
+_COUNTERS = re.compile(r"utm_\w+|fbclid|gclid|msclkid|mc_[ce]id", re.IGNORECASE)
+"""Parameters that mail programs and social networks add to links."""
+_AROUND = ".,;:!?'\")]}>*_…"
+"""What stands behind a link in a sentence, and is taken for its end."""
 _NOTHING: Values = MappingProxyType({})
 _ABSENT = object()
 
@@ -171,13 +178,28 @@ def write(view: Any, entries: Entries) -> dict[str, str]:
 
 
 def mended(query: Mapping[str, str]) -> dict[str, str]:
-    """Parameters by the names that were meant, without the ``amp;`` of a page's source."""
+    """Parameters by the names that were meant, of a link that was mangled on the way.
+
+    A page's source writes ``&amp;`` between them, a mail program or wiki encodes that once more, so
+    that it arrives in a value, and others add parameters of their own, to count by. Where one is
+    there as it was meant too, that counts.
+    """
+    parts = [part for name, text in query.items() for part in _parted(name, text)]
+    plain = {name for name, _ in parts if not _ENTITY.match(name)}
     found: dict[str, str] = {}
-    for name, text in query.items():
-        meant = re.sub(r"^(?:amp;)+", "", name)
-        if meant == name or meant not in query:
-            found[meant] = text
+    for name, text in parts:
+        meant = _ENTITY.sub("", name)
+        if (meant == name or meant not in plain) and not _COUNTERS.fullmatch(meant):
+            found.setdefault(meant, text)
     return found
+
+
+def _parted(name: str, text: str) -> Iterator[tuple[str, str]]:
+    """A parameter, and those that its text ends in, each with its name as it came."""
+    first, *others = _WITHIN.split(text)
+    yield name, first
+    for meant, own in zip(others[::2], others[1::2], strict=True):
+        yield f"amp;{meant}", own
 
 
 # What parameters are made of.
@@ -294,7 +316,7 @@ def _read_family(
     for one in family:
         if one.name in query:
             try:
-                found.append((one, one.parse(query[one.name], before)))
+                found.append((one, _parsed(one, query[one.name], before)))
             except InputError as error:
                 reading.problems.append(_problem(one, error, before))
         if len(one.place) == 1:
@@ -310,6 +332,19 @@ def _read_family(
                 _take([(one, value)], before, reading, fits)
             except InputError as wrong:
                 reading.problems.append(_problem(one, wrong, before))
+
+
+def _parsed(one: Field, text: str, before: Values) -> Any:
+    """The value of a text; one that says nothing as it is may have a sentence's end behind it."""
+    try:
+        return one.parse(text, before)
+    except InputError:
+        short = text.rstrip(_AROUND)
+        if short == text or not short:
+            raise
+        with suppress(InputError):
+            return one.parse(short, before)
+        raise
 
 
 def _take(

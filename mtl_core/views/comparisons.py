@@ -329,10 +329,12 @@ def reduced(config: RunConfig, *, measuring: bool = False) -> str | None:
         (config.epochs, paper.epochs, "{} of {} epochs"),
     ]
     if measuring and config.factors:
+        lost = config.apgd_lost
+        less_sharp = "" if lost is None else f" (up to {lost:g} % less sharpness)"
         most = min(paper.factor_examples, paper.samples or task.train_size)
         pairs += [
             (config.factor_examples, most, "factors on {} of {} examples"),
-            (config.apgd_steps, paper.apgd_steps, "{} of {} APGD steps"),
+            (config.apgd_steps, paper.apgd_steps, "{} of {} APGD steps" + less_sharp),
             (config.fisher_draws, paper.fisher_draws, "{} of {} Fisher draws"),
             (config.similarity_batches, paper.similarity_batches, "{} of {} similarity batches"),
         ]

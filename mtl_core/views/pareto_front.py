@@ -8,7 +8,14 @@ from typing import Any
 
 from mtl_core.errors import InputError, quoted
 from mtl_core.pareto import ParetoConfig, preferences, problems, scalarizations, transfer
-from mtl_core.pareto.config import BASELINES, METHODS, OPTIMIZERS, Preferences
+from mtl_core.pareto.config import (
+    BASELINES,
+    METHODS,
+    OPTIMIZERS,
+    STARTS,
+    WITHOUT_TRANSFER,
+    Preferences,
+)
 from mtl_core.views import codec
 from mtl_core.views.codec import MOST_PINS, Entries, Field, Values
 
@@ -20,6 +27,7 @@ __all__ = [
     "differences",
     "focus",
     "label",
+    "offered",
     "parse_preferences",
     "preference_words",
 ]
@@ -32,9 +40,10 @@ METHOD_TITLES = {
     "mgda": "MGDA",
     "pareto_mtl": "Pareto MTL",
 }
-COMPARED = ("independent", "decay", "adaptive", *BASELINES)
-"""The methods that a newcomer sees compared."""
+COMPARED = ("independent", "averaged", "decay", "adaptive", *BASELINES)
+"""The methods that a newcomer sees compared, where a problem has them."""
 
+_EVERYWHERE = tuple(name for name in COMPARED if name != "averaged")
 _SEEDS = {"toy": tuple(range(10))}
 """Where a front takes a second, as many as the claim is about."""
 
@@ -47,6 +56,7 @@ _TITLES = {
     "layout": "",
     "layout_seed": "layout seed ",
     "preferences": "preferences ",
+    "start": "start ",
     "optimizer": "",
     "lr": "lr ",
     "iterations": "iterations ",
@@ -82,7 +92,7 @@ class FrontQuestion:
 
     problem: str
     problem_options: Mapping[str, str] = field(default_factory=dict)
-    methods: tuple[str, ...] = COMPARED
+    methods: tuple[str, ...] = _EVERYWHERE
     focus: str = "decay"
     preset: str = "standard"
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -98,7 +108,8 @@ class FrontQuestion:
     @classmethod
     def default(cls, problem: str = "toy") -> "FrontQuestion":
         """The question that a newcomer finds asked."""
-        return cls(problem, seeds=_SEEDS.get(problem, (0, 1, 2)))
+        compared = tuple(name for name in COMPARED if name in offered(problem))
+        return cls(problem, methods=compared, seeds=_SEEDS.get(problem, (0, 1, 2)))
 
     @property
     def configs(self) -> tuple[ParetoConfig, ...]:
@@ -178,13 +189,15 @@ class FrontQuestion:
         return cls(**reading.values), reading.told
 
 
-_PLAIN = ("independent", *BASELINES)
-"""Methods without transfer."""
+def offered(problem: str) -> tuple[str, ...]:
+    """The methods that a problem has: networks share a start, so there is none to average."""
+    own = problems.get(problem).own_starts
+    return tuple(name for name in METHODS if own or name != "averaged")
 
 
 def focus(methods: tuple[str, ...]) -> str:
     """The method that is looked at first: one that transfers, where there is one."""
-    return next((name for name in methods if name not in _PLAIN), methods[0])
+    return next((name for name in methods if name not in WITHOUT_TRANSFER), methods[0])
 
 
 def label(config: ParetoConfig, reference: ParetoConfig | None = None) -> str:
@@ -256,6 +269,10 @@ def _preset(text: str, values: Values) -> str:
 def _focus(text: str, values: Values) -> str:
     name: str = codec.one_of("method", METHODS)(text, values)
     return name if name in values["methods"] else focus(values["methods"])
+
+
+def _usual_methods(values: Values) -> tuple[str, ...]:
+    return FrontQuestion.default(values["problem"]).methods
 
 
 def _usual_seeds(values: Values) -> tuple[int, ...]:
@@ -333,6 +350,7 @@ _PARSERS: Mapping[str, codec.Parse] = {
     "scalarization": codec.one_of("scalarization", scalarizations.names()),
     "layout": codec.one_of("layout", preferences.LAYOUTS[:2]),
     "preferences": lambda text, _: parse_preferences(text),
+    "start": codec.one_of("start", STARTS),
     "optimizer": codec.one_of("optimizer", OPTIMIZERS),
     "solutions": codec.whole,
     "layout_seed": codec.whole,
@@ -352,8 +370,8 @@ _FIELDS: Entries = (
     Field("preset", _preset, default=FrontQuestion.preset, always=True),
     Field(
         "method",
-        codec.some_of("method", lambda _: METHODS),
-        default=FrontQuestion.methods,
+        codec.some_of("method", lambda values: offered(values["problem"])),
+        default=_usual_methods,
         at=("methods",),
         always=True,
     ),

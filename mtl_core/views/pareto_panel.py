@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtl_core.pareto import curves
-from mtl_core.pareto.config import ParetoConfig
+from mtl_core.pareto.config import BASELINES, ParetoConfig
 from mtl_core.pareto.problems.base import Problem
 from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.views.pareto_front import FrontQuestion, label, preference_words
@@ -71,11 +71,18 @@ class ShownFront:
 
 @dataclass(frozen=True)
 class FrontPanel:
-    """The fronts of a page; ``focus`` is the one whose solutions are looked at."""
+    """The fronts of a page; ``focus`` is the one whose solutions are looked at.
+
+    Args:
+        elsewhere: pins of other problems.
+        shared: finished fronts of what is asked for from random starts, but from one start for all
+            solutions of a seed.
+    """
 
     question: FrontQuestion
     shown: tuple[ShownFront, ...]
     elsewhere: tuple[Answer, ...]
+    shared: tuple[ShownFront, ...] = ()
 
     @property
     def asked(self) -> tuple[ShownFront, ...]:
@@ -264,7 +271,24 @@ def build(question: FrontQuestion, answers: Answers) -> FrontPanel:
             beside = next((c for c in configs if c.method == pin.config.method), first)
             name = f"{label(pin.config, beside)} (pinned)"
             shown.append(ShownFront(name, pin, *_measured(pin, answers), pinned=True))
-    return FrontPanel(question, _unique(shown), tuple(pin for pin in pins if pin not in same))
+    elsewhere = tuple(pin for pin in pins if pin not in same)
+    return FrontPanel(question, _unique(shown), elsewhere, _shared(configs, answers))
+
+
+def _shared(configs: Sequence[ParetoConfig], answers: Answers) -> tuple[ShownFront, ...]:
+    """The same experiments from a shared start, as far as they are done; of those whose numbers
+    that changes, without the control, which then is Independent."""
+    found = [
+        answers.find(replace(config, start="shared"))
+        for config in configs
+        if config.start == "own" and config.definition.own_starts
+        if config.method not in ("averaged", *BASELINES)
+    ]
+    return tuple(
+        ShownFront(label(answer.config), answer, *_measured(answer, answers))
+        for answer in found
+        if answer.state == "done"
+    )
 
 
 def _measured(answer: Answer, answers: Answers) -> "tuple[Tables, pd.DataFrame]":

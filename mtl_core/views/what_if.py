@@ -52,6 +52,7 @@ _TITLES = {
     "factor_points": "factor points ",
     "factor_examples": "factor examples ",
     "apgd_steps": "APGD steps ",
+    "sharpness_rho": "ρ ",
     "fisher_draws": "Fisher draws ",
     "similarity_batches": "similarity batches ",
     "auxiliary_factors": "auxiliaries' factors ",
@@ -244,6 +245,7 @@ def _overrides(_: Values) -> list[Field]:
         "base_optimizer": codec.one_of("base optimizer", BASE_OPTIMIZERS),
         "auxiliary_factors": codec.flag,
         "lr": codec.number,
+        "sharpness_rho": codec.number,
     }
     for name in _WHOLE:
         parsers[name] = codec.or_all(codec.whole) if name in MAY_BE_ALL else codec.whole

@@ -14,7 +14,9 @@ from pages.parts import common
 
 __all__ = ["lesson", "toy"]
 
-METHOD_ORDER = [METHOD_TITLES[name] for name in METHODS]
+METHOD_ORDER = [METHOD_TITLES[name] for name in METHODS if name != "averaged"]
+METHOD_ORDER.append(METHOD_TITLES["averaged"])
+"""As on the page's other charts."""
 
 
 @common.errors_in_words
@@ -54,8 +56,8 @@ def toy() -> None:
     with left:
         iterations = st.slider("Iterations", 0, 300, 30, key="pft_iterations")
         method = st.selectbox(
-            "Transfer",
-            ["decay", "constant", "adaptive", "independent"],
+            "Method",
+            ["decay", "constant", "adaptive", "averaged", "independent"],
             key="pft_method",
             format_func=METHOD_TITLES.__getitem__,
         )

@@ -20,11 +20,14 @@ def curve(
     *seeds: Sequence[float | None],
     column: str = "sharpness",
 ) -> pd.DataFrame:
-    """Seeds that share their losses, 10^−decades, and have a factor each."""
-    losses = [10**-decade for decade in decades]
+    """Seeds that share their losses after whole epochs, 10^−decades, and have a factor each.
+
+    The untrained network, with a loss and a factor of its own, comes before: it never counts.
+    """
+    losses = [50.0, *(10**-decade for decade in decades)]
     return pd.concat(
         [
-            replica(name, seed, losses, [0.5] * len(losses), **{column: factor})
+            replica(name, seed, losses, [0.5] * len(losses), **{column: [1e6, *factor]})
             for seed, factor in enumerate(seeds)
         ]
     )
@@ -45,7 +48,9 @@ def test_edges_are_geometric_from_the_highest_loss_to_the_lowest() -> None:
 
 
 def test_a_loss_of_zero_is_binned_at_the_floor() -> None:
-    assert loss_bins([1.0, 0.0])[-1] == LOSS_FLOOR
+    assert loss_bins([1.0, 0.0])[-1] == LOSS_FLOOR == 1e-12
+    # The paper reaches losses of 1e-6 and less: they are losses, not 0.
+    assert loss_bins([1.0, 1e-9])[-1] == 1e-9
 
 
 def test_bins_that_cannot_be_made() -> None:
@@ -71,6 +76,7 @@ def test_the_end_is_read_on_the_curve_with_the_higher_minimum(replica: Frame) ->
     assert result.values == pytest.approx((1.5, 4.0))
     assert result.baseline_values == pytest.approx((13.7, 23.7))
     assert result.interpolated == 2
+    assert result.measurements == (2, 2, 0, 0)
     assert result.comparison.delta == pytest.approx(2.75 - 18.7)
 
     mirror = replace(MTL, curve="stl", baseline="mtl")
@@ -81,7 +87,7 @@ def test_the_end_is_read_on_the_curve_with_the_higher_minimum(replica: Frame) ->
 
 
 def test_the_early_phase_is_bins_2_to_5(replica: Frame) -> None:
-    # 10^−0.2 to 10^−1: the untrained network and what comes after do not count; the ends do.
+    # 10^−0.2 to 10^−1: the first epoch and what comes after do not count; the ends do.
     decades = [0, 0.2, 0.6, 1.0, 1.1, 4.0]
     frame = pd.concat(
         [
@@ -94,16 +100,43 @@ def test_the_early_phase_is_bins_2_to_5(replica: Frame) -> None:
     assert (result.loss_high, result.loss_low) == pytest.approx((10**-0.2, 0.1))
     assert result.values + result.baseline_values == pytest.approx((3.0, 3.0))
     assert result.interpolated == 0
+    assert result.measurements == (3, 3)
     assert found(comparable(frame, MTL, "fisher_trace", "end")).phase == "end"
+
+
+def test_bins_begin_at_the_first_whole_epoch_and_hold_whole_epochs_only(replica: Frame) -> None:
+    """The paper's trajectories begin there, and so its early bins, 10⁰ to 10⁻¹, do too."""
+    decades = [0, 0.2, 0.6, 1.0, 4.0]
+
+    def run(name: str) -> pd.DataFrame:
+        whole = curve(replica, name, decades, [50, 1, 2, 6, 50], [50, 1, 3, 8, 50])
+        # Inside the first epoch at losses from before the bins to their end, and between others.
+        inside = (
+            whole[whole["step"] > 0]
+            .iloc[:5]
+            .assign(
+                step=[1, 2, 3, 15, 25],
+                epoch=[0.1, 0.2, 0.3, 1.5, 2.5],
+                train_loss=[3.0, 0.5, 0.2, 0.3, 0.4],
+                sharpness=1000.0,
+            )
+        )
+        return pd.concat([whole, inside])
+
+    frame = pd.concat([run("mtl"), run("stl")])
+    result = found(comparable(frame, MTL, "sharpness", "early"))
+    assert (result.loss_high, result.loss_low) == pytest.approx((10**-0.2, 0.1))
+    assert result.values == result.baseline_values == pytest.approx((3.0, 4.0))
+    assert result.measurements == (3, 3, 3, 3)
 
 
 def test_the_range_is_that_of_the_mean_over_seeds(replica: Frame) -> None:
     # Minimum losses 0.1 and 0.3: 0.2, above the baseline's 0.15; highest 3 and 1: 2.
     frame = pd.concat(
         [
-            replica("mtl", 0, [3, 0.1], [0, 0], sharpness=[0, 1]),
-            replica("mtl", 1, [1, 0.3], [0, 0], sharpness=[0, 1]),
-            replica("stl", 0, [9, 0.2, 0.15], [0, 0, 0], sharpness=[0, 1, 1]),
+            replica("mtl", 0, [4, 3, 0.1], [0, 0, 0], sharpness=[9, 0, 1]),
+            replica("mtl", 1, [4, 1, 0.3], [0, 0, 0], sharpness=[9, 0, 1]),
+            replica("stl", 0, [4, 9, 0.2, 0.15], [0, 0, 0, 0], sharpness=[9, 0, 1, 1]),
         ]
     )
     result = found(comparable(frame, MTL, "sharpness"))
@@ -122,7 +155,7 @@ def test_the_last_checkpoint_of_seeds_with_equal_losses_is_inside(
     # The mean of three equal numbers may be off by their rounding.
     frame = pd.concat(
         [
-            replica(name, seed, [2.0, loss], [0, 0], sharpness=[None, 4.0])
+            replica(name, seed, [3.0, 2.0, loss], [0, 0, 0], sharpness=[None, None, 4.0])
             for name in ("mtl", "stl")
             for seed in range(3)
         ]
@@ -142,10 +175,10 @@ def test_of_a_live_run_only_what_is_known_is_said(replica: Frame) -> None:
     stl = curve(replica, "stl", [0, 2, 3.8, 4], [9, 3, 1, 1], [9, 3, 2, 2])
     mtl = curve(replica, "mtl", [0, 2, 3.8, 4], [9, 7, 5, 5], [9, 8, 6, 6])
     frame = pd.concat([mtl, stl])
-    starting = frame[(frame["curve"] == "stl") | (frame["step"] == 0)]
+    starting = frame[(frame["curve"] == "stl") | (frame["step"] <= 10)]
     assert comparable(starting, MTL, "sharpness") is None
     # One seed is ahead: the other's only loss lies above the range, which begins at 10^−0.22.
-    lone = frame[(frame["curve"] == "stl") | (frame["seed"] == 0) | (frame["step"] == 0)]
+    lone = frame[(frame["curve"] == "stl") | (frame["seed"] == 0) | (frame["step"] <= 10)]
     result = found(comparable(lone, MTL, "sharpness"))
     assert result.loss_low == pytest.approx((1 + 1e-4) / 2)
     assert result.values[1] is None
@@ -179,14 +212,16 @@ def test_nothing_to_compare_is_none(replica: Frame) -> None:
     ],
 )
 def test_a_decrease_is_better_but_for_similarity(replica: Frame, column: str, verdict: str) -> None:
+    ours, theirs = (0.10, 0.11, 0.13), (0.90, 0.91, 0.92)
     frame = pd.concat(
         [
-            curve(replica, "mtl", [0, 4], [0.10, 0.10], [0.11, 0.11], column=column),
-            curve(replica, "stl", [0, 4], [0.90, 0.90], [0.91, 0.91], column=column),
+            curve(replica, "mtl", [0, 4], *([value, value] for value in ours), column=column),
+            curve(replica, "stl", [0, 4], *([value, value] for value in theirs), column=column),
         ]
     )
     result = found(comparable(frame, MTL, column))
-    assert result.comparison.delta == pytest.approx(-0.8)
+    assert result.comparison.delta == pytest.approx(-2.39 / 3)
+    assert result.comparison.pairs == 3
     assert result.comparison.verdict == verdict
 
 

@@ -36,6 +36,8 @@ def test_equal_losses_give_the_first_checkpoint() -> None:
 
 def test_a_loss_of_zero_is_read_at_the_floor() -> None:
     assert metric_at_loss([1.0, 0.0], [0.1, 0.9], [LOSS_FLOOR]).tolist() == [0.9]
+    # Losses that the paper reaches are told from it.
+    assert metric_at_loss([1.0, 1e-8, 0.0], [0.1, 0.5, 0.9], [1e-8]).tolist() == [0.5]
 
 
 def test_checkpoints_that_are_not_finite_are_passed_over() -> None:
@@ -143,9 +145,9 @@ def test_there_is_no_gap_without_a_common_loss(replica: Frame) -> None:
 def test_a_gap_in_error_has_the_other_direction(replica: Frame) -> None:
     frame = pd.concat(
         [
-            replica(curve, seed, [2.0, 1.0], [1.0, error + 0.01 * seed])
-            for curve, error in (("mtl", 0.1), ("stl", 0.5))
-            for seed in (0, 1)
+            replica(curve, seed, [2.0, 1.0], [1.0, error + step * (seed - 1)])
+            for curve, error, step in (("mtl", 0.1, 0.01), ("stl", 0.5, 0.02))
+            for seed in (0, 1, 2)
         ]
     )
     found = gap(frame, replace(MTL, direction="lower"))

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from mtl_core.analysis.replicas import replicas, shared_epoch
+from mtl_core.analysis.replicas import replicas, seed_numbers, shared_epoch, whole
 
 Frame = Callable[..., pd.DataFrame]
 
@@ -27,3 +27,10 @@ def test_the_slowest_replica_sets_the_shared_epoch(replica: Frame) -> None:
     fast = replica("a", 0, [3, 2, 1], [0, 0, 0])
     assert shared_epoch([fast, replica("b", 0, [3, 2], [0, 0])]) == 1.0
     assert shared_epoch([fast]) == 2.0
+
+
+def test_checkpoints_at_the_end_of_an_epoch_are_whole(replica: Frame) -> None:
+    rows = replica("a", 3, [6, 5, 4, 3, 2, 1], [0] * 6, epoch=[0.0, 0.5, 1.0, 1.25, 2.0, 7 / 3])
+    assert whole(rows)["epoch"].tolist() == [1.0, 2.0]
+    assert whole(rows.iloc[:2]).empty, "the untrained network is at the end of none"
+    assert seed_numbers([rows, replica("a", 1, [3], [0])]) == [3, 1]

@@ -11,19 +11,33 @@ from mtl_core.analysis import (
     SMTO_FACTORS,
     Versus,
     aggregate_comparison,
+    comparable,
+    factor_support,
+    factor_verdicts,
+    judged_smtos,
     optimizer_verdicts,
     percent_change,
     quadrant_verdicts,
-    smto_points,
+    smto_cases,
+    transfer,
 )
+from mtl_core.analysis import smto_points as points_of
 
 Frame = Callable[..., pd.DataFrame]
 FACTORS = SMTO_FACTORS[1:]
 
 
+def smto_points(rows: pd.DataFrame, reference: str, **options: object) -> pd.DataFrame:
+    """The points of a page's rows."""
+    return points_of(smto_cases(rows, reference, **options))  # type: ignore[arg-type]
+
+
 @pytest.fixture
 def run(replica: Frame) -> Frame:
-    """A curve of two checkpoints; a quantity's seeds lie ``spread`` around its value."""
+    """A curve of two whole epochs; a quantity's seeds lie ``spread`` around its value.
+
+    The untrained network's numbers are others, and count for nothing.
+    """
 
     def make(
         curve: str,
@@ -35,6 +49,7 @@ def run(replica: Frame) -> Frame:
         seeds: int = 3,
         task: str = "target",
         role: str = "target",
+        epochs: int = 2,
         **factors: float,
     ) -> pd.DataFrame:
         offsets = np.linspace(-spread, spread, seeds) if seeds > 1 else [0.0]
@@ -44,12 +59,12 @@ def run(replica: Frame) -> Frame:
                 replica(
                     curve,
                     seed,
-                    [2.0, loss * (1 + offset)],
-                    [metric + offset] * 2,
+                    [4.0, *[2.0] * (epochs - 1), loss * (1 + offset)],
+                    [9.0, *[metric + offset] * epochs],
                     task=task,
                     role=role,
                     **{
-                        name: None if value is None else [value * (1 + offset)] * 2
+                        name: None if value is None else [99.0, *[value * (1 + offset)] * epochs]
                         for name, value in values.items()
                     },
                 )
@@ -122,19 +137,37 @@ def test_minimum_training_loss_is_each_seeds_own_lowest(replica: Frame) -> None:
     assert point["x"] == pytest.approx(-50)
 
 
-def test_generalization_and_factors_are_footnote_7s(run: Frame) -> None:
-    rows = pd.concat([run("UMTG"), run("m", 0.81, factor=1.3)])
-    points = smto_points(rows, "UMTG")
+@pytest.mark.parametrize("aggregate", ["bins", "footnote"])
+def test_generalization_and_factors_are_read_as_in_table_1(run: Frame, aggregate: str) -> None:
+    rows = pd.concat([run("UMTG", epochs=60), run("m", 0.81, factor=1.3, epochs=60)])
+    points = smto_points(rows, "UMTG", aggregate=aggregate)
+    versus = Versus("target", "m", "UMTG", "higher")
     for column in ("test_metric", *FACTORS):
-        expected = aggregate_comparison(rows, Versus("target", "m", "UMTG", "higher"), column)
+        if aggregate == "footnote":
+            expected = aggregate_comparison(rows, versus, column)
+        elif column == "test_metric":
+            expected = transfer(rows, versus)
+        else:
+            binned = comparable(rows, versus, column)
+            expected = binned.comparison if binned else None
         assert expected is not None
         percent = 100 * expected.delta / expected.baseline_mean
         if column == "test_metric":
             assert points["y"].tolist() == pytest.approx([percent] * 4)
             assert set(points["change"]) == {expected.verdict}
+            assert set(points["paper_change"]) == {expected.paper}
+            assert points["low"].tolist() == pytest.approx([expected.low] * 4)
+            assert points["high"].tolist() == pytest.approx([expected.high] * 4)
+            assert points["p"].tolist() == pytest.approx([expected.p] * 4)
         else:
             assert one(points, "m", column)["x"] == pytest.approx(percent)
             assert one(points, "m", column)["factor_change"] == expected.verdict
+
+
+def test_of_short_runs_footnote_7_says_nothing(run: Frame) -> None:
+    rows = pd.concat([run("UMTG", epochs=49), run("m", 0.81, epochs=60)])
+    assert smto_cases(rows, "UMTG", aggregate="footnote") == []
+    assert len(smto_cases(rows, "UMTG")) == 1
 
 
 def test_a_change_counts_where_two_deviations_do_not_overlap(run: Frame) -> None:
@@ -145,7 +178,7 @@ def test_a_change_counts_where_two_deviations_do_not_overlap(run: Frame) -> None
         points = smto_points(rows, "UMTG")
         assert points["counted"].tolist() == [counted] * 4, metric
     # Whether the factor's own change is significant does not matter, as in the paper.
-    rows = pd.concat([run("UMTG", 0.8), run("m", 0.9, 0.0999)])
+    rows = pd.concat([run("UMTG", 0.8, spread=0.002), run("m", 0.9, 0.0999, spread=0.004)])
     point = one(smto_points(rows, "UMTG"), "m", "min_train_loss")
     assert (point["factor_change"], point["counted"], point["shaded"]) == (
         "not significant",
@@ -154,8 +187,71 @@ def test_a_change_counts_where_two_deviations_do_not_overlap(run: Frame) -> None
     )
 
 
+def test_the_interval_decides_beside_the_papers_rule(run: Frame) -> None:
+    """Differences m − 0.8 ± 0.001 of seeds that are 0.01 apart: ± 0.0025, not ± 0.04."""
+    reference = run("UMTG", 0.8, spread=0.01)
+    for metric, change in ((0.8024, "not significant"), (0.8026, "better"), (0.7974, "worse")):
+        points = smto_points(pd.concat([reference, run("m", metric, spread=0.011)]), "UMTG")
+        assert set(points["change"]) == {change}
+        assert set(points["paper_change"]) == {"not significant"}
+        assert not points["counted"].any()
+
+
+def test_all_changes_of_generalization_are_one_family(run: Frame) -> None:
+    rows = pd.concat(
+        [
+            run("UMTG"),
+            run("a", 0.9, spread=0.002),
+            run("b", 0.9, spread=0.003),
+            run("c", 0.8, spread=0.05),
+            run("few", 0.9, seeds=1),
+            run("UMTG", task="other", role="auxiliary"),
+            run("a", 0.7, spread=0.002, task="other", role="auxiliary"),
+        ]
+    )
+    cases = smto_cases(rows, "UMTG")
+    assert [(one.curve, one.task, one.role) for one in cases] == [
+        ("a", "target", "target"),
+        ("b", "target", "target"),
+        ("c", "target", "target"),
+        ("few", "target", "target"),
+        ("a", "other", "auxiliary"),
+    ]
+    assert [one.case.name for one in cases][:2] == ["target under a", "target under b"]
+    judged = judged_smtos(cases)
+    assert [one.case.transfer.family for one in judged] == [4, 4, 4, 1, 4]
+    assert judged[1].case.transfer.p == pytest.approx(2 * cases[1].case.transfer.p), "third of 4"
+    assert judged[0].case.factors == cases[0].case.factors
+    assert points_of(judged)["p"].tolist()[:4] == [judged[0].case.transfer.p] * 4
+    assert judged_smtos([]) == []
+
+
+def test_cases_are_held_against_all_panels(run: Frame) -> None:
+    """What decides on the page: min. training loss explains, sharpness moves the other way."""
+    rows = pd.concat(
+        [
+            run("UMTG", loss=0.005, spread=0.0005),
+            run("up", 0.9, 0.001, 0.5, spread=0.003, sharpness=2.0),
+            run("down", 0.7, 0.009, 2.0, spread=0.001),
+        ]
+    )
+    cases = [one.case for one in smto_cases(rows, "UMTG")]
+    verdicts = {found.factor: found for found in factor_verdicts(cases, SMTO_FACTORS)}
+    assert {name: found.outcome for name, found in verdicts.items()} == {
+        "min_train_loss": "can explain",
+        "sharpness": "moves the other way",
+        "fisher_trace": "can explain",
+        "gradient_covariance": "can explain",
+    }
+    assert verdicts["sharpness"].against == ("target under up",)
+    assert {found.judged for found in verdicts.values()} == {8}
+    assert factor_support(list(verdicts.values())) == "disagree"
+    (alone,) = factor_verdicts(cases[:1], ["min_train_loss"])
+    assert alone.missing == ("there is no significant negative transfer",)
+
+
 def test_of_an_error_lower_is_better(run: Frame) -> None:
-    rows = pd.concat([run("UMTG", 0.4), run("m", 0.3, 0.05)])
+    rows = pd.concat([run("UMTG", 0.4), run("m", 0.3, 0.05, spread=0.002)])
     point = one(smto_points(rows, "UMTG", directions={"target": "lower"}), "m", "min_train_loss")
     assert (point["y"], point["change"], point["shaded"]) == (pytest.approx(25), "better", True)
     assert one(smto_points(rows, "UMTG"), "m", "min_train_loss")["y"] == pytest.approx(-25)
@@ -217,12 +313,22 @@ def test_a_reference_of_0_has_no_place_and_is_counted_apart(run: Frame) -> None:
     assert set(alone.panels.values()) == {(0, 0)}
 
 
-def test_a_seed_without_a_value_leaves_its_panel_empty(run: Frame) -> None:
-    changed = run("m", 0.9)
+def test_a_seed_without_a_value_is_left_out_of_its_panel(run: Frame) -> None:
+    changed = run("m", 0.9, factor=2.0)
     changed.loc[changed["seed"] == 1, "sharpness"] = None
+    (found,) = smto_cases(pd.concat([run("UMTG"), changed]), "UMTG")
+    sharpness = found.case.factors["sharpness"]
+    assert sharpness is not None
+    assert (sharpness.pairs, sharpness.seeds, sharpness.baseline_seeds) == (2, 2, 3)
+    changed["sharpness"] = None
     point = one(smto_points(pd.concat([run("UMTG"), changed]), "UMTG"), "m", "sharpness")
     assert math.isnan(point["x"])
     assert pd.isna(point["factor_change"])
+    # Footnote 7's numbers take every seed's.
+    long = run("m", 0.9, epochs=60)
+    long.loc[long["seed"] == 1, "sharpness"] = None
+    points = smto_points(pd.concat([run("UMTG", epochs=60), long]), "UMTG", aggregate="footnote")
+    assert math.isnan(one(points, "m", "sharpness")["x"])
 
 
 def test_quadrants_are_counted_over_all_points(run: Frame) -> None:

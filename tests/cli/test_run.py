@@ -21,8 +21,8 @@ from mtl_core.trajectory import FACTORS, METRICS
 from tests.cli.asking import FRONT, RUN, SMALL, complaint, config_of, python_m
 
 COLUMNS = shlex.split(
-    "setting auxiliaries optimizer seed task role step epoch train_loss val_metric test_metric "
-    "sharpness fisher_trace gradient_covariance gradient_similarity seconds"
+    "setting auxiliaries optimizer seed task role step epoch whole_epoch train_loss val_metric "
+    "test_metric sharpness fisher_trace gradient_covariance gradient_similarity seconds"
 )
 """As the documentation lists them, not as the code does."""
 
@@ -82,6 +82,8 @@ def test_run_writes_the_trajectory_and_its_manifest(
     assert table["step"].min() == 0
     assert table["step"].max() == config.steps == 4
     assert table["epoch"].max() == 1.0
+    assert table["whole_epoch"].dtype == bool
+    assert table["whole_epoch"].tolist() == (table["step"] == 4).tolist()
     manifest = json.loads((out / "manifest.json").read_text())
     assert RunConfig.from_dict(manifest["config"], seeds=[0]) == config
     assert (manifest["kind"], manifest["id"]) == ("training", config.id)
@@ -109,7 +111,7 @@ def test_run_writes_what_training_gives_with_the_cosines_of_its_tasks(tmp_path: 
     assert set(cosines["other"]) == {"digits2"}
 
 
-@pytest.mark.parametrize("method", ["adaptive", "independent", "mgda"])
+@pytest.mark.parametrize("method", ["adaptive", "averaged", "independent", "mgda"])
 def test_front_writes_what_solve_gives(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str
 ) -> None:
@@ -498,6 +500,9 @@ BAD_FRONTS: dict[str, str] = {
     "--scalarization sum": "unknown scalarization 'sum'; one of: ",
     "--smoothing 0": "smoothing 0.0 must be a finite number above 0",
     "--solutions 0": "number of solutions 0 must be between 1 and",
+    "--start mine": "unknown start 'mine'; one of: own, shared",
+    "--problem linnerud --method averaged": "method 'averaged' is 'independent' in problem "
+    "'linnerud', whose networks share a start; use method 'independent'",
     "--layout ring": "unknown layout 'ring'; one of: ",
     "--layout given": "layout 'given' needs preferences",
     "--layout-seed -1": "layout seed -1 must be between 0 and",

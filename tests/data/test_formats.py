@@ -155,6 +155,34 @@ def test_reads_the_keras_layout_first(folder: Path, splits: dict[str, Split]) ->
     assert_reads(splits)
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.uint16, np.int32])
+def test_reads_labels_as_keras_returns_them(
+    folder: Path, splits: dict[str, Split], kind: type[np.integer[Any]]
+) -> None:
+    arrays = {
+        f"{part}_{name}": each if part == "x" else each[:, None].astype(kind)
+        for name, split in splits.items()
+        for part, each in zip("xy", split, strict=True)
+    }
+    np.savez(folder / "cifar100.npz", **arrays)  # type: ignore[arg-type]
+    assert_reads(splits)
+
+
+@pytest.mark.parametrize("layout", ["cifar-100-python", "cifar-100-binary"])
+def test_a_folder_too_many_is_gone_through(
+    folder: Path, splits: dict[str, Split], layout: str
+) -> None:
+    if layout.endswith("binary"):
+        write_records(folder, splits)
+    else:
+        write_pickles(folder, splits, PICKLED["python 2"])
+    (folder / layout).rename(folder / "moving")
+    (folder / layout).mkdir()
+    (folder / "moving").rename(folder / layout / layout)
+    assert sources.find("cifar100") == folder / layout / layout
+    assert_reads(splits)
+
+
 @pytest.mark.parametrize("layout", ["cifar-100-python", "cifar-100-binary"])
 def test_a_folder_that_lacks_a_file_is_none(
     folder: Path, splits: dict[str, Split], layout: str

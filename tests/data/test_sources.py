@@ -71,6 +71,56 @@ def test_reads_the_keras_layout(folder: Path, arrays: Arrays, save: Callable[...
     assert_reads(arrays)
 
 
+@pytest.mark.parametrize("kind", ["i1", "<i2", ">i4", "i8", "u1", "u2", "u4", ">u8"])
+@pytest.mark.parametrize("column", [True, False])
+def test_labels_may_be_of_any_type_of_whole_numbers(
+    folder: Path, arrays: Arrays, kind: str, column: bool
+) -> None:
+    """As Keras and others return them."""
+    labels = {name: a.astype(kind) for name, a in arrays.items() if name.startswith("y_")}
+    if column:
+        labels = {name: array[:, None] for name, array in labels.items()}
+    np.savez(folder / "fashion_mnist.npz", **arrays | labels)  # type: ignore[arg-type]
+    assert_reads(arrays)
+
+
+DOTTED = {name: file.replace("-idx", ".idx") for name, file in FILES.items()}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "FashionMNIST/raw",
+        "FashionMNIST",
+        "FashionMNIST/archive",
+        "FashionMNIST/raw/raw",
+        "FashionMNIST/FashionMNIST/raw",
+        "FashionMNIST/raw/{file}",
+    ],
+)
+def test_reads_the_files_by_their_other_names_and_in_a_folder_too_many(
+    folder: Path, arrays: Arrays, where: str, zipped: bool
+) -> None:
+    for name, file in DOTTED.items():
+        content = idx(arrays[name])
+        path = folder / where.format(file=FILES[name]) / (f"{file}.gz" if zipped else file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(content) if zipped else content)
+    assert sources.state("fashion_mnist").state == "found"
+    assert_reads(arrays)
+
+
+def test_the_names_that_are_looked_for_are_said(folder: Path, arrays: Arrays) -> None:
+    for file in FILES.values():
+        assert file in sources.state("fashion_mnist").message
+    raw = write_idx(folder, arrays, zipped=True)
+    (raw / "t10k-labels-idx1-ubyte.gz").rename(raw / "t10k-labels")
+    said = sources.state("fashion_mnist").message
+    assert "add t10k-labels-idx1-ubyte (or .gz) to FashionMNIST/raw there" in said
+    assert "train-images" not in said
+
+
 @pytest.mark.parametrize("zipped", [True, False])
 def test_reads_torchvisions_folder(folder: Path, arrays: Arrays, zipped: bool) -> None:
     raw = write_idx(folder, arrays, zipped=zipped)
@@ -201,9 +251,15 @@ def test_a_damaged_npz(
     [
         ({"y_test": None}, "it has no array 'y_test'"),
         ({"x_train": np.zeros((30, 28, 28), np.float32)}, "x_train is float32, not uint8"),
-        ({"y_train": np.zeros(30, np.int64)}, "y_train is int64, not uint8"),
+        ({"y_train": np.zeros(30, np.float64)}, "y_train is float64, not whole numbers"),
+        ({"y_train": np.zeros(30, bool)}, "y_train is bool, not whole numbers"),
+        ({"y_train": np.full(30, "3")}, "y_train is <U1, not whole numbers"),
+        ({"y_test": np.full(12, -1)}, "y_test has labels from -1 to 0, not from 0 to at most 255"),
+        ({"y_test": np.full(12, 256)}, "y_test has labels from 0 to 256, not from 0 to at most"),
+        ({"y_test": np.full(12, 2**64 - 1, np.uint64)}, "y_test has labels from 0 to 18446744073"),
         ({"x_test": np.zeros((11, 28, 28), np.uint8)}, r"x_test is \(11, 28, 28\)"),
-        ({"y_train": np.zeros((30, 1), np.uint8)}, r"y_train is \(30, 1\)"),
+        ({"y_train": np.zeros((30, 2), np.uint8)}, r"y_train is \(30, 2\)"),
+        ({"y_train": np.zeros((1, 30), np.uint8)}, r"y_train is \(1, 30\)"),
         ({"x_test": np.zeros((12, 32, 32), np.uint8)}, r"images are \(32, 32\), not \(28, 28\)"),
         ({"x_train": np.zeros((30, 28, 28, 1), np.uint8)}, r"images are \(28, 28, 1\)"),
         ({"x_train": np.zeros((30, 784), np.uint8)}, r"images are \(784,\)"),

@@ -6,6 +6,7 @@ from torch import Tensor
 from torchjd.aggregation import AlignedMTLWeighting
 
 from mtl_core import optimizers
+from mtl_core.optimizers.tools.polar import orthogonal_factor
 from tests.optimizers.gramians import jacobian, jacobians
 from tests.optimizers.measures import seeded
 
@@ -66,3 +67,40 @@ def test_zeros_are_those_of_the_gramians_type() -> None:
     base = torch.randn(2, 20_000, generator=seeded(2)[0])
     single, double = weights(mix @ base), weights(mix.double() @ base.double())
     torch.testing.assert_close(single.double(), double, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+@pytest.mark.parametrize("length", [1.0, 1e-2, 1e-5])
+def test_dependent_gradients_beside_a_short_one(kind: torch.dtype, length: float) -> None:
+    """The short one's component is the smallest, at any length; the others share one of √2."""
+    rows = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, length]], dtype=kind)
+    expected = torch.tensor([length / 2**0.5, length / 2**0.5, 1.0], dtype=kind)
+    torch.testing.assert_close(weights(rows) * 3, expected)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_two_gradients_as_three(kind: torch.dtype) -> None:
+    """The closed form of two is the general one's beside a zero gradient: dependent ones too."""
+    source = seeded(4)[0]
+    for number in range(60):
+        rows = jacobian(2, 1 + number % 2, 1.0, source)
+        rows[1] *= 10.0 ** -(number % 7)
+        rows = rows.to(kind)
+        third = torch.cat([rows, torch.zeros_like(rows[:1])])
+        torch.testing.assert_close(weights(third)[:2] * 3, weights(rows) * 2)
+        assert weights(third)[2] == 0
+
+
+def test_orthogonal_factor_of_columns_of_any_lengths() -> None:
+    """U is orthogonal, and UᵀX is symmetric and positive, as √(XᵀX) is."""
+    source = seeded(5)[0]
+    for tasks in (1, 2, 5, 20):
+        lengths = torch.logspace(0, -15, tasks, dtype=torch.float64)
+        mixed = torch.randn(8, tasks, tasks, generator=source, dtype=torch.float64)
+        matrix = (mixed + 4 * torch.eye(tasks)) * lengths
+        turn = orthogonal_factor(matrix)
+        eye = torch.eye(tasks, dtype=torch.float64).expand_as(matrix)
+        torch.testing.assert_close(turn.mT @ turn, eye, rtol=0, atol=1e-12)
+        root = turn.mT @ matrix
+        torch.testing.assert_close(root, root.mT, rtol=0, atol=1e-12 * float(matrix.abs().max()))
+        assert (root.diagonal(dim1=1, dim2=2) > 0).all()

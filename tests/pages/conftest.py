@@ -103,6 +103,7 @@ def _row(
         role="target" if task == config.target else "auxiliary",
         step=step,
         epoch=step / config.steps_per_epoch,
+        whole_epoch=step > 0 and step % config.steps_per_epoch == 0,
         train_loss=loss,
         val_metric=metric,
         test_metric=metric,

@@ -58,6 +58,7 @@ def rows(config: RunConfig, *steps: int) -> tuple[Row, ...]:
             role="target" if task == config.target else "auxiliary",
             step=step,
             epoch=step / config.steps_per_epoch,
+            whole_epoch=step > 0 and step % config.steps_per_epoch == 0,
             train_loss=2.0 / (1 + step) + 0.01 * seed,
             val_metric=0.5,
             test_metric=0.6 + 0.001 * seed,

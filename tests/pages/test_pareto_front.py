@@ -1,15 +1,18 @@
 """The Pareto front page: what it asks, shows and plays, by value."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mtl_core.pareto import Front, ParetoConfig, measures, solve
+from mtl_core.pareto import Front, ParetoConfig, curves, measures, solve
+from mtl_core.pareto.problems import tables
 from mtl_core.runs import Store
 from mtl_core.runs.library import artifacts
+from mtl_core.views import toy
 from mtl_core.views.pareto_front import METHOD_TITLES, FrontQuestion
 from tests import stored
 
@@ -90,6 +93,92 @@ def test_it_shows_the_hypervolume_that_the_solutions_have(open_page: Any, solved
     decay = [f for f in fronts["decay"] if f.step == 40]
     mean = np.mean([measures.hypervolume(one.train, (1.0, 1.0)) for one in decay])
     assert labels(app)["Hypervolume, Decaying"] == f"{mean:.3f}"
+
+
+SPEEDUP = ("independent", "averaged", "decay", "adaptive")
+
+
+def speedup(app: Any) -> list[dict[str, str]]:
+    return next(
+        one.value.to_dict("records") for one in app.dataframe if "range over seeds" in one.value
+    )
+
+
+def test_the_toy_shows_every_transfer_beside_its_control_by_default(open_page: Any) -> None:
+    """With numbers that are counted here again, from the fronts that ship."""
+    app = open_page("pareto_front")
+    assert not app.exception
+    assert app.selectbox(key="pf_problem").value == "toy"
+    assert app.multiselect(key="pf_methods").value[:4] == list(SPEEDUP)
+    rows = [row for row in speedup(app) if "seed" not in row["start"]]
+    level = 0.9 * toy.true_hypervolume(toy.TOY)
+    shipped, _ = artifacts.scan()
+    counts = {}
+    for method in SPEEDUP:
+        config = replace(toy.TOY, method=method, seeds=tuple(range(10)))
+        frames = curves.quality(shipped[config.id].table("front"), config.definition)
+        counts[method] = np.array(
+            [
+                measures.evaluations_to(level, of["evaluations"], of["hypervolume"])
+                for _, of in frames.groupby("seed")
+            ]
+        )
+        assert len(counts[method]) == 10
+    means = {method: found.mean() for method, found in counts.items()}
+    for method, row in zip(SPEEDUP, rows[:4], strict=True):
+        assert row["method"] == METHOD_TITLES[method]
+        assert row["evaluations, mean"] == f"{means[method]:,.0f}"
+        found = counts[method]
+        assert row["range over seeds"] == f"{found.min():,.0f} to {found.max():,.0f}"
+        assert row["ratio to Independent"] == f"{means[method] / means['independent']:.2f}"
+        assert row["ratio to Averaged start"] == f"{means[method] / means['averaged']:.2f}"
+    said = next(one.value for one in app.markdown if "true front's hypervolume, means" in one.value)
+    for method in SPEEDUP:
+        assert f"**{means[method]:,.0f}**" in said
+    assert means["averaged"] < min(means["decay"], means["adaptive"]) < means["independent"] / 4
+    assert "so none of their speed-up over Independent is left beside that control" in said
+    assert "From one start for all solutions of a seed" in said
+    assert all(name in str(table(app)) for name in map(METHOD_TITLES.__getitem__, SPEEDUP))
+
+
+def test_what_is_left_waits_for_the_control(open_page: Any, solved: Any) -> None:
+    solved()
+
+    def said(app: Any) -> str:
+        return next(one.value for one in app.markdown if one.value.startswith("- Indep") or
+                    "true front's hypervolume" in one.value)  # fmt: skip
+
+    easy = {"iterations": "400", "lr": "0.1", "solutions": "20"}
+    solved(**easy)
+    app = open_page("pareto_front", **SMALL | easy)
+    assert "Add the method Averaged start" in said(app)
+    app = open_page("pareto_front", **SMALL | easy | {"method": "independent averaged decay"})
+    assert "is known when Averaged start is done" in said(app)
+    assert not app.exception
+
+
+def test_networks_have_no_starts_to_average(open_page: Any) -> None:
+    app = open_page("pareto_front")
+    app.selectbox(key="pf_problem").set_value("linnerud").run()
+    assert "averaged" not in app.multiselect(key="pf_methods").options
+    assert app.multiselect(key="pf_methods").value == list(
+        FrontQuestion.default("linnerud").methods
+    )
+    assert not [one for one in app.selectbox if one.label == "Starts"]
+    assert [one for one in app.caption if "start from one initialisation" in one.value]
+    assert not any("range over seeds" in one.value for one in app.dataframe)
+    app.selectbox(key="pf_problem").set_value("convex").run()
+    assert app.multiselect(key="pf_methods").value[:2] == ["independent", "averaged"]
+    app.selectbox(key="pf_start").set_value("shared").run()
+    assert sent(app)["start"] == "shared"
+    assert not app.exception
+
+
+def test_only_the_control_leaves_independent_where_there_is_none(open_page: Any) -> None:
+    app = open_page("pareto_front", problem="toy", method="averaged")
+    app.selectbox(key="pf_problem").set_value("linnerud").run()
+    assert (sent(app)["method"], sent(app)["focus"]) == ("independent", "independent")
+    assert not app.exception
 
 
 def test_frames_are_stepped_slid_and_played(open_page: Any, solved: Any) -> None:
@@ -326,8 +415,24 @@ def test_what_a_link_says_is_no_markdown(open_page: Any) -> None:
     assert "![x](" not in said
 
 
+def test_a_picture_is_no_name_of_a_column(open_page: Any, tmp_path: Path) -> None:
+    """Exported, it would not come in again."""
+    path, name = Path(csv(tmp_path)), "![x](//a.org/b.png)"
+    path.write_text(path.read_text().replace("t1", name))
+    query = {"problem": "csv", "problem.file": str(path), "problem.targets": f"t0, {name}"}
+    (error,) = open_page("pareto_front", **query).error
+    assert "is not plain text on one line" in error.value
+    assert "![" not in error.value
+
+
 @pytest.mark.parametrize(
-    ("name", "shown"), [("$seed$", r"\$seed\$"), ("![x](//a.org/b.png)", r"!\[x\](//a.org/b.png)")]
+    ("name", "shown"),
+    [
+        ("$seed$", r"\$seed\$"),
+        ('"Weight, kg"', "Weight, kg"),
+        ("[x](//a.org)", r"\[x\](//a.org)"),
+        ("Preis\u00a0€", "Preis\u00a0€"),
+    ],
 )
 def test_a_column_may_have_any_name(
     open_page: Any, store: Store, tmp_path: Path, name: str, shown: str
@@ -351,6 +456,35 @@ def test_a_column_may_have_any_name(
     assert f"{shown}: test loss" in labels(app)
     said = [app.select_slider(key="pf_pick").label, *(one.value for one in app.caption)]
     assert not any("![" in text for text in said)
+
+
+def test_what_was_left_out_of_a_table_is_said(open_page: Any, store: Store, tmp_path: Path) -> None:
+    path = Path(csv(tmp_path))
+    header, *rows = path.read_text().splitlines()
+    for place in range(len(rows)):
+        first = ["5000" if place == number else "0" for number in range(len(rows))]
+        changed = [",".join([a, *row.split(",")[1:]]) for a, row in zip(first, rows, strict=True)]
+        path.write_text("\n".join([header.replace("a,", "*a*,"), *changed]))
+        if tables.split(tables.read(path, ("t0", "t1"))).notes:
+            break
+    query = {
+        "problem": "csv",
+        "problem.file": str(path),
+        "problem.targets": "t0, t1",
+        "method": "independent constant",
+        "solutions": "2",
+        "iterations": "4",
+        "frames": "2",
+        "seeds": "0 1",
+    }
+    for config in FrontQuestion.from_query(query)[0].configs:
+        stored.put(store, config, stored.solved(config))
+        found = store.table(config, "front")["test_loss"]
+        assert found.max() < 100
+    app = open_page("pareto_front", **query)
+    assert [one.value for one in app.caption if one.value.startswith("Note: ")] == [
+        r"Note: column '\*a\*' has one value in the rows to train on, so it is left out."
+    ]
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,7 @@ def _row(
         role="target" if target else "auxiliary",
         step=step,
         epoch=step / config.steps_per_epoch,
+        whole_epoch=step > 0 and step % config.steps_per_epoch == 0,
         train_loss=loss if target else 0.4,
         val_metric=0.5,
         test_metric=(metric if target else 0.6) + 0.001 * seed,

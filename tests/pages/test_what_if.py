@@ -108,6 +108,19 @@ def test_the_url_opens_the_same_question(open_page) -> None:
     assert sent(app) == question.to_query()
 
 
+def test_rho_is_one_of_the_papers_or_that_of_the_address(open_page) -> None:
+    app = open_page("what_if")
+    assert app.selectbox(key="wi_sharpness_rho").options == ["0.001", "0.005", "0.01", "0.1"]
+    app.selectbox(key="wi_sharpness_rho").set_value(0.01).run()
+    assert sent(app)["sharpness_rho"] == "0.01"
+    assert "--rho 0.01" in next(code.value for code in app.code if "mtl_core run" in code.value)
+    app.selectbox(key="wi_sharpness_rho").set_value(0.001).run()
+    assert "sharpness_rho" not in sent(app)
+    app = open_page("what_if", sharpness_rho="0.002")
+    assert app.selectbox(key="wi_sharpness_rho").value == 0.002
+    assert app.selectbox(key="wi_sharpness_rho").options[:3] == ["0.001", "0.002", "0.005"]
+
+
 def test_a_pin_that_nobody_knows_is_named(open_page) -> None:
     app = open_page("what_if", pins="0123456789abcdef")
     assert "0123456789abcdef is not in this store" in app.warning[0].value

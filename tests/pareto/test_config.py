@@ -1,12 +1,14 @@
 """What a config refuses, and which configs are equal."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from mtl_core import InputError
-from mtl_core.pareto import ParetoConfig, solve
+from mtl_core.pareto import ParetoConfig, problems, solve
 
 
 @pytest.fixture
@@ -93,3 +95,46 @@ def test_given_preferences_stay_what_they_are(rows: tuple[tuple[float, ...], ...
 
 def test_what_a_problem_without_data_ignores_is_at_its_default() -> None:
     assert ParetoConfig("toy", batch_size=8, samples=20, held_out=3) == ParetoConfig("toy")
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_start_at_its_default_changes_no_id() -> None:
+    """The ids of all fronts that shipped before there was a choice, and of their texts."""
+    shipped = sorted((ROOT / "cache/pareto").glob("*/*/manifest.json"))
+    assert len(shipped) > 40
+    for path in shipped:
+        told = json.loads(path.read_text())
+        config = ParetoConfig.from_dict(told["config"])
+        assert config.id == told["id"] == path.parent.name.split("--")[1]
+        assert ("start" in config.to_dict()) == (config.start != "own")
+    assert ParetoConfig("toy").id == "4bf2fa47f191f35a"
+    assert ParetoConfig.from_dict({"problem": "toy", "start": "own"}) == ParetoConfig("toy")
+
+
+def test_a_shared_start_is_another_experiment() -> None:
+    shared = ParetoConfig("toy", start="shared")
+    assert shared != ParetoConfig("toy")
+    assert shared.id != ParetoConfig("toy").id
+    assert shared.to_dict()["start"] == "shared"
+    assert ParetoConfig.from_dict(shared.to_dict()) == shared
+    assert shared.baseline.start == "shared"
+
+
+def test_a_start_is_chosen_only_where_there_is_a_choice() -> None:
+    assert ParetoConfig("toy", method="mgda", start="shared") == ParetoConfig("toy", method="mgda")
+    assert ParetoConfig("linnerud", start="shared") == ParetoConfig("linnerud")
+    for name in ("linnerud", "multimnist", "nyuv2"):
+        said = (
+            f"method 'averaged' is 'independent' in problem '{name}', whose networks share a start"
+        )
+        with pytest.raises(InputError, match=said):
+            ParetoConfig.from_preset(name, "quick", method="averaged")
+
+
+@pytest.mark.parametrize("name", ["toy", "convex", "three", "linnerud"])
+def test_own_starts_are_what_the_problem_makes_of_them(name: str) -> None:
+    problem = problems.get(name)
+    instance = problem.load(torch.device("cpu"), None, None, {})
+    assert problem.own_starts != instance.shared_start

@@ -162,6 +162,17 @@ def test_only_seeds_of_all_runs_count() -> None:
     assert found["ratio"].isna().all()
 
 
+def test_evaluations_to_a_level_fixed_beforehand() -> None:
+    one = _quality({0: [0, 0.3, 0.5], 1: [0.4, 0.9], 7: [1.0]})
+    other = _quality({1: [0, 0.1, 0.39], 0: [0, 0.41, 0.2]})
+    found = curves.evaluations({"one": one, "other": other}, 0.4)
+    assert found.index.tolist() == [0, 1]
+    assert found["one"].tolist() == [200, 0]
+    assert found["other"].tolist()[0] == 100
+    assert math.isnan(found["other"].tolist()[1])
+    assert curves.evaluations({}, 0.4).empty
+
+
 def test_no_hypervolume_at_all_is_nothing_to_reach() -> None:
     found = curves.convergence({"a": _quality({0: [0, 0]})}, reference="a")
     assert found["reached"].tolist() == [0]

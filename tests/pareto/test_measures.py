@@ -1,6 +1,9 @@
+from itertools import product
+
 import numpy as np
 import pytest
 
+from mtl_core.errors import InputError
 from mtl_core.pareto import measures
 
 
@@ -20,6 +23,33 @@ def test_hypervolume_is_scaled_by_the_points_fixed_beforehand() -> None:
 def test_what_is_worse_than_the_reference_adds_nothing() -> None:
     assert measures.hypervolume([[2.0, 0.1], [0.1, 1.0], [np.nan, 0.0]], (1, 1)) == 0
     assert measures.hypervolume([[2.0, 0.1], [0.5, 0.5]], (1, 1)) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("odd", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("objectives", [2, 3])
+def test_a_point_that_is_not_finite_adds_nothing(objectives: int, odd: float) -> None:
+    corner = (1.0,) * objectives
+    good = [0.5] * objectives
+    alone = 0.5**objectives
+    assert measures.hypervolume([[-np.inf, 0.5]], (1, 1)) == 0
+    for places in product([False, True], repeat=objectives):
+        point = [odd if place else 0.25 for place in places]
+        if not any(places):
+            continue
+        assert measures.hypervolume([point], corner) == 0
+        assert measures.hypervolume([good, point], corner) == pytest.approx(alone)
+        stacked = measures.hypervolume([[good, point], [point, point]], corner, (0,) * objectives)
+        np.testing.assert_allclose(stacked, [alone, 0])
+
+
+@pytest.mark.parametrize("odd", [np.inf, -np.inf, np.nan])
+def test_a_reference_or_ideal_point_is_finite(odd: float) -> None:
+    with pytest.raises(InputError, match=r"^reference point \(1\.0, .*\) has a number that is not"):
+        measures.hypervolume([[0.5, 0.5]], (1, odd))
+    with pytest.raises(
+        InputError, match=r"^ideal point \(.*, 0\.0, 0\.0\) has a number that is not"
+    ):
+        measures.hypervolume([[0.5, 0.5, 0.5]], (1, 1, 1), (odd, 0, 0))
 
 
 def test_hypervolume_against_counted_points() -> None:

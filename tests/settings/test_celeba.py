@@ -156,6 +156,34 @@ def test_without_the_data_it_says_where_to_get_it(folder: Path, lacking: str) ->
     assert_refused(DataMissing, str(folder), f"no {lacking}")
 
 
+@pytest.mark.parametrize(
+    ("name", "to"),
+    [
+        ("img_align_celeba", "img_align_celeba/img_align_celeba"),
+        ("img_align_celeba", "Img/img_align_celeba"),
+        ("list_attr_celeba.txt", "Anno/list_attr_celeba.txt"),
+        ("list_eval_partition.txt", "list_eval_partition.txt/list_eval_partition.txt"),
+    ],
+)
+def test_a_folder_too_many_is_gone_through(folder: Path, name: str, to: str) -> None:
+    before = SETTING.load(["smiling"])["smiling"]
+    (folder / name).rename(folder / "moving")
+    (folder / to).parent.mkdir(parents=True)
+    (folder / "moving").rename(folder / to)
+    assert SETTING.data_state().state == "found"
+    after = SETTING.load(["smiling"])["smiling"]
+    np.testing.assert_array_equal(after.train.inputs, before.train.inputs)
+    np.testing.assert_array_equal(after.test.targets, before.test.targets)
+
+
+def test_all_of_it_in_a_folder_too_many(folder: Path) -> None:
+    before = SETTING.load(["smiling"])["smiling"].train.targets
+    folder.rename(folder.with_name("moving"))
+    folder.mkdir()
+    folder.with_name("moving").rename(folder / "CelebA")
+    np.testing.assert_array_equal(SETTING.load(["smiling"])["smiling"].train.targets, before)
+
+
 def test_a_listed_image_that_is_absent_is_named(folder: Path) -> None:
     path = folder / "img_align_celeba" / "000007.jpg"
     path.unlink()

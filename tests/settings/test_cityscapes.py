@@ -92,6 +92,24 @@ def test_all_34_labels_through_the_files(one: Path) -> None:
     assert set(np.unique(targets)) == set(range(-1, 7))
 
 
+def test_a_folder_too_many_is_gone_through(one: Path) -> None:
+    """As programs unpack each of the three zip files into a folder of its own."""
+    before = SETTING.load(["segmentation", "depth"])
+    for kind, around in (
+        ("leftImg8bit", "leftImg8bit_trainvaltest"),
+        ("gtFine", "gtFine"),
+        ("disparity", "disparity_trainvaltest"),
+    ):
+        (one / kind).rename(one / "moving")
+        (one / around).mkdir()
+        (one / "moving").rename(one / around / kind)
+    assert SETTING.data_state().state == "found"
+    after = SETTING.load(["segmentation", "depth"])
+    for name, data in before.items():
+        np.testing.assert_array_equal(after[name].train.inputs, data.train.inputs)
+        np.testing.assert_array_equal(after[name].val.targets, data.val.targets)
+
+
 def test_disparities_become_depths_and_no_match_becomes_none(one: Path) -> None:
     stored = np.zeros((8, 8), dtype=np.int64)
     stored[0] = (0, 1, 257, 2_730, 25_601, 32_257, 40_000, 65_535)

@@ -68,6 +68,28 @@ def test_sizes_are_the_official_ones_after_the_cut() -> None:
 # Tables.
 
 
+@pytest.mark.parametrize("around", ["glue", "glue_data"])
+def test_a_folder_too_many_is_gone_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, around: str
+) -> None:
+    monkeypatch.setenv("MTL_DATA_DIR", str(tmp_path))
+    for place in (
+        f"{around}/CoLA/train.tsv",
+        f"{around}/MNLI/dev_matched.tsv",
+        "MRPC/MRPC/dev.tsv",
+    ):
+        (tmp_path / "glue" / place).parent.mkdir(parents=True)
+        (tmp_path / "glue" / place).touch()
+    encoder = tmp_path / "glue" / "encoder" / "roberta-base"
+    encoder.mkdir(parents=True)
+    (encoder / "config.json").touch()
+    wrapped = tmp_path / "glue" / around
+    assert glue._files("cola")[0] == wrapped / "CoLA" / "train.tsv"
+    assert glue._files("mnli")[1] == wrapped / "MNLI" / "dev_matched.tsv"
+    assert glue._files("mrpc")[1] == tmp_path / "glue" / "MRPC" / "MRPC" / "dev.tsv"
+    assert glue._encoder_folder() == encoder
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_table_of_each_task(name: str, glue_data: Path) -> None:
     folder, dev, _, _ = TABLES[name]

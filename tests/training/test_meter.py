@@ -598,6 +598,53 @@ def test_the_protocol_names_what_was_done() -> None:
             assert part in found[name]
 
 
+@pytest.mark.parametrize(
+    ("setting", "changes", "said"),
+    [
+        (
+            "cifar100",
+            {},
+            "by 17 steps of APGD, which find up to 0.5 % less than the paper's 20; on",
+        ),
+        ("celeba", {}, "by 17 steps of APGD, which find up to 0.5 % less than the paper's 20; on"),
+        ("cifar100", {"apgd_steps": 3}, "which find up to 7 % less than the paper's 20; on"),
+        ("cifar100", {"apgd_steps": 16}, "which find up to 7 % less than the paper's 20; on"),
+        ("cifar100", {"apgd_steps": 20}, "by 20 steps of APGD; on"),
+        ("cifar100", {"apgd_steps": 60}, "by 60 steps of APGD; on"),
+        ("fashion", {}, "by 3 steps of APGD, which find up to 0.05 % less than the paper's 20; on"),
+        ("digits", {"apgd_steps": 5}, "which find up to 0.05 % less than the paper's 20; on"),
+        ("digits", {"apgd_steps": 2}, "20; what fewer lose was not measured here); on"),
+        (
+            "synthetic",
+            {},
+            "by 3 steps of APGD (the paper's are 20; what fewer lose was not measured",
+        ),
+        ("fashion", {"sharpness_rho": 0.1}, "what fewer lose was not measured here); on"),
+    ],
+)
+def test_fewer_steps_of_apgd_than_the_papers_say_what_they_lose(
+    setting: str, changes: dict[str, Any], said: str
+) -> None:
+    assert said in protocol(RunConfig.from_preset(setting, "quick", **changes))["sharpness"]
+
+
+def test_rho_is_the_configs(measured: Digits) -> None:
+    """A tenfold box gives about tenfold sharpness: the loss is nearly linear in either."""
+    only = {"factors": ("sharpness",)}
+    configs = [measured(**only), measured(**only, sharpness_rho=1e-2)]
+    (small,), (large,) = (measure(one).values["digits1"]["sharpness"] for one in configs)
+    assert small is not None
+    assert large is not None
+    assert 9 < large / small < 13
+    assert "ρ = 0.01, mean over" in protocol(configs[1])["sharpness"]
+    site = trained(configs[1])._meter.site(6)
+    inputs, targets = (part[:128] for part in site.first("digits1"))
+    expected = factors.sharpness(
+        site.loss("digits1"), site.params, [(inputs, targets)], rho=1e-2, steps=3
+    )
+    assert [large] == expected.tolist()
+
+
 def test_the_protocol_of_few_examples(measured: Digits) -> None:
     found = protocol(measured(factors=("fisher_trace", "sharpness")))
     assert tuple(found) == ("sharpness", "fisher_trace")

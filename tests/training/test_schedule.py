@@ -7,7 +7,8 @@ import pytest
 
 from mtl_core import RunConfig
 from mtl_core.training import checkpoint_steps
-from mtl_core.training.schedule import factor_steps
+from mtl_core.training.schedule import ends_epoch, factor_steps
+from mtl_core.trajectory import is_whole
 
 
 def config(per_epoch: int, epochs: int, early: int, **changes: Any) -> RunConfig:
@@ -54,6 +55,31 @@ def test_every_schedule(per_epoch: int, early: int) -> None:
         # On a logarithmic scale no gap is wider than one share, up to the rounding of steps.
         for one, two in zip([*inside], [*inside[1:], per_epoch], strict=True):
             assert two <= one * per_epoch ** (1 / early) + 1
+
+
+@pytest.mark.parametrize(
+    ("per_epoch", "epochs", "early", "ends"),
+    [
+        (64, 3, 6, (64, 128, 192)),
+        (100, 1, 1, (100,)),
+        (8, 2, 6, (8, 16)),
+        (1, 4, 6, (1, 2, 3, 4)),
+        (2, 2, 64, (2, 4)),
+    ],
+)
+def test_the_ends_of_epochs_among_its_steps(
+    per_epoch: int, epochs: int, early: int, ends: tuple[int, ...]
+) -> None:
+    one = config(per_epoch, epochs, early)
+    assert tuple(step for step in checkpoint_steps(one) if ends_epoch(one, step)) == ends
+
+
+@pytest.mark.parametrize("per_epoch", [1, 3, 7, 49, 97, 250])
+def test_an_epoch_says_whether_it_is_whole(per_epoch: int) -> None:
+    """At every step, so runs of before the mark get the one that they would have now."""
+    one = config(per_epoch, 5, 0)
+    for step in range(one.steps + 1):
+        assert is_whole(step / per_epoch) == ends_epoch(one, step)
 
 
 def test_seeds_and_auxiliaries_do_not_move_it() -> None:

@@ -47,6 +47,7 @@ def test_rows_have_exactly_the_columns(digits: Digits) -> None:
         assert row["role"] == ("target" if row["task"] == "digits1" else "auxiliary")
         assert row["seed"] == 5
         assert row["epoch"] == row["step"] / config.steps_per_epoch
+        assert row["whole_epoch"] is (row["step"] in (4, 8))
         assert all(row[factor] is None for factor in FACTORS)
         assert 0 <= row["val_metric"] <= 1
         assert 0 <= row["test_metric"] <= 1
@@ -54,6 +55,25 @@ def test_rows_have_exactly_the_columns(digits: Digits) -> None:
         assert all(type(row[name]) is float for name in floats)
     expected = [(step, task) for step in checkpoint_steps(config) for task in config.tasks]
     assert [(row["step"], row["task"]) for row in rows] == expected
+
+
+def test_the_end_of_an_epoch_is_marked_also_where_its_last_batch_wraps_around(
+    digits: Digits,
+) -> None:
+    """97 examples in batches of 25: the fourth batch of an epoch takes three of the next."""
+    config = digits(samples=97, epochs=3, early_checkpoints=3, factors=())
+    assert config.steps_per_epoch == 4
+    rows = [row for checkpoint in alone(config) for row in checkpoint.rows]
+    assert [(row["step"], row["epoch"], row["whole_epoch"]) for row in rows] == [
+        (0, 0.0, False),
+        (1, 0.25, False),
+        (2, 0.5, False),
+        (3, 0.75, False),
+        (4, 1.0, True),
+        (8, 2.0, True),
+        (12, 3.0, True),
+    ]
+    assert all(type(row["whole_epoch"]) is bool for row in rows), "so that JSON can hold it"
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])

@@ -130,6 +130,29 @@ def test_names_are_read_as_they_were_meant(name: str) -> None:
     assert (both.values["dish"], both.told) == ("soup", []), "what is there as it is counts"
 
 
+def test_what_was_encoded_once_more_is_parted() -> None:
+    """``kitchen=north%26amp%3Bdish%3Dbread`` arrives as one value."""
+    reading = codec.read({"kitchen": "north&amp;dish=bread&amp;amp;noise=3"}, FIELDS)
+    assert (reading.values["kitchen"], reading.values["dish"]) == ("north", "bread")
+    both = codec.read({"kitchen": "north&amp;dish=bread", "dish": "soup"}, FIELDS)
+    assert (both.values["dish"], both.told) == ("soup", []), "what is there as it is counts"
+
+
+def test_what_others_add_to_links_is_left_out() -> None:
+    added = {"utm_source": "mail", "amp;utm_medium": "x", "fbclid": "7", "gclid": "8"}
+    reading = codec.read({"kitchen": "north", "dish": "bread", **added}, FIELDS)
+    assert (reading.values["dish"], reading.told) == ("bread", [])
+    assert len(codec.read({"um_source": "x"}, FIELDS).told) == 1
+
+
+@pytest.mark.parametrize("end", [".", ",", ").", '"', "!?", "]"])
+def test_a_sentences_end_behind_a_link_does_not_count(end: str) -> None:
+    reading = codec.read({"kitchen": "north", "dish": f"bread{end}"}, FIELDS)
+    assert (reading.values["dish"], reading.told) == ("bread", [])
+    (line,) = codec.read({"kitchen": "north", "dish": f"breath{end}"}, FIELDS).told
+    assert codec.quoted(f"breath{end}") in line
+
+
 def test_a_link_out_of_a_pages_source_asks_the_same_question() -> None:
     question, problems = Question.from_query({"setting": "fashion", "amp;target": "fashion2"})
     assert (question.target, problems) == ("fashion2", [])

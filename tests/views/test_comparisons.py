@@ -18,6 +18,7 @@ from mtl_core.views.comparisons import Pool, pools
 from mtl_core.views.conflict import ConflictView, sizes
 from mtl_core.views.factors import FactorsView
 from mtl_core.views.generalization_gap import GapView
+from mtl_core.views.smtos import budget_label, groups
 
 Make = Callable[..., Any]
 Found = Callable[..., tuple[Pool, ...]]
@@ -90,6 +91,7 @@ def test_a_task_is_compared_with_a_run_in_which_it_is_an_auxiliary(five: Make, s
         {"held_out": 100},
         {"base_optimizer": "sgd"},
         {"factor_points": 3},
+        {"sharpness_rho": 0.01},
         {"factors": ("sharpness",)},
     ],
     ids=lambda changes: next(iter(changes)),
@@ -98,6 +100,20 @@ def test_another_budget_is_another_pool(five: Make, ship: Make, changes: dict[st
     found = pools(ship(five("a"), five("a", "b", **changes)))
     assert len(found) == 2
     assert [pool.tasks for pool in found] == [(), ()]
+
+
+def test_pools_of_another_rho_are_called_by_it(five: Make, ship: Make) -> None:
+    usual = {"epochs": 30, "batch_size": 32}
+    answers = ship(
+        *(five("a", b, **usual, sharpness_rho=r) for b in ("", "b") for r in (1e-3, 0.1))
+    )
+    found = pools(answers)
+    assert sorted(budget_label(pool.budget) for pool in found) == ["quick", "quick · ρ 0.1"]
+    assert all(pool.tasks == ("a",) for pool in found), "each compared within itself"
+    (alone,) = comparisons.alike(five("a", **usual, sharpness_rho=0.1), answers)[1:]
+    assert alone.config == five("a", "b", **usual, sharpness_rho=0.1)
+    labels = {budget_label(group.budget): group.compared for group in groups(answers)}
+    assert labels == {"quick": (), "quick · ρ 0.1": ()}
 
 
 def test_seeds_may_differ_and_more_of_them_are_preferred(five: Make, ship: Make) -> None:
@@ -254,7 +270,7 @@ def test_a_reduced_run_says_how(five: Make) -> None:
     full = RunConfig.from_preset("five", "paper", apgd_steps=3, similarity_batches=50)
     assert comparisons.reduced(full) is None
     assert comparisons.reduced(full, measuring=True) == (
-        "3 of 20 APGD steps, 50 of 200 similarity batches"
+        "3 of 20 APGD steps (up to 0.05 % less sharpness), 50 of 200 similarity batches"
     )
     assert comparisons.reduced(replace(full, factors=()), measuring=True) is None
     assert comparisons.reduced(replace(full, epochs=1000, lr=1.0)) is None, "more is not less"

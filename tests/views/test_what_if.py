@@ -56,12 +56,13 @@ def sampled(random: Random) -> Question:
         "epochs": random.randint(1, 1000),
         "samples": random.choice([None, random.randint(64, 250)]),
         "held_out": random.choice([None, random.randint(1, 150)]),
-        "batch_size": random.randint(1, 64),
+        "batch_size": random.randint(2, 64),  # BatchNorm needs two
         "width": random.randint(1, 512),
         "early_checkpoints": random.randint(0, 64),
         "factor_points": random.choice([None, random.randint(1, 99)]),
         "factor_examples": random.randint(16, 50),
         "apgd_steps": random.randint(1, 30),
+        "sharpness_rho": 10 ** random.uniform(-6, 0),
         "fisher_draws": random.randint(1, 30),
         "similarity_batches": random.randint(1, 300),
         "auxiliary_factors": bool(question.auxiliaries),
@@ -70,7 +71,7 @@ def sampled(random: Random) -> Question:
     chosen = random.sample(sorted(values), random.randint(0, len(values)))
     overrides = {name: values[name] for name in chosen if values[name] != getattr(usual, name)}
     if "samples" in overrides and "batch_size" not in overrides:
-        overrides["batch_size"] = random.randint(1, 63)  # the preset's may need more samples
+        overrides["batch_size"] = random.randint(2, 63)  # the preset's may need more samples
     return replace(question, overrides=overrides)
 
 
@@ -125,6 +126,7 @@ NONSENSE = {
     "factor_points": ["", "0", "1.5"],
     "factor_examples": ["", "0", "all"],
     "apgd_steps": ["", "0", "1001"],
+    "sharpness_rho": ["", "0", "-0.1", "1.1", "nan", "inf", "all", "small"],
     "fisher_draws": ["", "0", "all"],
     "similarity_batches": ["", "0", "10001"],
     "auxiliary_factors": ["", "1", "yes"],
@@ -235,6 +237,14 @@ def test_examples_for_factors_are_named_unless_they_are_all_there_are(make_confi
     assert differences(fewer, config) == ["samples 50"]
     part = make_config(factors=("sharpness",), samples=100, batch_size=32, factor_examples=40)
     assert differences(part, config) == ["factor examples 40"]
+
+
+def test_rho_is_named_where_it_is_not_the_papers(make_config: Make) -> None:
+    config = make_config(factors=("sharpness",))
+    wide = make_config(factors=("sharpness",), sharpness_rho=0.01)
+    assert label(wide, config) == f"{label(config)} · ρ 0.01"
+    assert differences(config, wide) == ["ρ 0.001"]
+    assert differences(make_config(factors=(), sharpness_rho=0.01), config) == ["factors none"]
 
 
 def test_an_optimizer_is_named_beside_a_single_task_too(make_config: Make) -> None:

@@ -1,5 +1,6 @@
 """Closed forms for two tasks, the commonest case: a step then costs no solver."""
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -11,15 +12,24 @@ if TYPE_CHECKING:
 __all__ = ["Formula", "of_two"]
 
 Formula = Callable[[float, float, float], tuple[float, float]]
-"""|g_1|², g_1·g_2 and |g_2|² -> the two weights; a gradient that counts as 0 is exactly 0."""
+"""|g_1|, the cosine and |g_2| -> the two weights; a gradient that counts as 0 is exactly 0."""
 
 
-def of_two(gramian: "Tensor", formula: Formula) -> "Tensor":
-    """(N, 2) weights of (N, 2, 2) Gramians. Plain numbers take far less time than small tensors."""
+def of_two(gramian: "Tensor", formula: Formula, *, rounding: float = 0.0) -> "Tensor":
+    """(N, 2) weights of (N, 2, 2) Gramians. Plain numbers take far less time than small tensors.
+
+    Args:
+        rounding: cosines this near to ±1 are drawn back by as much, as by ``Directions.definite``.
+    """
     found = []
     for (first, both), (_, second) in gramian.tolist():
+        cosine = 0.0
         if min(first, second) <= LEAST * max(first, second):
-            both = 0.0
             first, second = (first, 0.0) if first > second else (0.0, max(second, 0.0))
-        found.append(formula(first, both, second))
+        first, second = math.sqrt(first), math.sqrt(second)
+        if first > 0 and second > 0:
+            cosine = min(max(both / first / second, -1.0), 1.0)
+            if 1 - abs(cosine) <= rounding:
+                cosine /= 1 + rounding
+        found.append(formula(first, cosine, second))
     return gramian.new_tensor(found).view(-1, 2)

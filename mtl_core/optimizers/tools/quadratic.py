@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 __all__ = ["approach", "minimise"]
 
 _NEAR = 1e-9
+_PROXIMITY = 1e-8
+_SETTLED = 1e-13
 _MOST_STEPS = 60
 _MOST_GUESSES = 10
 
@@ -20,7 +22,6 @@ def minimise(
     *,
     simplex: bool,
     offset: float = 0.0,
-    epsilon: float = 2.0**-52,
 ) -> "Tensor":
     """argmin ½xᵀHx + qᵀx over x ≥ 0 and, on the simplex, Σx = 1.
 
@@ -34,14 +35,13 @@ def minimise(
         start: (N, K) above 0, on the simplex where the answer is.
         simplex: whether Σx = 1.
         offset: length of what Σ x·√diag H is added to, for the tolerance.
-        epsilon: of the type in which H was computed.
 
     Returns:
         (N, K); entries that the minimiser lacks are exactly 0.
     """
     near = start if simplex else start.new_zeros(start.shape)
     free = start > 0 if simplex else linear < 0
-    guess = partial(_settle, simplex=simplex, offset=offset, epsilon=epsilon)
+    guess = partial(_settle, simplex=simplex, offset=offset)
     found, settled = guess(hessian, linear, near, free)
     if settled.all():
         return found
@@ -51,7 +51,7 @@ def minimise(
     if not simplex:
         # Minimisers may reach to infinity; this keeps to those near 0.
         held = hessian.clone()
-        held.diagonal(dim1=1, dim2=2).mul_(1 + max(1e-10, 8 * epsilon))
+        held.diagonal(dim1=1, dim2=2).mul_(1 + 1e-10)
     x, z = approach(held, linear, start[open_], simplex=simplex, offset=offset)
     found[open_], _ = guess(hessian, linear, x, x * squares > z)
     return found
@@ -152,7 +152,6 @@ def _settle(
     *,
     simplex: bool,
     offset: float,
-    epsilon: float,
 ) -> "tuple[Tensor, Tensor]":
     """Solve for the entries that are not 0; the signs correct the guess of which these are.
 
@@ -167,13 +166,12 @@ def _settle(
     """
     import torch
 
-    proximity, settled = max(1e-8, 32 * epsilon), max(1e-13, 8 * epsilon)
     lengths = hessian.diagonal(dim1=1, dim2=2).sqrt()
     error = _error(hessian, linear, x, lengths, simplex, offset)
     found, least = x, error
     left = torch.arange(len(x), device=x.device)
     for _ in range(_MOST_GUESSES):
-        guess = _supported(hessian, linear, x, free, (1 + proximity) * lengths.square(), simplex)
+        guess = _supported(hessian, linear, x, free, (1 + _PROXIMITY) * lengths.square(), simplex)
         slope = (hessian @ guess.unsqueeze(-1)).squeeze(-1) + linear
         if simplex:
             slope = slope - (guess * slope).sum(dim=1, keepdim=True)
@@ -187,14 +185,14 @@ def _settle(
         error = torch.where(better, now, error)
         found = found.index_copy(0, left, torch.where(better, guess, found[left]))
         least = least.index_copy(0, left, error)
-        open_ = (wrong & (error > settled)).any(dim=1)
+        open_ = (wrong & (error > _SETTLED)).any(dim=1)
         if not open_.any():
             break
         free = free ^ wrong
         if not open_.all():
             left, x, free, error = left[open_], x[open_], free[open_], error[open_]
             hessian, linear, lengths = hessian[open_], linear[open_], lengths[open_]
-    return found, least <= settled
+    return found, least <= _SETTLED
 
 
 def _supported(
@@ -237,12 +235,14 @@ def _error(
     simplex: bool,
     offset: float,
 ) -> "Tensor":
-    """(N, 1) how far x is from a minimiser, as the tolerance of ``approach``."""
+    """(N, 1) how far x is from a minimiser, as a share of (Σ x·√diag H + offset)².
+
+    Each slope is measured in its own entry's length: one that is long must not hide the others.
+    """
     slope = (hessian @ x.unsqueeze(-1)).squeeze(-1) + linear
-    mean = (x * slope).sum(dim=1, keepdim=True)
-    size = (x * lengths).sum(dim=1, keepdim=True) + offset
     if simplex:
-        gap = mean - slope.amin(dim=1, keepdim=True)
-    else:
-        gap = mean.abs() - size * (slope / lengths).amin(dim=1, keepdim=True).clamp_max(0)
-    return gap / size.square()
+        slope = slope - (x * slope).sum(dim=1, keepdim=True)
+    size = (x * lengths).sum(dim=1, keepdim=True) + offset
+    uneven = (x * slope).abs().sum(dim=1, keepdim=True)
+    downhill = (slope / lengths).amin(dim=1, keepdim=True).clamp_max(0)
+    return (uneven - size * downhill) / size.square()

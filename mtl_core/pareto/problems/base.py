@@ -107,6 +107,8 @@ class Problem:
         sources: the public data sets that it is made of, by their names in ``data.sources``.
         fingerprint: options to 16 hex digits of a hash of all its examples, train and test, for
             manifests; it reads the data and raises what ``load`` does. None without data.
+        notes: options to what people should know of how its examples were made, a line each; it
+            reads the data and raises what ``load`` does.
         held_out: whether ``test`` holds examples that are not in ``train``.
         defined: options to the problem that they define, where objectives and reference depend on
             them and are empty here; see ``given``.
@@ -125,8 +127,15 @@ class Problem:
     options: Mapping[str, str] | None = None
     sources: Sequence[str] = ()
     fingerprint: Callable[[Mapping[str, Any]], str] | None = None
+    notes: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
     defined: "Callable[[Mapping[str, Any]], Problem] | None" = None
     held_out: bool = True
+
+    @property
+    def own_starts(self) -> bool:
+        """Whether each solution of a seed has a start of its own: in closed form, where there are
+        no networks that averages would destroy."""
+        return self.fingerprint is None
 
     def given(self, options: Mapping[str, Any]) -> "Problem":
         """The problem with the objectives that ``options`` define; mostly the problem itself.

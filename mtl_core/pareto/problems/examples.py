@@ -21,10 +21,12 @@ class Examples:
     Args:
         train: arrays with the examples first, all of one length.
         test: the same of held-out examples.
+        notes: what people should know of how they were made, a line each.
     """
 
     train: tuple[NDArray[Any], ...]
     test: tuple[NDArray[Any], ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:

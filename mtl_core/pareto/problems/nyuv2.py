@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_core.data import unpacked
 from mtl_core.data.base import DataState
 from mtl_core.data.decoded import decoded
 from mtl_core.data.sources import data_dir
@@ -66,12 +67,13 @@ def examples() -> Examples:
         raise DataMissing(_how_to_get(folder, lacking))
     parts = []
     for split in _SPLITS:
+        part = _part(folder, split)
         names = _names(folder, split)
         parts.append(
             tuple(
                 decoded(
                     folder / f"{split}_{kind}",
-                    [folder / split / kind / name for name in names],
+                    [part / kind / name for name in names],
                     decode,
                     recipe=f"{kind} 1",
                     title=f"NYUv2's {split}/{kind}",
@@ -84,9 +86,10 @@ def examples() -> Examples:
 
 
 def _names(folder: Path, split: str) -> list[str]:
-    found = [path.name for path in (folder / split / "image").glob("*.npy")]
+    images = _part(folder, split) / "image"
+    found = [path.name for path in images.glob("*.npy")]
     if not found:
-        raise InputError(f"{folder / split / 'image'} has no file 0.npy; unpack nyuv2.zip again")
+        raise InputError(f"{images} has no file 0.npy; unpack nyuv2.zip again")
     return [sorted(found)[i] for i in hash_order([f"{split}/{name}" for name in sorted(found)])]
 
 
@@ -164,8 +167,13 @@ def _folder() -> Path:
 
 
 def _lacking(folder: Path) -> list[str]:
-    wanted = (f"{split}/{kind}" for split in _SPLITS for kind in _SHAPES)
-    return [name for name in wanted if not (folder / name).is_dir()]
+    wanted = [(split, kind) for split in _SPLITS for kind in _SHAPES]
+    there = {split: _part(folder, split) for split in _SPLITS}
+    return [f"{split}/{kind}" for split, kind in wanted if not (there[split] / kind).is_dir()]
+
+
+def _part(folder: Path, split: str) -> Path:
+    return unpacked.place(folder, f"{split}/image").parent
 
 
 def _how_to_get(folder: Path, lacking: list[str]) -> str:

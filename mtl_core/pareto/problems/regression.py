@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_core import checks
 from mtl_core.data.base import DataState, Stamp
 from mtl_core.errors import InputError, quoted
-from mtl_core.pareto.problems import tables
+from mtl_core.pareto.problems import sheets, tables
 from mtl_core.pareto.problems.base import Budget, Instance, Objective, Problem
 from mtl_core.pareto.problems.examples import Examples
 from mtl_core.pareto.problems.options import refuse_unknown
@@ -78,13 +79,21 @@ def _stamp(path: Path) -> Stamp:
 
 
 def _targets(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of columns: several texts, or one with commas between them."""
+    """Names of columns: several texts, or one as ``sheets.names`` reads it."""
     refuse_unknown("csv", options, _OPTIONS)
     given = options.get("targets", ())
-    names = given.split(",") if isinstance(given, str) else given
+    try:
+        names = sheets.names(given) if isinstance(given, str) else given
+    except ValueError as error:
+        raise InputError(
+            f"the option targets of csv is {quoted(given)}, and {error}; write names like "
+            'height,"Weight, kg"'
+        ) from None
     if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise InputError(f"the option targets of csv is names of columns, not {quoted(given)}")
     targets = tuple(name.strip() for name in names if name.strip())
+    for name in targets:
+        checks.plain_text("the option targets of csv: column", name)
     for name in targets:
         if targets.count(name) > 1:
             raise InputError(
@@ -189,7 +198,10 @@ LINNERUD = Problem(
 
 _OPTIONS = {
     "file": "path of a CSV file with a header; every column that is not a target is an input",
-    "targets": "columns of numbers to predict, two or more, with commas between them",
+    "targets": (
+        "columns of numbers to predict, two or more, with commas between them; a name with a comma "
+        'in it stands in double quotes, as in height,"Weight, kg"'
+    ),
 }
 
 CSV = Problem(
@@ -210,6 +222,7 @@ CSV = Problem(
     data_state=lambda: DataState("found", "brings its own: the options file and targets"),
     options=_OPTIONS,
     fingerprint=lambda options: _csv(options).fingerprint,
+    notes=lambda options: _csv(options).notes,
     defined=lambda options: _defined(options),
 )
 

@@ -3,9 +3,8 @@
 Nothing in a file is executed or guessed at: what is not clear is an error that names the line.
 """
 
-import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +13,30 @@ from numpy.typing import NDArray
 
 from mtl_core.data.splits import hash_order
 from mtl_core.errors import InputError, quoted
+from mtl_core.pareto.problems import numerals, sheets
 from mtl_core.pareto.problems.examples import Examples
+from mtl_core.pareto.problems.sheets import Sheet
 
-__all__ = ["MOST_BYTES", "MOST_CATEGORIES", "Table", "read", "split", "whole"]
+__all__ = [
+    "LARGEST",
+    "MOST_BYTES",
+    "MOST_CATEGORIES",
+    "MOST_DEVIATIONS",
+    "Table",
+    "read",
+    "split",
+    "whole",
+]
 
-MOST_BYTES = 64 * 2**20
+MOST_BYTES = sheets.MOST_BYTES
 """Of a file."""
+
+LARGEST = 1e19
+"""Of a number of either sign: the square of a larger one has no place in float32."""
+
+MOST_DEVIATIONS = 10.0
+"""As far from the mean of the rows that are trained on a held-out input may lie, in their standard
+deviations, unless one of them lies further; what lies beyond counts as that."""
 
 MOST_CATEGORIES = 20
 """At most so many different values of a text column become a column each."""
@@ -27,7 +44,7 @@ MOST_CATEGORIES = 20
 _FEWEST_ROWS = 10
 _LISTED = 30  # columns in a message
 _TRAIN_SHARE = 0.8
-_DELIMITERS = ",;\t"
+_FAR = 1_000.0  # deviations of a held-out target, which is nothing like the others
 _ABSENT = {"", "?", "na", "n/a", "nan", "null", "none"}
 
 
@@ -41,6 +58,9 @@ class Table:
         texts: of the rows, N of them.
         target_names: K of them.
         path: of the file, for messages.
+        lines: of the rows in the file, N of them, for messages.
+        numbers: names of the features that are numbers; they come first.
+        categories: for each feature after those, the name of the column that it is a value of.
     """
 
     features: NDArray[np.float64]
@@ -48,22 +68,28 @@ class Table:
     texts: tuple[str, ...]
     target_names: tuple[str, ...]
     path: Path
+    lines: tuple[int, ...] = ()
+    numbers: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
 
 
 def read(path: Path, targets: Sequence[str]) -> Table:
-    """A CSV file in UTF-8 with a header; commas, semicolons or tabs separate, a point is decimal.
+    """A CSV file in UTF-8 with a header; commas, semicolons or tabs separate.
 
     Every column that is not a target is a feature. A column of text becomes a column for each of
-    its values, in alphabetical order, if they are at most ``MOST_CATEGORIES``.
+    its values, in alphabetical order, if they are at most ``MOST_CATEGORIES``. A point is decimal,
+    or a comma where some number of the file, such as ``1,5``, cannot be read otherwise; what looks
+    like a number and is not written so is an error, never text.
 
     Raises:
         InputError: names what is wrong, where, and what to do about it.
     """
-    header, lines, rows = _rows(path)
+    sheet = sheets.read(path)
+    header, rows = sheet.header, sheet.rows
     for target in targets:
         if target not in header:
             more = f" and {len(header) - _LISTED} more" if len(header) > _LISTED else ""
-            there = ", ".join(header[:_LISTED])
+            there = ", ".join(map(sheets.written, header[:_LISTED]))
             raise InputError(f"{path} has no column {quoted(target)}; it has: {there}{more}")
     if len(rows) < _FEWEST_ROWS:
         raise InputError(
@@ -73,9 +99,10 @@ def read(path: Path, targets: Sequence[str]) -> Table:
     if len(header) == len(targets):
         raise InputError(f"all columns of {path} are targets; leave one to predict them from")
     columns = {name: [row[place] for row in rows] for place, name in enumerate(header)}
+    comma = _decimal_comma(columns)
     numbers, categories = {}, {}
     for name, values in columns.items():
-        found = _numbers(path, name, values, lines)
+        found = _numbers(sheet, name, values, comma)
         if found is not None:
             numbers[name] = found
         elif name in targets:
@@ -87,13 +114,16 @@ def read(path: Path, targets: Sequence[str]) -> Table:
             categories[name] = _categories(path, name, values)
     for name in targets:
         _refuse_constant(path, name, numbers[name], "rows")
-    inputs = [numbers[name][:, None] for name in numbers if name not in targets]
+    inputs = {name: column[:, None] for name, column in numbers.items() if name not in targets}
     return Table(
-        features=np.concatenate([*inputs, *categories.values()], axis=1),
+        features=np.concatenate([*inputs.values(), *categories.values()], axis=1),
         targets=np.stack([numbers[name] for name in targets], axis=1),
         texts=tuple("\x1f".join(row) for row in rows),
         target_names=tuple(targets),
         path=path,
+        lines=tuple(sheet.lines),
+        numbers=tuple(inputs),
+        categories=tuple(name for name, kinds in categories.items() for _ in kinds.T),
     )
 
 
@@ -120,20 +150,85 @@ def whole(table: Table) -> Examples:
 
 
 def _standardised(table: Table, train: NDArray[np.intp], test: NDArray[np.intp]) -> Examples:
-    """By mean and standard deviation of the training rows; what is constant there is only shifted.
+    """By mean and standard deviation of the training rows.
 
-    So predicting a target's training mean costs a squared error of 1 on the training rows.
+    So predicting a target's training mean costs a squared error of 1 on the training rows. A
+    feature that is constant there says nothing, and is 0 in all rows; held-out features have a
+    bound (``MOST_DEVIATIONS``). Notes say both.
     """
     for place, name in enumerate(table.target_names):
         _refuse_constant(table.path, name, table.targets[train, place], "rows to train on")
-    parts = []
-    for values in (table.features, table.targets):
-        moments = [_moments(column) for column in values[train].T]
-        mean = np.array([mean for mean, _ in moments])
-        deviation = np.array([deviation or 1.0 for _, deviation in moments])
-        parts.append(((values - mean) / deviation).astype(np.float32))
-    features, targets = parts
-    return Examples((features[train], targets[train]), (features[test], targets[test]))
+    if (table.features[train] == table.features[train[0]]).all():
+        raise InputError(
+            f"all rows of {table.path} to train on are the same but for the targets: there is "
+            "nothing to predict them from; add a column"
+        )
+    features, told = [], []
+    for place, values in enumerate(table.features.T):
+        column, note = _bounded(table, place, values, train)
+        features.append(column)
+        told += [note] if note else []
+    targets = [_deviations(values, train) for values in table.targets.T]
+    for name, column in zip(table.target_names, targets, strict=True):
+        _refuse_far(table, name, column, test)
+    inputs, outputs = (np.stack(part, axis=1).astype(np.float32) for part in (features, targets))
+    return Examples(
+        (inputs[train], outputs[train]),
+        (inputs[test], outputs[test]),
+        notes=tuple(dict.fromkeys(told)),
+    )
+
+
+def _bounded(
+    table: Table, place: int, values: NDArray[np.float64], train: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], str]:
+    """A feature in standard deviations, and what is to be said of it, if anything."""
+    categorical = place >= len(table.numbers)
+    names = (*table.numbers, *table.categories)
+    named = f"column {quoted(names[place])}" if place < len(names) else f"feature {place + 1}"
+    if (values[train] == values[train[0]]).all():
+        if (values == values[train[0]]).all():
+            return np.zeros(len(values)), ""
+        unseen = categorical and not values[train[0]]
+        why = (
+            "a value that no row to train on has" if unseen else "one value in the rows to train on"
+        )
+        return np.zeros(len(values)), f"{named} has {why}, so it is left out"
+    column = _deviations(values, train)
+    most = max(MOST_DEVIATIONS, float(np.abs(column[train]).max()))
+    if categorical or (np.abs(column) <= most).all():
+        return column, ""
+    count = int(np.sum(np.abs(column) > most))
+    what = "a held-out value" if count == 1 else f"{count} held-out values"
+    return np.clip(column, -most, most), (
+        f"{named} has {what} more than {most:.3g} standard deviations from the rows to train on, "
+        f"which {'counts' if count == 1 else 'count'} as {most:.3g}"
+    )
+
+
+def _refuse_far(
+    table: Table, name: str, column: NDArray[np.float64], test: NDArray[np.intp]
+) -> None:
+    """InputError for a held-out target beyond any scale of those that are trained on."""
+    worst = test[np.argmax(np.abs(column[test]))]
+    if not abs(column[worst]) <= _FAR:
+        line = f" line {table.lines[worst]}" if table.lines else ""
+        raise InputError(
+            f"{table.path}{line} has a value of target {quoted(name)} more than {_FAR:,.0f} "
+            "standard deviations from the rows to train on; correct it or remove the line"
+        )
+
+
+def _deviations(values: NDArray[np.float64], train: NDArray[np.intp]) -> NDArray[np.float64]:
+    """A column less its training mean, in training standard deviations.
+
+    A power of 2 brings it to about 1 first, which rounds nothing: squares of tiny values are 0.
+    """
+    _, power = math.frexp(float(np.abs(values[train]).max()))
+    with np.errstate(over="ignore"):
+        scaled: NDArray[np.float64] = np.ldexp(values, -power)
+        mean, deviation = _moments(scaled[train])
+        return (scaled - mean) / deviation
 
 
 def _moments(column: NDArray[np.float64]) -> tuple[float, float]:
@@ -143,100 +238,92 @@ def _moments(column: NDArray[np.float64]) -> tuple[float, float]:
     return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
 
 
-def _rows(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
-    """Header, line numbers and rows."""
-    lines, rows = [], []
-    try:
-        if path.exists() and not path.is_file():
-            kind = "Is a directory" if path.is_dir() else "it is not a file of rows"
-            raise InputError(f"{path} cannot be read ({kind}); name a CSV file")
-        if path.exists() and (size := path.stat().st_size) > MOST_BYTES:
-            raise InputError(
-                f"{path} has {size / 2**20:,.0f} MB, above the limit of {MOST_BYTES >> 20} MB; "
-                "name a smaller table"
-            )
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            delimiter = max(_DELIMITERS, key=first.count)
-            file.seek(0)
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            for row in reader:
-                if any(value.strip() for value in row):
-                    lines.append(reader.line_num)
-                    rows.append([value.strip() for value in row])
-        if "\0" in first:
-            raise csv.Error("it has bytes that are not text")
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}; name a CSV file that is there") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); name a CSV file") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not text in UTF-8; save the table as CSV (UTF-8)") from None
-    except csv.Error as error:
-        raise InputError(f"{path} is not a CSV file ({error}); save the table as CSV") from None
-    _check_header(path, header)
-    for line, row in zip(lines, rows, strict=True):
-        if len(row) != len(header):
-            raise InputError(
-                f"{path} line {line} has {len(row)} values, and the header {len(header)} names; "
-                "correct the line"
-            )
-    return header, lines, rows
-
-
-def _check_header(path: Path, header: Sequence[str]) -> None:
-    if len(header) < 2:
-        raise InputError(
-            f"{path} is not a table: its first line has no commas, semicolons or tabs between "
-            "names; save the table as CSV with a header"
-        )
-    for place, name in enumerate(header, start=1):
-        if not name:
-            raise InputError(f"column {place} of {path} has no name in the first line; name it")
-        if header.count(name) > 1:
-            raise InputError(f"{path} has two columns {quoted(name)}; rename one")
+def _decimal_comma(columns: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a comma is the decimal mark of the file, by its columns of numbers."""
+    return any(
+        numerals.comma_is_decimal(values)
+        for values in columns.values()
+        if any("," in value for value in values) and all(map(numerals.looks_like_number, values))
+    )
 
 
 def _numbers(
-    path: Path, name: str, values: Sequence[str], lines: Sequence[int]
+    sheet: Sheet, name: str, values: Sequence[str], comma: bool
 ) -> NDArray[np.float64] | None:
     """A column as numbers, None if it is text; InputError if it is both, or has gaps."""
-    found = []
-    strange: tuple[int, str] | None = None
-    for line, value in zip(lines, values, strict=True):
+    found, strange = [], []
+    for line, value in zip(sheet.lines, values, strict=True):
         if value.lower() in _ABSENT:
             raise InputError(
-                f"{path} line {line} has no value in column {quoted(name)} ({quoted(value)}); fill "
-                "it in or remove the line"
+                f"{sheet.path} line {line} has no value in column {quoted(name)} "
+                f"({quoted(value)}); fill it in or remove the line"
             )
-        number = _number(value)
+        number = numerals.number(value, comma=comma)
         if number is None:
-            strange = strange or (line, value)
+            strange.append((line, value))
         elif not math.isfinite(number):
             raise InputError(
-                f"{path} line {line} has {quoted(value)} in column {quoted(name)}, which is not "
-                "finite; correct it or remove the line"
+                f"{_has(sheet, line, value, name)}, which is not finite; correct it or remove the "
+                "line"
+            )
+        elif abs(number) > LARGEST:
+            raise InputError(
+                f"{_has(sheet, line, value, name)}, and {LARGEST:g} is the largest of either sign; "
+                "correct it, or give the column in another unit"
             )
         else:
             found.append(number)
-    if strange is None:
+    if not strange:
         return np.array(found)
-    if found:
-        line, value = strange
-        raise InputError(
-            f"{path} line {line} has {quoted(value)} in column {quoted(name)}, where other lines "
-            "have numbers; correct it, or make all of them text"
-        )
+    _refuse_likeness(sheet, name, strange, bool(found), comma)
     return None
 
 
-def _number(value: str) -> float | None:
-    try:
-        # float() would also take 1_000, which no table means.
-        return None if "_" in value else float(value)
-    except ValueError:
-        return None
+def _refuse_likeness(
+    sheet: Sheet, name: str, strange: Sequence[tuple[int, str]], some_are: bool, comma: bool
+) -> None:
+    """InputError unless a column of these is text that nobody takes for numbers.
+
+    Args:
+        strange: line and value, of those that are no numbers.
+        some_are: whether other values of the column are numbers.
+    """
+    alike = [(line, value) for line, value in strange if numerals.looks_like_number(value)]
+    at = _has(sheet, *(alike or strange)[0], name)
+    if alike and comma and "." in alike[0][1]:
+        raise InputError(
+            f"{at}, and other numbers have a decimal comma; write all of them with one decimal "
+            "mark and nothing between thousands"
+        )
+    if alike and numerals.ambiguous(alike[0][1]):
+        raise InputError(
+            f"{at}, whose comma may be decimal or between thousands; write it with a decimal "
+            "point, or without the comma"
+        )
+    if some_are:
+        raise InputError(
+            f"{_has(sheet, *strange[0], name)}, where other lines have numbers; correct it, or "
+            "make all of them text"
+        )
+    if alike and len(alike) < len(strange):
+        raise InputError(
+            f"{at}, which looks like a number, where other lines have text; correct it, or begin "
+            "it with a letter"
+        )
+    if alike:
+        raise InputError(
+            f"{at}, which looks like a number; write it in digits with a decimal point and "
+            "nothing else, or begin it with a letter"
+        )
+    if unit := numerals.same_unit([value for _, value in strange]):
+        raise InputError(
+            f"{_has(sheet, *strange[0], name)}, a number with {quoted(unit)} behind it; leave that "
+            "out, or begin the values with a letter if they are names"
+        )
+
+
+def _has(sheet: Sheet, line: int, value: str, name: str) -> str:
+    return f"{sheet.path} line {line} has {quoted(value)} in column {quoted(name)}"
 
 
 def _categories(path: Path, name: str, values: Sequence[str]) -> NDArray[np.float64]:

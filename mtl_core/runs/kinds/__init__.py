@@ -7,6 +7,7 @@ from mtl_core.errors import InputError, unknown
 from mtl_core.runs.kinds.base import (
     Columns,
     Command,
+    Derived,
     Experiment,
     Kind,
     Piece,
@@ -22,6 +23,7 @@ __all__ = [
     "KINDS",
     "Columns",
     "Command",
+    "Derived",
     "Experiment",
     "Kind",
     "Piece",

@@ -3,8 +3,9 @@
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
+import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -12,7 +13,18 @@ if TYPE_CHECKING:
 
     from mtl_core.training.pool import ReplicaPool
 
-__all__ = ["Columns", "Command", "Experiment", "Kind", "Piece", "Plan", "State", "States", "Table"]
+__all__ = [
+    "Columns",
+    "Command",
+    "Derived",
+    "Experiment",
+    "Kind",
+    "Piece",
+    "Plan",
+    "State",
+    "States",
+    "Table",
+]
 
 State = Mapping[str, NDArray[Any]]
 """What a run can go on from, to the same numbers as if it had never stopped: arrays by name, one of
@@ -53,6 +65,18 @@ class Experiment(Protocol):
         ...
 
 
+class Derived(NamedTuple):
+    """How a column of true and false follows from another one.
+
+    Args:
+        source: the other column, of numbers.
+        rule: from the source, as float64, to which rows are true.
+    """
+
+    source: str
+    rule: Callable[[NDArray[np.float64]], NDArray[np.bool_]]
+
+
 @dataclass(frozen=True)
 class Table:
     """A tidy table that runs of a kind fill.
@@ -63,6 +87,8 @@ class Table:
         whole: columns of whole numbers; all others are float64, where NaN is what was not measured.
         order: columns that rows are sorted by; rows that agree in them keep their order.
         descending: those of ``order`` that are sorted the other way round.
+        derived: columns that follow from others. They are always computed and never read, since
+            rows that were written before there was such a column lack it.
     """
 
     columns: tuple[str, ...]
@@ -70,16 +96,25 @@ class Table:
     whole: tuple[str, ...] = ("seed", "step")
     order: tuple[str, ...] = ("seed", "step")
     descending: tuple[str, ...] = ()
+    derived: Mapping[str, Derived] = field(default_factory=dict)
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The columns that are read: all but the derived ones."""
+        return tuple(name for name in self.columns if name not in self.derived)
 
     def tidied(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """The same rows with this table's columns, types and order.
 
         Raises:
-            ValueError, TypeError, KeyError: when a column is missing or of another type.
+            ValueError, TypeError, KeyError: when a given column is missing or of another type.
         """
-        types = dict.fromkeys(self.columns, "float64")
+        types = dict.fromkeys(self.given, "float64")
         types |= dict.fromkeys(self.words, "str") | dict.fromkeys(self.whole, "int64")
-        typed = frame[list(self.columns)].astype(types)
+        typed = frame[list(self.given)].astype(types)
+        for place, name in enumerate(self.columns):
+            if name in self.derived:
+                typed.insert(place, name, self._derived(name, typed))
         ascending = [name not in self.descending for name in self.order]
         ordered = typed.sort_values(list(self.order), ascending=ascending, kind="stable")
         return ordered.reset_index(drop=True)
@@ -88,13 +123,30 @@ class Table:
         """The rows of some pieces, also of none at all."""
         import pandas as pd
 
-        values: dict[str, list[Any]] = {name: [] for name in self.columns}
+        values: dict[str, list[Any]] = {name: [] for name in self.given}
         for part in parts:
             count = part[""]
             for name, column in values.items():
                 given = part[name]
                 column += given if isinstance(given, list) else [given] * count
-        return self.tidied(pd.DataFrame(values, columns=list(self.columns)))
+        return self.tidied(pd.DataFrame(values, columns=list(self.given)))
+
+    def contradiction(self, frame: "pd.DataFrame") -> str | None:
+        """A derived column of a frame that is not what follows from its source; None if all are.
+
+        One that the frame lacks contradicts nothing.
+        """
+        for name in self.derived:
+            if name in frame and not (
+                frame[name].dtype == bool
+                and np.array_equal(frame[name].to_numpy(), self._derived(name, frame))
+            ):
+                return name
+        return None
+
+    def _derived(self, name: str, frame: "pd.DataFrame") -> NDArray[np.bool_]:
+        source, rule = self.derived[name]
+        return rule(frame[source].to_numpy(dtype=np.float64))
 
 
 def columns_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Columns:
@@ -195,6 +247,8 @@ class Kind:
         folder: a path for its artifact that people can read; no two experiments share one.
         command: the command line.
         plan: how plans name its experiments.
+        coarser: experiments with the same numbers but for what they measured more coarsely, whose
+            place an experiment may take: their ids may lead to it.
         own_file: whether an experiment is on a user's own file, which another machine does not have
             or has another of the same name.
     """
@@ -216,6 +270,7 @@ class Kind:
     folder: Callable[[Any], str]
     command: Command
     plan: Plan
+    coarser: Callable[[Any], Sequence[Any]] = lambda config: ()
     own_file: Callable[[Any], bool] = lambda config: False
 
     @property

@@ -12,7 +12,15 @@ import numpy as np
 from mtl_core.data.base import Stamp
 from mtl_core.errors import DataMissing, InputError, TrainingDiverged, quoted
 from mtl_core.pareto import preferences, problems, scalarizations
-from mtl_core.pareto.config import BASELINES, METHODS, OPTIMIZERS, Options, ParetoConfig
+from mtl_core.pareto.config import (
+    BASELINES,
+    METHODS,
+    OPTIMIZERS,
+    STARTS,
+    WITHOUT_TRANSFER,
+    Options,
+    ParetoConfig,
+)
 from mtl_core.pareto.front import FRONT_COLUMNS, TRANSFER_COLUMNS, Front
 from mtl_core.runs.kinds.base import Columns, Command, Kind, Piece, Plan, States, Table, packed
 from mtl_core.runs.kinds.words import PRESETS, count, option, written
@@ -78,7 +86,16 @@ def _carry_out(config: ParetoConfig, device: str, pool: "ReplicaPool | None") ->
 
 
 def _pieces(config: ParetoConfig, fronts: Sequence[Front]) -> list[Piece]:
-    return [Piece(front.seed, front.step, tables(config, front)) for front in fronts]
+    return [
+        Piece(front.seed, front.step, tables(config, front), notes=_notes(config, front))
+        for front in fronts
+    ]
+
+
+def _notes(config: ParetoConfig, front: Front) -> tuple[str, ...]:
+    """What is to be said of the examples, with the first front."""
+    tell = problems.get(config.problem).notes
+    return () if front.step or tell is None else tuple(tell(dict(config.problem_options)))
 
 
 def tables(config: ParetoConfig, front: Front) -> dict[str, Columns]:
@@ -98,7 +115,7 @@ def tables(config: ParetoConfig, front: Front) -> dict[str, Columns]:
         "metric": nothing if front.metrics is None else front.metrics.ravel().tolist(),
     }
     found = {"front": packed(rows, front.train.size)}
-    if config.method not in ("independent", *BASELINES):
+    if config.method not in WITHOUT_TRANSFER:
         found["transfers"] = _transfers(front)
     return found
 
@@ -215,6 +232,7 @@ _FLAGS = (
     "solutions",
     "layout",
     "layout_seed",
+    "start",
     "optimizer",
     "lr",
     "iterations",
@@ -233,7 +251,7 @@ def _add(front: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="csv: file=PATH and targets=COLUMN,COLUMN",
+        help='csv: file=PATH and targets=COLUMN,COLUMN (a COLUMN with a comma in "double quotes")',
     )
     front.add_argument("--method", help=f"{', '.join(METHODS)}; default: {_DEFAULTS['method']}")
     front.add_argument("--method-option", action="append", default=[], metavar="NAME=VALUE")
@@ -250,6 +268,10 @@ def _add(front: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="W,W",
         help="a weight for each objective, which sum to 1; instead of --solutions and --layout",
+    )
+    front.add_argument(
+        "--start",
+        help=f"{', '.join(STARTS)}: a random start for each solution, or one for all of a seed",
     )
     front.add_argument("--preset", default="standard", help=", ".join(PRESETS))
     front.add_argument("--optimizer", help=", ".join(OPTIMIZERS))

@@ -3,6 +3,7 @@
 import argparse
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,19 @@ from mtl_core import optimizers, settings
 from mtl_core.config import BASE_OPTIMIZERS, RunConfig
 from mtl_core.data.base import Stamp
 from mtl_core.errors import DataMissing, InputError, TrainingDiverged, quoted
-from mtl_core.runs.kinds.base import Command, Kind, Piece, Plan, States, Table, columns_of
+from mtl_core.runs.kinds.base import (
+    Command,
+    Derived,
+    Kind,
+    Piece,
+    Plan,
+    States,
+    Table,
+    columns_of,
+)
 from mtl_core.runs.kinds.training_checks import check
 from mtl_core.runs.kinds.words import PRESETS, count, option, written
-from mtl_core.trajectory import COLUMNS, FACTORS, SIDE_TABLES
+from mtl_core.trajectory import COLUMNS, FACTORS, SIDE_TABLES, is_whole
 
 if TYPE_CHECKING:
     from mtl_core.training import Checkpoint
@@ -28,6 +38,7 @@ _TABLES = {
         words=("setting", "auxiliaries", "optimizer", "task", "role"),
         order=("seed", "step", "role", "task"),
         descending=("role",),  # the target first
+        derived={"whole_epoch": Derived("epoch", is_whole)},
     ),
     **{
         name: Table(
@@ -146,6 +157,13 @@ def _folder(config: RunConfig) -> str:
     return f"{config.setting}/{config.target}--{name}--{config.id}"
 
 
+def _coarser(config: RunConfig) -> tuple[RunConfig, ...]:
+    """The same training with 3 steps of APGD, as presets with a ResNet had it once."""
+    resnet = settings.get(config.setting).batch_norm
+    more = "sharpness" in config.factors and config.apgd_steps > 3
+    return (replace(config, apgd_steps=3),) if resnet and more else ()
+
+
 # The command line.
 
 _BUDGET = {
@@ -160,10 +178,11 @@ _BUDGET = {
     "factor_points": "--factor-points",
     "factor_examples": "--factor-examples",
     "apgd_steps": "--apgd-steps",
+    "sharpness_rho": "--rho",
     "fisher_draws": "--fisher-draws",
     "similarity_batches": "--similarity-batches",
 }
-"""Fields of RunConfig that a preset sets, and the flags that override them."""
+"""Fields of RunConfig that make a budget, and the flags that override a preset's."""
 
 
 def _add(run: argparse.ArgumentParser) -> None:
@@ -177,6 +196,9 @@ def _add(run: argparse.ArgumentParser) -> None:
     run.add_argument("--factor-points", type=count, help="checkpoints at which, or all")
     run.add_argument("--factor-examples", type=int, help="training examples to measure on")
     run.add_argument("--apgd-steps", type=int, help="of sharpness; the paper's are 20")
+    run.add_argument(
+        "--rho", type=float, dest="sharpness_rho", help="of sharpness; the paper's is 1e-3"
+    )
     run.add_argument("--fisher-draws", type=int, help="labels sampled for each example")
     run.add_argument("--similarity-batches", type=int, help="random batches averaged over")
     run.add_argument(
@@ -276,6 +298,7 @@ TRAINING = Kind(
     protocol=_protocol,
     check=check,
     folder=_folder,
+    coarser=_coarser,
     command=Command(
         "run",
         "train one experiment and write its trajectory",

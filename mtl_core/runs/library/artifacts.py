@@ -9,7 +9,8 @@ An artifact is a folder with a file for each table of its kind that has rows, an
                                      ``duration_seconds`` (of all of them) and ``factors``: how each
                                      quantity was measured
     notes                            why quantities are missing, or measured another way
-    former                           ids that it had when seeds were a part of them, to these seeds
+    former                           ids that it had when seeds were a part of them, and those of
+                                     coarser experiments whose place it took, to these seeds
     tables                           rows, columns and hash of each table
     error                            only where it holds the beginning of its runs: why
 
@@ -97,7 +98,7 @@ class Artifact:
 
     @property
     def former(self) -> dict[str, tuple[int, ...]]:
-        """Ids that it had when seeds were a part of them, to these seeds."""
+        """Ids of before that lead to it, to the seeds that they mean."""
         return {run: tuple(seeds) for run, seeds in self.manifest["former"].items()}
 
     @property
@@ -328,9 +329,11 @@ _JSON = {list: "list", dict: "object"}
 
 
 def _check_former(config: Any, former: Mapping[str, Any]) -> None:
-    """Former ids hash their seeds too, so that nobody can claim those of other experiments."""
+    """Former ids hash what they were of, so that nobody can claim those of other experiments."""
     for run, seeds in former.items():
-        if run != former_id(config, seeds):
+        coarser = kinds.of(config).coarser(config)
+        known = {former_id(one, seeds) for one in (config, *coarser)}
+        if run not in known | {one.id for one in coarser}:
             raise InputError(f"former {quoted(run)} was no id of its config")
 
 

@@ -148,15 +148,24 @@ def stamps(folder: Path) -> Stamps:
 
 
 def table(path: Path, form: Table) -> "pd.DataFrame":
-    """A table with this form's columns and no others. Raises InputError for anything else."""
+    """A table with this form's columns and no others; derived ones may be missing.
+
+    Raises:
+        InputError: for anything else, and for a derived column that contradicts its source.
+    """
     import pyarrow
     import pyarrow.parquet
 
     try:
         found = pyarrow.parquet.read_table(path)
-        if found.column_names != list(form.columns):
+        there = set(found.column_names) | set(form.given)
+        if found.column_names != [name for name in form.columns if name in there]:
             raise InputError(f"the columns of {path.name} are not {', '.join(form.columns)}")
-        return form.tidied(found.to_pandas(ignore_metadata=True))
+        rows = found.to_pandas(ignore_metadata=True)
+        if name := form.contradiction(rows):
+            source = form.derived[name].source
+            raise InputError(f"{name} of {path.name} is not what follows from its {source}")
+        return form.tidied(rows)
     except (pyarrow.ArrowException, OSError, ValueError, TypeError) as error:
         if isinstance(error, InputError):
             raise

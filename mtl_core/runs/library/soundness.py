@@ -20,7 +20,7 @@ __all__ = ["MOST_FILE_BYTES", "MOST_ROWS", "checked", "too_large"]
 
 MOST_FILE_BYTES = 32 * 2**20  # of one file, unpacked
 MOST_ROWS = 2_000_000  # of one table
-_MOST_LETTERS = 2_000  # of a word in a table, or a text in a manifest
+_MOST_LETTERS = 2_000  # of a word in a table
 _MOST_PLACE = 60  # letters of a folder's name in a message
 
 
@@ -85,7 +85,7 @@ def _check_size(path: Path) -> None:
         # One long word, repeated, takes little room here and much in memory.
         table = pyarrow.parquet.read_table(path, columns=words, read_dictionary=words)
         for part in (part for column in table.columns for part in column.chunks):
-            lengths = pyarrow.compute.binary_length(part.dictionary)
+            lengths = pyarrow.compute.utf8_length(part.dictionary)
             if (pyarrow.compute.max(lengths).as_py() or 0) > _MOST_LETTERS:
                 raise InputError(f"{path.name} has words of more than {_MOST_LETTERS} letters")
     except (pyarrow.ArrowException, OSError, ValueError, TypeError) as error:
@@ -98,7 +98,7 @@ def _check_manifest(artifact: Artifact) -> None:
     """Whether all that pages show of it is there, and of the type that they expect."""
     _check_words("config", artifact.config.to_dict())
     for text in artifact.notes:
-        _check_text("notes", text)
+        checks.plain_text("notes", text)
     for group in artifact.made:
         _check_origin(group)
 
@@ -106,7 +106,7 @@ def _check_manifest(artifact: Artifact) -> None:
 def _quantities() -> list[str]:
     """What runs of any kind measure: columns of their tables."""
     tables = [table for kind in KINDS.values() for table in kind.tables.values()]
-    measured = (n for t in tables for n in t.columns if n not in (*t.words, "seed", "step"))
+    measured = (n for t in tables for n in t.given if n not in (*t.words, "seed", "step"))
     return list(dict.fromkeys(measured))
 
 
@@ -125,33 +125,25 @@ def _check_origin(made: Mapping[str, Any]) -> None:
         if not isinstance(texts := made.get(name, {}), dict):
             raise InputError(f"{name} {quoted(texts)} are not an object")
         for key, text in texts.items():
-            _check_text(name, key)
-            _check_text(name, text)
+            checks.plain_text(name, key)
+            checks.plain_text(name, text)
     if foreign := sorted({*made.get("factors", {})} - {*_quantities()}):
         raise unknown("factor", foreign[0], _quantities())
     for name in ("created", "device", "data_fingerprint"):
-        _check_text(name, made[name])
+        checks.plain_text(name, made[name])
 
 
 def _check_words(name: str, value: object) -> None:
     """Check all texts in plain JSON values, keys included."""
     if isinstance(value, str):
-        _check_text(name, value)
+        checks.plain_text(name, value)
     elif isinstance(value, Mapping):
         for key, one in value.items():
-            _check_text(name, key)
+            checks.plain_text(name, key)
             _check_words(key, one)
     elif isinstance(value, Sequence):
         for one in value:
             _check_words(name, one)
-
-
-def _check_text(name: str, text: object) -> None:
-    """Pages may set it as Markdown: it must not fetch a picture from elsewhere."""
-    if not isinstance(text, str) or len(text) > _MOST_LETTERS:
-        raise InputError(f"{name} {quoted(text)} is not a short text")
-    if len(text.splitlines()) > 1 or not text.isprintable() or "![" in text:
-        raise InputError(f"{name} {quoted(text)} is not plain text on one line")
 
 
 def too_large(what: str, size: int, most: int) -> str:

@@ -166,7 +166,7 @@ def _training(
     for name, source in sources.items():
         if source not in there:
             continue
-        columns = kinds.get("training").tables[name].columns
+        columns = kinds.get("training").tables[name].given
         rows = db.execute(
             f"SELECT * FROM old_{source} WHERE run = ? AND seed = ? ORDER BY step, task",
             (old.row["id"], seed),

@@ -87,6 +87,18 @@ def test_arrays_are_those_of_the_files(
     assert [len(instance.train[0]), len(instance.test[0])] == [2, 1]
 
 
+@pytest.mark.parametrize("around", ["nyuv2", "train"])
+def test_a_folder_too_many_is_gone_through(one: Path, around: str) -> None:
+    before = PROBLEM.load(CPU, None, None, SMALL)
+    for split in ("train", "val") if around == "nyuv2" else ("train",):
+        (one / split).rename(one / "moving")
+        (one / around).mkdir(exist_ok=True)
+        (one / "moving").rename(one / around / split)
+    assert PROBLEM.data_state().state == "found"
+    after = PROBLEM.load(CPU, None, None, SMALL)
+    assert torch.equal(after.train[0], before.train[0])
+
+
 def test_order_mixes_neighbours_and_a_prefix_is_a_prefix(folder: Path) -> None:
     whole, part = PROBLEM.load(CPU, None, None, SMALL), PROBLEM.load(CPU, 3, 1, SMALL)
     assert [len(part.train[3]), len(part.test[3])] == [3, 1]

@@ -189,6 +189,11 @@ def test_csv_takes_parts_and_a_path(file: Path) -> None:
         ({"targets": "a"}, "csv needs the option targets, two columns or more to predict: a "
                            "trade-off takes two; 'a' is one"),
         ({"targets": "a, b, a"}, "the option targets of csv names 'a' twice; once is enough"),
+        ({"targets": '"a,b'}, "the option targets of csv is '\"a,b', and its double quotes do not "
+                             "match (unexpected end of data); write names like "
+                             'height,"Weight, kg"'),
+        ({"targets": ["a", "b\u202e"]}, "the option targets of csv: column 'b\\u202e' is not plain "
+                                        "text on one line; leave '\\u202e' out"),
         ({"targets": 3}, "the option targets of csv is names of columns, not 3"),
         ({"targets": ["a", 4]}, "the option targets of csv is names of columns, not ['a', 4]"),
         ({"targets": "a,b"}, "csv needs the option file, the path of a CSV file; it is not given"),
@@ -206,6 +211,18 @@ def test_options_that_define_no_problem(given: dict[str, object], message: str) 
         with pytest.raises(InputError) as caught:
             CSV.given(given)
         assert str(caught.value) == message
+
+
+def test_a_column_with_a_comma_is_named_in_quotes(file: Path) -> None:
+    file.write_text(file.read_text().replace("sine", '"Sine, of a"'))
+    defined = CSV.given(options(file, '"Sine, of a",own'))
+    assert [one.name for one in defined.objectives] == ["Sine, of a", "own"]
+    instance = CSV.load(CPU, None, None, options(file, '"Sine, of a", own'))
+    assert instance.train[1].shape == (160, 2)
+    with pytest.raises(
+        InputError, match=r"""no column 'Sine'; it has: a, b, colour, "Sine, of a","""
+    ):
+        CSV.load(CPU, None, None, options(file, "Sine, of a, own"))
 
 
 def test_csv_says_what_is_wrong_with_the_file(file: Path) -> None:

@@ -100,6 +100,193 @@ def test_a_feature_that_is_constant_says_nothing(tmp_path: Path) -> None:
     assert np.isfinite(examples.train[0]).all()
 
 
+def decimal(value: float, mark: str = ",") -> str:
+    return f"{value:.2f}".replace(".", mark)
+
+
+def random_rows(count: int = 24, scale: float = 1.0) -> list[list[float]]:
+    """Two features, and their sum and difference."""
+    drawn = np.random.default_rng(0).normal(0, scale, (count, 2))
+    return [[a, b, a + b, a - b] for a, b in drawn.tolist()]
+
+
+def test_decimal_commas_are_numbers(tmp_path: Path) -> None:
+    header, rows = "a;b;price;weight", random_rows()
+    comma = write(tmp_path, header, *(";".join(map(decimal, row)) for row in rows))
+    point = write(
+        tmp_path, header, *(";".join(decimal(v, ".") for v in r) for r in rows), name="point.csv"
+    )
+    targets = ("price", "weight")
+    found, expected = (tables.read(path, targets) for path in (comma, point))
+    np.testing.assert_array_equal(found.features, expected.features)
+    np.testing.assert_array_equal(found.targets, expected.targets)
+    quoted = write(tmp_path, header.replace(";", ","), *(
+        ",".join(f'"{decimal(v)}"' for v in row) for row in rows
+    ), name="quoted.csv")  # fmt: skip
+    np.testing.assert_array_equal(tables.read(quoted, targets).features, expected.features)
+
+
+def test_a_comma_that_can_be_decimal_or_not_is_decided_by_the_file(tmp_path: Path) -> None:
+    def lines(other: str) -> list[str]:
+        return [f"{n + 1},250;{other};{n};{n * n}" for n in range(12)]
+
+    header, targets = "size;a;price;weight", ("price", "weight")
+    table = tables.read(write(tmp_path, header, *lines("0,5")), targets)
+    assert table.features[:, 0].tolist() == [n + 1.25 for n in range(12)]
+    path = write(tmp_path, header, *lines("0.5"))
+    assert refusal(path) == (
+        f"{path} line 2 has '1,250' in column 'size', whose comma may be decimal or between "
+        "thousands; write it with a decimal point, or without the comma"
+    )
+    path = write(tmp_path, header, *lines("0.5"), "1,5;0.5;3;4")
+    assert refusal(path) == (
+        f"{path} line 2 has '0.5' in column 'a', and other numbers have a decimal comma; write all "
+        "of them with one decimal mark and nothing between thousands"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "line", "words"),
+    [
+        (["1 250"], 2, "which looks like a number; write it in digits with a decimal point and "),
+        (["1.250,5"], 2, "which looks like a number; write it in digits"),
+        (["€ 5"], 2, "which looks like a number; write it in digits"),
+        (["5%", "6%"], 2, "which looks like a number; write it in digits"),
+        (["red", "5%"], 3, "which looks like a number, where other lines have text; correct it"),
+        (["red", "1,250"], 3, "whose comma may be decimal or between thousands; write it with a"),
+        (["7", "1,250"], 3, "whose comma may be decimal or between thousands; write it with a"),
+        (["7", "1 250"], 3, "where other lines have numbers; correct it, or make all of them text"),
+        (["3 kg", "4 kg"], 2, "a number with 'kg' behind it; leave that out, or begin the values"),
+    ],
+)
+def test_what_looks_like_a_number_is_never_a_category(
+    tmp_path: Path, values: list[str], line: int, words: str
+) -> None:
+    lines = [f"{values[n % len(values)]};{n};{n};{n * n}" for n in range(12)]
+    path = write(tmp_path, "size;a;price;weight", *lines)
+    value = values[line - 2]
+    assert refusal(path).startswith(f"{path} line {line} has {value!r} in column 'size', {words}")
+
+
+@pytest.mark.parametrize(
+    "values", [["1st", "2nd"], ["18-25", "26-35"], ["2x4", "4x4"], ["a1", "a2"]]
+)
+def test_names_with_digits_are_categories(tmp_path: Path, values: list[str]) -> None:
+    lines = [f"{values[n % 2]},{n},{n * n}" for n in range(12)]
+    table = tables.read(write(tmp_path, "kind,price,weight", *lines), ("price", "weight"))
+    assert table.features.tolist() == [[n % 2 == 0, n % 2 == 1] for n in range(12)]
+
+
+@pytest.mark.parametrize("value", ["-1.7976931348623157e+308", "1e200", "1.1e19"])
+@pytest.mark.parametrize("column", ["size", "price"])
+def test_a_huge_value_is_named(tmp_path: Path, value: str, column: str) -> None:
+    fields = ROWS[4].split(",")
+    fields[HEADER.split(",").index(column)] = value
+    path = write(tmp_path, HEADER, *ROWS[:4], ",".join(fields), *ROWS[5:])
+    assert refusal(path) == (
+        f"{path} line 6 has {value!r} in column {column!r}, and 1e+19 is the largest of either "
+        "sign; correct it, or give the column in another unit"
+    )
+
+
+@pytest.mark.parametrize("scale", [5e-324, 1e-310, 1e-200, 1e-30, 1e15])
+def test_the_scale_of_a_column_does_not_matter(tmp_path: Path, scale: float) -> None:
+    counted = [[n, n % 5, (n * 7) % 11, n * n % 13] for n in range(1, 25)]
+    header, targets = "a,b,price,weight", ("price", "weight")
+    plain, scaled = (
+        write(
+            tmp_path, header, *(",".join(repr(v * by) for v in row) for row in counted), name=name
+        )
+        for name, by in (("plain.csv", 1.0), ("scaled.csv", scale))
+    )
+    expected = tables.whole(tables.read(plain, targets)).train
+    found = tables.whole(tables.read(scaled, targets)).train
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def with_a_held_out(folder: Path, column: int, value: str, usual: str | None = None) -> Path:
+    """A table in which one held-out row has another value, and the others the usual one."""
+    header, rows = "a,b,price,weight", [[f"{v:.6f}" for v in row] for row in random_rows()]
+    if usual is not None:
+        for row in rows:
+            row[column] = usual
+    for place in range(len(rows)):
+        changed = [list(row) for row in rows]
+        changed[place][column] = value
+        path = write(folder, header, *map(",".join, changed))
+        table = tables.read(path, ("price", "weight"))
+        values = table.features[:, column] if column < 2 else table.targets[:, column - 2]
+        order = tables.hash_order(table.texts)
+        if np.flatnonzero(values[order] == float(value))[0] >= 20:
+            return path
+    raise AssertionError("some row is held out")
+
+
+def test_a_feature_that_differs_in_held_out_rows_only_is_left_out_and_said(tmp_path: Path) -> None:
+    examples = tables.split(
+        tables.read(with_a_held_out(tmp_path, 0, "5000", "0"), ("price", "weight"))
+    )
+    assert not examples.train[0][:, 0].any()
+    assert not examples.test[0][:, 0].any()
+    assert examples.notes == (
+        "column 'a' has one value in the rows to train on, so it is left out",
+    )
+
+
+@pytest.mark.parametrize("value", ["1e18", "-5000"])
+def test_a_held_out_feature_has_a_bound_and_it_is_said(tmp_path: Path, value: str) -> None:
+    path = with_a_held_out(tmp_path, 0, value)
+    examples = tables.split(tables.read(path, ("price", "weight")))
+    assert np.abs(examples.test[0]).max() == tables.MOST_DEVIATIONS
+    assert np.sign(examples.test[0][:, 0]).sum() != 0
+    assert examples.notes == (
+        "column 'a' has a held-out value more than 10 standard deviations from the rows to train "
+        "on, which counts as 10",
+    )
+    plain = tables.split(tables.read(with_a_held_out(tmp_path, 0, "2.5"), ("price", "weight")))
+    assert plain.notes == ()
+
+
+def test_a_category_of_held_out_rows_only_is_left_out_and_said(tmp_path: Path) -> None:
+    for name in map("rare {}".format, range(100)):
+        rows = [row.replace("green", "red") for row in ROWS]
+        rows[0] = rows[0].replace("red", name)
+        examples = tables.split(tables.read(write(tmp_path, HEADER, *rows), ("price", "weight")))
+        if examples.notes:
+            break
+    assert examples.notes == (
+        "column 'colour' has a value that no row to train on has, so it is left out",
+    )
+    assert examples.test[0].shape == (2, 4)
+
+
+def test_a_held_out_target_that_is_nothing_like_the_others_is_named(tmp_path: Path) -> None:
+    path = with_a_held_out(tmp_path, 2, "1e12")
+    message = refusal(path)
+    line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if "1e12" in text)
+    assert message == (
+        f"{path} line {line} has a value of target 'price' more than 1,000 standard deviations "
+        "from the rows to train on; correct it or remove the line"
+    )
+
+
+def test_rows_that_differ_in_nothing_cannot_be_told_apart(tmp_path: Path) -> None:
+    path = write(tmp_path, "a,price,weight", *(f"7,{n},{n * n}" for n in range(12)))
+    assert refusal(path) == (
+        f"all rows of {path} to train on are the same but for the targets: there is nothing to "
+        "predict them from; add a column"
+    )
+
+
+def test_a_constant_that_rounds_is_constant(tmp_path: Path) -> None:
+    """The mean of fourteen times 0.1 is not 0.1."""
+    lines = [f"{n},0.1,{n},{n * n}" for n in range(17)]
+    path = write(tmp_path, "a,b,price,weight", *lines)
+    examples = tables.split(tables.read(path, ("price", "weight")))
+    assert not examples.train[0][:, 1].any()
+
+
 def test_moments_do_not_round() -> None:
     mean, deviation = tables._moments(np.array([1e16, 1.0, -1e16, 3.0]))
     assert mean == 1.0

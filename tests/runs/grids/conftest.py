@@ -10,7 +10,7 @@ import pytest
 
 from mtl_core import checks
 from mtl_core.pareto import Front, ParetoConfig, solve
-from mtl_core.pareto.config import BASELINES
+from mtl_core.pareto.config import WITHOUT_TRANSFER
 from mtl_core.runs import kinds
 from mtl_core.runs.library import artifacts
 from mtl_core.training import train
@@ -89,7 +89,7 @@ def _solved(config: ParetoConfig) -> dict[str, list[Any]]:
     rows: dict[str, list[Any]] = {"front": [], "transfers": []}
     for front in solve(config, device="cpu"):
         rows["front"] += _front_rows(config, front)
-        if config.method not in ("independent", *BASELINES):
+        if config.method not in WITHOUT_TRANSFER:
             rows["transfers"] += [
                 {"seed": front.seed, "step": front.step, "solution": i, "other": j, "share": share}
                 for (i, j), share in pd.DataFrame(front.matrix).stack().items()

@@ -95,6 +95,14 @@ setting = "digits"
 """
 
 
+def test_rho_is_swept_over(plan: Make) -> None:
+    text = '[[grid]]\nsetting = "digits"\nsharpness_rho = [1e-3, 5e-3, 1e-2, 1e-1]'
+    configs = read_plan(plan(text))
+    assert [config.sharpness_rho for config in configs] == [1e-3, 5e-3, 1e-2, 1e-1]
+    assert configs[0] == RunConfig.from_preset("digits", "quick")
+    assert len({config.id for config in configs}) == 4
+
+
 def test_both_kinds_are_read_and_training_comes_first(plan: Make) -> None:
     run, *found = read_plan(plan(BOTH))
     assert isinstance(run, RunConfig)

@@ -10,8 +10,9 @@ import pytest
 from mtl_core import optimizers, settings
 from mtl_core.config import BASE_OPTIMIZERS, RunConfig
 from mtl_core.pareto import ParetoConfig, problems, scalarizations
-from mtl_core.pareto.config import METHODS, OPTIMIZERS
+from mtl_core.pareto.config import OPTIMIZERS, STARTS
 from mtl_core.runs import kinds
+from mtl_core.views.pareto_front import offered
 
 SMALL = "python -m mtl_core run --setting digits --preset quick --aux digits2 --optimizer cagrad"
 
@@ -51,6 +52,7 @@ def sampled_run(random: Random) -> RunConfig:
         batch_size=random.randint(2, 64),  # BatchNorm needs two
         width=random.randint(1, 512),
         early_checkpoints=random.randint(0, 64),
+        sharpness_rho=random.choice([1e-3, 5e-3, 1e-2, 1e-1, 10 ** random.uniform(-9, 0)]),
         seeds=tuple(random.sample(range(2**31), random.randint(1, 8))),
     )
 
@@ -62,7 +64,7 @@ def sampled_front(random: Random) -> ParetoConfig:
         name, options = "csv", (("file", random.choice(["5", "a b.csv", "1e3", "true"])),)
         options = (*options, ("targets", random.choice(["y,z", "1,2", "x y,'q'"])))
     objectives = len(problems.get(name).given(dict(options)).objectives)
-    method = random.choice(METHODS)
+    method = random.choice(offered(name))
     method_options: dict[str, Any] = {}
     if method == "decay":
         method_options = {"halving": random.choice([7, 20, 99]), "strength": random.random() / 2}
@@ -96,6 +98,7 @@ def sampled_front(random: Random) -> ParetoConfig:
         held_out=random.choice([None, random.randint(1, 1000)]),
         frames=random.randint(1, 200),
         seeds=tuple(random.sample(range(2**31), random.randint(1, 8))),
+        start=random.choice(STARTS),
         **changes,
     )
 
@@ -122,6 +125,11 @@ def test_the_printed_line_is_short() -> None:
     assert line(front) == (
         "python -m mtl_core front --problem toy --method decay --scalarization tchebycheff "
         "--preset quick --seeds 0 1 2 --out out"
+    )
+    shared = ParetoConfig.from_preset("toy", "quick", method="averaged", start="shared")
+    assert line(shared) == (
+        "python -m mtl_core front --problem toy --method averaged --scalarization tchebycheff "
+        "--preset quick --start shared --seeds 0 1 2 --out out"
     )
 
 

@@ -48,7 +48,7 @@ def test_carrying_out_gives_the_same_rows(fronts: list[Front]) -> None:
     FRONT.check(CONFIG, found, True)
 
 
-@pytest.mark.parametrize("method", ["independent", "mgda"])
+@pytest.mark.parametrize("method", ["independent", "averaged", "mgda"])
 def test_without_transfer_no_matrices_are_kept(method: str) -> None:
     config = replace(CONFIG, method=method)
     for front in solve(config):

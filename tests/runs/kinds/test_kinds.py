@@ -11,7 +11,7 @@ import pytest
 
 from mtl_core.errors import InputError
 from mtl_core.runs import kinds
-from mtl_core.runs.kinds import Piece, Table
+from mtl_core.runs.kinds import Derived, Piece, Table
 from mtl_core.runs.kinds.base import columns_of, packed
 
 Make = Callable[..., Any]
@@ -104,6 +104,53 @@ def test_what_is_no_such_table_is_refused(
         TABLE.tidied(change(frame))
 
 
+# Columns that follow from others.
+
+LOW = Table(
+    ("seed", "step", "loss", "low", "task"),
+    words=("task",),
+    order=("loss",),
+    derived={"low": Derived("loss", lambda loss: loss < 1)},
+)
+
+
+def test_a_derived_column_is_computed_for_the_rows_in_their_order() -> None:
+    given = rows((0, 0, "a", 3.0), (0, 1, "b", 0.5), (0, 2, "c", None))
+    lacking = columns_of(given, LOW.given)
+    assert LOW.given == ("seed", "step", "loss", "task")
+    frame = LOW.frame([lacking])
+    assert frame.columns.tolist() == list(LOW.columns)
+    assert frame["task"].tolist() == ["b", "a", "c"]
+    assert frame["low"].tolist() == [True, False, False]
+    assert str(frame["low"].dtype) == str(LOW.frame([])["low"].dtype) == "bool"
+    pd.testing.assert_frame_equal(LOW.tidied(frame), frame, check_exact=True)
+    pd.testing.assert_frame_equal(LOW.tidied(frame.drop(columns="low")), frame)
+
+
+def test_pieces_of_before_it_and_of_today_go_together() -> None:
+    (old,), (new,) = rows((0, 0, "a", 3.0)), rows((0, 1, "b", 0.5))
+    parts = [columns_of([old], LOW.given), columns_of([new | {"low": True}], LOW.columns)]
+    assert LOW.frame(parts)["low"].tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("low", "contradicts"),
+    [
+        ([True, False], False),
+        ([True, True], True),
+        ([False, True], True),
+        ([1.0, 0.0], True),
+        (["True", "False"], True),
+        ([True, None], True),
+    ],
+)
+def test_a_given_column_that_does_not_follow_is_found(low: list[Any], contradicts: bool) -> None:
+    frame = LOW.frame([columns_of(rows((0, 0, "a", 3.0), (0, 1, "b", 0.5)), LOW.given)])
+    assert LOW.contradiction(frame.drop(columns="low")) is None
+    assert LOW.contradiction(frame.assign(low=low)) == ("low" if contradicts else None)
+    assert LOW.tidied(frame.assign(low=low))["low"].tolist() == [True, False], "never read"
+
+
 # Which there are.
 
 
@@ -131,6 +178,8 @@ def test_every_kind_is_found_by_its_experiments(
     for form in kind.tables.values():
         assert {"seed", "step"} <= {*form.whole} <= {*form.columns}
         assert {*form.words, *form.order, *form.descending} <= {*form.columns}
+        assert {*form.derived} <= {*form.columns}
+        assert {one.source for one in form.derived.values()} <= {*form.given}
     pieces = [
         piece for step in (0, kind.steps(config)) for piece in make_pieces(config, (0, 3), step)
     ]

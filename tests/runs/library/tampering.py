@@ -94,13 +94,15 @@ def write_older(folder: Path, content: Content, **changes: Any) -> Path:
     """As versions wrote it in which seeds were a part of the config; ``...`` takes a key out."""
     config, (made,) = content.config, content.made
     main, *side = kinds.of(config).tables
+    forms = kinds.of(config).tables
     values = config.to_dict() | {"seeds": list(config.seeds)}
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     folder.mkdir(parents=True)
     digests = {}
     for name in [main, *(name for name in side if len(content.tables[name]))]:
         file = folder / f"{name}.parquet"
-        content.tables[name].rename(columns={"auxiliaries": "run"}).to_parquet(file, index=False)
+        rows = content.tables[name][[*forms[name].given]]
+        rows.rename(columns={"auxiliaries": "run"}).to_parquet(file, index=False)
         digest = hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
         digests["table_blake2b" if name == main else f"{name}_blake2b"] = digest
     manifest = {
@@ -111,7 +113,7 @@ def write_older(folder: Path, content: Content, **changes: Any) -> Path:
         **{name: value for name, value in made.items() if name != "seeds"},
         "notes": list(content.notes),
         "rows": len(content.tables[main]),
-        "columns": list(content.tables[main].columns),
+        "columns": list(forms[main].given),
         **digests,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -300,6 +302,36 @@ OF_TRAINING: dict[str, Damage] = {
     "cosines with another's task": (
         lambda f: change_table(f, "cosines", lambda t: t.assign(other="fashion1")),
         "the tasks of cosines.parquet are not those of its config",
+    ),
+    "whole epoch that is none": (
+        lambda f: change_main(f, lambda t: t.assign(whole_epoch=True)),
+        r"whole_epoch of trajectory\.parquet is not what follows from its epoch$",
+    ),
+    "no whole epoch": (
+        lambda f: change_main(f, lambda t: t.assign(whole_epoch=False)),
+        r"whole_epoch of trajectory\.parquet is not what follows from its epoch$",
+    ),
+    "whole epochs as numbers": (
+        lambda f: change_main(f, lambda t: t.assign(whole_epoch=t["whole_epoch"].astype(float))),
+        r"whole_epoch of trajectory\.parquet is not what follows from its epoch$",
+    ),
+    "whole epochs in words": (
+        lambda f: change_main(f, lambda t: t.assign(whole_epoch=t["whole_epoch"].astype(str))),
+        r"whole_epoch of trajectory\.parquet is not what follows from its epoch$",
+    ),
+    "whole epochs that are not known": (
+        lambda f: change_main(
+            f, lambda t: t.assign(whole_epoch=t["whole_epoch"].where(t["step"] > 0, None))
+        ),
+        r"whole_epoch of trajectory\.parquet is not what follows from its epoch$",
+    ),
+    "epochs of another budget": (
+        lambda f: change_main(f, lambda t: t.assign(epoch=t["epoch"] / 3)),
+        r"whole_epoch of trajectory\.parquet is not what follows from its epoch$",
+    ),
+    "whole epochs elsewhere": (
+        lambda f: change_main(f, lambda t: t.assign(whole_epoch=t.pop("whole_epoch"))),
+        r"the columns of trajectory\.parquet are not setting, ",
     ),
     "a front's table": (
         lambda f: put_table(f, "front", b""),

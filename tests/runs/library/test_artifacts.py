@@ -18,7 +18,7 @@ from mtl_core.errors import DataMissing, InputError
 from mtl_core.runs import kinds
 from mtl_core.runs.library import artifacts, folders
 from mtl_core.runs.library.artifacts import Content
-from tests.runs.library.tampering import DAMAGES
+from tests.runs.library.tampering import DAMAGES, change_table, files_of
 
 Make = Callable[..., Any]
 
@@ -52,6 +52,38 @@ def test_what_is_written_is_read(folder: Path, config: Any, content: Content) ->
         assert said["rows"] == len(filled[name])
         assert said["columns"] == list(artifact.kind.tables[name].columns)
     assert artifacts.scan(folder.parent) == ({config.id: artifact}, [])
+
+
+@pytest.mark.parametrize("make", ["training"], indirect=True)
+def test_one_of_before_whole_epochs_were_marked_gets_the_mark(folder: Path) -> None:
+    """Schema 3 had no such column at first; the files stay as they are."""
+    new = artifacts.read(folder)
+    expected = new.table("trajectory")
+    marks = expected.groupby("step")["whole_epoch"].agg(["min", "max"])
+    assert marks.to_dict("index") == {
+        0: {"min": False, "max": False},
+        1: {"min": False, "max": False},
+        8: {"min": True, "max": True},
+    }
+    change_table(folder, "trajectory", lambda t: t.drop(columns="whole_epoch"))
+    before = files_of(folder)
+    old = artifacts.read(folder)
+    assert old.config.id == new.config.id
+    pd.testing.assert_frame_equal(old.table("trajectory"), expected, check_exact=True)
+    assert files_of(folder) == before
+
+
+def test_what_ships_has_its_whole_epochs_marked() -> None:
+    """Artifacts of before included: one row at least for each epoch of each seed."""
+    found = [one for one in artifacts.scan()[0].values() if one.kind.name == "training"]
+    assert found
+    for one in found:
+        rows, per_epoch = one.table("trajectory"), one.config.steps_per_epoch
+        expected = (rows["step"] > 0) & (rows["step"] % per_epoch == 0)
+        assert rows["whole_epoch"].tolist() == expected.tolist(), one.folder
+        assert rows["whole_epoch"].sum() == len(one.config.seeds) * one.config.epochs * len(
+            one.config.tasks
+        )
 
 
 def test_a_table_that_is_handed_out_can_be_changed(folder: Path, content: Content) -> None:

@@ -22,10 +22,11 @@ from mtl_core.runs.library.artifacts import Artifact
 from mtl_core.runs.library.exchange import Received
 from mtl_core.runs.queue.records import Key
 from mtl_core.runs.queue.store import Store
-from tests.runs.library.receiving import Files, left, nothing, receive
+from tests.runs.library.receiving import Files, left, nothing, receive, refused
 from tests.runs.library.tampering import (
     change_made,
     change_manifest,
+    change_table,
     files_of,
     write_older,
     zipped,
@@ -86,6 +87,54 @@ def test_an_artifact_goes_out_and_comes_in_unchanged(config: Any, shipped: Artif
     assert Answers(None, {}, found).find(config).origins == ("imported",)
     assert left() == [config.id]
     assert exchange.broken() == {}
+
+
+@pytest.mark.parametrize("make", ["training"], indirect=True)
+def test_one_of_before_whole_epochs_were_marked_comes_in_and_goes_out_with_the_mark(
+    shipped: Artifact, config: Any
+) -> None:
+    expected = shipped.table("trajectory")
+    change_table(shipped.folder, "trajectory", lambda t: t.drop(columns="whole_epoch"))
+    old = files_of(shipped.folder)
+    assert receive(zipped(old)) == [Received(config.id, (0, 1))]
+    place = artifacts.imported_dir() / config.id
+    assert files_of(place) == old, "as it was packed"
+    (brought,) = exchange.imported()[0].values()
+    pd.testing.assert_frame_equal(brought.table("trajectory"), expected, check_exact=True)
+
+    here = Answers(None, {}, {config.id: brought})
+    out = exchange.pack([here.find(config)], here)
+    with zipfile.ZipFile(io.BytesIO(out)) as archive:
+        sent = pd.read_parquet(io.BytesIO(archive.read(f"{config.id}/trajectory.parquet")))
+    pd.testing.assert_frame_equal(sent, expected, check_exact=True)
+    exchange.remove(place)
+    assert receive(out) == [Received(config.id, (0, 1))]
+    same_rows = exchange.imported()[0][config.id].table("trajectory")
+    pd.testing.assert_frame_equal(same_rows, expected, check_exact=True)
+
+
+@pytest.mark.parametrize("make", ["training"], indirect=True)
+def test_seeds_of_before_and_after_whole_epochs_were_marked_become_one(
+    shipped: Artifact, config: Any, ship: Make
+) -> None:
+    change_table(shipped.folder, "trajectory", lambda t: t.drop(columns="whole_epoch"))
+    receive(zipped(files_of(shipped.folder)))
+    new = ship(checks.with_seeds(config, (1, 2)), "later")
+    here = Answers(None, {}, exchange.imported()[0])
+    (received,) = receive(zipped(files_of(new.folder)), here)
+    assert received.seeds == (2,)
+    (brought,) = exchange.imported()[0].values()
+    rows = brought.table("trajectory")
+    assert rows["seed"].unique().tolist() == [0, 1, 2]
+    assert rows["whole_epoch"].tolist() == (rows["step"] == config.steps).tolist()
+
+
+@pytest.mark.parametrize("make", ["training"], indirect=True)
+def test_a_forged_mark_is_refused_in_one_line(shipped: Artifact) -> None:
+    change_table(shipped.folder, "trajectory", lambda t: t.assign(whole_epoch=~t["whole_epoch"]))
+    assert refused(zipped(files_of(shipped.folder))) == (
+        "a.zip: run: whole_epoch of trajectory.parquet is not what follows from its epoch"
+    )
 
 
 def test_both_kinds_go_together(makers: dict[str, Make], ship: Make) -> None:

@@ -277,9 +277,34 @@ def test_what_is_refused_is_not_echoed(shipped: Artifact, config: Any, value: st
 @pytest.mark.parametrize("make", ["front"], indirect=True)
 def test_names_in_a_users_table_are_plain_text(shipped: Artifact) -> None:
     """Its front comes in without the table."""
-    of_a_table(shipped.folder, "![x](https://example.org/x.png),z")
-    assert "is not plain text on one line" in refused(zipped(files_of(shipped.folder)))
     config = of_a_table(shipped.folder, "y,z")
+    sound = (shipped.folder / "manifest.json").read_text()
+    for name in ("![x](https://example.org/x.png)", "a\u202eb", "a\nb", "a\x1b[2Jb"):
+        changed = json.loads(sound)
+        changed["config"]["problem_options"]["targets"] = f"{name},z"
+        change_manifest(shipped.folder, config=changed["config"])
+        assert "is not plain text on one line" in refused(zipped(files_of(shipped.folder)))
+    (shipped.folder / "manifest.json").write_text(sound)
     assert receive(zipped(files_of(shipped.folder))) == [Received(config.id, (0, 1))]
     brought = exchange.imported()[0][config.id]
     assert list(brought.table("front")["objective"].unique()) == ["y", "z"]
+
+
+ODD = (
+    "Preis\u00a0€",
+    "Preis\u00ad",
+    "Pre\u200bis",
+    "Pre\tis",
+    "Preis\u2009€",
+    "x" * 990 + "é" * 900,
+)
+"""Names with spaces of other kinds, with what is not seen, and as long as a text may be."""
+
+
+@pytest.mark.parametrize("make", ["front"], indirect=True)
+@pytest.mark.parametrize("name", ODD)
+def test_odd_names_that_anybody_packed_come_in_as_they_are(shipped: Artifact, name: str) -> None:
+    config = of_a_table(shipped.folder, f"{name},z")
+    assert receive(zipped(files_of(shipped.folder))) == [Received(config.id, (0, 1))]
+    brought = exchange.imported()[0][config.id]
+    assert list(brought.table("front")["objective"].unique()) == [name, "z"]

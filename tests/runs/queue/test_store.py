@@ -350,6 +350,28 @@ def test_rows_come_back_exactly(
     )
 
 
+def test_rows_of_before_whole_epochs_were_marked_get_the_mark(
+    store: Store, make_config: Make, make_pieces: Make
+) -> None:
+    """A run that an older version began and this one goes on with has pieces of both sorts."""
+    config = make_config(samples=61)
+    assert (config.steps_per_epoch, config.steps) == (4, 8), "the last batch wraps around"
+    store.submit(config)
+    store.claim(ALICE)
+    for step in (0, 1, 4, 8):
+        (piece,) = make_pieces(config, (0,), step)
+        store.save(key(config), ALICE, [piece])
+    expected = store.table(config, "trajectory")
+    per_step = expected.groupby("step")["whole_epoch"].unique().map(list).to_dict()
+    assert per_step == {0: [False], 1: [False], 4: [True], 8: [True]}
+    for step, text in sql(store, "SELECT step, rows FROM pieces WHERE step < 8"):
+        columns = json.loads(text)
+        assert columns.pop("whole_epoch") is (step == 4)
+        sql(store, "UPDATE pieces SET rows = ? WHERE step = ?", json.dumps(columns), step)
+    assert same(store.table(config, "trajectory"), expected)
+    assert expected["whole_epoch"].dtype == bool
+
+
 def test_every_table_of_a_kind_comes_back_exactly(
     store: Store, make: Make, make_pieces: Make
 ) -> None:
