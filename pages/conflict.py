@@ -29,6 +29,8 @@ Page = state.Page[ConflictView]
 Pair = tuple[str, str]
 Found = Mapping[Pair, SetsCorrelation]
 METRIC = "test_metric"
+RELIABLE = 0.5  # less of the variance of similarity is told beside what it leaves open
+ALL = 0  # of the chooser: None would leave it empty
 COLUMNS = (*TABLE_FACTORS, METRIC)
 X_TITLES = {
     "early": "early gradient similarity",
@@ -69,7 +71,10 @@ def main() -> None:
     tables, found = _points(papers.versions(every), view, runs, answers)
     sets = {task: view.deciding(list(named.values())) for task, named in runs.items()}
     verdict = analysis.conflict_verdict(
-        {pair: one.decides for pair, one in found.items()}, sets, METRIC
+        {pair: one.decides for pair, one in found.items()},
+        sets,
+        METRIC,
+        reliability={pair: one.reliability for pair, one in found.items()},
     )
     papers.finding(
         verdict.optimization, _optimization(verdict, view, sets), of="Worsens optimization"
@@ -101,15 +106,15 @@ def _controls(page: Page, pool: Pool, pools: Sequence[Pool], targets: Sequence[s
     there = views.sizes(pool)
     st.selectbox(
         "Sets that decide",
-        [None, *there],
-        key=page.widget("size", page.view.size),
+        [ALL, *there],
+        key=page.widget("size", page.view.size or ALL),
         format_func=lambda size: (
             "all, given their number of tasks"
-            if size is None
-            else f"of {size} tasks (up to {there.get(size, 0)} sets a target)"
+            if size == ALL
+            else f"of {size} tasks (up to {common.counted(there.get(size, 0), 'set')} a target)"
         ),
         on_change=page.take,
-        args=("size",),
+        args=("size", lambda size: size or None),
         help="The cosine of a gradient to the sum of K gradients is about 1/√K. So sets are "
         "compared with their number of tasks held fixed, or those of one size only.",
     )
@@ -229,12 +234,18 @@ def _generalization(
         )
     if verdict.generalization == "agree":
         said = papers.listed([_said(found, task) for task in verdict.targets])
-        return f"The whole 95 % interval of r lies within ±{LITTLE:g}: {said}."
+        return f"The whole 95 % interval of r lies within ±{LITTLE:g}, noise allowed for: {said}."
     open_ = [task for task in verdict.targets if task not in verdict.little]
     said = papers.listed([_said(found, task) for task in open_])
+    noisy = [task for task in open_ if not found[task, METRIC].reliability >= RELIABLE]
+    why = (
+        f"; and most of what similarity differs by between sets of {papers.listed(noisy)} is noise"
+        if noisy
+        else ""
+    )
     return (
         f"No correlation with the test metric is significant{judged}, but more than ±{LITTLE:g} "
-        f"is not ruled out: {said}."
+        f"is not ruled out: {said}{why}."
     )
 
 
@@ -334,7 +345,7 @@ def _r(found: SetsCorrelation | None, target: str, styled: Sequence[Curve]) -> s
     if ours is None:
         return f"{name}{theirs}, n = {found.paper.n}; {_kind(found)}: too few sets"
     if ours == found.paper:
-        return f"{name}{theirs}, n = {ours.n}"
+        return f"{name}r = {_interval(ours)}, p = {ours.pearson_p:.2g}, n = {ours.n}"
     return f"{name}{_kind(found)} = {_interval(ours)}, n = {ours.n}; {theirs}"
 
 
@@ -377,22 +388,23 @@ def _table(
                 "similarity against": common.measure(view.setting, task).title
                 if column == METRIC
                 else common.title(column),
-                "sets": own["auxiliaries"].nunique(),
-                "points": len(own),
-                "fewest measurements": str(one.measurements) if binned and tasks else "–",
                 "paper's r": _two(paper.pearson_r if paper else None),
                 "paper's p": f"{paper.pearson_p:.2g}" if paper else "–",
-                "deciding sets": ours.n if ours else 0,
-                "of tasks": ", ".join(tasks) or "–",
-                "values": "log10" if one.logarithms else "as they are",
                 "r given K": _two(ours.pearson_r if ours else None),
                 "95 % interval": f"{ours.ci_low:+.2f} … {ours.ci_high:+.2f}"
                 if ours and ours.ci_low == ours.ci_low
                 else "–",
                 "p (Holm)": _p(verdict.corrected.get((task, column))),
+                "values": "log10" if one.logarithms else "as they are",
+                "deciding sets": ours.n if ours else 0,
+                "of tasks": ", ".join(tasks) or "–",
+                "fewest measurements": str(one.measurements) if binned and tasks else "–",
                 "permutation p": f"{ours.permutation_p:.2g}" if ours else "–",
                 "Spearman ρ": _two(ours.spearman_rho if ours else None),
                 "r on the other scale": _two(one.other.pearson_r if one.other else None),
+                "reliability of similarity": _share(one.reliability),
+                "sets": own["auxiliaries"].nunique(),
+                "points": len(own),
             }
         )
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="conflict_table")
@@ -402,12 +414,17 @@ def _table(
         "the other scale beside it. p is corrected for the correlations judged together "
         f"({verdict.judged[0]} of factors, {verdict.judged[1]} of metrics), and missing below "
         f"{FEWEST_SETS} sets. *Fewest measurements* lie in the range of loss that a factor is read "
-        "in, for the seed with the fewest; with 0 it is read between two."
+        "in, for the seed with the fewest; with 0 it is read between two. *Reliability*: the share "
+        "of the variance of similarity between sets that is no noise of seeds and batches."
     )
 
 
 def _two(value: float | None) -> str:
     return "–" if value is None or value != value else f"{value:+.2f}"
+
+
+def _share(value: float) -> str:
+    return "–" if value != value else f"{value:.0%}"
 
 
 def _p(value: float | None) -> str:
@@ -446,6 +463,11 @@ set are not independent. Its 95 % interval is Fisher's: $\operatorname{artanh} r
 with standard deviation $1/\sqrt{n - 3}$ over n sets, $1/\sqrt{n - 4}$ where K is held fixed. That
 takes values that are about normal; those that are positive and span more than a decade are not, and
 r is of their log10.
+
+**Noise in x.** Similarity is a mean over few batches and seeds. What of its variance between sets
+is no noise of these, its *reliability*, comes from the residuals of seeds (two-way analysis of
+variance, since the sets share their seeds). Noise makes a correlation look smaller, by the root of
+it, so that the interval must lie within ±0.3 times that root before absence is claimed.
 
 **The runs here** *agree* that conflict **worsens optimization** if every correlation of similarity
 with a factor, over at least 20 sets of a target, is negative with p < 0.05, and *disagree* if one

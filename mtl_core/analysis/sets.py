@@ -6,6 +6,7 @@ tasks by another name. With 1/√K held fixed, or over sets of one size, what is
 conflict.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,9 @@ class SetsCorrelation:
         logarithms: whether ``decides`` is of log10 of the values.
         tasks: the numbers of tasks K of the sets that ``decides`` is over, ascending.
         by_size: r of similarity and 1/√K over all sets; None where all have one size.
+        reliability: the share of the variance of similarity, with 1/√K held fixed, that is no noise
+            of seeds and batches; a correlation seems smaller than it is by its square root. NaN
+            with one seed.
         measurements: the fewest that a seed's value is made of, over the same sets.
     """
 
@@ -41,6 +45,7 @@ class SetsCorrelation:
     logarithms: bool
     tasks: tuple[int, ...]
     by_size: float | None
+    reliability: float
     measurements: int
 
 
@@ -48,9 +53,10 @@ def correlate_sets(points: pd.DataFrame, size: int | None = None) -> SetsCorrela
     """How similarity goes with a value over a target's auxiliary sets.
 
     Args:
-        points: ``similarity, value, measurements``; ``tasks``, how many tasks the set has with the
-            target; and ``plain``, whether the run follows the plain sum of task gradients. Only
-            these decide: several points of one set are not independent of each other.
+        points: ``similarity, similarity_error, value, measurements``; ``tasks``, how many tasks
+            the set has with the target; and ``plain``, whether the run follows the plain sum of
+            task gradients. Only these decide: several points of one set are not independent of
+            each other.
         size: the number of tasks of the sets that decide; None takes all.
     """
     chosen = points[points["plain"].astype(bool)]
@@ -73,6 +79,7 @@ def correlate_sets(points: pd.DataFrame, size: int | None = None) -> SetsCorrela
         logarithms=logarithms,
         tasks=tuple(sorted(int(each) for each in chosen["tasks"].unique())),
         by_size=None if size_alone is None else size_alone.pearson_r,
+        reliability=_reliability(chosen),
         measurements=int(chosen["measurements"].min()) if len(chosen) else 0,
     )
 
@@ -82,6 +89,18 @@ def spans_decades(values: npt.ArrayLike) -> bool:
     known = np.asarray(values, dtype=float)
     known = known[np.isfinite(known)]
     return bool(known.size and known.min() > 0 and known.max() > DECADE * known.min())
+
+
+def _reliability(chosen: pd.DataFrame) -> float:
+    similarity, fixed = chosen["similarity"].to_numpy(dtype=float), _by_size(chosen)
+    if similarity.size < 4:
+        return math.nan
+    design = np.column_stack([np.ones_like(fixed), fixed - fixed.mean()])
+    rank = np.linalg.matrix_rank(design)
+    rest = similarity - design @ np.linalg.lstsq(design, similarity, rcond=None)[0]
+    variance = float(rest @ rest) / (similarity.size - rank)
+    noise = float(np.mean(chosen["similarity_error"].to_numpy(dtype=float) ** 2))
+    return math.nan if variance == 0 else max(0.0, 1 - noise / variance)
 
 
 def _by_size(points: pd.DataFrame) -> npt.NDArray[np.float64]:

@@ -25,7 +25,7 @@ class ConflictView:
         budget: a pool's name.
         targets: none takes all that have several sets.
         every_optimizer: whether runs of other optimizers than the plain sum are points too.
-        reading: when gradient similarity is read.
+        reading: when gradient similarity is read; throughout training, as in M24 §5.1, or early.
         aggregate: how a run becomes one value: E and the bins of App. C.4, or footnote 7.
         size: how many tasks the sets that decide have, with the target; None takes all, given
             their number.
@@ -35,7 +35,7 @@ class ConflictView:
     budget: str
     targets: tuple[str, ...] = ()
     every_optimizer: bool = False
-    reading: Reading = "early"
+    reading: Reading = "throughout"
     aggregate: Aggregate = "bins"
     size: int | None = None
 

@@ -1,10 +1,18 @@
 """What similarity goes with over auxiliary sets, with their number of tasks held fixed."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from mtl_core.analysis import correlate, correlate_sets, spans_decades
+from mtl_core.analysis import (
+    conflict_verdict,
+    correlate,
+    correlate_sets,
+    similarity_points,
+    spans_decades,
+)
 
 SIZES = np.repeat([2, 5, 10, 20], 25)
 
@@ -17,6 +25,7 @@ def points(**changes: object) -> pd.DataFrame:
         "value": 1 + SIZES**-0.5 + 0.05 * random.standard_normal(SIZES.size),
         "tasks": SIZES,
         "plain": True,
+        "similarity_error": 0.005,
         "measurements": 3,
     }
     return pd.DataFrame(table | changes)
@@ -82,6 +91,58 @@ def test_points_of_other_optimizers_do_not_decide() -> None:
     assert found.decides == correlate_sets(table).decides
     assert found.paper is not None
     assert found.paper.n == 200
+
+
+def test_noise_of_similarity_is_told_from_what_sets_differ_by() -> None:
+    """Given K, similarity has a standard deviation of about .02 here."""
+    sure, half, noise = (
+        correlate_sets(points(similarity_error=error)).reliability for error in (0, 0.012, 0.03)
+    )
+    assert sure == 1
+    assert half == pytest.approx(0.5, abs=0.1)
+    assert noise == 0
+    assert math.isnan(correlate_sets(points(similarity_error=math.nan)).reliability)
+
+
+def test_noise_alone_does_not_agree_that_there_is_no_correlation() -> None:
+    """Similarity that is noise goes with nothing, whatever conflict does."""
+    table = points(tasks=5, similarity=np.random.default_rng(2).normal(size=SIZES.size))
+    found = correlate_sets(table).decides
+    assert found is not None
+    assert max(-found.ci_low, found.ci_high) < 0.3
+    pair = ("a", "test_metric")
+    said = {
+        share: conflict_verdict({pair: found}, {"a": 100}, reliability={pair: share}).generalization
+        for share in (1.0, 0.0, math.nan)
+    }
+    assert list(said.values()) == ["agree", "cannot tell", "cannot tell"]
+
+
+@pytest.mark.parametrize("own", [0.0, 0.03])
+def test_the_error_of_similarity_leaves_out_what_seeds_share(own: float) -> None:
+    """Seeds that move all curves alike make no noise between curves."""
+    rows = pd.DataFrame(
+        {
+            "curve": f"+ {place}",
+            "auxiliaries": f"{place}",
+            "task": "a",
+            "seed": seed,
+            "step": 10 * epoch,
+            "epoch": float(epoch),
+            "train_loss": 1.0 / epoch,
+            "val_metric": 0.5,
+            "test_metric": 0.5,
+            "gradient_similarity": 0.1 * place + 0.05 * seed + own * (place == seed),
+        }
+        for place in range(3)
+        for seed in range(3)
+        for epoch in (1, 2)
+    )
+    found = similarity_points(rows, "a", "test_metric")
+    # Residuals of a diagonal of ones: 2/3 on it and -1/3 off it, over 4 degrees of freedom.
+    expected = own * math.sqrt(2 / 4 / 3)
+    assert found["similarity_error"].tolist() == pytest.approx([expected] * 3, abs=1e-12)
+    assert (found["similarity_high"] - found["similarity"] > 0.06).all()
 
 
 def test_without_points_there_is_nothing() -> None:

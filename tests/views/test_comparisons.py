@@ -325,7 +325,7 @@ def test_views_come_back_from_their_own_queries(found: tuple[Pool, ...]) -> None
         FactorsView("five", pool.name, "b", (("a", "b"),), "footnote", True),
         FactorsView("five", pool.name, "a"),
         ConflictView("five", other.name, ("c",), True),
-        ConflictView("five", other.name, reading="throughout", size=3),
+        ConflictView("five", other.name, reading="early", size=3),
         ConflictView("five", other.name),
     ]
     for view in views:
