@@ -237,12 +237,15 @@ def _generalization(
         return f"The whole 95 % interval of r lies within ±{LITTLE:g}, noise allowed for: {said}."
     open_ = [task for task in verdict.targets if task not in verdict.little]
     said = papers.listed([_said(found, task) for task in open_])
-    noisy = [task for task in open_ if not found[task, METRIC].reliability >= RELIABLE]
-    why = (
-        f"; and most of what similarity differs by between sets of {papers.listed(noisy)} is noise"
-        if noisy
-        else ""
-    )
+    reliability = {task: found[task, METRIC].reliability for task in open_}
+    noisy = [task for task, share in reliability.items() if share < RELIABLE]
+    unknown = [task for task, share in reliability.items() if share != share]
+    why = ""
+    if noisy:
+        sets_of = papers.listed(noisy)
+        why = f"; and most of what similarity differs by between sets of {sets_of} is noise"
+    elif unknown:
+        why = "; and with one seed the noise of similarity is not known"
     return (
         f"No correlation with the test metric is significant{judged}, but more than ±{LITTLE:g} "
         f"is not ruled out: {said}{why}."

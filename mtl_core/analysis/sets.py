@@ -100,7 +100,7 @@ def _reliability(chosen: pd.DataFrame) -> float:
     rest = similarity - design @ np.linalg.lstsq(design, similarity, rcond=None)[0]
     variance = float(rest @ rest) / (similarity.size - rank)
     noise = float(np.mean(chosen["similarity_error"].to_numpy(dtype=float) ** 2))
-    return math.nan if variance == 0 else max(0.0, 1 - noise / variance)
+    return math.nan if variance == 0 or math.isnan(noise) else max(0.0, 1 - noise / variance)
 
 
 def _by_size(points: pd.DataFrame) -> npt.NDArray[np.float64]:
