@@ -1,26 +1,43 @@
-"""Conflict: what early gradient similarity goes with, over auxiliary sets (M24, Fig. 5)."""
+"""Conflict: what gradient similarity goes with, over auxiliary sets (M24, Fig. 5)."""
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
 from mtl_core import analysis
-from mtl_core.analysis import TABLE_FACTORS, ConflictVerdict, Correlation
+from mtl_core.analysis import (
+    FEWEST_EPOCHS,
+    FEWEST_SETS,
+    LITTLE,
+    READINGS,
+    TABLE_FACTORS,
+    ConflictVerdict,
+    Correlation,
+    SetsCorrelation,
+)
 from mtl_core.charts import Curve, CurveKey, correlation_alt, correlation_chart, style_curves
 from mtl_core.runs.library.answers import Answer, Answers
-from mtl_core.views import comparisons
+from mtl_core.views import comparisons, smtos
+from mtl_core.views import conflict as views
 from mtl_core.views.comparisons import Pool
 from mtl_core.views.conflict import ConflictView
 from pages.parts import common, papers, state
 
 KEY = "conflict"
 Page = state.Page[ConflictView]
+Pair = tuple[str, str]
+Found = Mapping[Pair, SetsCorrelation]
 METRIC = "test_metric"
+RELIABLE = 0.5  # less of the variance of similarity is told beside what it leaves open
+ALL = 0  # of the chooser: None would leave it empty
 COLUMNS = (*TABLE_FACTORS, METRIC)
-X_TITLE = "early gradient similarity"
-DECADE = 10.0  # values that span more than this factor lie on a logarithmic axis
+X_TITLES = {
+    "early": "early gradient similarity",
+    "throughout": "gradient similarity throughout training",
+}
+READ = {"early": "early", "throughout": "throughout training"}
+AGGREGATES = {"bins": "E, and comparable loss (C.4)", "footnote": "whole run (footnote 7)"}
 
 
 @common.errors_in_words
@@ -52,11 +69,25 @@ def main() -> None:
     }
     every = list({one.config.id: one for named in runs.values() for one in named.values()}.values())
     tables, found = _points(papers.versions(every), view, runs, answers)
-    _verdict(found, runs)
+    sets = {task: view.deciding(list(named.values())) for task, named in runs.items()}
+    verdict = analysis.conflict_verdict(
+        {pair: one.decides for pair, one in found.items()},
+        sets,
+        METRIC,
+        reliability={pair: one.reliability for pair, one in found.items()},
+    )
+    papers.finding(
+        verdict.optimization, _optimization(verdict, view, sets), of="Worsens optimization"
+    )
+    papers.finding(
+        verdict.generalization,
+        _generalization(verdict, found, view, sets),
+        of="Does not foretell generalization",
+    )
     _figure(view, targets, tables, found)
     papers.source(every, measuring=True)
     _links(runs)
-    _table(view.setting, found, tables)
+    _table(view, verdict, found, tables)
     papers.computed(KEY, METHOD, every, pd.concat(tables, names=["column"]).reset_index(0))
 
 
@@ -72,12 +103,53 @@ def _controls(page: Page, pool: Pool, pools: Sequence[Pool], targets: Sequence[s
         args=("targets", tuple),
         help="Each has a colour of its own; its points are the sets that it was trained with.",
     )
+    there = views.sizes(pool)
+    st.selectbox(
+        "Sets that decide",
+        [ALL, *there],
+        key=page.widget("size", page.view.size or ALL),
+        format_func=lambda size: (
+            "all, given their number of tasks"
+            if size == ALL
+            else f"of {size} tasks (up to {common.counted(there.get(size, 0), 'set')} a target)"
+        ),
+        on_change=page.take,
+        args=("size", lambda size: size or None),
+        help="The cosine of a gradient to the sum of K gradients is about 1/√K. So sets are "
+        "compared with their number of tasks held fixed, or those of one size only.",
+    )
+    st.segmented_control(
+        "Similarity is read",
+        list(READINGS),
+        key=page.widget("reading", page.view.reading),
+        required=True,
+        format_func=READ.__getitem__,
+        on_change=page.take,
+        args=("reading",),
+        help="The paper's summary speaks of early conflict; its §5.1 averages over training.",
+    )
+    long_enough = len(views.aggregates(pool)) > 1
+    st.radio(
+        "Of each run",
+        list(AGGREGATES),
+        key=page.widget("aggregate", page.view.aggregate),
+        format_func=AGGREGATES.__getitem__,
+        disabled=not long_enough,
+        on_change=page.take,
+        args=("aggregate",),
+    )
+    if not long_enough:
+        st.caption(
+            f"Footnote 7's counts take {FEWEST_EPOCHS} whole epochs; these runs have "
+            f"{pool.budget.epochs}."
+        )
     st.toggle(
         "Every multi-task optimizer",
         key=page.widget("every_optimizer", page.view.every_optimizer),
         on_change=page.take,
         args=("every_optimizer",),
-        help="The paper's runs all follow the plain sum of task gradients (UMTG).",
+        help="The paper's runs all follow the plain sum of task gradients (UMTG), and only such "
+        "runs decide.",
     )
 
 
@@ -90,70 +162,114 @@ def _points(
     view: ConflictView,
     _named: Mapping[str, Mapping[str, Answer]],
     _answers: Answers,
-) -> tuple[dict[str, pd.DataFrame], dict[tuple[str, str], Correlation | None]]:
+) -> tuple[dict[str, pd.DataFrame], dict[Pair, SetsCorrelation]]:
     """By column: a point per target and run; and how it goes with similarity for each target."""
     tables: dict[str, list[pd.DataFrame]] = {column: [] for column in COLUMNS}
-    found: dict[tuple[str, str], Correlation | None] = {}
+    found: dict[Pair, SetsCorrelation] = {}
     for task, named in _named.items():
         if not named:
             continue
         rows = comparisons.trajectories(named, task, _answers)
         measure = common.measure(view.setting, task)
         for column in COLUMNS:
-            points = analysis.similarity_points(rows, task, column, direction=measure.direction)
-            counted = points[points["early_checkpoints"] > 0]
-            found[task, column] = analysis.correlate(counted["similarity"], counted["value"])
-            configs = [named[name].config for name in points["curve"]]
-            tables[column].append(
-                points.assign(
-                    auxiliaries=[
-                        " + ".join(comparisons.seen_from(one, task).auxiliaries) for one in configs
-                    ],
-                    tasks=[len(one.tasks) for one in configs],
-                    optimizer=[one.optimizer for one in configs],
-                    run=[one.id for one in configs],
-                    target=task,
-                    curve=task,
-                )
+            points = analysis.similarity_points(
+                rows,
+                task,
+                column,
+                direction=measure.direction,
+                reading=view.reading,
+                footnote=view.aggregate == "footnote",
             )
+            configs = [named[name].config for name in points["curve"]]
+            points = points.assign(
+                auxiliaries=[
+                    " + ".join(comparisons.seen_from(one, task).auxiliaries) for one in configs
+                ],
+                tasks=[len(one.tasks) for one in configs],
+                optimizer=[one.optimizer for one in configs],
+                plain=[smtos.Entry.of(one) == smtos.REFERENCE for one in configs],
+                run=[one.id for one in configs],
+                target=task,
+                curve=task,
+            )
+            counted = points[points["early_checkpoints"] > 0]
+            found[task, column] = analysis.correlate_sets(counted, view.size)
+            tables[column].append(points)
     return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}, found
 
 
-def _verdict(
-    found: Mapping[tuple[str, str], Correlation | None], runs: Mapping[str, Mapping[str, Answer]]
-) -> None:
-    """Whether both halves of the claim hold, from the correlations."""
-    sets = {
-        task: len({comparisons.joint(one.config) for one in named.values()})
-        for task, named in runs.items()
-    }
-    verdict = analysis.conflict_verdict(found, sets)
-    papers.supported(verdict.optimization, _optimization(verdict), of="Worsens optimization")
-    papers.supported(
-        verdict.generalization, _generalization(verdict), of="Does not foretell generalization"
-    )
+# What they say of the claim.
 
 
-def _optimization(verdict: ConflictVerdict) -> str:
+def _optimization(verdict: ConflictVerdict, view: ConflictView, sets: Mapping[str, int]) -> str:
     if not verdict.factors:
+        return _missing(view, sets)
+    judged = papers.family(len(verdict.factors))
+    if verdict.positive:
+        names = papers.listed(
+            list(dict.fromkeys(common.title(factor) for _, factor in verdict.positive))
+        )
         return (
-            "No target has 8 auxiliary sets or more; a correlation over fewer says next to nothing."
+            f"**{len(verdict.positive)} of {len(verdict.factors)}** correlations of similarity "
+            f"with a factor are significantly *positive*{judged}: more conflict goes with lower "
+            f"{names}."
         )
     return (
         f"**{len(verdict.negative)} of {len(verdict.factors)}** correlations of similarity with a "
-        f"factor are negative and significant (p < {analysis.LEVEL:g})."
+        f"factor are significantly negative{judged}, and none is significantly positive."
     )
 
 
-def _generalization(verdict: ConflictVerdict) -> str:
+def _generalization(
+    verdict: ConflictVerdict, found: Found, view: ConflictView, sets: Mapping[str, int]
+) -> str:
     if not verdict.targets:
-        return "No target has 8 auxiliary sets or more."
-    words = (
-        f"For **{len(verdict.predicted)} of {len(verdict.targets)}** "
-        f"target{'' if len(verdict.targets) == 1 else 's'} similarity is significantly correlated "
-        f"with the test metric (p < {analysis.LEVEL:g})"
+        return _missing(view, sets)
+    judged = papers.family(len(verdict.targets))
+    if verdict.predicted:
+        said = papers.listed([_said(found, task) for task in verdict.predicted])
+        return (
+            f"For **{len(verdict.predicted)} of {common.counted(len(verdict.targets), 'target')}** "
+            f"similarity is significantly correlated with the test metric{judged}: {said}."
+        )
+    if verdict.generalization == "agree":
+        said = papers.listed([_said(found, task) for task in verdict.targets])
+        return f"The whole 95 % interval of r lies within ±{LITTLE:g}, noise allowed for: {said}."
+    open_ = [task for task in verdict.targets if task not in verdict.little]
+    said = papers.listed([_said(found, task) for task in open_])
+    reliability = {task: found[task, METRIC].reliability for task in open_}
+    noisy = [task for task, share in reliability.items() if share < RELIABLE]
+    unknown = [task for task, share in reliability.items() if share != share]
+    why = ""
+    if noisy:
+        sets_of = papers.listed(noisy)
+        why = f"; and most of what similarity differs by between sets of {sets_of} is noise"
+    elif unknown:
+        why = "; and with one seed the noise of similarity is not known"
+    return (
+        f"No correlation with the test metric is significant{judged}, but more than ±{LITTLE:g} "
+        f"is not ruled out: {said}{why}."
     )
-    return f"{words}: {papers.listed(verdict.predicted)}." if verdict.predicted else f"{words}."
+
+
+def _said(found: Found, task: str) -> str:
+    one = found[task, METRIC].decides
+    return f"{task}, r = {_interval(one)}"
+
+
+def _missing(view: ConflictView, sets: Mapping[str, int]) -> str:
+    """What it takes for an outcome."""
+    of = "" if view.size is None else f" of {view.size} tasks"
+    most = max(sets.values(), default=0)
+    if most < FEWEST_SETS:
+        return (
+            f"No target has more than {common.counted(most, 'auxiliary set')}{of}; an outcome "
+            f"takes {FEWEST_SETS} of one target."
+        )
+    return (
+        f"No factor or metric has a value in {FEWEST_SETS} auxiliary sets{of} of a target: it is "
+        "measured too rarely to be read at comparable loss."
+    )
 
 
 # Fig. 5.
@@ -163,7 +279,7 @@ def _figure(
     view: ConflictView,
     targets: Sequence[str],
     tables: Mapping[str, pd.DataFrame],
-    found: Mapping[tuple[str, str], Correlation | None],
+    found: Found,
 ) -> None:
     # A colour is a target here, so none of those that say what auxiliaries are.
     styled = style_curves([CurveKey(task, "other") for task in targets])
@@ -176,6 +292,17 @@ def _figure(
         "a set of auxiliary tasks that the target was trained with; whiskers are ±2 standard "
         "deviations over seeds, dashed lines least squares for each target. Hover for the set."
     )
+    by_size = [
+        f"{task} {one.by_size:+.2f}"
+        for task in targets
+        if (one := found.get((task, METRIC))) is not None and one.by_size is not None
+    ]
+    if by_size and view.size is None:
+        st.caption(
+            "**Sets of unlike size.** The correlation of similarity with 1/√K, K being the number "
+            f"of tasks: {papers.listed(by_size)}. Where it is near 1, the horizontal axis is the "
+            "number of tasks, so that only r given K says anything of conflict."
+        )
 
 
 def _panel(
@@ -183,19 +310,22 @@ def _panel(
     column: str,
     points: pd.DataFrame,
     styled: Sequence[Curve],
-    found: Mapping[tuple[str, str], Correlation | None],
+    found: Found,
 ) -> None:
+    if view.size is not None:
+        points = points[points["tasks"] == view.size]
     measure = common.measure(view.setting, styled[0].label)
     factor = column != METRIC
     title = common.title(column) if factor else measure.title
+    x_title = X_TITLES[view.reading]
     st.markdown(f"**{common.capitalised(title)}**")
     st.caption("  \n".join(_r(found.get((one.label, column)), one.label, styled) for one in styled))
-    log = factor and _decades(points["value"])
+    log = factor and analysis.spans_decades(points["value"])
     st.altair_chart(
         correlation_chart(
             points,
             styled,
-            x_title=X_TITLE,
+            x_title=x_title,
             y_title=f"{title} (log)" if log else title,
             log_y=log,
             value_format=".3~g" if factor else measure.format,
@@ -204,21 +334,36 @@ def _panel(
             each=True,
         ),
         key=f"conflict_{view.setting}_{column}",
-        alt=correlation_alt(styled, x_title=X_TITLE, y_title=title),
+        alt=correlation_alt(styled, x_title=x_title, y_title=title),
     )
 
 
-def _r(found: Correlation | None, target: str, styled: Sequence[Curve]) -> str:
+def _r(found: SetsCorrelation | None, target: str, styled: Sequence[Curve]) -> str:
+    """What is told above a panel: what decides, and the paper's r where that is another one."""
     name = f"{target}: " if len(styled) > 1 else ""
-    if found is None:
+    if found is None or found.paper is None:
         return f"{name}no correlation (fewer than 3 points, or all equal)"
-    few = ", fewer than 8 points" if found.few else ""
-    return f"{name}r = {found.pearson_r:+.2f}, p = {found.pearson_p:.2g}, n = {found.n}{few}"
+    theirs = f"paper's r = {_interval(found.paper)}, p = {found.paper.pearson_p:.2g}"
+    ours = found.decides
+    if ours is None:
+        return f"{name}{theirs}, n = {found.paper.n}; {_kind(found)}: too few sets"
+    if ours == found.paper:
+        return f"{name}r = {_interval(ours)}, p = {ours.pearson_p:.2g}, n = {ours.n}"
+    return f"{name}{_kind(found)} = {_interval(ours)}, n = {ours.n}; {theirs}"
 
 
-def _decades(values: pd.Series) -> bool:
-    known = values.dropna().to_numpy(dtype=float)
-    return bool(known.size and known.min() > 0 and known.max() > DECADE * known.min())
+def _kind(found: SetsCorrelation) -> str:
+    """What it is that decides."""
+    given = "r given K" if len(found.tasks) > 1 else "r"
+    return f"{given} of log10" if found.logarithms else given
+
+
+def _interval(found: Correlation | None) -> str:
+    if found is None:
+        return "–"
+    if found.ci_low != found.ci_low:
+        return f"{found.pearson_r:+.2f}"
+    return f"{found.pearson_r:+.2f} ({found.ci_low:+.2f} … {found.ci_high:+.2f})"
 
 
 def _links(runs: Mapping[str, Mapping[str, Answer]]) -> None:
@@ -228,38 +373,65 @@ def _links(runs: Mapping[str, Mapping[str, Answer]]) -> None:
 
 
 def _table(
-    setting: str,
-    found: Mapping[tuple[str, str], Correlation | None],
+    view: ConflictView,
+    verdict: ConflictVerdict,
+    found: Found,
     tables: Mapping[str, pd.DataFrame],
 ) -> None:
     rows = []
     for (task, column), one in found.items():
         points = tables[column]
         own = points[(points["target"] == task) & (points["early_checkpoints"] > 0)]
-        logs = None
-        if one is not None and (own["value"] > 0).all():
-            logs = np.corrcoef(own["similarity"], np.log10(own["value"]))[0, 1]
+        binned = column != METRIC and view.aggregate == "bins"
+        ours, paper = one.decides, one.paper
+        tasks = [str(size) for size in one.tasks]
         rows.append(
             {
                 "target": task,
-                "similarity against": common.measure(setting, task).title
+                "similarity against": common.measure(view.setting, task).title
                 if column == METRIC
                 else common.title(column),
+                "paper's r": _two(paper.pearson_r if paper else None),
+                "paper's p": f"{paper.pearson_p:.2g}" if paper else "–",
+                "r given K": _two(ours.pearson_r if ours else None),
+                "95 % interval": f"{ours.ci_low:+.2f} … {ours.ci_high:+.2f}"
+                if ours and ours.ci_low == ours.ci_low
+                else "–",
+                "p (Holm)": _p(verdict.corrected.get((task, column))),
+                "values": "log10" if one.logarithms else "as they are",
+                "deciding sets": ours.n if ours else 0,
+                "of tasks": ", ".join(tasks) or "–",
+                "fewest measurements": str(one.measurements) if binned and tasks else "–",
+                "permutation p": f"{ours.permutation_p:.2g}" if ours else "–",
+                "Spearman ρ": _two(ours.spearman_rho if ours else None),
+                "r on the other scale": _two(one.other.pearson_r if one.other else None),
+                "reliability of similarity": _share(one.reliability),
                 "sets": own["auxiliaries"].nunique(),
                 "points": len(own),
-                "Pearson r": _two(one.pearson_r if one else None),
-                "p": f"{one.pearson_p:.2g}" if one else "–",
-                "permutation p": f"{one.permutation_p:.2g}" if one else "–",
-                "95 % bootstrap": f"{one.ci_low:+.2f} … {one.ci_high:+.2f}" if one else "–",
-                "Spearman ρ": _two(one.spearman_rho if one else None),
-                "r of log10": _two(logs),
             }
         )
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="conflict_table")
+    st.caption(
+        "*Paper's r, p*: over sets of every size, of the values as they are. *Deciding*: with "
+        "K, the number of tasks, held fixed; of log10 where values span more than a decade, and on "
+        "the other scale beside it. p is corrected for the correlations judged together "
+        f"({verdict.judged[0]} of factors, {verdict.judged[1]} of metrics), and missing below "
+        f"{FEWEST_SETS} sets. *Fewest measurements* lie in the range of loss that a factor is read "
+        "in, for the seed with the fewest; with 0 it is read between two. *Reliability*: the share "
+        "of the variance of similarity between sets that is no noise of seeds and batches."
+    )
 
 
 def _two(value: float | None) -> str:
-    return "–" if value is None else f"{value:+.2f}"
+    return "–" if value is None or value != value else f"{value:+.2f}"
+
+
+def _share(value: float) -> str:
+    return "–" if value != value else f"{value:.0%}"
+
+
+def _p(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2g}"
 
 
 METHOD = r"""
@@ -268,23 +440,44 @@ sum of task gradients (UMTG), unless every optimizer is asked for. Runs in which
 auxiliary are points too if its factors were measured.
 
 **x**: gradient similarity, the cosine of the target's gradient and the sum of all tasks' gradients
-(Eq. 6), mean over random batches, over the measurements of the first tenth of the epochs (at least
-one epoch, without the untrained network), and over seeds. The paper says "early stages" and no
-more.
+(Eq. 6), mean over random batches and over seeds. *Early*: over the measurements of the first tenth
+of the epochs (at least one epoch, without the untrained network); the paper says "early stages" and
+no more. *Throughout training*, as in its §5.1: over the ends of all epochs.
 
-**y**: the paper's footnote 7: sharpness and covariance are the mean of the last 20 measurements,
-Fisher that of the 20 largest, the test metric that of the 10 best validation checkpoints; means
-over seeds.
+**y**: the test metric E at the best validation epoch, and factors at comparable loss (App. C.4):
+bins 2–5 of 20 for Fisher, 18–20 for sharpness and covariance, on the trajectory of the target with
+the highest minimum loss, whole epochs only. A seed without a measurement in there is read between
+two, and has no point where it was not measured so far down. *Footnote 7*, for runs of at least 50
+epochs: the mean of the last 20 measurements of sharpness and covariance, of the 20 largest of
+Fisher, of the test metric at the 10 best validation checkpoints.
 
-**r, p**: Pearson's, of the values as they are, as the paper gives them; where values span more than
-a decade the axis, and with it the dashed line, is logarithmic, and the table has r of the
-logarithms too. The permutation p and the bootstrap interval say what few points leave of it. With
-every optimizer, points of one set are not independent of each other, and p is too small.
+**The paper's r and p**: Pearson's, of the values as they are, over sets of 2, 5, 10 and 20 tasks
+together.
 
-**Supported?** *Worsens optimization*: every correlation of similarity with a factor, over at least
-8 sets, is negative with p < 0.05; in part where more than half are. *Does not foretell
-generalization*: for every target with at least 8 sets the correlation with the test metric has
-p ≥ 0.05. That none was found does not show that there is none.
+**Why K confounds it.** If K task gradients are orthogonal and of one size, the cosine of each to
+their sum is $1/\sqrt K$; nearly so it is in these networks. Over sets of unlike size similarity is
+then the number of tasks by another name, and everything that more tasks change goes with it, with
+conflict or without.
+
+**What decides**: r given K, the partial correlation $r_{xy \cdot z} = (r_{xy} - r_{xz} r_{yz}) /
+\sqrt{(1 - r_{xz}^2)(1 - r_{yz}^2)}$ with $z = 1/\sqrt K$, or r over sets of one size, which is the
+same where K does not vary. Only runs of the plain sum decide: points of several optimizers on one
+set are not independent. Its 95 % interval is Fisher's: $\operatorname{artanh} r$ is nearly normal
+with standard deviation $1/\sqrt{n - 3}$ over n sets, $1/\sqrt{n - 4}$ where K is held fixed. That
+takes values that are about normal; those that are positive and span more than a decade are not, and
+r is of their log10.
+
+**Noise in x.** Similarity is a mean over few batches and seeds. What of its variance between sets
+is no noise of these, its *reliability*, comes from the residuals of seeds (two-way analysis of
+variance, since the sets share their seeds). Noise makes a correlation look smaller, by the root of
+it, so that the interval must lie within ±0.3 times that root before absence is claimed.
+
+**The runs here** *agree* that conflict **worsens optimization** if every correlation of similarity
+with a factor, over at least 20 sets of a target, is negative with p < 0.05, and *disagree* if one
+is positive with p < 0.05. They *agree* that it **does not foretell generalization** if the whole
+interval of every target's correlation with the test metric lies within ±0.3, and *disagree* if one
+has p < 0.05. Otherwise they cannot tell: that no correlation was found does not show that there is
+none. p is Holm's, over the correlations of each half.
 
 Source: Mueller, Dredze & Andrews 2024, §5, Fig. 5.
 """

@@ -41,6 +41,7 @@ from mtl_core.analysis.loss_matching import (
     metric_at_loss,
 )
 from mtl_core.analysis.onset import Onset, onset
+from mtl_core.analysis.sets import SetsCorrelation, correlate_sets, spans_decades
 from mtl_core.analysis.significance import Comparison, Verdict, compare, judged
 from mtl_core.analysis.smto import (
     SMTO_FACTORS,
@@ -123,6 +124,7 @@ __all__ = [
     "QuadrantOutcome",
     "QuadrantVerdict",
     "Reading",
+    "SetsCorrelation",
     "SmtoCase",
     "TableRow",
     "Verdict",
@@ -135,6 +137,7 @@ __all__ = [
     "compare",
     "conflict_verdict",
     "correlate",
+    "correlate_sets",
     "cosine_matrix",
     "cosine_steps",
     "early_verdict",
@@ -164,6 +167,7 @@ __all__ = [
     "similarity_points",
     "smto_cases",
     "smto_points",
+    "spans_decades",
     "table_cases",
     "table_row",
     "table_verdicts",

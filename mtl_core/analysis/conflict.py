@@ -1,5 +1,6 @@
 """Does gradient conflict worsen optimization or predict generalization? M24's §5 and Fig. 5."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ class ConflictVerdict:
         little: targets whose correlation with the test metric certainly is within ±.3.
         targets: all targets with enough sets.
         judged: how many correlations were judged together in each half (Holm).
+        corrected: the p of each of them, by Holm.
     """
 
     optimization: Finding
@@ -44,17 +46,20 @@ class ConflictVerdict:
     little: tuple[str, ...]
     targets: tuple[str, ...]
     judged: tuple[int, int]
+    corrected: Mapping[Pair, float]
 
 
 def conflict_verdict(
     correlations: Mapping[Pair, Correlation | None],
     sets: Mapping[str, int],
     metric: str = "test_metric",
+    *,
+    reliability: Mapping[Pair, float] | None = None,
 ) -> ConflictVerdict:
     """Hold the claim against correlations with gradient similarity.
 
     The cosine of a gradient to the sum of K gradients is about 1/√K, so correlations over sets of
-    unlike size should be those given K (``correlate``'s ``given``).
+    unlike size should be those given it (``correlate_sets``).
 
     Args:
         correlations: (target, column) -> the correlation of similarity and this column over the
@@ -62,6 +67,9 @@ def conflict_verdict(
         sets: how many different auxiliary sets a target has. It takes 20 of these: points of other
             optimizers on the same sets are not independent.
         metric: the column that is the test metric; the others are factors.
+        reliability: of a pair's similarity, the share of its variance that is no noise. Noise makes
+            any correlation look smaller, by the root of it, so that the interval has to be narrower
+            by as much to say that there is none; nothing is said where it is NaN.
     """
     known = {
         pair: correlation
@@ -76,7 +84,8 @@ def conflict_verdict(
         for pair, p in zip(half, holm([known[pair].pearson_p for pair in half]), strict=True)
     }
     sure = [pair for pair in known if corrected[pair] < LEVEL]
-    little = [pair for pair in known if _little(known[pair])]
+    reliable = {} if reliability is None else reliability
+    little = [pair for pair in known if _little(known[pair], reliable.get(pair, 1.0))]
     negative = tuple(pair for pair in factors if pair in sure and known[pair].pearson_r < 0)
     positive = tuple(pair for pair in factors if pair in sure and known[pair].pearson_r > 0)
     predicted = tuple(target for target, column in metrics if (target, column) in sure)
@@ -92,11 +101,13 @@ def conflict_verdict(
         near,
         targets,
         (len(factors), len(metrics)),
+        corrected,
     )
 
 
-def _little(found: Correlation) -> bool:
-    return found.ci_low > -LITTLE and found.ci_high < LITTLE
+def _little(found: Correlation, reliability: float) -> bool:
+    reach = LITTLE * math.sqrt(reliability)
+    return found.ci_low > -reach and found.ci_high < reach
 
 
 def _finding(against: bool, known: tuple[object, ...], agreeing: tuple[object, ...]) -> Finding:

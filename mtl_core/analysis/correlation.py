@@ -13,7 +13,7 @@ import pandas as pd
 from mtl_core import factors
 from mtl_core.analysis.aggregates import aggregate_each, footnote_applies
 from mtl_core.analysis.loss_bins import phase_range, read_in_range
-from mtl_core.analysis.replicas import numbers, replicas, shared_epoch, whole
+from mtl_core.analysis.replicas import numbers, replicas, seed_numbers, shared_epoch, whole
 from mtl_core.analysis.transfer import reached_each
 from mtl_core.direction import Direction
 
@@ -95,6 +95,8 @@ def similarity_points(
     Returns:
         In order of appearance ``curve, auxiliaries``; ``similarity`` and ``value``, means over
         seeds, with ``_low`` and ``_high``: ± 2 sample standard deviations, no width with one seed;
+        ``similarity_error``, the standard error of the mean similarity, without what the curves'
+        shared seeds have in common, NaN with one seed;
         ``seeds``; ``early_checkpoints``, of the seed with the fewest (0 where a later checkpoint
         was taken); and ``measurements``, how many of the seed with the fewest lie in the bins (0
         where the factor is read between two).
@@ -108,18 +110,24 @@ def similarity_points(
     }
     values = _values(curves, column, direction, footnote)
     points = []
+    similarities: dict[str, dict[int, float]] = {}
     for curve, (own, measurements) in values.items():
         seeds = curves[curve]
+        means, counts = _similarity(seeds, early_epochs, reading)
         point = {
-            **_similarity(seeds, early_epochs, reading),
+            **_band("similarity", means),
+            "seeds": len(seeds),
+            "early_checkpoints": min(counts),
             **_band("value", own),
             "measurements": measurements,
         }
         if np.isfinite([point["similarity"], *own]).all():
             auxiliaries = seeds[0]["auxiliaries"].iloc[0]
             points.append({"curve": curve, "auxiliaries": auxiliaries, **point})
+            similarities[curve] = dict(zip(seed_numbers(seeds), means, strict=True))
     columns = ["curve", "auxiliaries", *_band("similarity", [0]), *_band("value", [0])]
-    return pd.DataFrame(points, columns=[*columns, "seeds", "early_checkpoints", "measurements"])
+    table = pd.DataFrame(points, columns=[*columns, "seeds", "early_checkpoints", "measurements"])
+    return table.assign(similarity_error=_errors(list(similarities.values())))
 
 
 def correlate(
@@ -212,8 +220,8 @@ def _values(
 
 def _similarity(
     seeds: Sequence[pd.DataFrame], early_epochs: float | None, reading: Reading
-) -> dict[str, float]:
-    """A curve's similarity with its band, over how many seeds and checkpoints."""
+) -> tuple[Sequence[float], Sequence[int]]:
+    """The similarity of each seed of a curve, and over how many checkpoints."""
     horizon = shared_epoch(seeds)
     if reading == "throughout":
         found = [_throughout(seed, horizon) for seed in seeds]
@@ -221,7 +229,31 @@ def _similarity(
         early = max(1.0, 0.1 * horizon) if early_epochs is None else early_epochs
         found = [_early_similarity(seed, early, horizon) for seed in seeds]
     means, counts = zip(*found, strict=True)
-    return {**_band("similarity", means), "seeds": len(seeds), "early_checkpoints": min(counts)}
+    return means, counts
+
+
+def _errors(curves: Sequence[Mapping[int, float]]) -> list[float]:
+    """The standard error of each curve's mean over its seeds, from their values.
+
+    Where all curves have the same seeds, what a seed adds to all of them makes no difference
+    between curves: the error is that of the residuals from the sum of curve and seed effects, over
+    (curves − 1) (seeds − 1) degrees of freedom.
+    """
+    shared = {tuple(sorted(each)) for each in curves}
+    if len(curves) > 1 and len(shared) == 1:
+        seeds = next(iter(shared))
+        if len(seeds) < 2:
+            return [math.nan] * len(curves)
+        values = np.array([[each[seed] for seed in seeds] for each in curves])
+        rest = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
+        freedom = (len(curves) - 1) * (len(seeds) - 1)
+        return [math.sqrt(float((rest**2).sum()) / freedom / len(seeds))] * len(curves)
+    return [
+        float(np.std(list(each.values()), ddof=1)) / math.sqrt(len(each))
+        if len(each) > 1
+        else math.nan
+        for each in curves
+    ]
 
 
 def _throughout(replica: pd.DataFrame, horizon: float) -> tuple[float, int]:

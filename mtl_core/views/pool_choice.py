@@ -27,12 +27,14 @@ def read(
     return view(**reading.values), reading.told
 
 
-def place(there: Sequence[Pool], count: Callable[[Pool], int]) -> tuple[Field, Field]:
+def place(
+    there: Sequence[Pool], count: Callable[[Pool], int | tuple[int, ...]]
+) -> tuple[Field, Field]:
     """Setting and budget; those with most to show unless they are named, the longest first.
 
     Args:
         there: at least one pool, but for writing.
-        count: how much a pool has to show.
+        count: how much a pool has to show; the first number of several counts most.
     """
 
     def best(pools: Sequence[Pool]) -> Pool:

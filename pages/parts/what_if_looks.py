@@ -18,6 +18,7 @@ from mtl_core.charts import (
     cosine_heatmap,
 )
 from mtl_core.runs.library.answers import Answer, Answers, other_data
+from mtl_core.views import smtos
 from mtl_core.views.codec import MOST_PINS
 from mtl_core.views.comparisons import alike
 from mtl_core.views.panel import Panel, Shown
@@ -26,11 +27,6 @@ from pages.parts import common, state, words
 
 Page = state.Page[Question]
 MOST_CURVES = 48  # that can be told apart
-SUMMARIES = {
-    "last": "the mean of the run's last 20 measurements, or of all it has",
-    "largest": "the mean of the run's 20 largest values, or of all it has",
-    "all": "the mean of all the run's measurements",
-}
 
 
 def factors(panel: Panel, styled: Sequence[Curve], question: Question, page: Page) -> None:
@@ -103,8 +99,11 @@ def correlation(panel: Panel, question: Question, answers: Answers, page: Page) 
     )
     points["run"] = points["curve"].map({name: one.config.id for name, one in runs.items()})
     done = points["curve"].map({name: one.state == "done" for name, one in runs.items()})
+    configs = [runs[name].config for name in points["curve"]]
+    points["tasks"] = [len(one.tasks) for one in configs]
+    points["plain"] = [smtos.Entry.of(one) == smtos.REFERENCE for one in configs]
     counted = points[done.astype(bool) & (points["early_checkpoints"] > 0)]
-    _coefficients(analysis.correlate(counted["similarity"], counted["value"]), len(counted))
+    _coefficients(counted)
     _scatter(panel, points, runs, question, page)
     st.caption(
         "A point for each run of this page, and for each finished one, here or among those that "
@@ -156,11 +155,18 @@ def _title(column: str, measure: common.Measure) -> str:
 
 
 def _whole(column: str) -> str:
-    """How a run becomes one number: the paper's footnote 7."""
+    """How a run becomes one number."""
     if column == "test_metric":
-        return "Test accuracy is the mean at the run's 10 best validation checkpoints."
+        return "E is the test metric at the best validation epoch."
     factor = registry.get(column)
-    return f"{common.capitalised(factor.title)} is {SUMMARIES[factor.summary]}."
+    title = common.capitalised(factor.title)
+    if factor.summary == "all":
+        return f"{title} is the mean of all the run's measurements."
+    first, last = analysis.PHASES[factor.phase]
+    return (
+        f"{title} is read at comparable loss, in bins {first}–{last} of 20 (App. C.4), at the ends "
+        "of epochs."
+    )
 
 
 def _differences(panel: Panel) -> None:
@@ -244,26 +250,47 @@ def _alike(panel: Panel, answers: Answers) -> dict[str, Answer]:
     return found
 
 
-def _coefficients(found: analysis.Correlation | None, points: int) -> None:
+def _coefficients(counted: pd.DataFrame) -> None:
+    """How far finished runs' points go together, and what may be said of it."""
+    found = analysis.correlate_sets(counted)
+    every, given = found.paper, found.decides
+    sets = counted["auxiliaries"].nunique()
     cards = st.container(horizontal=True)
-    cards.metric("Pearson r", "–" if found is None else f"{found.pearson_r:+.2f}", border=True)
-    cards.metric("p", "–" if found is None else f"{found.pearson_p:.2g}", border=True)
-    cards.metric("Spearman ρ", "–" if found is None else f"{found.spearman_rho:+.2f}", border=True)
+    cards.metric("Pearson r", "–" if every is None else f"{every.pearson_r:+.2f}", border=True)
+    cards.metric("95 % interval of r", _ends(every), border=True)
+    cards.metric("p", "–" if every is None else f"{every.pearson_p:.2g}", border=True)
+    cards.metric("Spearman ρ", "–" if every is None else f"{every.spearman_rho:+.2f}", border=True)
     cards.metric(
-        "Permutation p", "–" if found is None else f"{found.permutation_p:.2g}", border=True
+        "Permutation p", "–" if every is None else f"{every.permutation_p:.2g}", border=True
     )
-    interval = "–" if found is None else f"{found.ci_low:+.2f} … {found.ci_high:+.2f}"
-    cards.metric("95 % bootstrap of r", interval, border=True)
-    cards.metric("Runs", str(points), border=True)
-    if points < 8:
+    cards.metric("Runs", str(len(counted)), border=True)
+    if len(found.tasks) > 1:
+        cards.metric(
+            "r given K" + (", log10" if found.logarithms else ""),
+            "–" if given is None else f"{given.pearson_r:+.2f}",
+            None if given is None else _ends(given),
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+            help="The cosine of a gradient to the sum of K gradients is about 1/√K. This is the "
+            "correlation, with its 95 % interval, over runs of the plain sum with 1/√K held fixed.",
+        )
+    if sets < analysis.FEWEST_SETS:
         st.warning(
-            f"{points} finished {'run is' if points == 1 else 'runs are'} fewer than 8: a "
-            "correlation over so few says next to nothing. Train more auxiliary sets at this "
+            f"{sets} auxiliary {'set' if sets == 1 else 'sets'} with a finished run "
+            f"{'is' if sets == 1 else 'are'} fewer than {analysis.FEWEST_SETS}: too few to say "
+            "that there is a correlation, or that there is none. Train more auxiliary sets at this "
             "budget, and they appear here.",
             icon=":material/warning:",
         )
-    elif found is None:
+    elif every is None:
         st.caption("All values are equal, so there is no correlation.")
+
+
+def _ends(found: analysis.Correlation | None) -> str:
+    if found is None or not math.isfinite(found.ci_low):
+        return "–"
+    return f"{found.ci_low:+.2f} … {found.ci_high:+.2f}"
 
 
 def _pin_clicked(event: object, question: Question, page: Page) -> None:

@@ -56,7 +56,7 @@ def test_conflict_draws_a_point_per_auxiliary_set(look_at, width, dark) -> None:
     expect(points).to_have_count(3)
     points.first.hover()
     expect(page.locator("#vg-tooltip-element")).to_contain_text("digits2")
-    expect(page.get_by_text("Worsens optimization: not enough to tell")).to_be_visible()
+    expect(page.get_by_text("Worsens optimization: the runs here cannot tell")).to_be_visible()
     assert fits(page)
 
 

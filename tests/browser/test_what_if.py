@@ -210,7 +210,9 @@ def test_the_correlation_panel_grows_live_and_a_click_pins(app, open_page) -> No
     expect(page.locator(HERO).first).to_be_visible()
     # A click on a control of the live part shows another view, and the address says so.
     page.get_by_role("radio", name="Correlation").click()
-    expect(page.get_by_text("0 finished runs are fewer than 8")).to_be_visible()
+    expect(
+        page.get_by_text("0 auxiliary sets with a finished run are fewer than 20")
+    ).to_be_visible()
     expect(page).to_have_url(re.compile("look=correlation"))
     press(page, "Run")
     # The run's point is there while it still trains; only finished runs count.

@@ -170,7 +170,7 @@ def test_a_correlation_over_few_runs_is_called_one(open_page) -> None:
     # fashion2 and noisy_fashion ship at this budget; a line through two points says nothing.
     assert labels(app)["Runs"] == "2"
     assert labels(app)["Pearson r"] == "–"
-    assert "2 finished runs are fewer than 8" in words(app)
+    assert "2 auxiliary sets with a finished run are fewer than 20" in words(app)
 
 
 def test_a_correlation_counts_every_optimizers_runs(open_page) -> None:
@@ -184,7 +184,8 @@ def test_a_correlation_counts_every_optimizers_runs(open_page) -> None:
     ]
     assert len(shipped) == 3 * len(optimizers.names()), "every set of auxiliaries ships with each"
     assert labels(app)["Runs"] == str(len(shipped))
-    assert "are fewer than 8" not in words(app)
+    assert "3 auxiliary sets with a finished run are fewer than 20" in words(app), "sets, not runs"
+    assert "r given K" in labels(app), "sets of two and of three tasks"
 
 
 def test_gradients_show_every_pair_at_a_step(open_page) -> None:

@@ -15,7 +15,7 @@ from mtl_core.runs.queue.store import Store
 from mtl_core.settings import Task
 from mtl_core.views import comparisons
 from mtl_core.views.comparisons import Pool, pools
-from mtl_core.views.conflict import ConflictView
+from mtl_core.views.conflict import ConflictView, sizes
 from mtl_core.views.factors import FactorsView
 from mtl_core.views.generalization_gap import GapView
 from mtl_core.views.smtos import budget_label, groups
@@ -325,6 +325,7 @@ def test_views_come_back_from_their_own_queries(found: tuple[Pool, ...]) -> None
         FactorsView("five", pool.name, "b", (("a", "b"),), "footnote", True),
         FactorsView("five", pool.name, "a"),
         ConflictView("five", other.name, ("c",), True),
+        ConflictView("five", other.name, reading="early", size=3),
         ConflictView("five", other.name),
     ]
     for view in views:
@@ -358,10 +359,44 @@ def test_nonsense_is_named_and_replaced(found: tuple[Pool, ...]) -> None:
     assert "not a set of tasks that was trained together" in problems[1]
     assert len(problems) == 4
 
-    conflict, problems = ConflictView.from_query({"targets": "z", "optimizers": "mgda"}, found)
-    assert conflict is not None
-    assert (conflict.targets, conflict.every_optimizer) == ((), False)
-    assert len(problems) == 2
+    wrong = {
+        "targets": "z",
+        "optimizers": "mgda",
+        "reading": "late",
+        "aggregate": "footnote",
+        "size": "9",
+    }
+    conflict, problems = ConflictView.from_query(wrong, found)
+    assert conflict == ConflictView("five", conflict.budget if conflict else "")
+    assert len(problems) == len(wrong)
+    assert "unknown reading 'late'" in problems[2]
+    assert "footnote 7's counts take 50 epochs, and these runs have 2" in problems[3]
+    assert "unknown size '9'; one of: 2, 3, nor all; using all instead" in problems[4]
+
+
+def test_footnote_7_is_offered_for_long_runs(five: Make, ship: Make) -> None:
+    (pool,) = pools(ship(five("a", "b", epochs=50)))
+    view = ConflictView("five", pool.name, aggregate="footnote")
+    assert ConflictView.from_query(view.to_query(), (pool,)) == (view, [])
+
+
+def test_conflict_opens_where_many_sets_have_one_size(five: Make, ship: Make) -> None:
+    """Here three of one size are enough, and four of unlike size are not."""
+    unlike = [five("a", others) for others in ("b", "c", "bc", "bcd")]
+    alike = [five("a", others, lr=1e-4) for others in ("bc", "bd", "cd")]
+    found = pools(ship(*unlike, *alike))
+    with pytest.MonkeyPatch.context() as patch:
+        chosen = []
+        for enough in (3, 4):
+            patch.setattr("mtl_core.views.conflict.FEWEST_SETS", enough)
+            view, _ = ConflictView.from_query({}, found)
+            assert view is not None
+            chosen.append(len(comparisons.find(found, "five", view.budget).runs))
+    assert chosen == [3, 4]
+    pool = next(pool for pool in found if len(pool.runs) == 4)
+    assert sizes(pool) == {2: 2, 3: 1, 4: 1}
+    assert ConflictView("five", pool.name, size=2).deciding(pool.auxiliary_sets("a")) == 2
+    assert ConflictView("five", pool.name).deciding(pool.auxiliary_sets("a")) == 4
 
 
 def test_conflict_shows_targets_with_several_sets(found: tuple[Pool, ...]) -> None:
