@@ -42,11 +42,12 @@ def solve(
     Each iteration is θ_i ← Σ_j m_ij θ_j − α d_i, with d_i the subproblem's gradient at θ_i, where
     it stood *before* the transfer, or what Adam makes of it. All solutions of a seed see the same
     batch. On a CPU a solution's numbers do not depend, to the last bit, on which others are solved
-    for beside it, unless a transfer or Pareto MTL's regions mix them: ``independent`` gives what
-    each preference on its own would. With more than 13 solutions Pareto MTL's last digits depend on
-    which seeds are solved together. Every solution is computed by one thread; where an iteration
-    takes long, processes share them, and the numbers do not depend on how many. Starts and batches
-    are decided by the seed and, where each solution has a start of its own, by its preference.
+    for beside it, unless a transfer, an averaged start or Pareto MTL's regions mix them:
+    ``independent`` gives what each preference on its own would. With more than 13 solutions Pareto
+    MTL's last digits depend on which seeds are solved together. Every solution is computed by one
+    thread; where an iteration takes long, processes share them, and the numbers do not depend on
+    how many. Starts and batches are decided by the seed and, where each solution has a start of its
+    own, by its preference.
 
     Adam's moments stay with their subproblem: they are means of ∇F_i, and a transfer moves θ_i but
     does not change F_i. Problems have no state but their parameters, so BatchNorm normalises by

@@ -10,6 +10,7 @@ from mtl_core import settings
 from mtl_core.config import RunConfig
 from mtl_core.errors import InputError
 from mtl_core.pareto import ParetoConfig, problems
+from mtl_core.pareto.config import METHODS
 from mtl_core.runs.grids.plans import read_plan
 
 Make = Callable[..., Any]
@@ -153,14 +154,14 @@ def test_the_plan_of_fronts_names_every_problem_that_has_data() -> None:
     configs = read_plan(PLANS / "fronts.toml")
     assert {c.problem for c in configs} == {*problems.names()} - {"csv", "nyuv2"}
     toy = [c for c in configs if c.problem == "toy"]
-    assert {(c.method, c.scalarization) for c in toy} == {
-        *((m, "tchebycheff") for m in ("independent", "constant", "decay", "adaptive")),
-        *((m, "tchebycheff") for m in ("mgda", "pareto_mtl")),
-        *(("independent", s) for s in ("weighted_sum", "smooth_tchebycheff")),
+    assert {(c.method, c.scalarization, c.start) for c in toy} == {
+        *((m, "tchebycheff", "own") for m in METHODS),
+        *(("independent", s, "own") for s in ("weighted_sum", "smooth_tchebycheff")),
+        *((m, "tchebycheff", "shared") for m in ("independent", "decay", "adaptive")),
     }
     assert {c.seeds for c in toy} == {tuple(range(10))}
     assert {c.seeds for c in configs if c.problem != "toy"} == {(0, 1, 2)}
-    assert len(configs) == 8 + 3 * 6 + 3 * 5
+    assert len(configs) == 12 + 2 * 7 + 6 + 3 * 5
 
 
 BAD = {
