@@ -2,9 +2,11 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 import pandas as pd
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from mtl_core import RunConfig, analysis
@@ -83,6 +85,73 @@ def test_generalization_gap(open_page: Open, known) -> None:
     for name, (delta, interval) in known.items():
         row = table[table["task"] == f"fashion1 + {name}"].iloc[0]
         assert (row["transfer ΔE"], row["95 % interval"]) == (delta, interval)
+
+
+@pytest.fixture
+def downloads(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What the page's download buttons would hand out, by file name."""
+    found: dict[str, str] = {}
+
+    def record(label: str, data: object = None, **more: object) -> bool:
+        if isinstance(data, str):
+            found[str(more.get("file_name"))] = data
+        return False
+
+    monkeypatch.setattr(st, "download_button", record)
+    return found
+
+
+def test_factors(open_page: Open, known, downloads: dict[str, str]) -> None:
+    app = open_page("factors", setting="fashion", budget="standard", task="fashion1", rows="all")
+    cells = app.table[0].value
+    table = pd.read_csv(io.StringIO(downloads["factors.csv"]))
+    table = table[table["column"] == "transfer"].set_index("row")
+    for name, (delta, interval) in known.items():
+        row = table.loc[f"fashion1 + {name}"]
+        low, high = (f"{100 * row[end]:+.1f}" for end in ("low", "high"))
+        assert (f"{100 * row['delta']:+.1f} pt", f"{low} … {high} pt") == (delta, interval)
+        (shown,) = cells[cells["task"].str.contains(f"+ {name.replace('_', ' ')}", regex=False)][
+            "ΔE"
+        ]
+        assert delta.removesuffix(" pt").replace("-", "−") in shown
+
+
+def test_exports_of_what_if_and_generalization_gap(
+    open_page: Open, known, downloads: dict[str, str]
+) -> None:
+    asked = Question("fashion", "fashion1", ("fashion2",), preset="standard")
+    open_page("what_if", **asked.to_query())
+    open_page("generalization_gap", setting="fashion", budget="standard", task="fashion1")
+    table = pd.read_csv(io.StringIO(downloads["comparisons.csv"]))
+    assert f"{100 * table['transfer'].iloc[0]:+.1f} pt" == known["fashion2"][0]
+    cases = pd.read_csv(io.StringIO(downloads["gap.csv"])).set_index("case")
+    for name, (delta, interval) in known.items():
+        row = cases.loc[f"fashion1 + {name}"]
+        low, high = (f"{100 * row[end]:+.1f}" for end in ("transfer_low", "transfer_high"))
+        assert (f"{100 * row['transfer']:+.1f} pt", f"{low} … {high} pt") == (delta, interval)
+
+
+def test_optimizers_and_generalization_gap_against_the_sum(
+    open_page: Open, downloads: dict[str, str], store_path
+) -> None:
+    """What MGDA changes over the sum on the same tasks, for the target."""
+    both = RunConfig.from_preset("fashion", "quick", auxiliaries=("fashion2", "noisy_fashion"))
+    mgda = replace(both, optimizer="mgda")
+    open_page("smtos", setting="fashion", target="fashion1", budget="quick")
+    points = pd.read_csv(io.StringIO(downloads["smtos.csv"]))
+    point = points[(points["run"] == mgda.id) & (points["task"] == "fashion1")].iloc[0]
+    app = open_page(
+        "generalization_gap",
+        setting="fashion",
+        budget="quick",
+        task="fashion1",
+        runs=mgda.id,
+        against=both.id,
+    )
+    delta = point["metric"] - point["reference_metric"]
+    assert app.metric[0].value == f"{100 * delta:+.1f} pt"
+    low, high = (f"{100 * point[end]:+.1f}" for end in ("low", "high"))
+    assert str(app.metric[0].delta).startswith(f"{low} … {high} pt · ")
 
 
 def test_library(open_page: Open, known) -> None:
