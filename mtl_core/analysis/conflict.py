@@ -11,7 +11,8 @@ from mtl_core.analysis.intervals import LEVEL, holm
 __all__ = ["FEWEST_SETS", "LITTLE", "ConflictVerdict", "conflict_verdict"]
 
 FEWEST_SETS = 20
-"""Auxiliary sets of a target, for an outcome."""
+"""Auxiliary sets of a target, for an outcome. That a correlation is little takes more of them: with
+44, or 45 given their size, the interval of r = 0 lies within ±.3."""
 LITTLE = 0.3
 """A correlation of which the whole interval is nearer to 0 than this foretells next to nothing."""
 

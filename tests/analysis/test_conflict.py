@@ -3,9 +3,10 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from mtl_core.analysis import FEWEST_SETS, LITTLE, Correlation, conflict_verdict
+from mtl_core.analysis import FEWEST_SETS, LITTLE, Correlation, conflict_verdict, correlate
 
 NEGATIVE = Correlation(20, -0.8, 0.001, -0.8, 0.001, -0.9, -0.5)
 POSITIVE = replace(NEGATIVE, pearson_r=0.8, ci_low=0.5, ci_high=0.9)
@@ -108,3 +109,22 @@ def test_each_half_is_judged_as_one_family() -> None:
     assert found.negative == (), "3 × .02"
     assert found.predicted == ("a",), "the other half is another family"
     assert found.judged == (3, 1)
+
+
+def test_that_a_correlation_is_little_takes_44_sets() -> None:
+    """Of r = 0: with the 20 that an outcome takes at least, its interval is ± .44."""
+    for count, held, outcome in (
+        (20, False, "cannot tell"),
+        (43, False, "cannot tell"),
+        (44, False, "agree"),
+        (44, True, "cannot tell"),
+        (45, True, "agree"),
+    ):
+        # Orthogonal to each other: cosines of whole periods.
+        turn = 2 * np.pi * np.arange(count) / count
+        x, y, given = np.cos(turn), np.cos(2 * turn), np.cos(3 * turn)
+        found = correlate(x, y, given=given if held else None)
+        assert found is not None
+        assert found.pearson_r == pytest.approx(0, abs=1e-9)
+        verdict = conflict_verdict({("a", "test_metric"): found}, {"a": count})
+        assert verdict.generalization == outcome
