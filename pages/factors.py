@@ -289,9 +289,9 @@ def _table(
     st.caption(
         "ΔE: transfer, in percentage points where it is a share; Δ of sharpness, Fisher trace and "
         "gradient covariance, of which lower is better. The first mark decides: ✓ better, ✗ worse, "
-        "≈ no change found, by the 95 % interval of the difference over seeds, each column judged "
-        f"together ({_families(rows)}). **2SD**: the paper's rule, that mean ± 2 standard "
-        "deviations do not overlap."
+        "≈ no change found, – not measured; by the 95 % interval of the difference over seeds, "
+        f"each column judged together ({_families(rows)}). **2SD**: the paper's rule, that mean "
+        "± 2 standard deviations do not overlap."
     )
     st.caption(_counted(rows) if view.aggregate == "bins" else _averaged(counts))
     if shown:
@@ -357,7 +357,11 @@ def _details(view: FactorsView, rows: Sequence[TableRow]) -> None:
 def _line(view: FactorsView, row: TableRow, column: str, found: Comparison) -> dict[str, object]:
     measure = common.measure(view.setting, row.task)
     factor = column in TABLE_FACTORS
-    write = papers.number if factor else measure.delta
+
+    def write(value: float) -> str:
+        said = papers.number(value) if factor else measure.delta(value)
+        return said.replace("-", "−")
+
     known = math.isfinite(found.low) and math.isfinite(found.high)
     binned = row.binned.get(column)
     return {
@@ -399,7 +403,7 @@ def _ours(view: FactorsView, rows: Sequence[TableRow], otherwise: str) -> None:
         return
     cells = [
         {
-            "task": _plain(row.name) if row.significant else f":gray[{_plain(row.name)}]",
+            "task": _name(row),
             **{
                 HEADS[column]: _cell(
                     row.deltas[column],
@@ -416,12 +420,17 @@ def _ours(view: FactorsView, rows: Sequence[TableRow], otherwise: str) -> None:
 def _cell(found: Comparison | None, measure: common.Measure | None) -> str:
     """A difference with the mark that decides, and the paper's, which a phone puts below it."""
     if found is None:
-        return ":gray[not measured]"
+        return ":gray[–]"
     written = measure.delta(found.delta) if measure else papers.number(found.delta)
     written = written.removesuffix(" pt").replace("-", "−")
     colour = COLOURS.get(found.verdict, "gray")
     paper = f":gray[:small[2SD\u00a0{MARKS[found.paper]}]]"
-    return f":{colour}-background[{written}\u202f{MARKS[found.verdict]}] {paper}"
+    return f":{colour}-background[:small[{written}{MARKS[found.verdict]}]] {paper}"
+
+
+def _name(row: TableRow) -> str:
+    small = f":small[{_plain(row.name)}]"
+    return small if row.significant else f":gray[{small}]"
 
 
 def _plain(name: str) -> str:

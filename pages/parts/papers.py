@@ -325,9 +325,8 @@ def number(value: float | None) -> str:
     if value is None or value != value:
         return "–"
     size = abs(value)
-    if size >= 100:
-        return f"{value:+,.0f}".replace("-", "−")
-    return (f"{value:+.2f}" if size >= 1 else f"{value:+.2g}").replace("-", "−")
+    digits = ",.0f" if size >= 100 else ".1f" if size >= 10 else ".2f" if size >= 1 else ".2g"
+    return format(value, f"+{digits}").replace("-", "−")
 
 
 def listed(words: Sequence[str]) -> str:
