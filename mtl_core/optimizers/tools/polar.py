@@ -30,9 +30,9 @@ def orthogonal_factor(matrix: "Tensor") -> "Tensor":
             inverse.norm(dim=(1, 2), keepdim=True) / matrix.norm(dim=(1, 2), keepdim=True)
         ).sqrt()
         found = 0.5 * (scale * matrix + inverse / scale)
-        change = (found - matrix).abs().amax()
+        far = (found - matrix).abs() > _NEAR  # NaN is not, and keeps no other replica going
         matrix = found
         # The step is quadratic: the next one would be of the order of rounding.
-        if not change > _NEAR:
+        if not far.any():
             break
     return matrix
