@@ -113,8 +113,6 @@ def _train(
         raise
     finally:
         progress_ends()
-        for note in dict.fromkeys(note for piece in pieces for note in piece.notes):
-            print(f"note: {note}", file=sys.stderr)
         if any(piece.tables for piece in pieces):
             seconds = time.monotonic() - started
             new = artifacts.collected(config, pieces, made, seconds, error)

@@ -52,8 +52,8 @@ _ENTITY = re.compile(r"^(?:amp;)+", re.IGNORECASE)
 _WITHIN = re.compile(r"&(?:amp;)+([A-Za-z_][\w.]*)=", re.IGNORECASE)
 _COUNTERS = re.compile(r"utm_\w+|fbclid|gclid|msclkid|mc_[ce]id", re.IGNORECASE)
 """Parameters that mail programs and social networks add to links."""
-_AROUND = ".,;:!?'\")]}>*_…"
-"""What stands behind a link in a sentence, and is taken for its end."""
+_AROUND = ".;:!?'\")]}>*_…"
+"""What stands behind a link in a sentence, and is taken for its end; no comma, which lists have."""
 _NOTHING: Values = MappingProxyType({})
 _ABSENT = object()
 

@@ -145,7 +145,7 @@ def test_what_others_add_to_links_is_left_out() -> None:
     assert len(codec.read({"um_source": "x"}, FIELDS).told) == 1
 
 
-@pytest.mark.parametrize("end", [".", ",", ").", '"', "!?", "]"])
+@pytest.mark.parametrize("end", [".", ";", ").", '"', "!?", "]"])
 def test_a_sentences_end_behind_a_link_does_not_count(end: str) -> None:
     reading = codec.read({"kitchen": "north", "dish": f"bread{end}"}, FIELDS)
     assert (reading.values["dish"], reading.told) == ("bread", [])
