@@ -76,7 +76,8 @@ def add_seeds_button(seeds: Sequence[int], ask: Callable[[tuple[int, ...]], None
         "Add seeds",
         icon=":material/library_add:",
         disabled=not more,
-        help=f"Runs {new} too; what is known of the others stays."
+        help=f"Runs {new} too; what is known of the others stays. Whoever adds seeds until a "
+        "verdict comes finds a difference in 12 % of the cases without one, not in 5 %."
         if more
         else f"{MOST_SEEDS} seeds are the most.",
         on_click=add,
