@@ -211,7 +211,7 @@ def test_the_page_opens_on_sets_that_can_decide(open_page) -> None:
 
 @pytest.mark.parametrize("reading", ["early", "throughout"])
 def test_unlike_sets_of_cifar100_are_the_number_of_tasks(open_page, reading: str) -> None:
-    app = open_page("conflict", setting="cifar100", budget="quick", reading=reading)
+    app = open_page("conflict", setting="cifar100", reading=reading)
     said = text(app)
     (by_size,) = re.findall("being the number of tasks: (.*?)[.] Where", said)
     correlations_with_size = [float(number) for number in re.findall(r"\+[0-9.]+", by_size)]
