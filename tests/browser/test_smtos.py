@@ -15,7 +15,7 @@ QUESTION = "When an optimizer makes a task generalize better"
 
 
 def small(optimizer: str) -> RunConfig:
-    """A run of two seeds that trains in a second, and is measured once."""
+    """A run of two seeds that trains in a second, and is measured at every checkpoint."""
     return RunConfig.from_preset(
         "digits",
         "quick",
@@ -26,7 +26,8 @@ def small(optimizer: str) -> RunConfig:
         batch_size=32,
         held_out=50,
         width=4,
-        factor_points=1,
+        early_checkpoints=0,
+        factor_points=20,
         similarity_batches=2,
         seeds=(0, 1),
     )
