@@ -109,6 +109,7 @@ def rows_of(config: RunConfig, values: Values) -> Iterator[Row]:
                     role="target" if task == config.target else "auxiliary",
                     step=epoch * config.steps_per_epoch,
                     epoch=float(epoch),
+                    whole_epoch=epoch > 0,
                     train_loss=2 * 1000 ** (-epoch / config.epochs),
                     val_metric=metric,
                     test_metric=metric,
