@@ -61,7 +61,7 @@ def test_only_a_loss_is_drawn_as_at_least_its_floor(
     trajectories: Trajectories, curves: list[Curve]
 ) -> None:
     frame = trajectories(4).assign(train_loss=0.0, fisher_trace=1e-9)
-    assert set(_rows(_chart(frame, curves, column="train_loss", log_y=True), 0)["value"]) == {1e-6}
+    assert set(_rows(_chart(frame, curves, column="train_loss", log_y=True), 0)["value"]) == {1e-12}
     fisher = _rows(_chart(frame, curves, column="fisher_trace", log_y=True), 0)
     assert set(fisher["value"]) == {1e-9}
 
