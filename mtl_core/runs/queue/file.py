@@ -52,7 +52,7 @@ class StoreFile:
         """Check the file; create it where there is none, and set a corrupt one aside."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            if self._examine() is None:
+            if self._sound():
                 return
             # One process at a time; another may have been first.
             with FileLock(self.path.with_name(f"{self.path.name}.lock"), timeout=30):
@@ -66,6 +66,16 @@ class StoreFile:
                     self._create()
         except (sqlite3.Error, OSError, NotImplementedError, Timeout) as error:
             raise self._unusable(error) from error
+
+    def _sound(self) -> bool:
+        """Whether nothing has to be done about the file, as far as can be said without its lock."""
+        try:
+            return self._examine() is None
+        except sqlite3.OperationalError as error:
+            # Another process may have set it aside this moment.
+            if "unable to open" in str(error):
+                return False
+            raise
 
     def _examine(self) -> str | None:
         """What is wrong with the file: None, ``""`` for an empty or missing one, or its damage.
