@@ -13,11 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
+from mtl_core import RunConfig, optimizers
 from mtl_core.analysis import correlate
 from mtl_core.cli import main
 from mtl_core.data import sources
 from mtl_core.errors import InputError, StoreError
-from mtl_core.pareto import ParetoConfig, problems
+from mtl_core.pareto import ParetoConfig, measures, problems
 from mtl_core.pareto.problems import tables
 from mtl_core.runs import kinds
 from mtl_core.runs.library import artifacts, exchange
@@ -83,6 +84,32 @@ def received(files: dict[str, bytes]) -> list[Received]:
         for name, content in files.items():
             archive.writestr(name, content)
     return exchange.receive_zip(buffer, "a.zip", Answers(None, {}))
+
+
+def test_1_weights_do_not_depend_on_scale() -> None:
+    gramian = torch.diag(torch.tensor([1.0, 1e-6]))
+    weights = optimizers.create("imtl_g", num_tasks=2).weights(gramian, torch.ones(2))
+    assert weights.tolist() == pytest.approx([0.000999, 0.999001], abs=1e-6)
+
+
+def test_1b_the_targets_loss_does_not_jump() -> None:
+    first, second = 0.005937, 3.951
+    gramian = torch.diag(torch.tensor([first**2, second**2]))
+    weights = optimizers.create("imtl_g", num_tasks=2).weights(gramian, torch.ones(2))
+    assert weights.tolist() == pytest.approx([0.9985, 0.0015], abs=1e-4)
+    shipped, _ = artifacts.scan()
+    for name in ("imtl_g", "aligned_mtl"):
+        config = RunConfig.from_preset(
+            "digits", "quick", auxiliaries=("noisy_digits",), optimizer=name
+        )
+        rows = shipped[config.id].table("trajectory")
+        for _, run in rows[(rows["role"] == "target") & (rows["step"] > 0)].groupby("seed"):
+            losses = run.sort_values("step")["train_loss"].to_numpy()
+            assert (losses[1:] / losses[:-1]).max() < 1.5, name
+
+
+def test_16_points_that_are_not_finite_add_nothing() -> None:
+    assert measures.hypervolume([[-np.inf, 0.5]], (1, 1)) == 0
 
 
 def test_1c_statistics_do_not_depend_on_scale() -> None:
