@@ -130,7 +130,7 @@ def _verdicts(rows: Sequence[TableRow], verdicts: Sequence[FactorVerdict]) -> No
         with st.container(horizontal=True, vertical_alignment="center"):
             common.factor_badge(found)
             if why := papers.of_its_own(found, verdicts):
-                st.caption(why)
+                tell("caption", why)
     judged = max(one.judged for one in verdicts)
     if judged:
         st.caption(

@@ -297,7 +297,7 @@ def _panel(
     title = TITLES[verdict.factor]
     common.factor_badge(verdict)
     if why := papers.of_its_own(verdict, verdicts):
-        st.caption(why)
+        words.tell("caption", why)
     st.altair_chart(
         quadrant_chart(points, styled, x_title=title, y_title=METRIC, name=verdict.factor),
         key=f"smtos_{verdict.factor}",
