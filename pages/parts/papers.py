@@ -188,7 +188,7 @@ def of_its_own(found: FactorVerdict, verdicts: Sequence[FactorVerdict]) -> str:
     """Why a factor's verdict is what it is, as far as that is not true of all factors."""
     missing = shared(verdicts)
     own = tuple(each for each in found.missing if each not in missing)
-    return escaped(common.because(replace(found, missing=own), MOST_REASONS))
+    return common.because(replace(found, missing=own), MOST_REASONS)
 
 
 # Where a figure's numbers come from.
