@@ -142,7 +142,7 @@ def test_3_one_held_out_row_is_bounded_and_said(tmp_path: Path) -> None:
         if tables.split(tables.read(path, TARGETS)).notes:
             break
     config = front(path)
-    (first, *_) = kinds.of(config).carry_out(config, "cpu", None)  # type: ignore[misc]
+    (first, *_) = kinds.of(config).carry_out(config, "cpu", None, {})  # type: ignore[misc]
     assert max(first.tables["front"]["test_loss"]) < 10
     assert first.notes == (
         "column 'strange' has one value in the rows to train on, so it is left out",

@@ -1,20 +1,25 @@
 """The commands of the kinds, ``run`` and ``front``: one experiment carried out and written."""
 
 import argparse
+import signal
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtl_core import checks
-from mtl_core.cli.words import progress, progress_ends
+from mtl_core.cli.words import Progress
 from mtl_core.errors import InputError
-from mtl_core.runs.kinds import KINDS, Kind, Piece
+from mtl_core.runs import kinds
+from mtl_core.runs.kinds import KINDS, Kind, Piece, State
 
 if TYPE_CHECKING:
+    from mtl_core.runs.grids.replica import Replica
+    from mtl_core.runs.grids.scratch import Scratch
     from mtl_core.runs.library.artifacts import Content, Made
 
 __all__ = ["add", "add_arguments"]
@@ -34,7 +39,11 @@ def add_arguments(kind: Kind, parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2], help="default: 0 1 2")
     parser.add_argument("--device", help="cpu or cuda; default: the fastest on this machine")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="keeps the seeds that it has"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="keeps the seeds that it has, and goes on with those that were begun",
     )
 
 
@@ -96,25 +105,165 @@ def _there(out: Path, config: Any, made: "Made") -> "Content | None":
 def _train(
     kind: Kind, config: Any, device: str, made: "Made", there: "Content | None", out: Path
 ) -> None:
-    """Carry out the runs and write their results, also when they end early."""
-    from mtl_core.runs.library import artifacts
+    """Carry out the runs. What they have is written as it comes, and when they end early."""
+    from mtl_core.runs.grids.scratch import Scratch
 
-    started = time.monotonic()
-    pieces: list[Piece] = []
-    steps = dict.fromkeys(config.seeds, 0)
-    error = None
+    scratch = Scratch(out)
+    with scratch.locked():
+        under_way = _UnderWay(kind, config, made, there, out, scratch)
+        error = None
+        try:
+            with _ending_in_order():
+                for piece in kind.carry_out(config, device, None, under_way.states()):
+                    under_way.take(piece)
+        except BaseException as stopped:
+            error = str(stopped) or _STOPPED
+            raise
+        finally:
+            under_way.end(error)
+
+
+_STOPPED = "stopped before its end"
+
+_KEEP_SECONDS = 10.0
+"""How often what there is of the runs is written, at most."""
+
+_KEEPING = 0.05
+"""The most that this may take of their time."""
+
+
+class _UnderWay:
+    """The runs of an experiment on their way into a folder.
+
+    An artifact there has the rows so far, for people to read, and the scratch folder what another
+    call goes on from.
+
+    Args:
+        config: its seeds are those that are carried out.
+        there: the runs that the folder had before.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        config: Any,
+        made: "Made",
+        there: "Content | None",
+        out: Path,
+        scratch: "Scratch",
+    ) -> None:
+        self._kind, self._config, self._there, self._out = kind, config, there, out
+        self._scratch = scratch
+        self._replicas = _known(config, made, scratch)
+        self._steps = {
+            seed: 0 if replica.state is None else int(replica.state["step"])
+            for seed, replica in self._replicas.items()
+        }
+        self._progress = Progress(kind.steps(config) * len(self._steps), sum(self._steps.values()))
+        self._at = time.monotonic()
+        self._kept, self._pause = self._at, _KEEP_SECONDS
+        self._changed = False
+
+    def states(self) -> dict[int, "State"]:
+        """What the seeds that were begun before go on from."""
+        return {
+            seed: replica.state
+            for seed, replica in self._replicas.items()
+            if replica.state is not None
+        }
+
+    def take(self, piece: Piece) -> None:
+        """The next piece of a run."""
+        replica = self._replicas[piece.seed]
+        if piece.tables or piece.notes:
+            measured = (*replica.pieces, replace(piece, state=None))
+            replica = replace(replica, pieces=measured)
+        if piece.state is not None:
+            replica = replace(replica, state=piece.state)
+        now = time.monotonic()
+        # Seeds go on side by side: each has its share of what the clock says.
+        share = (now - self._at) / len(self._replicas)
+        self._at = now
+        for seed, one in {**self._replicas, piece.seed: replica}.items():
+            self._replicas[seed] = replace(one, seconds=one.seconds + share)
+        self._steps[piece.seed] = piece.step
+        self._progress.show(sum(self._steps.values()))
+        self._changed = True
+        if now - self._kept >= self._pause:
+            self._keep(_STOPPED)
+
+    def end(self, error: str | None) -> None:
+        """Write what there is at the end, or at an early one."""
+        self._progress.end()
+        if error is None:
+            self._write(None)
+            before = self._there.config.seeds if self._there else ()
+            self._scratch.forget(self._config.id, {*self._steps, *before})
+        elif self._changed:
+            self._keep(error)
+        if any(replica.pieces for replica in self._replicas.values()):
+            print(self._out)
+
+    def _keep(self, error: str) -> None:
+        started = time.monotonic()
+        # The states first: rows without one would be all that a kill in between leaves.
+        for replica in self._replicas.values():
+            if replica.state is not None:
+                step = int(replica.state["step"])
+                before = tuple(piece for piece in replica.pieces if piece.step <= step)
+                self._scratch.keep(replace(replica, pieces=before))
+        self._write(error)
+        self._kept = time.monotonic()
+        self._pause = max(_KEEP_SECONDS, (self._kept - started) / _KEEPING)
+
+    def _write(self, error: str | None) -> None:
+        from mtl_core.runs.library import artifacts
+
+        parts = [self._there] if self._there else []
+        parts += [
+            artifacts.collected(
+                checks.with_seeds(self._config, [seed]),
+                replica.pieces,
+                replica.provenance,
+                replica.seconds,
+                error,
+            )
+            for seed, replica in self._replicas.items()
+            if any(piece.tables for piece in replica.pieces)
+        ]
+        if parts:
+            artifacts.write(self._out, artifacts.joined(parts))
+
+
+def _known(config: Any, made: "Made", scratch: "Scratch") -> dict[int, "Replica"]:
+    """Each seed as far as an earlier call has brought it."""
+    from mtl_core.runs.grids.replica import Replica
+
+    found = {}
+    for seed in config.seeds:
+        begun = scratch.begun(config, seed)
+        if begun is not None and begun.provenance["device"] != made["device"]:
+            begun = None
+        if begun is not None and begun.state is not None:
+            step, steps = int(begun.state["step"]), kinds.of(config).steps(config)
+            print(f"seed {seed} goes on from step {step:,} of {steps:,}", file=sys.stderr)
+        found[seed] = begun or Replica(config.id, seed, provenance=made)
+    return found
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """To be ended from outside is like Ctrl-C: what there is gets written."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
     try:
-        for piece in kind.carry_out(config, device, None):
-            pieces.append(replace(piece, state=None))
-            steps[piece.seed] = piece.step
-            progress(sum(steps.values()), kind.steps(config) * len(steps), started)
-    except BaseException as stopped:
-        error = str(stopped) or "stopped before its end"
-        raise
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not in the main thread, where signals are not ours to handle
+        yield
+        return
+    try:
+        yield
     finally:
-        progress_ends()
-        if any(piece.tables for piece in pieces):
-            seconds = time.monotonic() - started
-            new = artifacts.collected(config, pieces, made, seconds, error)
-            artifacts.write(out, artifacts.joined([there, new]) if there else new)
-            print(out)
+        signal.signal(signal.SIGTERM, before)

@@ -1,25 +1,44 @@
-"""The line on a terminal that shows how far a command is."""
+"""How far a command is: a moving line on a terminal, else a line now and then."""
 
 import sys
 import time
 
-__all__ = ["progress", "progress_ends"]
+from mtl_core.runs.grids.progress import duration
+
+__all__ = ["Progress"]
+
+_PAUSE = 30.0
+"""Seconds between two lines where there is no terminal."""
 
 
-def progress(done: int, total: int, started: float) -> None:
-    """Show progress in one line, where there is a terminal.
+class Progress:
+    """How many steps of a command are done, and the time that is left at the pace so far.
 
     Args:
-        started: what ``time.monotonic`` said then.
+        total: its steps.
+        done: those that an earlier call took.
     """
-    if not sys.stderr.isatty():
-        return
-    spent = time.monotonic() - started
-    left = spent * (total - done) / max(done, 1)
-    print(f"\r{done / total:4.0%}  {left:5.0f} s left", end="", file=sys.stderr, flush=True)
 
+    def __init__(self, total: int, done: int = 0) -> None:
+        self._total, self._begun = total, done
+        self._started = self._said = time.monotonic()
+        self._live = sys.stderr.isatty()
+        self._width = 0
 
-def progress_ends() -> None:
-    """End the line of progress."""
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
+    def show(self, done: int) -> None:
+        """Say how far it is, if it is time to."""
+        now = time.monotonic()
+        if not self._live and now - self._said < _PAUSE:
+            return
+        self._said = now
+        moved = max(done - self._begun, 1)
+        left = (now - self._started) * (self._total - done) / moved
+        text = f"{int(100 * done / self._total)} %, {duration(left)} left"
+        start, end = ("\r", "") if self._live else ("", "\n")
+        print(f"{start}{text:{self._width}}", end=end, file=sys.stderr, flush=True)
+        self._width = len(text) if self._live else 0
+
+    def end(self) -> None:
+        """End a terminal's line."""
+        if self._live and self._width:
+            print(file=sys.stderr)

@@ -1,7 +1,12 @@
 """The commands of the kinds: what they write, what they keep, and what they cannot do."""
 
 import json
+import os
+import re
 import shlex
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +16,14 @@ import pandas as pd
 import pytest
 
 from mtl_core import checks
-from mtl_core.cli import main
+from mtl_core.cli import main, words
 from mtl_core.config import RunConfig
 from mtl_core.pareto import ParetoConfig
 from mtl_core.runs import kinds
 from mtl_core.runs.kinds import KINDS, Piece
 from mtl_core.runs.library import artifacts
 from mtl_core.trajectory import FACTORS, METRICS
-from tests.cli.asking import FRONT, RUN, SMALL, complaint, config_of, python_m
+from tests.cli.asking import FRONT, ROOT, RUN, SMALL, complaint, config_of, python_m
 
 COLUMNS = shlex.split(
     "setting auxiliaries optimizer seed task role step epoch whole_epoch train_loss val_metric "
@@ -274,6 +279,75 @@ def test_a_front_that_is_stopped_keeps_what_came_before(
     artifact = artifacts.read(out)
     assert artifact.unfinished == "stopped before its end"
     assert set(artifact.table("front")["step"]) == {0, 10}
+
+
+KILLED = """
+import os, signal, sys
+from mtl_core.cli import main, run
+
+run._KEEP_SECONDS, run._KEEPING = 0.0, float("inf")
+taken, take = [], run._UnderWay.take
+
+def counted(self, piece):
+    take(self, piece)
+    taken.append(piece)
+    if len(taken) == int(sys.argv[1]):
+        os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+
+run._UnderWay.take = counted
+sys.exit(main(sys.argv[3:]))
+"""
+"""A command that is ended from outside when it has taken so many pieces."""
+
+
+@pytest.mark.parametrize("kind", SMALL)
+@pytest.mark.parametrize("end", ["SIGKILL", "SIGTERM"])
+def test_a_run_that_is_ended_from_outside_keeps_its_rows_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, end: str
+) -> None:
+    out = tmp_path / "out"
+    asked = [*seeds(kind, 0), "--out", str(out)]
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, "4", end, *asked],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=120,
+    )
+    code, said = (-signal.SIGKILL, "") if end == "SIGKILL" else (130, "stopped\n")
+    assert (ended.returncode, ended.stderr) == (code, said)
+    config = config_of(seeds(kind, 0))
+    undisturbed = alone(config)
+    artifact = artifacts.read(out)
+    assert artifact.unfinished == "stopped before its end"
+    main_table = artifact.kind.main
+    rows = held(out)[main_table]
+    first = undisturbed[main_table].head(len(rows))
+    assert 0 < len(rows) < len(undisturbed[main_table])
+    assert set(rows["step"]) == set(first["step"])
+    assert artifacts.scan(tmp_path)[0] == {}
+
+    assert main(asked) == 0
+    steps = artifact.kind.steps(config)
+    line = capsys.readouterr().err
+    assert re.fullmatch(rf"seed 0 goes on from step \d+ of {steps}\n", line)
+    assert artifacts.read(out).unfinished is None
+    same(held(out), undisturbed)
+    assert not (out / ".unfinished").exists()
+
+
+def test_progress_is_a_line_now_and_then_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(words.time, "monotonic", lambda: now[0])
+    progress = words.Progress(400, 100)
+    for seconds, done in ((10.0, 110), (29.9, 140), (30.0, 160), (59.0, 200), (61.0, 250)):
+        now[0] = 100.0 + seconds
+        progress.show(done)
+    progress.end()
+    # 60 of 300 steps in 30 s, then 150 of them in 61 s.
+    assert capsys.readouterr().err == "40 %, 2 min left\n62 %, 61 s left\n"
 
 
 def test_a_training_process_that_dies_costs_one_line(

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -66,7 +67,7 @@ def check_engine(backend: str, scheduler: str | None) -> None:
 
 
 def open_engine(
-    backend: str, *, jobs: int | None, scheduler: str | None, most: int
+    backend: str, *, jobs: int | None, scheduler: str | None, most: int, out: Path | None = None
 ) -> AbstractContextManager[Engine]:
     """An engine, ended at the end of the context.
 
@@ -75,16 +76,18 @@ def open_engine(
         jobs: at most so many processes; None takes one per core, or all of a cluster's.
         scheduler: the address of a cluster; None starts a local one.
         most: as many processes as could be of use.
+        out: the output folder, where replicas keep what they have on the way; a cluster's machines
+            may not have it.
 
     Raises:
         InputError: when the engine is not installed or cannot be reached.
     """
     check_engine(backend, scheduler)
-    return BACKENDS[backend](jobs, scheduler, most)
+    return BACKENDS[backend](jobs, scheduler, most, out if scheduler is None else None)
 
 
 @contextmanager
-def _loky(jobs: int | None, _scheduler: None, most: int) -> Iterator[Engine]:
+def _loky(jobs: int | None, _scheduler: None, most: int, out: Path | None) -> Iterator[Engine]:
     from joblib import Parallel, delayed
 
     processes = _local(jobs, most)
@@ -97,7 +100,7 @@ def _loky(jobs: int | None, _scheduler: None, most: int) -> Iterator[Engine]:
             return_as="generator_unordered",
             **({"initializer": end_with, "initargs": (os.getpid(),)} if processes > 1 else {}),
         )
-        calls = (delayed(train_replica)(*_sent(config, seed)) for config, seed in tasks)
+        calls = (delayed(train_replica)(*_sent(config, seed, out)) for config, seed in tasks)
         with warnings.catch_warnings():
             # joblib's advice to a caller that stops iterating, as after Ctrl-C.
             warnings.filterwarnings("ignore", ".*(not used|have been cancelled)")
@@ -114,7 +117,7 @@ def _loky(jobs: int | None, _scheduler: None, most: int) -> Iterator[Engine]:
 
 
 @contextmanager
-def _dask(jobs: int | None, scheduler: str | None, most: int) -> Iterator[Engine]:
+def _dask(jobs: int | None, scheduler: str | None, most: int, out: Path | None) -> Iterator[Engine]:
     try:
         from distributed import CancelledError, Client, wait
     except ImportError as error:
@@ -137,7 +140,7 @@ def _dask(jobs: int | None, scheduler: str | None, most: int) -> Iterator[Engine
                     tasks,
                     partial(_ahead, engine, jobs, lambda: len(client.nthreads())),
                     lambda config, seed: client.submit(
-                        train_replica, *_sent(config, seed), pure=False
+                        train_replica, *_sent(config, seed, out), pure=False
                     ),
                     lambda futures: wait(futures, return_when="FIRST_COMPLETED").done,
                     lambda future: future.result(),
@@ -172,7 +175,7 @@ def _dask_cluster(jobs: int | None, scheduler: str | None, most: int) -> Iterato
 
 
 @contextmanager
-def _ray(jobs: int | None, scheduler: str | None, most: int) -> Iterator[Engine]:
+def _ray(jobs: int | None, scheduler: str | None, most: int, out: Path | None) -> Iterator[Engine]:
     try:
         import ray
     except ImportError as error:
@@ -201,7 +204,7 @@ def _ray(jobs: int | None, scheduler: str | None, most: int) -> Iterator[Engine]
             return _as_finished(
                 tasks,
                 partial(_ahead, engine, jobs, cores),
-                lambda config, seed: task.remote(*_sent(config, seed)),
+                lambda config, seed: task.remote(*_sent(config, seed, out)),
                 lambda futures: ray.wait(futures, num_returns=1)[0],
                 ray.get,
             )
@@ -261,9 +264,11 @@ def _local(jobs: int | None, most: int) -> int:
     return min(jobs or cores(), most)
 
 
-def _sent(config: Experiment, seed: int) -> tuple[str, dict[str, Any], int]:
+def _sent(
+    config: Experiment, seed: int, out: Path | None
+) -> tuple[str, dict[str, Any], int, str | None]:
     """A task as it travels, in plain values: what ``train_replica`` takes."""
-    return config.kind, config.to_dict(), seed
+    return config.kind, config.to_dict(), seed, None if out is None else str(out)
 
 
 def _await_dask(address: str) -> None:

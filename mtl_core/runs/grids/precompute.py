@@ -132,7 +132,9 @@ class _Grid:
             key=lambda task: -cost[task[0].id],
         )
         if tasks:
-            engine = open_engine(backend, jobs=jobs, scheduler=scheduler, most=len(tasks))
+            engine = open_engine(
+                backend, jobs=jobs, scheduler=scheduler, most=len(tasks), out=self._out
+            )
             try:
                 with engine as ready:
                     self._train(ready, tasks)

@@ -1,8 +1,9 @@
-"""Scratch: finished replicas whose experiment is not finished yet, safe from a kill.
+"""Scratch: what there is of replicas whose experiment is not finished yet, safe from a kill.
 
-A folder inside a grid's output folder, gone when nothing is left to do. A replica is a file of two
-lines of JSON, what it is and what it brought; it is believed only when it is whole and was trained
-on the data and with the library versions that are here now.
+A folder inside an output folder, gone when nothing is left to do. A replica is a file of two lines
+of JSON, what it is and what it brought, and while it is under way a file of arrays beside it, the
+state that it goes on from. Both are believed only when they are whole and come from the data and
+the library versions that are here now.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,12 @@ from mtl_core.runs import kinds
 from mtl_core.runs.grids.replica import Replica
 from mtl_core.runs.kinds import Experiment, Piece
 from mtl_core.runs.library import artifacts
+from mtl_core.runs.states import BROKEN, packed, unpacked
 
 __all__ = ["Scratch"]
 
 _FOLDER, _LOCK, _PART = ".unfinished", "lock", ".part"
-_VERSION = 2
+_VERSION = 3
 
 
 class Scratch:
@@ -47,7 +50,7 @@ class Scratch:
             lock.acquire(timeout=0)
         except Timeout as error:
             raise InputError(
-                f"another precompute is writing to {self._out}; wait for it, or choose another "
+                f"another process is writing to {self._out}; wait for it, or choose another "
                 "folder with --out"
             ) from error
         except (OSError, NotImplementedError) as error:
@@ -64,7 +67,9 @@ class Scratch:
                 self._folder.rmdir()
 
     def keep(self, replica: Replica) -> None:
-        """Write a finished replica. Raises InputError when that is impossible."""
+        """Write a replica as far as it has got. Raises InputError when that is impossible."""
+        path = self._path(replica.experiment, replica.seed)
+        state = None if replica.state is None else packed(replica.state)
         body = json.dumps(
             {
                 "id": replica.experiment,
@@ -75,19 +80,25 @@ class Scratch:
                     {"step": piece.step, "tables": piece.tables, "notes": piece.notes}
                     for piece in replica.pieces
                 ],
+                "state": None if state is None else _digest(state),
             }
         )
-        head = json.dumps({"version": _VERSION, "blake2b": _digest(body)})
-        path = self._path(replica.experiment, replica.seed)
-        part = path.with_suffix(_PART)
+        head = json.dumps({"version": _VERSION, "blake2b": _digest(body.encode())})
         try:
-            part.write_text(f"{head}\n{body}\n", encoding="utf-8")
-            os.replace(part, path)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            before = self._states(path)
+            if state is not None:
+                # Before the rows that it follows: a kill in between leaves the older pair whole.
+                _replace(path.with_name(f"{path.stem}-{_digest(state)}.npz"), state)
+            _replace(path, f"{head}\n{body}\n".encode())
+            for old in before:
+                if state is None or _digest(state) not in old.name:
+                    old.unlink(missing_ok=True)
         except OSError as error:
             raise InputError(f"cannot write {path} ({error}); choose another folder") from error
 
     def find(self, config: Experiment) -> tuple[dict[int, Replica], list[str]]:
-        """The replicas of a config's seeds that need not be trained again, and what was refused."""
+        """The replicas of a config's seeds that have reached their end, and what was refused."""
         found: dict[int, Replica] = {}
         problems: list[str] = []
         for seed in config.seeds:
@@ -95,25 +106,58 @@ class Scratch:
             if not path.exists():
                 continue
             try:
-                found[seed] = _read(path, config, seed)
+                replica, state = _read(path, config, seed)
             except InputError as error:
                 problems.append(f"{path.name}: {error}")
+            else:
+                if state is None:
+                    found[seed] = replica
         return found, problems
+
+    def begun(self, config: Experiment, seed: int) -> Replica | None:
+        """A replica that is under way, with its state; None where it begins anew."""
+        path = self._path(config.id, seed)
+        try:
+            replica, state = _read(path, config, seed)
+            if state is None:
+                return None
+            content = path.with_name(f"{path.stem}-{state}.npz").read_bytes()
+            if _digest(content) != state:
+                return None
+            return replace(replica, state=unpacked(content))
+        except (InputError, *BROKEN):
+            return None
 
     def forget(self, experiment: str, seeds: Iterable[int]) -> None:
         """Remove the replicas of some seeds of an experiment."""
         for seed in seeds:
-            self._path(experiment, seed).unlink(missing_ok=True)
+            path = self._path(experiment, seed)
+            path.unlink(missing_ok=True)
+            for state in self._states(path):
+                state.unlink(missing_ok=True)
 
     def _path(self, experiment: str, seed: int) -> Path:
         return self._folder / f"{experiment}-{seed}.json"
 
+    def _states(self, path: Path) -> list[Path]:
+        return list(self._folder.glob(f"{path.stem}-*.npz"))
 
-def _read(path: Path, config: Experiment, seed: int) -> Replica:
-    """Raises InputError for all but a whole replica of here and now."""
+
+def _replace(path: Path, content: bytes) -> None:
+    part = path.with_suffix(_PART)
+    part.write_bytes(content)
+    os.replace(part, path)
+
+
+def _read(path: Path, config: Experiment, seed: int) -> tuple[Replica, str | None]:
+    """A replica without its state, and the hash of that, if it is under way.
+
+    Raises:
+        InputError: for all but a whole replica of here and now.
+    """
     try:
         head, body = path.read_text(encoding="utf-8").splitlines()
-        if json.loads(head) != {"version": _VERSION, "blake2b": _digest(body)}:
+        if json.loads(head) != {"version": _VERSION, "blake2b": _digest(body.encode())}:
             raise InputError("is damaged, or of another version")
         content = json.loads(body)
     except (OSError, ValueError) as error:
@@ -127,7 +171,8 @@ def _read(path: Path, config: Experiment, seed: int) -> Replica:
         Piece(seed, one["step"], one["tables"], notes=tuple(one["notes"]))
         for one in content["pieces"]
     ]
-    return Replica(config.id, seed, tuple(pieces), content["seconds"], content["provenance"])
+    replica = Replica(config.id, seed, tuple(pieces), content["seconds"], content["provenance"])
+    return replica, content["state"]
 
 
 def _check_provenance(found: dict[str, Any], config: Experiment) -> None:
@@ -143,5 +188,5 @@ def _check_provenance(found: dict[str, Any], config: Experiment) -> None:
         raise InputError(f"was trained on other data, {quoted(found['data_fingerprint'])}")
 
 
-def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

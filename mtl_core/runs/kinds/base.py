@@ -236,7 +236,8 @@ class Kind:
             has its state. Raises TrainingDiverged with the pieces before it as ``checkpoints``. On
             a CPU a run's numbers do not depend on where slices end or which runs share a call. It
             is called in other processes, so it is a function of a module.
-        carry_out: all pieces of an experiment's seeds, in one call, for the command line.
+        carry_out: all pieces of an experiment's seeds, in one call, for the command line; from the
+            states of those that were begun before. A seed's last piece of a slice has its state.
         device: where an experiment is carried out on a machine whose best device is given.
         cost: of a run, in examples that are differentiated; what is measured counts too.
         pace: experiments that cost alike share a word, by which speeds are known.
@@ -260,7 +261,7 @@ class Kind:
     tables: Mapping[str, Table]
     steps: Callable[[Any], int]
     advance: Callable[[Any, tuple[int, ...], States, float, str], list[Piece]]
-    carry_out: "Callable[[Any, str, ReplicaPool | None], Iterator[Piece]]"
+    carry_out: "Callable[[Any, str, ReplicaPool | None, States], Iterator[Piece]]"
     device: Callable[[Any, str], str]
     cost: Callable[[Any], float]
     pace: Callable[[Any], str]

@@ -77,12 +77,14 @@ def advance(
     return [*_pieces(config, fronts), *ends]
 
 
-def _carry_out(config: ParetoConfig, device: str, pool: "ReplicaPool | None") -> Iterator[Piece]:
+def _carry_out(
+    config: ParetoConfig, device: str, pool: "ReplicaPool | None", states: States
+) -> Iterator[Piece]:
     from mtl_core.pareto import slices
 
-    for part in slices(config, device=device, pool=pool):
+    for part in slices(config, device=device, pool=pool, states=states):
         yield from _pieces(config, part.fronts)
-        yield from (Piece(seed, part.step) for seed in part.seeds)
+        yield from (Piece(seed, part.step, {}, state) for seed, state in part.states().items())
 
 
 def _pieces(config: ParetoConfig, fronts: Sequence[Front]) -> list[Piece]:

@@ -70,10 +70,12 @@ def advance(
     return [piece for checkpoint in checkpoints for piece in _pieces(checkpoint)]
 
 
-def _carry_out(config: RunConfig, device: str, pool: "ReplicaPool | None") -> Iterator[Piece]:
+def _carry_out(
+    config: RunConfig, device: str, pool: "ReplicaPool | None", states: States
+) -> Iterator[Piece]:
     from mtl_core.training import train
 
-    for checkpoint in train(config, device=device, pool=pool):
+    for checkpoint in train(config, device=device, pool=pool, states=states):
         yield from _pieces(checkpoint)
 
 

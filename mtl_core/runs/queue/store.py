@@ -5,20 +5,15 @@ its own short connection, so a store can be used from any thread and survives it
 opens the file, and mends it, is ``StoreFile``.
 """
 
-import io
 import json
 import os
 import sqlite3
 import time
 import uuid
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
 
 from mtl_core.errors import InputError, StoreError
 from mtl_core.runs import kinds
@@ -26,14 +21,13 @@ from mtl_core.runs.kinds import Columns, Experiment, Piece, State
 from mtl_core.runs.queue.file import StoreFile, default_path
 from mtl_core.runs.queue.records import Key, Record, RunState, config_of, record_of
 from mtl_core.runs.queue.schema import SCHEMA_VERSION
+from mtl_core.runs.states import BROKEN, packed, unpacked
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Store", "default_path"]
 
-_BROKEN = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
-"""What a damaged state raises."""
 _RECORDS = """
 SELECT runs.*, experiments.kind, experiments.config, CASE WHEN state = 'queued' THEN (
     SELECT count(*) FROM runs AS other WHERE other.state = 'queued'
@@ -298,7 +292,7 @@ class Store:
             states = [piece for piece in pieces if piece.state is not None]
             db.executemany(
                 "INSERT OR REPLACE INTO states (run, step, state) VALUES (?, ?, ?)",
-                [(number, piece.step, _pack(piece.state)) for piece in states[-1:]],  # type: ignore[arg-type]
+                [(number, piece.step, packed(piece.state)) for piece in states[-1:]],  # type: ignore[arg-type]
             )
             step = max((piece.step for piece in pieces), default=-1)
             db.execute(
@@ -316,8 +310,8 @@ class Store:
         with self._file.read() as db:
             row = db.execute(f"SELECT state FROM states WHERE run = {_NUMBER}", key).fetchone()
         if row is not None:
-            with suppress(*_BROKEN):
-                return _unpack(row["state"])
+            with suppress(*BROKEN):
+                return unpacked(row["state"])
         return None
 
     def describe(
@@ -429,17 +423,3 @@ def _end(db: sqlite3.Connection, number: int, state: RunState, error: str | None
     )
     if state == "done":
         db.execute("DELETE FROM states WHERE run = ?", (number,))
-
-
-def _pack(state: State) -> bytes:
-    arrays: dict[str, Any] = dict(state)
-    if objects := [name for name, value in arrays.items() if value.dtype.hasobject]:
-        raise TypeError(f"state {objects[0]!r} holds Python objects, which need a pickle")
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
-
-
-def _unpack(blob: bytes) -> State:
-    with np.load(io.BytesIO(blob), allow_pickle=False) as archive:
-        return dict(archive)

@@ -392,7 +392,7 @@ def test_seeds_of_unlike_machines_make_no_artifact(
 def test_two_at_a_time_are_one_too_many(tmp_path: Path, make: Make, engine: Make) -> None:
     config = make()
     engine()
-    reason = f"another precompute is writing to {re.escape(str(tmp_path))}; wait for it, or"
+    reason = f"another process is writing to {re.escape(str(tmp_path))}; wait for it, or"
     with Scratch(tmp_path).locked(), pytest.raises(InputError, match=reason):
         precompute([config], tmp_path)
     assert precompute([config], tmp_path) == 0, "the lock goes with its holder"

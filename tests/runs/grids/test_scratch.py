@@ -1,16 +1,20 @@
 """Scratch: a finished replica comes back whole, or not at all."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from mtl_core import checks
 from mtl_core.errors import DataMissing, InputError
 from mtl_core.runs import kinds
+from mtl_core.runs.grids import replica as replicas
 from mtl_core.runs.grids.replica import Replica, train_replica
 from mtl_core.runs.grids.scratch import Scratch
 from mtl_core.runs.kinds import Columns, Piece
@@ -88,7 +92,7 @@ DAMAGE: dict[str, tuple[Callable[[str], str], str]] = {
         "is damaged, or of another version",
     ),
     "another version": (
-        lambda text: text.replace('"version": 2', '"version": 1', 1),
+        lambda text: text.replace('"version": 3', '"version": 2', 1),
         "is damaged, or of another version",
     ),
 }
@@ -163,7 +167,7 @@ def test_one_process_at_a_time_and_no_empty_folder_is_left(
     scratch = Scratch(tmp_path)
     with scratch.locked():
         (tmp_path / ".unfinished" / "x.part").write_text("left by a kill")
-        with pytest.raises(InputError, match="another precompute is writing to"):
+        with pytest.raises(InputError, match="another process is writing to"):
             Scratch(tmp_path).locked().__enter__()
         scratch.keep(replica)
     with scratch.locked():
@@ -184,6 +188,117 @@ def test_a_folder_that_cannot_be_locked_or_written_is_named(
         scratch.locked().__enter__()
     with pytest.raises(InputError, match=r"cannot write .*; choose another folder"):
         scratch.keep(replica)
+
+
+# replicas that are under way
+
+
+@pytest.fixture(scope="module")
+def begun(config: Any) -> Replica:
+    """A replica at its first measured step."""
+    pieces = kinds.of(config).advance(config, (3,), {}, 0.0, "cpu")
+    measured = tuple(replace(piece, state=None) for piece in pieces if piece.tables)
+    made = artifacts.provenance(config, "cpu")
+    return Replica(config.id, 3, measured, 1.5, made, state=pieces[-1].state)
+
+
+def test_a_replica_goes_on_from_where_it_was_kept(
+    tmp_path: Path, scratch: Scratch, config: Any, begun: Replica, replica: Replica
+) -> None:
+    scratch.keep(begun)
+    assert scratch.find(config) == ({}, []), "it has not reached its end"
+    found = scratch.begun(config, 3)
+    assert found is not None
+    assert found.state is not None
+    assert begun.state is not None
+    assert repr(replace(found, state=None)) == repr(replace(begun, state=None))
+    assert set(found.state) == set(begun.state)
+    for name, value in begun.state.items():
+        np.testing.assert_array_equal(found.state[name], value, strict=True)
+
+    whole = train_replica(config.kind, config.to_dict(), 3, str(tmp_path))
+    assert (whole.error, whole.state) == (None, None)
+    assert whole.seconds > begun.seconds
+    assert steps(whole) == steps(replica)
+    for name, table in kinds.of(config).tables.items():
+        rows = [
+            table.frame([p.tables[name] for p in one.pieces if name in p.tables])
+            for one in (whole, replica)
+        ]
+        ours, theirs = (frame.drop(columns="seconds", errors="ignore") for frame in rows)
+        pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+
+
+def steps(replica: Replica) -> list[int]:
+    return [piece.step for piece in replica.pieces if piece.tables]
+
+
+def test_a_replica_is_kept_slice_by_slice(
+    tmp_path: Path, scratch: Scratch, config: Any, replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Replica] = []
+    monkeypatch.setattr(replicas, "SLICE_SECONDS", 1e-9)
+    monkeypatch.setattr(replicas, "KEEPING", float("inf"))
+    monkeypatch.setattr(Scratch, "keep", lambda self, one: kept.append(one))
+    whole = train_replica(config.kind, config.to_dict(), 3, str(tmp_path))
+    assert steps(whole) == steps(replica)
+    taken = [int(one.state["step"]) for one in kept if one.state is not None]
+    assert len(taken) == len(kept) > 3
+    assert taken == sorted(set(taken))
+    assert [steps(one) for one in kept] == [
+        [step for step in steps(replica) if step <= reached] for reached in taken
+    ], "rows and state belong together"
+
+
+def test_a_newer_state_takes_the_place_of_an_older_and_goes_with_the_last(
+    tmp_path: Path, scratch: Scratch, begun: Replica, replica: Replica
+) -> None:
+    folder = tmp_path / ".unfinished"
+    scratch.keep(begun)
+    assert begun.state is not None
+    scratch.keep(replace(begun, state={**begun.state, "step": np.array(2)}))
+    assert len(list(folder.glob("*.npz"))) == 1
+    scratch.keep(replica)
+    assert list(folder.glob("*.npz")) == []
+    scratch.keep(begun)
+    scratch.forget(begun.experiment, [3])
+    assert [path.name for path in folder.iterdir()] == ["lock"]
+
+
+def test_a_kill_between_state_and_rows_leaves_the_older_pair(
+    scratch: Scratch, config: Any, begun: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch.keep(begun)
+    assert begun.state is not None
+    written = os.replace
+
+    def killed(source: Any, target: Any) -> None:
+        if str(target).endswith(".json"):
+            raise KeyboardInterrupt
+        written(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        scratch.keep(replace(begun, state={**begun.state, "step": np.array(99)}))
+    found = scratch.begun(config, 3)
+    assert found is not None
+    assert found.state is not None
+    assert found.state["step"] == begun.state["step"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "another's"])
+def test_a_damaged_state_begins_anew(
+    tmp_path: Path, scratch: Scratch, config: Any, begun: Replica, damage: str
+) -> None:
+    scratch.keep(begun)
+    (state,) = (tmp_path / ".unfinished").glob("*.npz")
+    if damage == "gone":
+        state.unlink()
+    else:
+        content = state.read_bytes()
+        state.write_bytes(content[:-7] if damage == "cut" else content[:-1] + b"x")
+    assert scratch.begun(config, 3) is None
+    assert train_replica(config.kind, config.to_dict(), 3, str(tmp_path)).error is None
 
 
 def test_other_seeds_are_other_replicas(scratch: Scratch, config: Any, replica: Replica) -> None:

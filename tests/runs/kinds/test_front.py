@@ -36,7 +36,7 @@ def test_tables_have_every_number_of_every_front(fronts: list[Front]) -> None:
 
 def test_carrying_out_gives_the_same_rows(fronts: list[Front]) -> None:
     assert FRONT.carry_out is not None
-    found = FRONT.frames(list(FRONT.carry_out(CONFIG, "cpu", None)))
+    found = FRONT.frames(list(FRONT.carry_out(CONFIG, "cpu", None, {})))
     parts = [tables(CONFIG, front) for front in fronts]
     for name, form in FRONT.tables.items():
         wanted = form.frame([part[name] for part in parts])

@@ -107,8 +107,10 @@ def advance(
     return [*pieces, *(Piece(seed, step, {}, {"step": np.array(step)}) for seed in seeds)]
 
 
-def carry_out(config: CountConfig, device: str, pool: Any) -> Iterator[Piece]:
-    yield from advance(config, config.seeds, {}, float("inf"), device)
+def carry_out(config: CountConfig, device: str, pool: Any, states: Any) -> Iterator[Piece]:
+    for seed in config.seeds:
+        own = {seed: states[seed]} if seed in states else {}
+        yield from advance(config, (seed,), own, float("inf"), device)
 
 
 def fingerprint(config: CountConfig) -> str:
