@@ -25,7 +25,7 @@ MOST_NEEDED = 1_000
 
 @dataclass(frozen=True)
 class Interval:
-    """A 95 % interval for a difference of means.
+    """An interval for a difference of means, of 95 % unless another level was asked for.
 
     Attributes:
         low: its lower end; NaN with fewer than two values a side.
@@ -42,8 +42,12 @@ class Interval:
     freedom: float
 
 
-def paired(differences: Sequence[float]) -> Interval:
+def paired(differences: Sequence[float], level: float = LEVEL) -> Interval:
     """The interval of a mean difference from the differences of pairs.
+
+    Args:
+        level: the chance that it leaves out the true mean; smaller where several intervals are to
+            hold together.
 
     Differences that are all equal have no spread that could be estimated, as happens with metrics
     that count a few examples. They count as so many signs: p is 2^(1 − n), and the interval has
@@ -54,7 +58,7 @@ def paired(differences: Sequence[float]) -> Interval:
         return _unknown()
     spread = float(np.std(values, ddof=1))
     error = spread / math.sqrt(values.size)
-    return _interval(float(values.mean()), error, values.size - 1, spread, values.size)
+    return _interval(float(values.mean()), error, values.size - 1, spread, values.size, level)
 
 
 def welch(values: Sequence[float], others: Sequence[float]) -> Interval:
@@ -111,16 +115,18 @@ def seeds_needed(delta: float, spread: float) -> int | None:
     return MOST_NEEDED
 
 
-def _interval(delta: float, error: float, freedom: float, spread: float, count: int) -> Interval:
+def _interval(
+    delta: float, error: float, freedom: float, spread: float, count: int, level: float = LEVEL
+) -> Interval:
     from scipy import special  # type: ignore[import-untyped, unused-ignore]  # not while importing
 
     # Spread below the rounding of the values themselves is none.
     if error <= 1e-12 * abs(delta):
         p = 1.0 if delta == 0 else 2.0 ** (1 - count)
-        reach = 0.0 if delta == 0 or p < LEVEL else math.inf
+        reach = 0.0 if delta == 0 or p < level else math.inf
     else:
         p = 2 * float(special.stdtr(freedom, -abs(delta) / error))
-        reach = _t(1 - LEVEL / 2, freedom) * error
+        reach = _t(1 - level / 2, freedom) * error
     return Interval(delta - reach, delta + reach, p, spread, freedom)
 
 

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_core.analysis import intervals
 from mtl_core.pareto import curves
 from mtl_core.pareto.config import METHODS, WITHOUT_TRANSFER
 from mtl_core.views.pareto_front import METHOD_TITLES
@@ -221,20 +222,17 @@ def _every(fronts: Sequence[ShownFront]) -> int:
 
 
 def _lead(pace: Pace, control: Pace, comparisons: int) -> Lead:
-    from scipy import stats  # type: ignore[import-untyped, unused-ignore]  # not while importing
-
     apart = pace.counts - control.counts
-    mean, room = float(apart.mean()), math.nan
-    if len(apart) > 1:
-        error = float(apart.std(ddof=1)) / math.sqrt(len(apart))
-        room = error * float(stats.t.ppf(1 - ERROR / comparisons / 2, len(apart) - 1))
+    room = intervals.paired(apart.tolist(), ERROR / comparisons)
     ratio = pace.mean / control.mean if control.mean > 0 else math.nan
-    return Lead(pace, control, ratio, mean, mean - room, mean + room)
+    return Lead(pace, control, ratio, float(apart.mean()), room.low, room.high)
 
 
 def _difference(lead: Lead) -> str:
     if lead.low == lead.high:
         return f"{lead.difference:+,.0f} on every seed"
+    if math.isinf(lead.high):  # equal differences have no spread to judge by
+        return f"{lead.difference:+,.0f} on every seed, which are too few"
     return f"{lead.difference:+,.0f} ({lead.low:+,.0f} to {lead.high:+,.0f})"
 
 
