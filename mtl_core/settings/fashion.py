@@ -97,7 +97,8 @@ SETTING = Setting(
             apgd_steps=3,
             fisher_draws=2,
         ),
-        "paper": Preset(epochs=100, batch_size=128, lr=1e-3, width=16),
+        # The sweep of plans/fashion_sweep.toml; the paper measures factors at every epoch.
+        "paper": Preset(epochs=100, batch_size=256, lr=1e-3, width=16, factor_points=20),
     },
     load=_load,
     encoder=_encoder,
