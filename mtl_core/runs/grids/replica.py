@@ -23,6 +23,7 @@ class Replica:
         seconds: of training and measuring, without the start of the process.
         provenance: ``artifacts.provenance`` of where it was trained; empty after an error.
         error: one line; None when the replica has reached its end.
+        diverged: whether the error is that its loss left the finite numbers.
     """
 
     experiment: str
@@ -31,6 +32,7 @@ class Replica:
     seconds: float = 0.0
     provenance: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
+    diverged: bool = False
 
 
 def train_replica(kind: str, experiment: Mapping[str, Any], seed: int) -> Replica:
@@ -44,7 +46,10 @@ def train_replica(kind: str, experiment: Mapping[str, Any], seed: int) -> Replic
         return _trained(config, seed)
     except Exception as error:
         seconds = time.monotonic() - started
-        return Replica(config.id, seed, seconds=seconds, error=in_one_line(error))
+        diverged = isinstance(error, TrainingDiverged)
+        return Replica(
+            config.id, seed, seconds=seconds, error=in_one_line(error), diverged=diverged
+        )
 
 
 def in_one_line(error: BaseException) -> str:
