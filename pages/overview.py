@@ -11,7 +11,7 @@ from mtl_core.views import comparisons
 from mtl_core.views.comparisons import alike
 from mtl_core.views.panel import Panel, build
 from mtl_core.views.what_if import Question, named
-from pages.parts import common, papers, words
+from pages.parts import common, hyperparameters, papers, words
 from pages.parts.words import escaped
 
 MOST_SETS = 4  # of auxiliaries, whose curves can still be told apart
@@ -143,11 +143,11 @@ def _next(panel: Panel, preset: str) -> None:
 def _computed(panel: Panel) -> None:
     config = panel.baseline.config
     st.markdown(
-        f"{config.base_optimizer.capitalize()}, learning rate {config.lr:g}, batch "
-        f"{config.batch_size} per task, encoder width {config.width}, seeds "
+        f"{config.base_optimizer.capitalize()}, encoder width {config.width}, seeds "
         f"{' '.join(map(str, config.seeds))}. Multi-task runs follow the sum of task gradients "
         "(UMTG) for as many steps as the single task."
     )
+    hyperparameters.chosen(config, "overview")
     if less := comparisons.reduced(config, measuring=True):
         st.markdown(f"Smaller than the paper's setup: {less}.")
     for factor, how in panel.baseline.answer.factors.items():

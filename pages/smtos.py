@@ -27,7 +27,7 @@ from mtl_core.runs import kinds
 from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.views import comparisons, former, smtos
 from mtl_core.views.smtos import REFERENCE, Change, Entry, Group, Selection
-from pages.parts import common, papers, state, words
+from pages.parts import common, hyperparameters, papers, state, words
 from pages.parts.words import escaped
 
 Page = state.Page[Selection]
@@ -447,6 +447,7 @@ def _computed(
         for name, how in first.factors.items():
             if name in TITLES:
                 st.markdown(f"- **{TITLES[name]}** here: {escaped(str(how))}")
+        hyperparameters.chosen(first.config, "smtos")
         st.dataframe(_runs(shown, drawn), hide_index=True, key="smtos_runs")
         for group in shown:
             if line := other_data(group.runs[REFERENCE]):

@@ -21,7 +21,15 @@ from mtl_core.views import comparisons, panel
 from mtl_core.views.codec import parse_seeds
 from mtl_core.views.panel import Panel, Shown
 from mtl_core.views.what_if import LOOKS, MAY_BE_ALL, Question, label
-from pages.parts import buttons, common, state, what_if_looks, what_if_optimizers, words
+from pages.parts import (
+    buttons,
+    common,
+    hyperparameters,
+    state,
+    what_if_looks,
+    what_if_optimizers,
+    words,
+)
 
 PAGE = state.Page("wi", Question.from_query)
 
@@ -354,6 +362,8 @@ def _answer(answers: Answers, was_active: bool) -> None:
     for one in shown.shown:
         for note in answers.notes(one.answer):
             words.tell("caption", f"{one.label}: {note}")
+    with st.expander("How this was computed", icon=":material/precision_manufacturing:"):
+        hyperparameters.chosen(shown.baseline.config, "wi")
     with st.expander("What the words mean", icon=":material/menu_book:"):
         st.markdown(common.GLOSSARY)
 

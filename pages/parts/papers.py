@@ -14,7 +14,7 @@ from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.views import comparisons, former, smtos
 from mtl_core.views.comparisons import Pool
 from mtl_core.views.what_if import kind
-from pages.parts import common, words
+from pages.parts import common, hyperparameters, words
 from pages.parts.state import Page
 from pages.parts.words import escaped
 
@@ -243,6 +243,8 @@ def computed(
         st.markdown(method)
         for name, how in next((run.factors for run in runs if run.factors), {}).items():
             st.markdown(f"- **{escaped(common.title(name))}** here: {escaped(str(how))}")
+        if runs:  # of one budget, which both are a part of
+            hyperparameters.chosen(runs[0].config, key)
         st.dataframe(_manifests(runs), hide_index=True, key=f"{key}_runs")
         for line in dict.fromkeys(filter(None, map(other_data, runs))):
             words.tell("warning", line)

@@ -11,7 +11,10 @@ from mtl_core import checks
 from mtl_core.errors import InputError, quoted, unknown
 from mtl_core.runs.kinds import KINDS, Experiment, Kind
 
-__all__ = ["read_plan"]
+__all__ = ["SWEEP", "each_once", "expanded", "parsed", "read_plan"]
+
+SWEEP = "sweep"
+"""The tables of plans that choose learning rate and batch size (``sweep_plans``)."""
 
 
 def read_plan(path: Path) -> list[Experiment]:
@@ -27,8 +30,13 @@ def read_plan(path: Path) -> list[Experiment]:
     Raises:
         InputError: for a plan that cannot be read or names an experiment that cannot be.
     """
-    plan = _parsed(path)
+    plan = parsed(path)
     named = {kind.plan.table: kind for kind in KINDS.values()}
+    if SWEEP in plan:
+        raise InputError(
+            f"plan {path} chooses learning rates and batch sizes; carry it out with "
+            f"`python -m mtl_core sweep {path}`"
+        )
     for name in plan:
         if name not in named:
             raise InputError(f"plan {path}: {unknown('table', name, named)}")
@@ -42,16 +50,17 @@ def read_plan(path: Path) -> list[Experiment]:
             raise InputError(f"plan {path} has no [[{name}]], but {name} = {quoted(tables)}")
         for number, table in enumerate(tables, start=1):
             try:
-                configs += _expanded(kind, table)
+                configs += expanded(kind, table)
             except InputError as error:
                 raise InputError(f"{name} {number} of plan {path}: {error}") from error
     try:
-        return _each_once(configs)
+        return each_once(configs)
     except InputError as error:
         raise InputError(f"plan {path}: {error}") from error
 
 
-def _parsed(path: Path) -> dict[str, Any]:
+def parsed(path: Path) -> dict[str, Any]:
+    """What a TOML file says; raises InputError for one that cannot be read."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -60,8 +69,12 @@ def _parsed(path: Path) -> dict[str, Any]:
         raise InputError(f"plan {path} is not TOML ({error})") from error
 
 
-def _expanded(kind: Kind, table: object) -> list[Experiment]:
-    """The experiments of one table: the product of all fields that are swept over."""
+def expanded(kind: Kind, table: object) -> list[Experiment]:
+    """The experiments of one table: the product of all fields that are swept over.
+
+    Raises:
+        InputError: for one that names none.
+    """
     form = kind.plan
     if not isinstance(table, Mapping):
         raise InputError(
@@ -100,8 +113,8 @@ def _values(kind: Kind, name: str, given: object) -> list[Any]:
     return given if isinstance(given, list) else [given]
 
 
-def _each_once(configs: list[Experiment]) -> list[Experiment]:
-    """Experiments in the order in which they are named first."""
+def each_once(configs: list[Experiment]) -> list[Experiment]:
+    """Experiments with all their seeds, in the order in which they are named first."""
     seeds: dict[str, set[int]] = {}
     for config in configs:
         seeds.setdefault(config.id, set()).update(config.seeds)

@@ -19,7 +19,20 @@ from mtl_core.runs.kinds import Experiment
 from mtl_core.runs.library import additions, artifacts, folders
 from mtl_core.runs.library.artifacts import Artifact, Content
 
-__all__ = ["precompute", "read_plan"]
+__all__ = ["Outcome", "carry_out", "precompute", "read_plan"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call of ``carry_out`` came to.
+
+    Args:
+        code: 0, or 1 when any experiment failed; a later call tries those again.
+        diverged: ids of the experiments that failed since a loss of theirs left the finite numbers.
+    """
+
+    code: int
+    diverged: frozenset[str]
 
 
 def precompute(
@@ -30,6 +43,18 @@ def precompute(
     backend: str = "loky",
     scheduler: str | None = None,
 ) -> int:
+    """``carry_out``, for its exit code alone."""
+    return carry_out(configs, out, jobs=jobs, backend=backend, scheduler=scheduler).code
+
+
+def carry_out(
+    configs: Iterable[Experiment],
+    out: Path,
+    *,
+    jobs: int | None = None,
+    backend: str = "loky",
+    scheduler: str | None = None,
+) -> Outcome:
     """Carry out the runs that are not in ``out`` yet; all that is finished is safe at once.
 
     An experiment whose artifact lacks seeds gets these, and keeps the rows that it has.
@@ -39,9 +64,6 @@ def precompute(
         jobs: at most so many processes; None takes one per core, or all of a cluster's.
         backend: one of ``engines.BACKENDS``.
         scheduler: the address of a Dask or Ray cluster; None starts a local one.
-
-    Returns:
-        0, or 1 when any experiment failed; a later call tries those again.
 
     Raises:
         InputError: when the backend or the folder cannot be used, or another call is using it.
@@ -60,7 +82,8 @@ def precompute(
         grid = _Grid(out, scratch, _missing(wanted, there))
         code = grid.train(backend, jobs, scheduler)
     print(grid.summary(len(wanted) - len(grid.jobs), time.monotonic() - started), file=sys.stderr)
-    return code
+    diverged = (run for run, job in grid.jobs.items() if job.diverged)
+    return Outcome(code, frozenset(diverged))
 
 
 @dataclass
@@ -77,6 +100,7 @@ class _Job:
     replicas: dict[int, Replica] = field(default_factory=dict)
     written: bool = False
     error: str | None = None
+    diverged: bool = False
 
     @property
     def left(self) -> list[int]:
@@ -194,6 +218,7 @@ class _Grid:
     def _take(self, job: _Job, replica: Replica) -> None:
         if replica.error:
             job.error = job.error or replica.error
+            job.diverged |= replica.diverged
             return
         job.replicas[replica.seed] = replica
         if job.left or job.error:

@@ -31,6 +31,7 @@ class Replica:
         provenance: ``artifacts.provenance`` of where it was trained; empty after an error.
         error: one line; None when nothing went wrong.
         state: what it can go on from; None when it has reached its end.
+        diverged: whether the error is that its loss left the finite numbers.
     """
 
     experiment: str
@@ -40,6 +41,7 @@ class Replica:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
     state: State | None = None
+    diverged: bool = False
 
 
 def train_replica(
@@ -59,7 +61,10 @@ def train_replica(
         return _trained(config, seed, None if out is None else Path(out))
     except Exception as error:
         seconds = time.monotonic() - started
-        return Replica(config.id, seed, seconds=seconds, error=in_one_line(error))
+        diverged = isinstance(error, TrainingDiverged)
+        return Replica(
+            config.id, seed, seconds=seconds, error=in_one_line(error), diverged=diverged
+        )
 
 
 def in_one_line(error: BaseException) -> str:
