@@ -1,13 +1,13 @@
 """What data is: splits of examples, and whether they are on this machine."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-__all__ = ["DataState", "Split", "Stamp", "TaskData"]
+__all__ = ["DataState", "Split", "Stamp", "TaskData", "stamp_of"]
 
 Stamp = tuple[tuple[str, int, int], ...]
 """Path, time of change and size of each file."""
@@ -60,5 +60,10 @@ class DataState:
     @property
     def stamp(self) -> Stamp:
         """Changes when a file is replaced: a key for what was read from them."""
-        found = ((str(file), file.stat()) for file in self.files)
-        return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in found)
+        return stamp_of(self.files)
+
+
+def stamp_of(files: Iterable[Path]) -> Stamp:
+    """A key for what is read from some files."""
+    found = ((str(file), file.stat()) for file in files)
+    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in found)

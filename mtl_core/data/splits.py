@@ -96,11 +96,14 @@ def permuted_labels(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDA
     return labels[np.argsort(_digests(images, _NOISE_SALT), kind="stable")]
 
 
-def fingerprint(tasks: Mapping[str, TaskData], *, one_input: bool = False) -> str:
+def fingerprint(
+    tasks: Mapping[str, TaskData], *, one_input: bool = False, pretrained: str = ""
+) -> str:
     """16 hex digits of a hash of every example of ``tasks``, in order.
 
     Args:
         one_input: whether all tasks have the same inputs; they count once.
+        pretrained: the digest of what their encoder starts from, which counts as well.
     """
     total = hashlib.blake2b(digest_size=8)
     for number, name in enumerate(sorted(tasks)):
@@ -109,6 +112,7 @@ def fingerprint(tasks: Mapping[str, TaskData], *, one_input: bool = False) -> st
             if number == 0 or not one_input:
                 total.update(np.ascontiguousarray(split.inputs).data)
             total.update(np.ascontiguousarray(split.targets).data)
+    total.update(pretrained.encode())
     return total.hexdigest()
 
 

@@ -1,7 +1,7 @@
 """What a factor is, and what a run offers to measure it with."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
@@ -53,6 +53,15 @@ class Site(Protocol):
 
     def first(self, task: str) -> "tuple[Tensor, Tensor]":
         """Inputs (N, ...) and targets (N, ...) that factors of the task are measured on."""
+        ...
+
+    def batches(
+        self, task: str, parts: "Sequence[Tensor | slice]"
+    ) -> "Iterator[tuple[Tensor, Tensor]]":
+        """Inputs and targets of some of these examples at a time, by their numbers or as slices.
+
+        To be preferred over indexing ``first``: what pads all texts of a batch is left out.
+        """
         ...
 
     def loss(self, task: str) -> "Loss":

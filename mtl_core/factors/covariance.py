@@ -108,11 +108,11 @@ def _measured(site: Site, task: str) -> "Tensor":
     from mtl_core.factors.vectors import finite
 
     index = site.partition("covariance", task)
-    inputs, targets = site.first(task)
+    _, targets = site.first(task)
     if len(index) < 2:
         raise too_few(len(targets), 2 * MINI_BATCH)
     if not site.by_example:
-        batches = [(inputs[part], targets[part]) for part in index]
+        batches = list(site.batches(task, list(index)))
         return gradient_covariance_trace(
             site.loss(task), site.params, batches, dataset_size=len(targets)
         )

@@ -1,6 +1,6 @@
 """Fisher information: how far the model's own labels would move it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mtl_core.errors import InputError
@@ -52,20 +52,34 @@ def fisher_trace(
         InputError: for fewer examples than a batch, or batch_size or samples below 1.
         FactorUndefined: where a gradient is not finite.
     """
+    if samples < 1:
+        raise InputError(f"samples {samples} must be at least 1")
+    batches = _batches(inputs, batch_size)
+    return _sampled(logits, params, batches, samples=samples, generator=generator, pixels=pixels)
+
+
+def _sampled(
+    logits: Logits,
+    params: "Mapping[str, Tensor]",
+    inputs: "Sequence[Tensor]",
+    *,
+    samples: int,
+    generator: "Generator | None",
+    pixels: bool,
+) -> "Tensor":
+    """``fisher_trace`` of batches of one size."""
     import torch
 
     from mtl_core.factors.vectors import Point, finite
 
-    if samples < 1:
-        raise InputError(f"samples {samples} must be at least 1")
-    batches: list[Batch] = [(part,) for part in _batches(inputs, batch_size)]
+    batches: list[Batch] = [(part,) for part in inputs]
 
     def scores(params: "dict[str, Tensor]", batch: "Batch", /) -> "Tensor":
         found = logits(params, batch[0])
         return found.flatten(-2).movedim(-2, -1) if pixels else found  # classes come last
 
     point = Point(scores, params, batches[0], own=3 if pixels else 2)
-    drawn = [batch_size]
+    drawn = [len(inputs[0])]
     if pixels:
         with torch.no_grad():
             drawn.append(scores(dict(params), batches[0]).shape[-2])
@@ -128,9 +142,16 @@ def empirical_fisher_trace(
         InputError: for fewer examples than a batch.
         FactorUndefined: where a gradient is not finite.
     """
+    batches = list(zip(_batches(inputs, batch_size), _batches(targets, batch_size), strict=True))
+    return _empirical(loss, params, batches)
+
+
+def _empirical(
+    loss: "Loss", params: "Mapping[str, Tensor]", batches: "Sequence[tuple[Tensor, Tensor]]"
+) -> "Tensor":
+    """``empirical_fisher_trace`` of batches of one size."""
     from mtl_core.factors.vectors import finite
 
-    batches = list(zip(_batches(inputs, batch_size), _batches(targets, batch_size), strict=True))
     squares, total = batch_gradients(loss, params, batches)
     return finite("empirical Fisher trace", squares.mean(dim=0).to(total.dtype))
 
@@ -166,7 +187,7 @@ def _measured(site: Site, task: str) -> "Tensor":
     from mtl_core.factors.vectors import finite
 
     index = site.partition("fisher", task)
-    inputs, targets = site.first(task)
+    _, targets = site.first(task)
     if not len(index):
         raise too_few(len(targets), MINI_BATCH)
     if site.by_example:
@@ -176,13 +197,13 @@ def _measured(site: Site, task: str) -> "Tensor":
             for gradients in site.drawn_gradients(task, replica)
         ]
         return finite("Fisher trace", torch.stack(squares).view(site.replicas, -1).mean(dim=1))
-    order = index.flatten()
+    batches = list(site.batches(task, list(index)))
     if not site.samples_labels(task):
-        return empirical_fisher_trace(site.loss(task), site.params, inputs[order], targets[order])
-    return fisher_trace(
+        return _empirical(site.loss(task), site.params, batches)
+    return _sampled(
         site.logits(task),
         site.params,
-        inputs[order],
+        [inputs for inputs, _ in batches],
         samples=site.config.fisher_draws,
         generator=site.labels_generator(task),
         pixels=targets.ndim > 1,

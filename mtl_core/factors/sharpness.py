@@ -161,17 +161,14 @@ def _clamped(moved: "Tensor", radius: "Tensor") -> "Tensor":
 
 
 def _measured(site: Site, task: str) -> "Tensor":
-    inputs, targets = site.first(task)
-    batches = [
-        (inputs[start : start + BATCH], targets[start : start + BATCH])
-        for start in range(0, len(targets) - BATCH + 1, BATCH)
-    ]
-    if not batches:
+    _, targets = site.first(task)
+    starts = range(0, len(targets) - BATCH + 1, BATCH)
+    if not starts:
         raise too_few(len(targets), BATCH)
     return sharpness(
         site.loss(task),
         site.params,
-        batches,
+        list(site.batches(task, [slice(start, start + BATCH) for start in starts])),
         rho=site.config.sharpness_rho,
         steps=site.config.apgd_steps,
     )

@@ -105,7 +105,7 @@ def _means(site: Site) -> "tuple[Tensor, Tensor]":
 
     tasks, count = site.config.tasks, site.config.similarity_batches
     index = [site.random_batches(task) for task in tasks]
-    points = [_point(site, task, at) for task, at in zip(tasks, index, strict=True)]
+    points = [_point(site, task, at[0]) for task, at in zip(tasks, index, strict=True)]
     similarities = torch.zeros(site.replicas, len(tasks), dtype=torch.float64)
     cosines = torch.zeros(site.replicas, len(tasks), len(tasks), dtype=torch.float64)
     # Large batches have more pairs of examples than a gradient has numbers.
@@ -135,31 +135,28 @@ def _gramians(site: Site, points: "list[Point]", index: "list[Tensor]") -> "Tens
             ],
             dim=1,
         )
-    gradients = [_batch_by_batch(point, at) for point, at in zip(points, index, strict=True)]
+    gradients = [
+        _batch_by_batch(site, task, point, at)
+        for task, point, at in zip(site.config.tasks, points, index, strict=True)
+    ]
     return gramian(torch.stack(gradients, dim=-2))
 
 
-def _point(site: Site, task: str, index: "Tensor") -> "Point":
-    """The task's loss of batches that are given by their examples' numbers."""
+def _point(site: Site, task: str, some: "Tensor") -> "Point":
+    """The task's loss of batches; ``some`` are the examples of one of them."""
     from mtl_core.factors.vectors import Point
 
-    loss, (inputs, targets) = site.loss(task), site.first(task)
-
-    def gathered(params: "dict[str, Tensor]", batch: "tuple[Tensor, ...]") -> "Tensor":
-        return loss(params, (inputs[batch[0]], targets[batch[0]]))
-
-    return Point(gathered, site.params, (index[0],))
+    return Point(site.loss(task), site.params, next(site.batches(task, [some])))
 
 
-def _batch_by_batch(point: "Point", index: "Tensor") -> "Tensor":
+def _batch_by_batch(site: Site, task: str, point: "Point", index: "Tensor") -> "Tensor":
     """(m, B) numbers of examples -> (m, R, P)."""
     import torch
 
     from mtl_core.factors.vectors import groups
 
-    return torch.cat(
-        [point.gradients(part) for part in groups([(i,) for i in index], point.vector)]
-    )
+    batches = site.batches(task, list(index))
+    return torch.cat([point.gradients(part) for part in groups(batches, point.vector)])
 
 
 def _protocol(terms: Terms) -> str:

@@ -1,6 +1,6 @@
 """Parameters as vectors, and functions of many batches at once."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -86,7 +86,7 @@ class Point:
         return gradients
 
 
-def groups(batches: Sequence[Batch], vector: Tensor) -> Iterator[Sequence[Batch]]:
+def groups(batches: Iterable[Batch], vector: Tensor) -> Iterator[Sequence[Batch]]:
     """Batches in groups that are computed together, each of batches of one shape."""
     most = max(1, AT_ONCE.get(vector.device.type, 0) // vector.numel())
     group: list[Batch] = []

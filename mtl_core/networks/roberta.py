@@ -1,7 +1,8 @@
 """A pretrained transformer from a folder on this machine: its tokens and its encoder.
 
 Meant for RoBERTa-base (Liu et al. 2019); any encoder of Hugging Face's ``transformers`` with
-weights in safetensors can stand in. Nothing is fetched, no pickle is read, no code is run.
+weights in safetensors can stand in, such as MiniLM (Wang et al. 2020). Nothing is fetched, no
+pickle is read, no code is run.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,8 +25,9 @@ _CHUNK = 4096  # texts tokenised at a time
 class Encoder(nn.Module):
     """Tokens (N, L) to the last hidden state of the first, ``<s>`` or ``[CLS]``: (N, F).
 
-    Which tokens are padding follows from their id. The transformer stays in evaluation mode even
-    in training, on purpose: without dropout a run is a function of its seed and nothing else. Its
+    Which tokens are padding follows from their id. All are of token type 0, as RoBERTa's are: what
+    stands between two texts tells them apart. The transformer stays in evaluation mode even in
+    training, on purpose: without dropout a run is a function of its seed and nothing else. Its
     pooler is left out, since no task would train it.
 
     Args:
@@ -62,6 +64,15 @@ class Encoder(nn.Module):
         super().train(mode)
         self.model.eval()
         return self
+
+    def lengths(self, tokens: Tensor) -> Tensor:
+        """(..., L), padded at the end -> (...), the tokens of each before its padding.
+
+        ``training.padding`` cuts batches by it. A text may name the token for padding itself, so
+        its last other one counts.
+        """
+        places = torch.arange(1, tokens.shape[-1] + 1, device=tokens.device)
+        return ((tokens != self.pad) * places).amax(dim=-1)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """tokens: (N, L), padded at the end -> (N, features)."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from mtl_core.data.base import DataState, Split, Stamp, TaskData
+from mtl_core.data.pretrained import Pretrained
 from mtl_core.direction import Direction
 from mtl_core.errors import unknown
 from mtl_core.settings.apgd import Lost
@@ -113,7 +114,8 @@ class Setting:
     Args:
         load: task names to their data; raises DataMissing when it is not on this machine.
         encoder: width to the shared encoder, a module mapping inputs to features (N, F) with the
-            attribute ``features`` = F, or to maps of them (N, F, H, W). Its parameters are θ.
+            attribute ``features`` = F, or to maps of them (N, F, H, W). Its parameters are θ. Where
+            inputs may end in padding it has a method ``lengths`` (``training.padding``).
         data_state: where the data is, without reading it.
         sources: the public data sets that it is made of, by their names in ``sources``.
         head: F and a task to its head, a module from features to outputs (N, classes), or
@@ -123,6 +125,8 @@ class Setting:
         apgd_lost: what fewer steps of APGD than the paper's lose of sharpness on its encoder, as
             far as that was measured.
         relatedness: an auxiliary and a target to what they have in common, where that is known.
+        pretrained: the model on this machine that the encoder starts from, if it is one that users
+            choose: it counts in the data's fingerprint, and figures name it. None without one.
     """
 
     name: str
@@ -140,6 +144,7 @@ class Setting:
     batch_norm: bool = False
     apgd_lost: Lost = field(default_factory=dict)
     relatedness: Callable[[str, str], Relatedness] | None = None
+    pretrained: Callable[[], Pretrained | None] = lambda: None
 
     def task(self, name: str) -> Task:
         """The task called ``name``; raises InputError with the ones there are."""

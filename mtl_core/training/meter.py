@@ -35,9 +35,14 @@ class Measurement:
 
 
 def protocol(config: RunConfig) -> dict[str, str]:
-    """How each factor of a run is measured, with the choices that the paper leaves open."""
+    """How each factor of a run is measured, with the choices that the paper leaves open.
+
+    Where users choose the encoder, the metric's line names it, with or without factors.
+    """
     setting = settings.get(config.setting)
-    theta = "θ: all parameters of the shared encoder, biases included, heads fixed"
+    model = setting.pretrained()
+    encoder = "the shared encoder" if model is None else f"the shared encoder ({model.name})"
+    theta = f"θ: all parameters of {encoder}, biases included, heads fixed"
     if setting.batch_norm:
         theta += (
             "; BatchNorm by the task's population statistics, means over batches of "
@@ -50,7 +55,10 @@ def protocol(config: RunConfig) -> dict[str, str]:
         theta=theta,
         samples_labels=setting.task(config.target).samples_labels,
     )
-    return {name: factors.get(name).protocol(terms) for name in config.factors}
+    said = {name: factors.get(name).protocol(terms) for name in config.factors}
+    if model is not None:
+        said["test_metric"] = f"of {model.name}, fine-tuned, with a head for each task"
+    return said
 
 
 class Meter:

@@ -166,14 +166,14 @@ class Network:
         """Features of a step's batches, one task after the other.
 
         Args:
-            inputs: (R, B, ...) for each of K tasks.
+            inputs: (R, B, ...) for each of K tasks, of which some may be shorter than others.
 
         Returns:
             (R, K B, F).
         """
         if len(inputs) == 1:
             return self.features(inputs[0], per_replica=True)
-        if not self.mixes_examples:
+        if not self.mixes_examples and len({own.shape for own in inputs}) == 1:
             return self.features(torch.cat(list(inputs), dim=1), per_replica=True)
         if inputs[0].device.type != "cuda":
             return torch.cat([self.features(own, per_replica=True) for own in inputs], dim=1)

@@ -16,6 +16,7 @@ from mtl_core import factors, optimizers, settings
 from mtl_core.config import RunConfig
 from mtl_core.data.base import Split, Stamp
 from mtl_core.errors import TrainingDiverged
+from mtl_core.training import padding
 from mtl_core.training.batches import BatchStream, derived_seed
 from mtl_core.training.checkpoint import Checkpoint, State
 from mtl_core.training.gradients import batch_losses, combine
@@ -33,6 +34,9 @@ _CHUNK = {"cpu": 500, "cuda": 10_000}
 
 _SMALL = 3 * 64 * 64
 """Numbers that an image has at most for that to hold."""
+
+_TOKENS = {"cpu": 4096, "cuda": 2**17}
+"""Tokens evaluated at once, for the same reasons."""
 
 
 def advance(
@@ -105,6 +109,7 @@ class Replicas:
             settings.get(config.setting).data_state().stamp,
         )
         self._training = {task: data.train for task, data in self._data.items()}
+        self._lengths = self._known_lengths()
         self._meter = Meter(config, seeds, self._network, self._training)
         # A single task has no weights to record, and constant ones are known beforehand.
         plain = len(config.tasks) == 1 or self._method.constant
@@ -288,20 +293,39 @@ class Replicas:
             torch.cuda.synchronize(self._device)
             self.seconds += time.perf_counter() - started
 
+    def _known_lengths(self) -> list[NDArray[np.int64]] | None:
+        """Of each task's training inputs, (N,); None where they have no padding.
+
+        Kept beside the CPU, which draws the batches: a GPU need not be waited for.
+        """
+        found = [
+            padding.lengths(self._network.encoder, inputs) for inputs, _ in self._training.values()
+        ]
+        known = [one.cpu().numpy() for one in found if one is not None]
+        return known or None
+
     def _batches(self) -> tuple[list[Tensor] | Tensor, list[Tensor]]:
         """(R, B, ...) inputs, a single tensor if all tasks have them, and each task's targets."""
-        indices = []
-        for k in range(len(self._streams[0])):
-            order = np.stack([streams[k].batch(self.step) for streams in self._streams])
-            indices.append(torch.from_numpy(order).to(self._device, non_blocking=True))
-        training = [self._training[task] for task in self.config.tasks]
+        orders = [
+            np.stack([streams[k].batch(self.step) for streams in self._streams])
+            for k in range(len(self._streams[0]))
+        ]
+        indices = [torch.from_numpy(one).to(self._device, non_blocking=True) for one in orders]
+        examples = [self._training[task][0] for task in self.config.tasks]
+        targets = [self._training[task][1] for task in self.config.tasks]
+        if self._lengths is not None:
+            longest = [
+                int(lengths[order].max())
+                for lengths, order in zip(self._lengths, orders, strict=False)
+            ]
+            longest = padding.common(longest, self._device)
+            examples = list(map(padding.cut, examples, longest))
         if self._one_input:
             (index,) = indices
-            return training[0][0][index], [targets[index] for _, targets in training]
-        parts = list(zip(training, indices, strict=True))
+            return examples[0][index], [own[index] for own in targets]
         return (
-            [inputs[index] for (inputs, _), index in parts],
-            [targets[index] for (_, targets), index in parts],
+            [own[index] for own, index in zip(examples, indices, strict=True)],
+            [own[index] for own, index in zip(targets, indices, strict=True)],
         )
 
     @torch.inference_mode()
@@ -333,27 +357,36 @@ class Replicas:
 
     def _evaluate_split(self, tasks: Sequence[str], split: str) -> dict[str, tuple[Tensor, Tensor]]:
         """Mean loss and metric, (R,) each, of tasks that share their inputs."""
-        images, _ = getattr(self._data[tasks[0]], split)
-        chunk = self._chunk(images)
+        inputs, _ = getattr(self._data[tasks[0]], split)
         setting = settings.get(self.config.setting)
         zero = torch.zeros(len(self.seeds), dtype=torch.float64, device=self._device)
         loss = {task: zero.clone() for task in tasks}
         scores = {task: Score(setting.task(task)) for task in tasks}
-        for start in range(0, len(images), chunk):
-            part = slice(start, start + chunk)
-            features = self._network.features(images[part], per_replica=False, measured=tasks[0])
+        for part, some in self._chunks(inputs):
+            features = self._network.features(some, per_replica=False, measured=tasks[0])
             for task in tasks:
                 _, targets = getattr(self._data[task], split)
                 everyone = targets[part].expand(len(self.seeds), *targets[part].shape)
                 outputs = self._network.logits(task, features, measured=True)
                 loss[task] += self._network.losses(task, outputs, everyone).sum(dim=1)
                 scores[task].add(outputs, everyone)
-        return {task: (loss[task] / len(images), scores[task].value()) for task in tasks}
+        return {task: (loss[task] / len(inputs), scores[task].value()) for task in tasks}
 
-    def _chunk(self, inputs: Tensor) -> int:
-        """Examples evaluated at once: fewer of large images, as many as ever of small ones."""
-        most = _CHUNK.get(self._device.type, 500)
-        return max(1, min(most, most * _SMALL // max(inputs[0].numel(), 1)))
+    def _chunks(self, inputs: Tensor) -> Iterator[tuple[slice | Tensor, Tensor]]:
+        """Which examples are evaluated at once, and their inputs.
+
+        Fewer of large images, as many as ever of small ones; of texts those of like length.
+        """
+        lengths = padding.lengths(self._network.encoder, inputs)
+        if lengths is None:
+            most = _CHUNK.get(self._device.type, 500)
+            chunk = max(1, min(most, most * _SMALL // max(inputs[0].numel(), 1)))
+            for start in range(0, len(inputs), chunk):
+                part = slice(start, start + chunk)
+                yield part, inputs[part]
+        else:
+            for index in padding.chunks(lengths, _TOKENS.get(self._device.type, 4096)):
+                yield index, padding.cut(inputs[index], int(lengths[index[-1]]))
 
 
 @dataclass(frozen=True)

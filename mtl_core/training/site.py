@@ -1,6 +1,6 @@
 """StackSite: a stack of replicas where it stands, as the factors ask for it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -15,6 +15,7 @@ from mtl_core.factors import drawn_labels, layerwise
 from mtl_core.factors.base import MINI_BATCH, Site
 from mtl_core.factors.layerwise import ExampleGradients
 from mtl_core.factors.vectors import Loss
+from mtl_core.training import padding
 from mtl_core.training.batches import derived_seed
 from mtl_core.training.network import Network
 
@@ -48,6 +49,19 @@ class StackSite:
         # A batch of the run's own size must be found among them, too.
         count = max(self.config.factor_examples, self.config.batch_size)
         return inputs[:count], targets[:count]
+
+    def batches(
+        self, task: str, parts: Sequence[Tensor | slice]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Some of the examples that ``first`` gives, without the padding that a batch shares."""
+        inputs, targets = self.first(task)
+        lengths = padding.lengths(self._network.encoder, inputs)
+        if lengths is None:
+            yield from ((inputs[part], targets[part]) for part in parts)
+            return
+        longest = [int(lengths[part].max()) for part in parts]
+        for part, most in zip(parts, padding.common(longest, inputs.device), strict=True):
+            yield padding.cut(inputs[part], most), targets[part]
 
     def loss(self, task: str) -> Loss:
         """loss(params, (inputs, targets)) -> (R,), in double precision."""

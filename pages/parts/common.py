@@ -266,10 +266,10 @@ def sureness(comparison: Comparison | None, *, so_far: bool = False) -> str:
 
 
 def title(column: str) -> str:
-    """A factor's title; another quantity's name as it is."""
+    """A factor's title; another quantity's name in words."""
     if column == "min_train_loss":
         return "minimum training loss"
-    return factors.get(column).title if column in factors.names() else column
+    return factors.get(column).title if column in factors.names() else column.replace("_", " ")
 
 
 def capitalised(words: str) -> str:

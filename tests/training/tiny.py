@@ -1,4 +1,4 @@
-"""Settings of random data that train in a moment: images with BatchNorm, pixels, regression."""
+"""Settings of random data that train in a moment: images with BatchNorm, pixels, vectors, texts."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
 from mtl_core import settings
@@ -82,6 +83,55 @@ def vectors() -> Setting:
         return {name: found[name] for name in names}
 
     return _setting(tasks, load, _Vectors)
+
+
+def texts() -> Setting:
+    """A classification and a regression on tokens, padded with 0 to 30, of tasks unlike in length.
+
+    A twelfth of the texts are long. There are enough of them for sharpness.
+    """
+    tasks = [
+        replace(_task("kind"), train_size=150, metric="matthews"),
+        replace(_task("score"), train_size=150, classes=1, loss="squared_error", metric="pearson"),
+    ]
+
+    def load(names: Sequence[str]) -> dict[str, TaskData]:
+        found = {}
+        for number, name in enumerate(("kind", "score")):
+            rng = np.random.default_rng(number)
+            splits = []
+            for size in (150, *SIZES[1:]):
+                usual = rng.integers(1, 8 if name == "kind" else 16, size)
+                lengths = np.where(rng.random(size) < 0.08, rng.integers(16, 31, size), usual)
+                tokens = rng.integers(1, 40, (size, 30))
+                inputs = np.where(np.arange(30) < lengths[:, None], tokens, 0)
+                first = inputs[:, 0]
+                score = (first / 40).astype(np.float32)
+                splits.append(Split(inputs, first % 3 if name == "kind" else score))
+            found[name] = TaskData(*splits)
+        return {name: found[name] for name in names}
+
+    return _setting(tasks, load, _Texts)
+
+
+class _Texts(nn.Module):
+    """The mean over a text's tokens of what each is beside all of them."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.words = nn.Embedding(40, 4)
+        self.mix = nn.Linear(4, width)
+        self.features = width
+
+    def lengths(self, tokens: Tensor) -> Tensor:
+        return (tokens != 0).sum(dim=-1)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        real = (tokens != 0).unsqueeze(-1)
+        words = self.words(tokens) * real
+        mean = words.sum(dim=-2, keepdim=True) / real.sum(dim=-2, keepdim=True)
+        each = torch.tanh(self.mix(words + mean)) * real
+        return each.sum(dim=-2) / real.sum(dim=-2)
 
 
 class _Vectors(nn.Sequential):

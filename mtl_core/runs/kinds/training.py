@@ -129,6 +129,8 @@ def _cost(config: RunConfig) -> float:
 def _fingerprint(config: RunConfig) -> str:
     """The hash of the examples of all of a config's tasks, as they are on this machine.
 
+    A pretrained encoder that a user may exchange counts as one of them.
+
     Raises:
         DataMissing: when they are not.
     """
@@ -144,7 +146,12 @@ def _fingerprint_of(setting: str, tasks: tuple[str, ...], _stamp: Stamp) -> str:
     from mtl_core.data.splits import fingerprint
 
     found = settings.get(setting)
-    return fingerprint(found.load(tasks), one_input=found.one_input)
+    model = found.pretrained()
+    return fingerprint(
+        found.load(tasks),
+        one_input=found.one_input,
+        pretrained="" if model is None else model.digest,
+    )
 
 
 def _protocol(config: RunConfig) -> Mapping[str, str]:
