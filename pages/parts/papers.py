@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -19,11 +19,13 @@ from pages.parts import common, words
 from pages.parts.state import Page
 from pages.parts.words import escaped
 
-FINDINGS = {
-    "agree": (":material/check:", "the runs here agree"),
-    "disagree": (":material/close:", "the runs here disagree"),
-    "cannot tell": (":material/pending:", "the runs here cannot tell"),
+FINDINGS: Mapping[Finding, tuple[str, str, Literal["blue", "orange", "gray"]]] = {
+    "agree": (":material/check:", "the runs here agree", "blue"),
+    "disagree": (":material/close:", "the runs here disagree", "orange"),
+    "cannot tell": (":material/pending:", "the runs here cannot tell", "gray"),
 }
+"""Icon, words and colour: neither side is good or bad news, and colour-blind people tell them
+apart."""
 AGGREGATES = {"bins": "at comparable loss", "footnote": "by footnote 7"}
 MOST_REASONS = 3  # that are written out for a factor
 LONGEST_COMMAND = 140  # characters of one that is written below its figure
@@ -120,11 +122,10 @@ def claim(said: str, where: str) -> None:
 
 def finding(outcome: Finding, why: str, *, of: str = "") -> None:
     """What our runs say of a claim, as computed from them, with the reason in one sentence."""
-    icon, say = FINDINGS[outcome]
+    icon, say, colour = FINDINGS[outcome]
     title = f"{of}: {say}" if of else f"{say[0].upper()}{say[1:]}"
     with st.container(horizontal=True, vertical_alignment="center"):
-        # Neither side is good or bad news.
-        st.badge(title, icon=icon, color="gray" if outcome == "cannot tell" else "blue")
+        st.badge(title, icon=icon, color=colour)
         st.markdown(why)
 
 
