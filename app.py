@@ -21,6 +21,7 @@ page = st.navigation(
             ),
         ],
         "The papers": [
+            st.Page("pages/evidence.py", title="Evidence", icon=":material/fact_check:"),
             st.Page(
                 "pages/generalization_gap.py",
                 title="Generalization gap",

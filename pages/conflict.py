@@ -9,29 +9,21 @@ from mtl_core import analysis
 from mtl_core.analysis import (
     FEWEST_EPOCHS,
     FEWEST_SETS,
-    LITTLE,
     READINGS,
-    TABLE_FACTORS,
     ConflictVerdict,
-    Correlation,
     SetsCorrelation,
 )
 from mtl_core.charts import Curve, CurveKey, correlation_alt, correlation_chart, style_curves
 from mtl_core.runs.library.answers import Answer, Answers
-from mtl_core.views import comparisons, smtos
+from mtl_core.views import comparisons, measures, phrases
 from mtl_core.views import conflict as views
 from mtl_core.views.comparisons import Pool
-from mtl_core.views.conflict import ConflictView
+from mtl_core.views.conflict import COLUMNS, METRIC, ConflictView, Found, Pair
 from pages.parts import common, papers, state
 
 KEY = "conflict"
 Page = state.Page[ConflictView]
-Pair = tuple[str, str]
-Found = Mapping[Pair, SetsCorrelation]
-METRIC = "test_metric"
-RELIABLE = 0.5  # less of the variance of similarity is told beside what it leaves open
 ALL = 0  # of the chooser: None would leave it empty
-COLUMNS = (*TABLE_FACTORS, METRIC)
 X_TITLES = {
     "early": "early gradient similarity",
     "throughout": "gradient similarity throughout training",
@@ -61,28 +53,14 @@ def main() -> None:
     targets = view.shown(pool)
     with st.sidebar:
         _controls(page, pool, pools, targets)
-    runs = {
-        task: comparisons.labels(
-            pool.auxiliary_sets(task, every_optimizer=view.every_optimizer), task
-        )
-        for task in targets
-    }
+    runs = views.chosen(view, pool)
     every = list({one.config.id: one for named in runs.values() for one in named.values()}.values())
     tables, found = _points(papers.versions(every), view, runs, answers)
-    sets = {task: view.deciding(list(named.values())) for task, named in runs.items()}
-    verdict = analysis.conflict_verdict(
-        {pair: one.decides for pair, one in found.items()},
-        sets,
-        METRIC,
-        reliability={pair: one.reliability for pair, one in found.items()},
-    )
+    judged = views.judge(view, runs, found)
+    verdict = judged.verdict
+    papers.finding(verdict.optimization, judged.optimization, of="Worsens optimization")
     papers.finding(
-        verdict.optimization, _optimization(verdict, view, sets), of="Worsens optimization"
-    )
-    papers.finding(
-        verdict.generalization,
-        _generalization(verdict, found, view, sets),
-        of="Does not foretell generalization",
+        verdict.generalization, judged.generalization, of="Does not foretell generalization"
     )
     _figure(view, targets, tables, found)
     papers.source(every, measuring=True)
@@ -111,7 +89,7 @@ def _controls(page: Page, pool: Pool, pools: Sequence[Pool], targets: Sequence[s
         format_func=lambda size: (
             "all, given their number of tasks"
             if size == ALL
-            else f"of {size} tasks (up to {common.counted(there.get(size, 0), 'set')} a target)"
+            else f"of {size} tasks (up to {phrases.counted(there.get(size, 0), 'set')} a target)"
         ),
         on_change=page.take,
         args=("size", lambda size: size or None),
@@ -164,112 +142,7 @@ def _points(
     _answers: Answers,
 ) -> tuple[dict[str, pd.DataFrame], dict[Pair, SetsCorrelation]]:
     """By column: a point per target and run; and how it goes with similarity for each target."""
-    tables: dict[str, list[pd.DataFrame]] = {column: [] for column in COLUMNS}
-    found: dict[Pair, SetsCorrelation] = {}
-    for task, named in _named.items():
-        if not named:
-            continue
-        rows = comparisons.trajectories(named, task, _answers)
-        measure = common.measure(view.setting, task)
-        for column in COLUMNS:
-            points = analysis.similarity_points(
-                rows,
-                task,
-                column,
-                direction=measure.direction,
-                reading=view.reading,
-                footnote=view.aggregate == "footnote",
-            )
-            configs = [named[name].config for name in points["curve"]]
-            points = points.assign(
-                auxiliaries=[
-                    " + ".join(comparisons.seen_from(one, task).auxiliaries) for one in configs
-                ],
-                tasks=[len(one.tasks) for one in configs],
-                optimizer=[one.optimizer for one in configs],
-                plain=[smtos.Entry.of(one) == smtos.REFERENCE for one in configs],
-                run=[one.id for one in configs],
-                target=task,
-                curve=task,
-            )
-            counted = points[points["early_checkpoints"] > 0]
-            found[task, column] = analysis.correlate_sets(counted, view.size)
-            tables[column].append(points)
-    return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}, found
-
-
-# What they say of the claim.
-
-
-def _optimization(verdict: ConflictVerdict, view: ConflictView, sets: Mapping[str, int]) -> str:
-    if not verdict.factors:
-        return _missing(view, sets)
-    judged = papers.family(len(verdict.factors))
-    if verdict.positive:
-        names = papers.listed(
-            list(dict.fromkeys(common.title(factor) for _, factor in verdict.positive))
-        )
-        return (
-            f"**{len(verdict.positive)} of {len(verdict.factors)}** correlations of similarity "
-            f"with a factor are significantly *positive*{judged}: more conflict goes with lower "
-            f"{names}."
-        )
-    return (
-        f"**{len(verdict.negative)} of {len(verdict.factors)}** correlations of similarity with a "
-        f"factor are significantly negative{judged}, and none is significantly positive."
-    )
-
-
-def _generalization(
-    verdict: ConflictVerdict, found: Found, view: ConflictView, sets: Mapping[str, int]
-) -> str:
-    if not verdict.targets:
-        return _missing(view, sets)
-    judged = papers.family(len(verdict.targets))
-    if verdict.predicted:
-        said = papers.listed([_said(found, task) for task in verdict.predicted])
-        return (
-            f"For **{len(verdict.predicted)} of {common.counted(len(verdict.targets), 'target')}** "
-            f"similarity is significantly correlated with the test metric{judged}: {said}."
-        )
-    if verdict.generalization == "agree":
-        said = papers.listed([_said(found, task) for task in verdict.targets])
-        return f"The whole 95 % interval of r lies within ±{LITTLE:g}, noise allowed for: {said}."
-    open_ = [task for task in verdict.targets if task not in verdict.little]
-    said = papers.listed([_said(found, task) for task in open_])
-    reliability = {task: found[task, METRIC].reliability for task in open_}
-    noisy = [task for task, share in reliability.items() if share < RELIABLE]
-    unknown = [task for task, share in reliability.items() if share != share]
-    why = ""
-    if noisy:
-        sets_of = papers.listed(noisy)
-        why = f"; and most of what similarity differs by between sets of {sets_of} is noise"
-    elif unknown:
-        why = "; and with one seed the noise of similarity is not known"
-    return (
-        f"No correlation with the test metric is significant{judged}, but more than ±{LITTLE:g} "
-        f"is not ruled out: {said}{why}."
-    )
-
-
-def _said(found: Found, task: str) -> str:
-    one = found[task, METRIC].decides
-    return f"{task}, r = {_interval(one)}"
-
-
-def _missing(view: ConflictView, sets: Mapping[str, int]) -> str:
-    """What it takes for an outcome."""
-    of = "" if view.size is None else f" of {view.size} tasks"
-    most = max(sets.values(), default=0)
-    if most < FEWEST_SETS:
-        return (
-            f"No target has more than {common.counted(most, 'auxiliary set')}{of}; an outcome "
-            f"takes {FEWEST_SETS} of one target."
-        )
-    return (
-        f"No factor or metric has a value in {FEWEST_SETS} auxiliary sets{of} of a target: it is "
-        "measured too rarely to be read at comparable loss."
-    )
+    return views.points(view, _named, _answers)
 
 
 # Fig. 5.
@@ -300,7 +173,7 @@ def _figure(
     if by_size and view.size is None:
         st.caption(
             "**Sets of unlike size.** The correlation of similarity with 1/√K, K being the number "
-            f"of tasks: {papers.listed(by_size)}. Where it is near 1, the horizontal axis is the "
+            f"of tasks: {phrases.listed(by_size)}. Where it is near 1, the horizontal axis is the "
             "number of tasks, so that only r given K says anything of conflict."
         )
 
@@ -314,11 +187,11 @@ def _panel(
 ) -> None:
     if view.size is not None:
         points = points[points["tasks"] == view.size]
-    measure = common.measure(view.setting, styled[0].label)
+    measure = measures.measure(view.setting, styled[0].label)
     factor = column != METRIC
-    title = common.title(column) if factor else measure.title
+    title = phrases.title(column) if factor else measure.title
     x_title = X_TITLES[view.reading]
-    st.markdown(f"**{common.capitalised(title)}**")
+    st.markdown(f"**{phrases.capitalised(title)}**")
     st.caption("  \n".join(_r(found.get((one.label, column)), one.label, styled) for one in styled))
     log = factor and analysis.spans_decades(points["value"])
     st.altair_chart(
@@ -343,27 +216,19 @@ def _r(found: SetsCorrelation | None, target: str, styled: Sequence[Curve]) -> s
     name = f"{target}: " if len(styled) > 1 else ""
     if found is None or found.paper is None:
         return f"{name}no correlation (fewer than 3 points, or all equal)"
-    theirs = f"paper's r = {_interval(found.paper)}, p = {found.paper.pearson_p:.2g}"
+    theirs = f"paper's r = {views.interval(found.paper)}, p = {found.paper.pearson_p:.2g}"
     ours = found.decides
     if ours is None:
         return f"{name}{theirs}, n = {found.paper.n}; {_kind(found)}: too few sets"
     if ours == found.paper:
-        return f"{name}r = {_interval(ours)}, p = {ours.pearson_p:.2g}, n = {ours.n}"
-    return f"{name}{_kind(found)} = {_interval(ours)}, n = {ours.n}; {theirs}"
+        return f"{name}r = {views.interval(ours)}, p = {ours.pearson_p:.2g}, n = {ours.n}"
+    return f"{name}{_kind(found)} = {views.interval(ours)}, n = {ours.n}; {theirs}"
 
 
 def _kind(found: SetsCorrelation) -> str:
     """What it is that decides."""
     given = "r given K" if len(found.tasks) > 1 else "r"
     return f"{given} of log10" if found.logarithms else given
-
-
-def _interval(found: Correlation | None) -> str:
-    if found is None:
-        return "–"
-    if found.ci_low != found.ci_low:
-        return f"{found.pearson_r:+.2f}"
-    return f"{found.pearson_r:+.2f} ({found.ci_low:+.2f} … {found.ci_high:+.2f})"
 
 
 def _links(runs: Mapping[str, Mapping[str, Answer]]) -> None:
@@ -388,9 +253,9 @@ def _table(
         rows.append(
             {
                 "target": task,
-                "similarity against": common.measure(view.setting, task).title
+                "similarity against": measures.measure(view.setting, task).title
                 if column == METRIC
-                else common.title(column),
+                else phrases.title(column),
                 "paper's r": _two(paper.pearson_r if paper else None),
                 "paper's p": f"{paper.pearson_p:.2g}" if paper else "–",
                 "r given K": _two(ours.pearson_r if ours else None),

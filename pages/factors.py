@@ -17,17 +17,19 @@ from mtl_core.analysis import (
     FactorVerdict,
     PublishedRow,
     TableRow,
-    Versus,
 )
 from mtl_core.charts import SHORT_X_TITLE, over_loss_alt, over_loss_chart
 from mtl_core.direction import Direction
 from mtl_core.errors import InputError
 from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.runs.library.published import PublishedTable, published_table
-from mtl_core.views import comparisons
+from mtl_core.views import comparisons, explaining, measures
+from mtl_core.views import factors as views
 from mtl_core.views.comparisons import Pool
 from mtl_core.views.factors import FactorsView
 from mtl_core.views.generalization_gap import MOST_RUNS
+from mtl_core.views.measures import Measure
+from mtl_core.views.phrases import capitalised, counted, family, listed, number
 from pages.parts import common, papers, state
 from pages.parts.words import escaped, tell
 
@@ -69,10 +71,9 @@ def main() -> None:
     pool = comparisons.find(pools, view.setting, view.budget)
     with st.sidebar:
         _controls(page, pool, pools)
-    cases = {task: pool.cases(task, view.sets) for task in pool.tasks}
-    cases = {task: runs for task, runs in cases.items() if runs}
+    cases = views.chosen(pool, view.sets)
     shown = [run for task, runs in cases.items() for run in (pool.singles[task], *runs)]
-    rows, counts = _rows(papers.versions(shown), view.setting, view.aggregate, cases, pool, answers)
+    rows, counts = _rows(papers.versions(shown), view.aggregate, cases, pool, answers)
     judged = analysis.judged_rows(rows)
     verdicts = analysis.table_verdicts(rows)  # judges the rows itself
     epochs = pool.budget.epochs
@@ -80,7 +81,7 @@ def main() -> None:
         papers.finding("cannot tell", papers.too_short(epochs))
     else:
         moved = [row.deltas["transfer"] for row in judged]
-        papers.finding(analysis.factor_support(verdicts), papers.explaining(moved, verdicts))
+        papers.finding(analysis.factor_support(verdicts), explaining.reason(moved, verdicts))
         _verdicts(rows, verdicts)
     _trajectories(view, pool, cases, answers)
     _table(page, judged, counts, printed, shown)
@@ -136,7 +137,7 @@ def _verdicts(rows: Sequence[TableRow], verdicts: Sequence[FactorVerdict]) -> No
         st.caption(
             "Positive transfer must come with a decrease of the factor, negative transfer with an "
             "increase. All changes of factors in the significant transfers are judged together"
-            f"{papers.family(judged)}; that no change was found rules out nothing."
+            f"{family(judged)}; that no change was found rules out nothing."
         )
     st.caption(_by_the_paper(rows))
 
@@ -147,7 +148,7 @@ def _by_the_paper(rows: Sequence[TableRow]) -> str:
     significant = sum(case.transfer.paper in ("better", "worse") for case in cases)
     words = "**The paper's own rule** (±2 SD; a factor without significant change is refuted too): "
     if not significant:
-        return f"{words}none of {common.counted(len(rows), 'transfer')} is significant."
+        return f"{words}none of {counted(len(rows), 'transfer')} is significant."
     told = []
     for name in TABLE_FACTORS:
         against = analysis.paper_verdict(name, cases)
@@ -163,7 +164,7 @@ def _by_the_paper(rows: Sequence[TableRow]) -> str:
 
 def _some(names: Sequence[str]) -> str:
     more = len(names) - papers.MOST_REASONS
-    return papers.listed([*names[: papers.MOST_REASONS], *([f"{more} more"] if more > 0 else [])])
+    return listed([*names[: papers.MOST_REASONS], *([f"{more} more"] if more > 0 else [])])
 
 
 def _judged(rows: Sequence[TableRow], column: str) -> int:
@@ -189,7 +190,7 @@ def _trajectories(
     for place, factor in zip(st.columns(3), TABLE_FACTORS, strict=True):
         title = factors.get(factor).title
         with place:
-            st.markdown(f"**{common.capitalised(title)}**")
+            st.markdown(f"**{capitalised(title)}**")
             st.altair_chart(
                 over_loss_chart(
                     rows,
@@ -220,34 +221,13 @@ def _trajectories(
 @st.cache_data(max_entries=32, show_spinner=False)
 def _rows(
     runs: tuple[object, ...],
-    setting: str,
     aggregate: Aggregate,
     _cases: Mapping[str, Sequence[Answer]],
     _pool: Pool,
     _answers: Answers,
 ) -> tuple[list[TableRow], dict[str, int]]:
     """The rows of all tasks; and for footnote 7, over how many epochs it averages at least."""
-    found, counts = [], dict[str, int]()
-    for task, together in _cases.items():
-        named = comparisons.labels([_pool.singles[task], *together], task)
-        table = comparisons.trajectories(named, task, _answers)
-        base, *others = named
-        direction = common.measure(setting, task).direction
-        found += [
-            analysis.table_row(
-                table,
-                Versus(task, other, base, direction),
-                aggregate,
-                name=f"{task} {other}" if len(others) > 1 else task,
-            )
-            for other in others
-        ]
-        for column in TABLE_COLUMNS if aggregate == "footnote" else ():
-            read = "test_metric" if column == "transfer" else column
-            for name in named:
-                of = analysis.aggregate_checkpoints(table, task, name, read)
-                counts[column] = min([*of, *([counts[column]] if column in counts else [])])
-    return found, counts
+    return views.rows(_pool, _cases, aggregate, _answers)
 
 
 def _table(
@@ -355,11 +335,11 @@ def _details(view: FactorsView, rows: Sequence[TableRow]) -> None:
 
 
 def _line(view: FactorsView, row: TableRow, column: str, found: Comparison) -> dict[str, object]:
-    measure = common.measure(view.setting, row.task)
+    measure = measures.measure(view.setting, row.task)
     factor = column in TABLE_FACTORS
 
     def write(value: float) -> str:
-        said = papers.number(value) if factor else measure.delta(value)
+        said = number(value) if factor else measure.delta(value)
         return said.replace("-", "−")
 
     known = math.isfinite(found.low) and math.isfinite(found.high)
@@ -407,7 +387,7 @@ def _ours(view: FactorsView, rows: Sequence[TableRow], otherwise: str) -> None:
             **{
                 HEADS[column]: _cell(
                     row.deltas[column],
-                    common.measure(view.setting, row.task) if column == "transfer" else None,
+                    measures.measure(view.setting, row.task) if column == "transfer" else None,
                 )
                 for column in TABLE_COLUMNS
             },
@@ -417,11 +397,11 @@ def _ours(view: FactorsView, rows: Sequence[TableRow], otherwise: str) -> None:
     st.table(pd.DataFrame(cells), border="horizontal", hide_index=True)
 
 
-def _cell(found: Comparison | None, measure: common.Measure | None) -> str:
+def _cell(found: Comparison | None, measure: Measure | None) -> str:
     """A difference with the mark that decides, and the paper's, which a phone puts below it."""
     if found is None:
         return ":gray[–]"
-    written = measure.delta(found.delta) if measure else papers.number(found.delta)
+    written = measure.delta(found.delta) if measure else number(found.delta)
     written = written.removesuffix(" pt").replace("-", "−")
     colour = COLOURS.get(found.verdict, "gray")
     paper = f":gray[:small[2SD\u00a0{MARKS[found.paper]}]]"
@@ -484,7 +464,7 @@ def _agreement(rows: Sequence[TableRow], theirs: Sequence[PublishedRow]) -> None
     st.caption(
         "Rows of the paper's table that were measured here too, and have the same sign: all of "
         "them, and those whose own Δ is significant."
-        + (f" Not measured here: {papers.listed(missing)}." if missing else "")
+        + (f" Not measured here: {listed(missing)}." if missing else "")
     )
 
 
@@ -504,12 +484,12 @@ def _others(printed: PublishedTable | None, measured: Sequence[str]) -> None:
             _printed(rows, title)
             words = (
                 "By the paper's rule, whatever the shading, the printed signs rule out "
-                f"{papers.listed(refuted)}."
+                f"{listed(refuted)}."
                 if refuted
                 else ""
             )
             if allowed:
-                words += f" Signs alone do not rule out {papers.listed(allowed)}."
+                words += f" Signs alone do not rule out {listed(allowed)}."
             st.markdown(words.strip())
     for note in printed.manifest.get("notes", ()):
         tell("caption", note)

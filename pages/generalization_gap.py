@@ -8,12 +8,14 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mtl_core import analysis
-from mtl_core.analysis import EARLY_LOSS, EarlyVerdict, GapCase, Versus
+from mtl_core.analysis import EARLY_LOSS, GapCase, Versus
 from mtl_core.charts import SHORT_X_TITLE, generalization_alt, generalization_chart
 from mtl_core.runs.library.answers import Answer, Answers
-from mtl_core.views import comparisons
+from mtl_core.views import comparisons, measures
+from mtl_core.views import generalization_gap as views
 from mtl_core.views.comparisons import Pool
 from mtl_core.views.generalization_gap import MOST_RUNS, GapView
+from mtl_core.views.measures import Measure
 from pages.parts import common, papers, state
 
 KEY = "gap"
@@ -46,9 +48,9 @@ def main() -> None:
         _controls(page, pool, pools, drawn)
     usual = {task: pool.cases(task) for task in pool.tasks}
     every = [run for task in pool.tasks for run in (pool.singles[task], *usual[task])]
-    cases = _cases(papers.versions(every), view.setting, usual, pool, answers)
+    cases = _cases(papers.versions(every), pool, answers)
     found = analysis.early_verdict([case for case, _ in cases])
-    papers.finding(found.outcome, _words(found))
+    papers.finding(found.outcome, views.reason(found))
     judged = analysis.judged_cases([case for case, _ in cases])
     cases = [(case, task) for case, (_, task) in zip(judged, cases, strict=True)]
     _hero(view, drawn, against, answers)
@@ -113,7 +115,7 @@ def _controls(page: Page, pool: Pool, pools: Sequence[Pool], drawn: Mapping[str,
 
 def _hero(view: GapView, drawn: Mapping[str, Answer], against: Answer, answers: Answers) -> None:
     task = view.task
-    measure = common.measure(view.setting, task)
+    measure = measures.measure(view.setting, task)
     (base,) = comparisons.labels([against], task)
     named = {base: against, **{name: run for name, run in drawn.items() if name != base}}
     rows = comparisons.trajectories(named, task, answers)
@@ -147,7 +149,7 @@ def _hero(view: GapView, drawn: Mapping[str, Answer], against: Answer, answers: 
         papers.ask_what_if(next(iter(drawn.values())), task)
 
 
-def _cards(cards: DeltaGenerator, name: str, case: GapCase, measure: common.Measure) -> None:
+def _cards(cards: DeltaGenerator, name: str, case: GapCase, measure: Measure) -> None:
     cards.metric(
         f"{name}: transfer ΔE",
         measure.delta(case.transfer.delta if case.transfer else None),
@@ -176,59 +178,10 @@ def _cards(cards: DeltaGenerator, name: str, case: GapCase, measure: common.Meas
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def _cases(
-    runs: tuple[object, ...],
-    setting: str,
-    _usual: Mapping[str, Sequence[Answer]],
-    _pool: Pool,
-    _answers: Answers,
-) -> list[tuple[GapCase, str]]:
+def _cases(runs: tuple[object, ...], _pool: Pool, _answers: Answers) -> list[tuple[GapCase, str]]:
     """Every task against its single-task run, with the task's name."""
-    found = []
-    for task, together in _usual.items():
-        named = comparisons.labels([_pool.singles[task], *together], task)
-        rows = comparisons.trajectories(named, task, _answers)
-        base, *others = named
-        measure = common.measure(setting, task)
-        found += [
-            (
-                analysis.gap_case(
-                    rows,
-                    Versus(task, other, base, measure.direction),
-                    name=papers.case_name(_pool, named[other], task),
-                ),
-                task,
-            )
-            for other in others
-        ]
-    return found
-
-
-def _words(found: EarlyVerdict) -> str:
-    many = common.counted(found.cases, "comparison")
-    if not found.significant:
-        return (
-            f"None of the {many} here has a significant transfer"
-            f"{papers.family(found.judged)}, so there is no gap to date."
-        )
-    if not found.telling:
-        return (
-            f"**{len(found.significant)}** of the {many} "
-            f"{'has' if len(found.significant) == 1 else 'have'} a significant transfer"
-            f"{papers.family(found.judged)}, but none of them comes down to "
-            f"L = {EARLY_LOSS / 10:g}, a decade below what counts as early."
-        )
-    rest = [name for name in found.telling if name not in (*found.early, *found.late)]
-    words = (
-        f"Of **{len(found.telling)}** significant transfers{papers.family(found.judged)} that come "
-        f"down to L = {EARLY_LOSS / 10:g}, **{len(found.early)}** opened as a gap of the same sign "
-        f"above L = {EARLY_LOSS:g}, and stayed"
-    )
-    if found.late:
-        words += f"; less than half of the gap was there early for {papers.listed(found.late)}"
-    if rest:
-        words += f"; not certain either way for {papers.listed(rest)}"
-    return f"{words}."
+    found = views.sides(_pool, _answers)
+    return [(case, side.task) for case, side in zip(views.cases(found), found, strict=True)]
 
 
 def _multiples(
@@ -240,7 +193,7 @@ def _multiples(
     st.subheader("Every task")
     places = [place for _ in range(0, len(pool.tasks), 3) for place in st.columns(3)]
     for place, task in zip(places, pool.tasks, strict=False):
-        measure = common.measure(pool.setting.name, task)
+        measure = measures.measure(pool.setting.name, task)
         own = [case for case, name in cases if name == task]
         place.markdown(f"**{task}** {_mark(own, measure)}")
         runs = [pool.singles[task], *usual[task][: MOST_RUNS - 1]]
@@ -260,7 +213,7 @@ def _small(
 ) -> tuple[alt.LayerChart, str]:
     """A task's chart, which never changes once it is built, and what it shows in words."""
     named = comparisons.labels(_runs, task)
-    measure = common.measure(setting, task)
+    measure = measures.measure(setting, task)
     styled = papers.curves(named, task)
     chart = generalization_chart(
         comparisons.trajectories(named, task, _answers),
@@ -275,7 +228,7 @@ def _small(
     return chart, generalization_alt(styled, task=task, metric_title=measure.title)
 
 
-def _mark(cases: Sequence[GapCase], measure: common.Measure) -> str:
+def _mark(cases: Sequence[GapCase], measure: Measure) -> str:
     """Transfer and onset of a task in few words, the most telling case first."""
     ranked = sorted(cases, key=lambda case: (not case.significant, not case.early))
     if not ranked or ranked[0].transfer is None:
@@ -289,12 +242,12 @@ def _mark(cases: Sequence[GapCase], measure: common.Measure) -> str:
 def _table(setting: str, cases: Sequence[tuple[GapCase, str]]) -> None:
     rows = []
     for case, task in cases:
-        measure = common.measure(setting, task)
+        measure = measures.measure(setting, task)
         rows.append(
             {
                 "task": case.name,
                 "transfer ΔE": measure.delta(case.transfer.delta if case.transfer else None),
-                "95 % interval": (common.interval(case.transfer, measure) or "–")
+                "95 % interval": (measures.interval(case.transfer, measure) or "–")
                 if case.transfer
                 else "–",
                 "ΔE is": case.transfer.verdict if case.transfer else "not known",

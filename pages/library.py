@@ -16,13 +16,14 @@ from mtl_core.charts.export import figure_png, figure_svg
 from mtl_core.runs.library import exchange
 from mtl_core.runs.library.answers import Answers, other_data
 from mtl_core.runs.queue.launch import tend
-from mtl_core.views import comparisons, library
+from mtl_core.views import comparisons, library, measures, phrases
 from mtl_core.views.library import Entry
 from mtl_core.views.library_search import FILTERS, MOST_IN_URL, SOURCES, Search, choices, resolved
 from mtl_core.views.links import links
+from mtl_core.views.measures import Measure
+from mtl_core.views.phrases import counted
 from mtl_core.views.what_if import kind
-from pages.parts import common, library_import, papers, state, words
-from pages.parts.common import counted
+from pages.parts import common, library_import, state, words
 
 MOST_SHOWN = 24  # that are drawn, compared and described below the table
 MOST_NAMED = 10  # in the dialog that asks before they are deleted
@@ -293,7 +294,7 @@ def _figure(drawn: Sequence[Entry], search: Search, answers: Answers) -> None:
             on_change=PAGE.take,
             args=("task",),
         )
-    metric = common.measure(drawn[0].config.setting, task)
+    metric = measures.measure(drawn[0].config.setting, task)
     chart = generalization_chart(
         rows, styled, task=task, metric_title=metric.title, metric_format=metric.format
     )
@@ -303,7 +304,7 @@ def _figure(drawn: Sequence[Entry], search: Search, answers: Answers) -> None:
     _transfers(drawn, task, metric, answers)
 
 
-def _transfers(drawn: Sequence[Entry], task: str, metric: common.Measure, answers: Answers) -> None:
+def _transfers(drawn: Sequence[Entry], task: str, metric: Measure, answers: Answers) -> None:
     """Transfer of the drawn experiments, where there is a single task to compare them with."""
     together = [one.answer for one in drawn if one.answer.config.auxiliaries and one.answer.done]
     if not together:
@@ -318,7 +319,7 @@ def _transfers(drawn: Sequence[Entry], task: str, metric: common.Measure, answer
             "experiment": row["curve"],
             "E": metric.value(row["metric"]),
             "transfer ΔE": metric.delta(row["transfer"]),
-            "95 % interval": common.between(row["transfer_low"], row["transfer_high"], metric)
+            "95 % interval": measures.between(row["transfer_low"], row["transfer_high"], metric)
             or "–",
             "ΔE is": row["verdict"] or "not known",
             "by ±2 SD": row["paper"] or "–",
@@ -332,7 +333,7 @@ def _transfers(drawn: Sequence[Entry], task: str, metric: common.Measure, answer
         st.dataframe(pd.DataFrame(rows), hide_index=True, key="library_transfers")
         st.caption(
             f"Against **{table['baseline'].iloc[0]}** at the same budget; verdicts by the 95 % "
-            f"interval{papers.family(int(table['p'].notna().sum()))}."
+            f"interval{phrases.family(int(table['p'].notna().sum()))}."
         )
 
 
@@ -391,7 +392,7 @@ def _one(entry: Entry, answers: Answers) -> None:
         "budget": entry.words.budget,
     }
     facts |= {f"error {place}": text for place, text in enumerate(answer.errors, start=1)}
-    facts |= {common.title(name): how for name, how in answer.factors.items()}
+    facts |= {phrases.title(name): how for name, how in answer.factors.items()}
     facts |= {f"note {place}": text for place, text in enumerate(answers.notes(answer), start=1)}
     with st.spinner("Looking at this machine's data …"):
         made, other = library.provenance(answer), other_data(answer)

@@ -7,7 +7,7 @@ import streamlit as st
 from mtl_core import RunConfig, factors, settings
 from mtl_core.checks import with_seeds
 from mtl_core.runs.library.answers import Answer, Answers, other_data
-from mtl_core.views import comparisons
+from mtl_core.views import comparisons, phrases
 from mtl_core.views.comparisons import alike
 from mtl_core.views.panel import Panel, build
 from mtl_core.views.what_if import Question, named
@@ -151,7 +151,7 @@ def _computed(panel: Panel) -> None:
     if less := comparisons.reduced(config, measuring=True):
         st.markdown(f"Smaller than the paper's setup: {less}.")
     for factor, how in panel.baseline.answer.factors.items():
-        st.markdown(f"- **{escaped(common.title(factor))}**: {escaped(str(how))}")
+        st.markdown(f"- **{escaped(phrases.title(factor))}**: {escaped(str(how))}")
     for one in panel.shown:
         answer = one.answer
         told = escaped(

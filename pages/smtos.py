@@ -26,13 +26,14 @@ from mtl_core.charts import (
 from mtl_core.runs import kinds
 from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.views import comparisons, former, smtos
+from mtl_core.views.phrases import family, title
 from mtl_core.views.smtos import REFERENCE, Change, Entry, Group, Selection
 from pages.parts import common, hyperparameters, papers, state, words
 from pages.parts.words import escaped
 
 Page = state.Page[Selection]
 
-TITLES = {name: common.title(name) for name in SMTO_FACTORS}
+TITLES = {name: title(name) for name in SMTO_FACTORS}
 METRIC = common.METRIC
 MOST_LINES = 6  # commands that are written out
 
@@ -59,7 +60,7 @@ def main() -> None:
         "§4.2, Fig. 4",
     )
     page.problems()
-    drawn = _entries(selection, chosen)
+    drawn = smtos.drawn(selection, chosen)
     found_changes = _changes(chosen, drawn, selection.aggregate, answers)
     epochs = selection.budget_config(found).epochs
     shown = [
@@ -77,13 +78,6 @@ def main() -> None:
     _missing(selection, chosen, answers, shown=not found_changes)
     if found_changes:
         _computed(points, selection, chosen, drawn, answers)
-
-
-def _entries(selection: Selection, chosen: Sequence[Group]) -> tuple[Entry, ...]:
-    """The optimizers that are drawn: those that were chosen, or all that can be."""
-    there = dict.fromkeys(entry for group in chosen for entry in group.compared)
-    ordered = sorted(there, key=smtos.rank)
-    return tuple(entry for entry in ordered if not selection.entries or entry in selection.entries)
 
 
 # The selection: changed by callbacks only.
@@ -165,17 +159,12 @@ def _changes(
     chosen: Sequence[Group], drawn: Sequence[Entry], aggregate: Aggregate, answers: Answers
 ) -> list[Change]:
     """Of all sets on the page, to be judged together."""
-    labels = {entry.label for entry in drawn}
-    return smtos.named(
-        [
-            change
-            for group in chosen
-            if group.compared
-            for change in _group_changes(
-                papers.versions(group.runs.values()), aggregate, group, answers
-            )
-            if change.smto.curve in labels
-        ]
+    return smtos.pooled(
+        chosen,
+        drawn,
+        lambda group: _group_changes(
+            papers.versions(group.runs.values()), aggregate, group, answers
+        ),
     )
 
 
@@ -195,11 +184,7 @@ def _figure(
     groups: Sequence[Group],
 ) -> None:
     verdicts = analysis.factor_verdicts(smtos.cases(found), SMTO_FACTORS)  # judges them itself
-    moved = [one.smto.case.transfer for one in judged]
-    papers.finding(
-        analysis.factor_support(verdicts),
-        papers.explaining(moved, verdicts, "change of generalization", "changes of generalization"),
-    )
+    papers.finding(analysis.factor_support(verdicts), smtos.reason(judged, verdicts))
     quadrants = analysis.quadrant_verdicts(points)
     each = analysis.optimizer_verdicts(points)
     st.caption(_by_the_paper(quadrants, each))
@@ -223,10 +208,9 @@ def _figure(
     judged_changes = max(one.judged for one in verdicts)
     st.caption(
         "**Badges** go by 95 % intervals over seeds instead, all changes of generalization on the "
-        f"page judged together{papers.family(_family(judged))}"
+        f"page judged together{family(_family(judged))}"
         + (
-            f", and all changes of factors that came with significant ones"
-            f"{papers.family(judged_changes)}"
+            f", and all changes of factors that came with significant ones{family(judged_changes)}"
             if judged_changes
             else ""
         )

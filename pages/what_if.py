@@ -17,8 +17,9 @@ from mtl_core.config import BASE_OPTIMIZERS
 from mtl_core.runs import Record
 from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.runs.queue.launch import tend
-from mtl_core.views import comparisons, panel
+from mtl_core.views import comparisons, measures, panel
 from mtl_core.views.codec import parse_seeds
+from mtl_core.views.measures import Measure
 from mtl_core.views.panel import Panel, Shown
 from mtl_core.views.what_if import LOOKS, MAY_BE_ALL, Question, label
 from pages.parts import (
@@ -445,7 +446,7 @@ def _since(opened: Onset | None, gap: LossMatchedGap | None, *, so_far: bool) ->
     return "too few seeds" if gap.comparison.verdict == "too few seeds" else "nowhere"
 
 
-def _latest_cards(cards: DeltaGenerator, shown: Panel, measure: common.Measure) -> None:
+def _latest_cards(cards: DeltaGenerator, shown: Panel, measure: Measure) -> None:
     latest = _latest(shown, shown.current)
     cards.metric(
         f"Last {measure.title.removesuffix(' E')}",
@@ -552,11 +553,11 @@ def _table(shown: Panel) -> None:
                 "state": one.answer.state,
                 "E": measure.value(sum(reached) / len(reached) if reached else math.nan),
                 "transfer ΔE": measure.delta(transfer.delta if transfer else None),
-                "95 % interval": (common.interval(transfer, measure) if transfer else "") or "–",
+                "95 % interval": (measures.interval(transfer, measure) if transfer else "") or "–",
                 "ΔE is": _is(transfer, so_far),
                 "by ±2 SD": "–" if transfer is None or so_far else transfer.paper,
                 "gap at equal loss": measure.delta(between.delta if between else None),
-                "its interval": (common.interval(between, measure) if between else "") or "–",
+                "its interval": (measures.interval(between, measure) if between else "") or "–",
                 "gap is": _is(between, so_far),
                 "at loss": f"{gap.train_loss:.3g}" if gap else "–",
                 "seeds": " ".join(map(str, one.config.seeds)),

@@ -13,6 +13,7 @@ from mtl_core.analysis.aggregates import (
     aggregate_comparison,
     footnote_applies,
 )
+from mtl_core.analysis.claims import all_of, most_of, mostly_small
 from mtl_core.analysis.conflict import FEWEST_SETS, LITTLE, ConflictVerdict, conflict_verdict
 from mtl_core.analysis.correlation import (
     READINGS,
@@ -28,6 +29,7 @@ from mtl_core.analysis.early import (
     Finding,
     GapCase,
     early_verdict,
+    far_verdict,
     gap_case,
     judged_cases,
 )
@@ -40,7 +42,8 @@ from mtl_core.analysis.loss_matching import (
     loss_matched,
     metric_at_loss,
 )
-from mtl_core.analysis.onset import Onset, onset
+from mtl_core.analysis.onset import Onset, beginning, onset
+from mtl_core.analysis.power import detectable, detectable_r, power, sets_for_little, smallest
 from mtl_core.analysis.sets import SetsCorrelation, correlate_sets, spans_decades
 from mtl_core.analysis.significance import Comparison, Verdict, compare, judged
 from mtl_core.analysis.smto import (
@@ -50,6 +53,7 @@ from mtl_core.analysis.smto import (
     QuadrantVerdict,
     SmtoCase,
     judged_smtos,
+    minimum_loss,
     optimizer_verdicts,
     percent_change,
     quadrant_verdicts,
@@ -133,6 +137,8 @@ __all__ = [
     "aggregate_checkpoints",
     "aggregate_comparison",
     "agreement",
+    "all_of",
+    "beginning",
     "comparable",
     "compare",
     "conflict_verdict",
@@ -140,9 +146,12 @@ __all__ = [
     "correlate_sets",
     "cosine_matrix",
     "cosine_steps",
+    "detectable",
+    "detectable_r",
     "early_verdict",
     "factor_support",
     "factor_verdicts",
+    "far_verdict",
     "footnote_applies",
     "gap",
     "gap_case",
@@ -155,16 +164,22 @@ __all__ = [
     "loss_matched",
     "mean_band",
     "metric_at_loss",
+    "minimum_loss",
+    "most_of",
+    "mostly_small",
     "onset",
     "optimizer_verdicts",
     "panel_verdicts",
     "paper_verdict",
     "percent_change",
+    "power",
     "published_refuted",
     "quadrant_verdicts",
     "reached",
     "seeds_needed",
+    "sets_for_little",
     "similarity_points",
+    "smallest",
     "smto_cases",
     "smto_points",
     "spans_decades",

@@ -13,7 +13,7 @@ import pandas as pd
 from mtl_core import factors
 from mtl_core.analysis.aggregates import aggregate_each, footnote_applies
 from mtl_core.analysis.loss_bins import phase_range, read_in_range
-from mtl_core.analysis.replicas import numbers, replicas, seed_numbers, shared_epoch, whole
+from mtl_core.analysis.replicas import numbers, replicas, seed_numbers, shared_epoch, whole_numbers
 from mtl_core.analysis.transfer import reached_each
 from mtl_core.direction import Direction
 
@@ -258,7 +258,7 @@ def _errors(curves: Sequence[Mapping[int, float]]) -> list[float]:
 
 def _throughout(replica: pd.DataFrame, horizon: float) -> tuple[float, int]:
     """A seed's mean similarity at the end of its epochs, NaN where none was measured."""
-    similarity = numbers(whole(replica[replica["epoch"] <= horizon]), "gradient_similarity")
+    similarity = whole_numbers(replica, "gradient_similarity", horizon)
     measured = similarity[np.isfinite(similarity)]
     return (float(measured.mean()), measured.size) if measured.size else (math.nan, 0)
 

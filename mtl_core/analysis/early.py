@@ -19,6 +19,7 @@ __all__ = [
     "Finding",
     "GapCase",
     "early_verdict",
+    "far_verdict",
     "gap_case",
     "judged_cases",
 ]
@@ -181,6 +182,47 @@ def early_verdict(cases: Sequence[GapCase]) -> EarlyVerdict:
         telling=_names(telling),
         cases=len(cases),
         judged=family,
+    )
+
+
+def far_verdict(
+    cases: Sequence[GapCase], beginnings: Sequence[Comparison | None], times: float
+) -> Finding:
+    """Whether gaps open at a training loss many times the last one.
+
+    Cases whose way down is not that long, or whose transfer is not significant, tell nothing. The
+    others agree where each one's gap opens at ``times`` its lowest loss or above, and disagree
+    where less than half of one's gap certainly was there by then.
+
+    Args:
+        cases: judged together (``judged_cases``).
+        beginnings: of each case, ``onset.beginning`` at ``times`` its lowest loss, judged together.
+        times: 1,000 for three orders of magnitude.
+    """
+    telling = [
+        (case, begun)
+        for case, begun in zip(cases, beginnings, strict=True)
+        if case.significant and case.highest > times * case.lowest
+    ]
+    if any(_opposite(case, begun) for case, begun in telling):
+        return "disagree"
+    if telling and all(
+        case.onset is not None
+        and case.transfer is not None
+        and case.onset.verdict == case.transfer.verdict
+        and case.onset.train_loss >= times * case.lowest
+        for case, _ in telling
+    ):
+        return "agree"
+    return "cannot tell"
+
+
+def _opposite(case: GapCase, begun: Comparison | None) -> bool:
+    return (
+        begun is not None
+        and case.transfer is not None
+        and begun.significant
+        and begun.verdict != case.transfer.verdict
     )
 
 

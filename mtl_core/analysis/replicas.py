@@ -1,5 +1,6 @@
 """Replicas: the trajectories of one curve, one per seed."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 
 from mtl_core.trajectory import whole_epochs
 
-__all__ = ["numbers", "replicas", "seed_numbers", "shared_epoch", "whole"]
+__all__ = ["numbers", "replicas", "seed_numbers", "shared_epoch", "whole", "whole_numbers"]
 
 
 def replicas(trajectories: pd.DataFrame, task: str) -> dict[str, list[pd.DataFrame]]:
@@ -33,6 +34,16 @@ def numbers(replica: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
     if column not in replica:
         return np.full(len(replica), np.nan)
     return replica[column].to_numpy(dtype=float)
+
+
+def whole_numbers(
+    replica: pd.DataFrame, column: str, horizon: float = math.inf
+) -> npt.NDArray[np.float64]:
+    """``numbers`` at the end of whole epochs up to an epoch, without slicing the frame."""
+    chosen = whole_epochs(replica)
+    if horizon < math.inf:
+        chosen = chosen & (replica["epoch"].to_numpy(dtype=float) <= horizon)
+    return numbers(replica, column)[chosen]
 
 
 def shared_epoch(seeds: Sequence[pd.DataFrame]) -> float:

@@ -19,6 +19,7 @@ from mtl_core.analysis.significance import Comparison, compare, judged
 from mtl_core.analysis.table1 import Aggregate
 from mtl_core.analysis.transfer import transfer_replicas
 from mtl_core.analysis.verdict import Case, lowest_loss
+from mtl_core.analysis.versus import Versus
 from mtl_core.direction import Direction
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "QuadrantVerdict",
     "SmtoCase",
     "judged_smtos",
+    "minimum_loss",
     "optimizer_verdicts",
     "percent_change",
     "quadrant_verdicts",
@@ -140,6 +142,16 @@ def percent_change(value: float, reference: float) -> float:
     Over 0 there is no percentage, and over a negative reference it would have the wrong sign.
     """
     return 100 * (value - reference) / reference if reference > 0 else float("nan")
+
+
+def minimum_loss(trajectories: pd.DataFrame, versus: Versus) -> Comparison | None:
+    """The lowest training loss of a seed's whole trajectory: curve minus baseline.
+
+    Returns:
+        None where a seed of either curve has no loss, or a curve no seed.
+    """
+    ours, theirs = versus.sides(trajectories)
+    return _minimum_loss(ours, theirs) if ours and theirs else None
 
 
 def smto_cases(

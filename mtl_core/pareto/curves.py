@@ -13,7 +13,7 @@ from mtl_core.pareto.problems.base import Problem
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SHARE", "band", "convergence", "evaluations", "quality"]
+__all__ = ["SHARE", "band", "converged", "convergence", "evaluations", "quality"]
 
 SHARE = 0.9
 """Of the best final hypervolume: what a run must reach to count as converged."""
@@ -152,9 +152,7 @@ def convergence(
     if not 0 < share <= 1:
         raise InputError(f"share {share!r} must be above 0 and at most 1")
     runs, seeds = _on_shared_seeds(qualities)
-    finals = np.array(
-        [[run[seed]["hypervolume"].iloc[-1] for seed in seeds] for run in runs.values()]
-    ).reshape(len(runs), len(seeds))
+    finals = _finals(runs, seeds)
     targets = share * finals.max(axis=0, initial=0.0)
     counts = _counts(runs, seeds, targets)
     means = dict(zip(runs, _means(counts), strict=True))
@@ -171,6 +169,20 @@ def convergence(
         },
         columns=list(CONVERGENCE_COLUMNS),
     )
+
+
+def converged(qualities: Mapping[str, "pd.DataFrame"], share: float = SHARE) -> "pd.DataFrame":
+    """The gradient evaluations whose means ``convergence`` gives, seed by seed.
+
+    Returns:
+        A column per run, in order, and a row per seed that all runs have, ascending; NaN where a
+        run does not reach its seed's target.
+    """
+    import pandas as pd
+
+    runs, seeds = _on_shared_seeds(qualities)
+    counts = _counts(runs, seeds, share * _finals(runs, seeds).max(axis=0, initial=0.0))
+    return pd.DataFrame(counts.T, index=pd.Index(seeds, name="seed"), columns=list(runs))
 
 
 def evaluations(qualities: Mapping[str, "pd.DataFrame"], level: float) -> "pd.DataFrame":
@@ -228,6 +240,14 @@ def _counts(
     goals = list(zip(seeds, targets.tolist(), strict=True))
     counts = [[_evaluations(run[seed], goal) for seed, goal in goals] for run in runs.values()]
     return np.array(counts, dtype=float).reshape(len(runs), len(seeds))
+
+
+def _finals(
+    runs: "Mapping[str, Mapping[int, pd.DataFrame]]", seeds: list[int]
+) -> NDArray[np.float64]:
+    """(runs, seeds): the hypervolume of each last frame."""
+    found = [[run[seed]["hypervolume"].iloc[-1] for seed in seeds] for run in runs.values()]
+    return np.array(found, dtype=float).reshape(len(runs), len(seeds))
 
 
 def _on_shared_seeds(

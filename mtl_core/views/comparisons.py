@@ -27,6 +27,7 @@ __all__ = [
     "Joint",
     "Pool",
     "alike",
+    "case_name",
     "compared",
     "find",
     "joint",
@@ -154,6 +155,19 @@ class Pool:
             found = [self.run(task, names) for names in self.joints if task in names][:1]
         return [run for run in found if run is not None]
 
+    @property
+    def seeds(self) -> int:
+        """How many both sides of a usual comparison have, of the one that has most.
+
+        Those of a run where there is nothing to compare.
+        """
+        both = [
+            min(_seeds(self.singles[task]), _seeds(run))
+            for task in self.tasks
+            for run in self.cases(task)
+        ]
+        return max(both or map(_seeds, self.runs))
+
     def auxiliary_sets(self, task: str, *, every_optimizer: bool = False) -> list[Answer]:
         """Fig. 5: a run for each set that the task was trained with, its factors measured.
 
@@ -237,6 +251,12 @@ def labels(runs: Iterable[Answer], task: str) -> dict[str, Answer]:
         name = _label(run.config, task)
         named[name if name not in named else f"{name} · {run.config.id}"] = run
     return named
+
+
+def case_name(pool: Pool, run: Answer, task: str) -> str:
+    """A task, and with which others where that differs from row to row."""
+    several = len(pool.cases(task)) > 1
+    return f"{task} {next(iter(labels([run], task)))}" if several else task
 
 
 def trajectories(named: Mapping[str, Answer], task: str, answers: Answers) -> "pd.DataFrame":

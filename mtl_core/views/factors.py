@@ -1,16 +1,19 @@
-"""Factors: what its page shows, as it stands in a URL."""
+"""Factors: what its page shows, as it stands in a URL, and the rows of Table 1 rebuilt."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from mtl_core.analysis import AGGREGATES, Aggregate
+from mtl_core import analysis, settings
+from mtl_core.analysis import AGGREGATES, TABLE_COLUMNS, Aggregate, TableRow, Versus
 from mtl_core.errors import InputError, quoted
-from mtl_core.views import codec, pool_choice
+from mtl_core.runs.library.answers import Answer, Answers
+from mtl_core.views import codec, comparisons, pool_choice
 from mtl_core.views.codec import Entries, Field, Values
 from mtl_core.views.comparisons import Joint, Pool
+from mtl_core.views.generalization_gap import comparable_tasks
 
-__all__ = ["FactorsView"]
+__all__ = ["FactorsView", "chosen", "rows"]
 
 MOST_SETS = 64  # in a URL
 _ROWS = ("significant", "all")
@@ -47,12 +50,45 @@ class FactorsView:
         return codec.write(self, _fields(()))
 
 
+def chosen(pool: Pool, sets: Sequence[Joint] = ()) -> dict[str, list[Answer]]:
+    """Task to the runs that make its rows: of these sets that have it, or of the usual ones."""
+    cases = {task: pool.cases(task, sets) for task in pool.tasks}
+    return {task: runs for task, runs in cases.items() if runs}
+
+
+def rows(
+    pool: Pool, cases: Mapping[str, Sequence[Answer]], aggregate: Aggregate, answers: Answers
+) -> tuple[list[TableRow], dict[str, int]]:
+    """The rows of all tasks; and for footnote 7, over how many epochs it averages at least."""
+    found, counts = [], dict[str, int]()
+    for task, together in cases.items():
+        named = comparisons.labels([pool.singles[task], *together], task)
+        table = comparisons.trajectories(named, task, answers)
+        base, *others = named
+        direction = settings.get(pool.setting.name).task(task).direction
+        found += [
+            analysis.table_row(
+                table,
+                Versus(task, other, base, direction),
+                aggregate,
+                name=f"{task} {other}" if len(others) > 1 else task,
+            )
+            for other in others
+        ]
+        for column in TABLE_COLUMNS if aggregate == "footnote" else ():
+            read = "test_metric" if column == "transfer" else column
+            for name in named:
+                of = analysis.aggregate_checkpoints(table, task, name, read)
+                counts[column] = min([*of, *([counts[column]] if column in counts else [])])
+    return found, counts
+
+
 def _fields(there: Sequence[Pool]) -> Entries:
     def sets(text: str, values: Values) -> tuple[Joint, ...]:
         return _sets(pool_choice.pool(there, values), text)
 
     return (
-        *pool_choice.place(there, lambda pool: len(pool.tasks)),
+        *pool_choice.place(there, comparable_tasks),
         pool_choice.task(there),
         Field(
             "sets",

@@ -1,15 +1,22 @@
-"""Generalization gap: what its page shows, as it stands in a URL."""
+"""Generalization gap: what its page shows, as it stands in a URL, and what the runs say there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+from mtl_core import analysis, settings
+from mtl_core.analysis import EARLY_LOSS, EarlyVerdict, GapCase, Versus
 from mtl_core.errors import InputError, quoted
-from mtl_core.views import codec, pool_choice
+from mtl_core.runs.library.answers import Answer, Answers
+from mtl_core.views import codec, comparisons, pool_choice
 from mtl_core.views.codec import Entries, Field, Values
 from mtl_core.views.comparisons import Pool
+from mtl_core.views.phrases import counted, family, listed
 
-__all__ = ["MOST_RUNS", "GapView"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["MOST_RUNS", "GapView", "Side", "cases", "comparable_tasks", "reason", "sides"]
 
 MOST_RUNS = 6  # in one figure
 
@@ -42,6 +49,81 @@ class GapView:
         return codec.write(self, _fields(()))
 
 
+def comparable_tasks(pool: Pool) -> int:
+    """How many tasks of a pool can be compared: what it has to show."""
+    return len(pool.tasks)
+
+
+@dataclass(frozen=True)
+class Side:
+    """A multi-task run of a task beside its single-task run.
+
+    Args:
+        name: of the case.
+        rows: of both, and of the task's other runs.
+    """
+
+    task: str
+    run: Answer
+    name: str
+    rows: "pd.DataFrame"
+    versus: Versus
+
+
+def sides(pool: Pool, answers: Answers) -> list[Side]:
+    """Every task of a budget with its usual sets, each against its single-task run."""
+    found = []
+    for task in pool.tasks:
+        named = comparisons.labels([pool.singles[task], *pool.cases(task)], task)
+        rows = comparisons.trajectories(named, task, answers)
+        base, *others = named
+        direction = settings.get(pool.setting.name).task(task).direction
+        found += [
+            Side(
+                task,
+                named[other],
+                comparisons.case_name(pool, named[other], task),
+                rows,
+                Versus(task, other, base, direction),
+            )
+            for other in others
+        ]
+    return found
+
+
+def cases(found: Iterable[Side]) -> list[GapCase]:
+    """What ``analysis.early_verdict`` judges together."""
+    return [analysis.gap_case(side.rows, side.versus, name=side.name) for side in found]
+
+
+def reason(found: EarlyVerdict) -> str:
+    """Why the runs agree that gaps open early, or not, in a sentence."""
+    many = counted(found.cases, "comparison")
+    if not found.significant:
+        return (
+            f"None of the {many} here has a significant transfer"
+            f"{family(found.judged)}, so there is no gap to date."
+        )
+    if not found.telling:
+        return (
+            f"**{len(found.significant)}** of the {many} "
+            f"{'has' if len(found.significant) == 1 else 'have'} a significant transfer"
+            f"{family(found.judged)}, but none of them comes down to "
+            f"L = {EARLY_LOSS / 10:g}, a decade below what counts as early."
+        )
+    rest = [name for name in found.telling if name not in (*found.early, *found.late)]
+    words = (
+        f"Of **{len(found.telling)}** significant transfers{family(found.judged)} that come "
+        f"down to L = {EARLY_LOSS / 10:g}, **{len(found.early)}** opened as a gap of the same sign "
+        f"above L = {EARLY_LOSS:g}, and stayed"
+    )
+    if found.late:
+        words += f"; less than half of the gap was there early for {listed(found.late)}"
+    if rest:
+        words += f"; not certain either way for {listed(rest)}"
+    return f"{words}."
+
+
 def _fields(there: Sequence[Pool]) -> Entries:
     def ids(text: str, values: Values) -> tuple[str, ...]:
         pool, task = pool_choice.pool(there, values), values["task"]
@@ -55,7 +137,7 @@ def _fields(there: Sequence[Pool]) -> Entries:
         return words
 
     return (
-        *pool_choice.place(there, lambda pool: len(pool.tasks)),
+        *pool_choice.place(there, comparable_tasks),
         pool_choice.task(there),
         Field("runs", ids, " ".join, default=(), usually="the usual ones"),
         Field(

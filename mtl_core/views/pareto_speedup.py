@@ -1,7 +1,7 @@
 """What of a transfer's speed-up is left beside its control, the averaged start."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -15,7 +15,7 @@ from mtl_core.pareto.config import METHODS, WITHOUT_TRANSFER
 from mtl_core.views.pareto_front import METHOD_TITLES
 from mtl_core.views.pareto_panel import FrontPanel, ShownFront
 
-__all__ = ["Lead", "Pace", "SpeedUp", "speed_up"]
+__all__ = ["Lead", "Pace", "SpeedUp", "leads_to_best", "speed_up"]
 
 ERROR = 0.05
 """The chance that any interval of a page leaves out what it is for, with normal differences."""
@@ -61,6 +61,7 @@ class Lead:
         difference: mean over seeds of the transfer's less the control's; below 0 it is sooner.
         low: the lower end of the difference's t interval.
         high: its upper end. Both are NaN with a single seed.
+        comparisons: how many intervals hold together.
     """
 
     pace: Pace
@@ -69,6 +70,13 @@ class Lead:
     difference: float
     low: float
     high: float
+    comparisons: int = 1
+
+    @property
+    def error(self) -> float:
+        """The standard error of the difference; NaN with a single seed."""
+        apart = self.pace.counts - self.control.counts
+        return float(apart.std(ddof=1)) / math.sqrt(len(apart)) if len(apart) > 1 else math.nan
 
     @property
     def verdict(self) -> Verdict:
@@ -110,13 +118,7 @@ class SpeedUp:
 
         Their intervals hold together (Bonferroni): each is a paired t interval at 1 − 5 % / m.
         """
-        pairs = [
-            (pace, control)
-            for pace in self.paces
-            if pace.method in _TRANSFERS
-            if (control := self.find(_CONTROL[pace.start], pace.start)) is not None
-        ]
-        return tuple(_lead(pace, control, len(pairs)) for pace, control in pairs)
+        return _leads(self.paces, self.find)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -211,6 +213,28 @@ def speed_up(panel: FrontPanel, hypervolume: float) -> SpeedUp | None:
     return SpeedUp(level, paces, _every(ended), waiting)
 
 
+def leads_to_best(panel: FrontPanel) -> tuple[Lead, ...]:
+    """Of every transfer that is done, to the share of the best final hypervolume of its seed.
+
+    For problems without a true front, or where none gets near it: what ``panel.convergence`` means
+    over seeds. A transfer from a random start for each solution is held against the averaged
+    start, one from a start that all solutions share against Independent.
+    """
+    ended = {
+        one.config.method: one
+        for one in panel.asked
+        if one.answer.state == "done" and one.config.seeds == panel.question.seeds
+    }
+    counts = curves.converged({name: one.quality for name, one in ended.items()})
+    own = panel.problem.own_starts
+    paces = tuple(
+        Pace(name, one.config.start if own else "shared", counts[name].to_numpy(dtype=float))
+        for name, one in ended.items()
+    )
+    by_name = {(pace.method, pace.start): pace for pace in paces}
+    return _leads(paces, lambda method, start: by_name.get((method, start)))
+
+
 _TRANSFERS = [name for name in METHODS if name not in WITHOUT_TRANSFER]
 _CONTROL = {"own": "averaged", "shared": "independent"}
 """What a transfer is held against, by its start."""
@@ -221,11 +245,22 @@ def _every(fronts: Sequence[ShownFront]) -> int:
     return round(config.iterations / config.frames) * len(config.weights) * config.passes
 
 
+def _leads(paces: Sequence[Pace], find: Callable[[str, str], Pace | None]) -> tuple[Lead, ...]:
+    pairs = [
+        (pace, control)
+        for pace in paces
+        if pace.method in _TRANSFERS
+        if (control := find(_CONTROL[pace.start], pace.start)) is not None
+    ]
+    return tuple(_lead(pace, control, len(pairs)) for pace, control in pairs)
+
+
 def _lead(pace: Pace, control: Pace, comparisons: int) -> Lead:
     apart = pace.counts - control.counts
     room = intervals.paired(apart.tolist(), ERROR / comparisons)
     ratio = pace.mean / control.mean if control.mean > 0 else math.nan
-    return Lead(pace, control, ratio, float(apart.mean()), room.low, room.high)
+    mean = float(apart.mean())
+    return Lead(pace, control, ratio, mean, room.low, room.high, comparisons)
 
 
 def _difference(lead: Lead) -> str:

@@ -4,14 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from mtl_core import settings
+from mtl_core.analysis import FEWEST_SEEDS
 from mtl_core.errors import InputError, unknown
-from mtl_core.views import codec, comparisons
+from mtl_core.views import codec, comparisons, nearest
 from mtl_core.views.codec import RUN_ID, Entries, Field, Values
 from mtl_core.views.comparisons import Pool
 
-__all__ = ["place", "pool", "read", "task"]
+__all__ = ["Count", "best", "place", "pool", "read", "seeds", "task"]
 
 View = TypeVar("View")
+Count = Callable[[Pool], int | tuple[int, ...]]
+"""How much a pool has to show; the first number of several counts most."""
 
 
 def read(
@@ -27,18 +30,40 @@ def read(
     return view(**reading.values), reading.told
 
 
+def seeds(pool: Pool) -> int:
+    """Of its comparisons, as many as an outcome takes at most."""
+    return min(pool.seeds, FEWEST_SEEDS)
+
+
+def best(pools: Sequence[Pool], count: Count, telling: Callable[[Pool], int] = seeds) -> list[Pool]:
+    """The same pools, the best evidence first (``nearest``).
+
+    Args:
+        telling: how many of what an outcome takes a pool has, no more than that.
+    """
+    return sorted(
+        pools,
+        key=lambda pool: nearest.rank(
+            pool.budget, telling=telling(pool), seeds=pool.seeds, shown=count(pool), name=pool.name
+        ),
+        reverse=True,
+    )
+
+
 def place(
-    there: Sequence[Pool], count: Callable[[Pool], int | tuple[int, ...]]
+    there: Sequence[Pool], count: Count, telling: Callable[[Pool], int] = seeds
 ) -> tuple[Field, Field]:
-    """Setting and budget; those with most to show unless they are named, the longest first.
+    """Setting and budget: unless they are named, the setting that a pool shows most of, and of its
+    budgets the best evidence.
 
     Args:
         there: at least one pool, but for writing.
-        count: how much a pool has to show; the first number of several counts most.
+        count: how much a pool has to show.
+        telling: how many of what an outcome takes a pool has, no more than that.
     """
 
-    def best(pools: Sequence[Pool]) -> Pool:
-        return max(pools, key=lambda pool: (count(pool), pool.budget.steps))
+    def most() -> Pool:
+        return max(there, key=lambda pool: (count(pool), pool.budget.steps))
 
     def within(values: Values) -> list[Pool]:
         return [pool for pool in there if pool.setting.name == values["setting"]]
@@ -59,8 +84,13 @@ def place(
         raise unknown("budget", text, known)
 
     return (
-        Field("setting", setting, default=lambda _: best(there).setting.name, always=True),
-        Field("budget", budget, default=lambda values: best(within(values)).name, always=True),
+        Field("setting", setting, default=lambda _: most().setting.name, always=True),
+        Field(
+            "budget",
+            budget,
+            default=lambda values: best(within(values), count, telling)[0].name,
+            always=True,
+        ),
     )
 
 

@@ -1,6 +1,6 @@
 """Which runs compare optimizers with UMTG: grouped by tasks and budget, and asked for by a URL."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Self
@@ -10,14 +10,14 @@ from mtl_core.config import RunConfig
 from mtl_core.errors import InputError, quoted, unknown
 from mtl_core.optimizers import OptionValue
 from mtl_core.runs.library.answers import Answer, Answers
-from mtl_core.views import codec
+from mtl_core.views import codec, explaining, nearest
 from mtl_core.views.codec import RUN_ID, Entries, Field, Values
 from mtl_core.views.what_if import BASELINE, Question, differences
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mtl_core.analysis import Aggregate, Case, SmtoCase
+    from mtl_core.analysis import Aggregate, Case, FactorVerdict, SmtoCase
 
 __all__ = [
     "AGGREGATES",
@@ -31,13 +31,17 @@ __all__ = [
     "budgets",
     "cases",
     "changes",
+    "drawn",
     "groups",
     "judged",
     "named",
     "nearest_preset",
     "points",
+    "pooled",
     "question",
     "rank",
+    "ranked_budgets",
+    "reason",
 ]
 
 AGGREGATES: "tuple[Aggregate, ...]" = ("bins", "footnote")  # analysis loads slowly
@@ -112,6 +116,14 @@ class Group:
         """The optimizers that can be compared with UMTG: none while its run is missing."""
         return tuple(self.runs)[1:] if REFERENCE in self.runs else ()
 
+    @property
+    def seeds(self) -> int:
+        """How many UMTG and another optimizer both have, of the pair that has most."""
+        if not self.compared:
+            return 0
+        most = max(len(self.runs[entry].config.seeds) for entry in self.compared)
+        return min(len(self.runs[REFERENCE].config.seeds), most)
+
     def config(self, entry: Entry) -> RunConfig:
         """The run that this entry needs here, measured as UMTG's was."""
         reference = self.runs.get(REFERENCE)
@@ -166,19 +178,31 @@ class Selection:
     def default(
         cls, found: Sequence[Group], setting: str | None = None, target: str | None = None
     ) -> "Selection":
-        """Where most optimizers can be compared, within a setting and target if they are given."""
+        """Where most optimizers can be compared, within a setting and target if they are given.
+
+        Of the budgets of that setting and target the best evidence is taken (``nearest``).
+        """
         name = setting or settings.names()[0]
         usual = cls(name, target or settings.get(name).default_target)
+        within = [
+            group
+            for group in found
+            if group.budget.setting == (setting or group.budget.setting)
+            and group.budget.target == (target or group.budget.target)
+        ]
         counts: dict[Selection, int] = {}
-        for group in found:
+        for group in within:
             place = cls(group.budget.setting, group.budget.target, budget_name(group.budget))
-            if place.setting == (setting or place.setting) and place.target == (
-                target or place.target
-            ):
-                counts[place] = counts.get(place, 0) + len(group.compared)
+            counts[place] = counts.get(place, 0) + len(group.compared)
         # The first of the largest; budgets without any comparison still have runs to add to.
         ranked = sorted(counts, key=lambda place: (-counts[place], place != usual, _order(place)))
-        return ranked[0] if ranked and (counts[ranked[0]] or setting) else usual
+        if not ranked or not (counts[ranked[0]] or setting):
+            return usual
+        most = ranked[0]
+        if not counts[most]:
+            return most
+        best = ranked_budgets(within, most.setting, most.target)[0]
+        return replace(most, budget=budget_name(best))
 
     @classmethod
     def from_query(
@@ -240,6 +264,28 @@ def budgets(found: Iterable[Group], setting: str, target: str) -> list[RunConfig
     return sorted(there, key=lambda budget: _order(Selection(setting, target, budget_name(budget))))
 
 
+def ranked_budgets(found: Iterable[Group], setting: str, target: str) -> list[RunConfig]:
+    """The budgets at which optimizers of a target can be compared, the best evidence first."""
+    from mtl_core.analysis import FEWEST_SEEDS
+
+    there: dict[RunConfig, list[Group]] = {}
+    for group in found:
+        if (group.budget.setting, group.budget.target) == (setting, target) and group.compared:
+            there.setdefault(group.budget, []).append(group)
+
+    def key(budget: RunConfig) -> nearest.Rank:
+        seeds = max(group.seeds for group in there[budget])
+        return nearest.rank(
+            budget,
+            telling=min(seeds, FEWEST_SEEDS),
+            seeds=seeds,
+            shown=sum(len(group.compared) for group in there[budget]),
+            name=budget_name(budget),
+        )
+
+    return sorted(there, key=key, reverse=True)
+
+
 def budget_name(budget: RunConfig) -> str:
     """How a URL calls it: its preset's name, else its id."""
     for name in settings.get(budget.setting).presets:
@@ -277,10 +323,10 @@ def changes(
 
     from mtl_core import analysis
 
-    drawn = [entry for entry in entries if entry in group.compared]
+    compared = [entry for entry in entries if entry in group.compared]
     tables = [
         answers.main(group.runs[entry]).assign(curve=entry.label)
-        for entry in ((REFERENCE, *drawn) if drawn else ())
+        for entry in ((REFERENCE, *compared) if compared else ())
     ]
     setting = settings.get(group.budget.setting)
     found = analysis.smto_cases(
@@ -289,8 +335,49 @@ def changes(
         directions={task.name: task.direction for task in setting.tasks},
         aggregate=aggregate,
     )
-    runs = {entry.label: group.runs[entry].config.id for entry in drawn}
+    runs = {entry.label: group.runs[entry].config.id for entry in compared}
     return [Change(group.auxiliaries, runs[one.curve], one) for one in found]
+
+
+def drawn(selection: Selection, chosen: Sequence[Group]) -> tuple[Entry, ...]:
+    """The optimizers that are compared: those that were chosen, or all that can be."""
+    there = dict.fromkeys(entry for group in chosen for entry in group.compared)
+    ordered = sorted(there, key=rank)
+    return tuple(entry for entry in ordered if not selection.entries or entry in selection.entries)
+
+
+def pooled(
+    chosen: Iterable[Group],
+    entries: Iterable[Entry],
+    each: Callable[[Group], Sequence[Change]],
+) -> list[Change]:
+    """Of all sets that are looked at together, to be judged together.
+
+    Args:
+        each: a group to the ``changes`` of all its optimizers.
+    """
+    labels = {entry.label for entry in entries}
+    return named(
+        [
+            change
+            for group in chosen
+            if group.compared
+            for change in each(group)
+            if change.smto.curve in labels
+        ]
+    )
+
+
+def reason(changed: Sequence[Change], verdicts: "Sequence[FactorVerdict]") -> str:
+    """Why factors can explain the changes of generalization, or cannot, in a sentence.
+
+    Args:
+        changed: judged together.
+    """
+    moved = [one.smto.case.transfer for one in changed]
+    return explaining.reason(
+        moved, verdicts, "change of generalization", "changes of generalization"
+    )
 
 
 def named(found: Sequence[Change]) -> list[Change]:

@@ -18,8 +18,9 @@ __all__ = ["TOY", "at_ends", "hypervolume", "solve_toy", "true_front", "true_hyp
 TOY = ParetoConfig.from_preset("toy", "standard")
 END = 0.05
 """A loss below which a solution lies at an end of the toy problem's front."""
-_DENSE = {2: 50_000, 3: 10_000}
-"""Points of a true front of so many objectives, for its hypervolume."""
+_DENSE = {2: 50_000, 3: 10_011}
+"""Points of a true front of so many objectives, for its hypervolume: of three a whole lattice, as
+leaving points out of one evenly takes seconds."""
 
 
 def solve_toy(

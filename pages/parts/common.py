@@ -1,8 +1,6 @@
 """What the pages share: the store and artifacts behind them, and how numbers are worded."""
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -10,7 +8,7 @@ import altair as alt
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mtl_core import factors, settings
+from mtl_core import factors
 from mtl_core.analysis import MOST_NEEDED, Comparison, FactorVerdict
 from mtl_core.charts import (
     Curve,
@@ -24,58 +22,20 @@ from mtl_core.charts import (
     style_curves,
 )
 from mtl_core.data import downloads, sources
-from mtl_core.direction import Direction
 from mtl_core.errors import InputError, StoreError
 from mtl_core.runs import Answers, Artifact, Store
 from mtl_core.runs.library import exchange
 from mtl_core.runs.library.answers import Answer
 from mtl_core.runs.library.artifacts import scan
+from mtl_core.views import measures
+from mtl_core.views.measures import Measure
 from mtl_core.views.panel import Panel
+from mtl_core.views.phrases import capitalised, title
 from mtl_core.views.what_if import kind
 from pages.parts import arrival, words
 
 P = ParamSpec("P")
 METRIC = "test accuracy E"
-
-
-@dataclass(frozen=True)
-class Measure:
-    """How the values of a task's metric are called and written."""
-
-    title: str
-    share: bool
-    direction: Direction
-
-    @property
-    def format(self) -> str:
-        """For charts: a share is drawn by its error."""
-        return "%" if self.share else ".3~g"
-
-    def value(self, value: float) -> str:
-        """A value of the metric."""
-        return "–" if value != value else f"{value:.1%}" if self.share else f"{value:.3g}"
-
-    def delta(self, value: float | None) -> str:
-        """A difference of two values: of shares in percentage points."""
-        if self.share or value is None or value != value:
-            return points(value)
-        return f"{value:+.3g}"
-
-
-_MEASURES = {
-    "accuracy": ("test accuracy E", True),
-    "mean_iou": ("test mean IoU E", True),
-    "matthews": ("test Matthews correlation E", False),
-    "pearson": ("test Pearson correlation E", False),
-    "absolute_error": ("test absolute error E", False),
-}
-
-
-def measure(setting: str, task: str) -> Measure:
-    """How a task's metric is called and written."""
-    known = settings.get(setting).task(task)
-    title, share = _MEASURES[known.metric]
-    return Measure(title, share, known.direction)
 
 
 ORIGINS = {"own": "this store", "imported": "imported", "shipped": "shipped"}
@@ -194,12 +154,7 @@ def hero(panel: Panel, styled: Sequence[Curve], *, per_seed: bool, key: str) -> 
 
 def panel_measure(panel: Panel) -> Measure:
     """How the metric of a panel's target is called and written."""
-    return measure(panel.baseline.config.setting, panel.baseline.config.target)
-
-
-def points(share: float | None) -> str:
-    """A difference of accuracies in percentage points."""
-    return "–" if share is None or share != share else f"{100 * share:+.1f} pt"
+    return measures.measure(panel.baseline.config.setting, panel.baseline.config.target)
 
 
 def verdict(
@@ -217,24 +172,12 @@ def verdict(
     said = "so far" if so_far else comparison.verdict
     known = comparison.verdict if not so_far else None
     colour = {"better": "green", "worse": "red"}.get(known or "", "gray")
-    ends = interval(comparison, shown)
+    ends = measures.interval(comparison, shown)
     return {
         "delta": f"{ends} · {said}" if ends else said,
         "delta_color": colour,
         "delta_arrow": {"better": "up", "worse": "down"}.get(known or "", "off"),
     }
-
-
-def interval(comparison: Comparison, shown: Measure) -> str:
-    """The 95 % interval of a difference; empty where it has no ends."""
-    return between(comparison.low, comparison.high, shown)
-
-
-def between(low: float, high: float, shown: Measure) -> str:
-    """An interval of differences; empty where it has no ends."""
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return ""
-    return f"{shown.delta(low).removesuffix(' pt')} … {shown.delta(high)}"
 
 
 def sureness(comparison: Comparison | None, *, so_far: bool = False) -> str:
@@ -263,23 +206,6 @@ def sureness(comparison: Comparison | None, *, so_far: bool = False) -> str:
     if more >= MOST_NEEDED:
         return f"{how} A difference as small as this would take more than {MOST_NEEDED:,} seeds."
     return f"{how} About {more} more seed{'' if more == 1 else 's'} would settle it, if it stays."
-
-
-def title(column: str) -> str:
-    """A factor's title; another quantity's name in words."""
-    if column == "min_train_loss":
-        return "minimum training loss"
-    return factors.get(column).title if column in factors.names() else column.replace("_", " ")
-
-
-def capitalised(words: str) -> str:
-    """The same words at the beginning of a sentence."""
-    return words[:1].upper() + words[1:]
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 run``, ``2 runs``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def factor_chart(

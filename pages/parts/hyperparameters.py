@@ -8,7 +8,7 @@ import streamlit as st
 from mtl_core import RunConfig
 from mtl_core.runs.library.sweeps import SweepTable
 from mtl_core.views import sweeps
-from pages.parts import common
+from mtl_core.views.measures import measure
 from pages.parts.words import escaped
 
 __all__ = ["chosen"]
@@ -50,8 +50,8 @@ def _won(table: SweepTable) -> str:
 
 def _written(table: SweepTable) -> pd.DataFrame:
     """The scores as text, the winner marked: a row for every learning rate."""
-    measures = [common.measure(table.setting, run.config.target) for run in table.runs]
-    form = ".2%" if all(measure.share for measure in measures) else ".4g"
+    measures = [measure(table.setting, run.config.target) for run in table.runs]
+    form = ".2%" if all(one.share for one in measures) else ".4g"
     won = (table.choice.lr, table.choice.batch_size)
 
     def cell(score: float, pair: object) -> str:

@@ -11,7 +11,7 @@ from mtl_core import InputError
 from mtl_core.runs.library import exchange
 from mtl_core.runs.library.answers import Answers, Origin
 from mtl_core.runs.library.exchange import Received
-from pages.parts.common import counted
+from mtl_core.views.phrases import counted
 
 __all__ = ["BACK", "button"]
 

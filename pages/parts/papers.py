@@ -2,33 +2,30 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
 
 from mtl_core import settings
-from mtl_core.analysis import FEWEST_EPOCHS, Comparison, FactorVerdict, Finding
+from mtl_core.analysis import FEWEST_EPOCHS, FactorVerdict, Finding
 from mtl_core.charts import Curve, CurveKey, style_curves
 from mtl_core.runs.library.answers import Answer, Answers, other_data
-from mtl_core.views import comparisons, former, smtos
+from mtl_core.views import comparisons, explaining, former, smtos
 from mtl_core.views.comparisons import Pool
+from mtl_core.views.phrases import title
 from mtl_core.views.what_if import kind
 from pages.parts import common, hyperparameters, words
 from pages.parts.state import Page
 from pages.parts.words import escaped
 
-FINDINGS = {
-    "agree": (":material/check:", "the runs here agree"),
-    "disagree": (":material/close:", "the runs here disagree"),
-    "cannot tell": (":material/pending:", "the runs here cannot tell"),
+FINDINGS: Mapping[Finding, tuple[str, str, Literal["blue", "orange", "gray"]]] = {
+    "agree": (":material/check:", "the runs here agree", "blue"),
+    "disagree": (":material/close:", "the runs here disagree", "orange"),
+    "cannot tell": (":material/pending:", "the runs here cannot tell", "gray"),
 }
-OUTCOMES = {
-    "can explain": "**{}** can explain all of them",
-    "moves the other way": "against at least one of them moves **{}**",
-    "no change found": "no change was found that would rule out **{}**",
-    "not enough to tell": "too little is known of **{}**",
-}
+"""Icon, words and colour: neither side is good or bad news, and colour-blind people tell them
+apart."""
 AGGREGATES = {"bins": "at comparable loss", "footnote": "by footnote 7"}
 MOST_REASONS = 3  # that are written out for a factor
 LONGEST_COMMAND = 140  # characters of one that is written below its figure
@@ -125,68 +122,16 @@ def claim(said: str, where: str) -> None:
 
 def finding(outcome: Finding, why: str, *, of: str = "") -> None:
     """What our runs say of a claim, as computed from them, with the reason in one sentence."""
-    icon, say = FINDINGS[outcome]
+    icon, say, colour = FINDINGS[outcome]
     title = f"{of}: {say}" if of else f"{say[0].upper()}{say[1:]}"
     with st.container(horizontal=True, vertical_alignment="center"):
-        # Neither side is good or bad news.
-        st.badge(title, icon=icon, color="gray" if outcome == "cannot tell" else "blue")
+        st.badge(title, icon=icon, color=colour)
         st.markdown(why)
-
-
-def family(judged: int) -> str:
-    """How many comparisons a page judges together."""
-    return f" (Holm, m = {judged})" if judged > 1 else ""
-
-
-def explaining(
-    moved: Sequence[Comparison | None],
-    verdicts: Sequence[FactorVerdict],
-    one: str = "transfer",
-    many: str = "transfers",
-) -> str:
-    """Why factors can explain some differences, or cannot, or cannot be told to, in a sentence.
-
-    Args:
-        moved: the differences, judged together.
-        one: what a difference is called.
-        many: several of them.
-    """
-    known = [each for each in moved if each is not None]
-    significant = [each for each in known if each.significant]
-    judged = family(max((each.family for each in known), default=0))
-    if not known:
-        return f"There is no {one} to explain."
-    if not significant:
-        if len(known) == 1:
-            return f"The one {one} here is not significant, so there is nothing to explain."
-        return (
-            f"None of the {len(known)} {many} here is significant{judged}, so there is nothing to "
-            "explain."
-        )
-    gains = sum(each.verdict == "better" for each in significant)
-    said = (
-        f"{len(significant)} of {len(known)} {one if len(known) == 1 else many} "
-        f"{'is' if len(significant) == 1 else 'are'} significant{judged}, {gains} better and "
-        f"{len(significant) - gains} worse"
-    )
-    if missing := shared(verdicts):
-        return f"{said}; missing for an answer: {escaped('; '.join(missing))}."
-    by: dict[str, list[str]] = {}
-    for found in verdicts:
-        by.setdefault(found.outcome, []).append(common.title(found.factor))
-    told = [words.format(listed(by[name])) for name, words in OUTCOMES.items() if name in by]
-    return f"{said}; {'; '.join(told)}."
-
-
-def shared(verdicts: Sequence[FactorVerdict]) -> list[str]:
-    """What is missing for an outcome of any factor."""
-    first, *others = verdicts
-    return [each for each in first.missing if all(each in found.missing for found in others)]
 
 
 def of_its_own(found: FactorVerdict, verdicts: Sequence[FactorVerdict]) -> str:
     """Why a factor's verdict is what it is, as far as that is not true of all factors."""
-    missing = shared(verdicts)
+    missing = explaining.shared(verdicts)
     own = tuple(each for each in found.missing if each not in missing)
     return common.because(replace(found, missing=own), MOST_REASONS)
 
@@ -242,7 +187,7 @@ def computed(
     with st.expander("How this was computed", icon=":material/precision_manufacturing:"):
         st.markdown(method)
         for name, how in next((run.factors for run in runs if run.factors), {}).items():
-            st.markdown(f"- **{escaped(common.title(name))}** here: {escaped(str(how))}")
+            st.markdown(f"- **{escaped(title(name))}** here: {escaped(str(how))}")
         if runs:  # of one budget, which both are a part of
             hyperparameters.chosen(runs[0].config, key)
         st.dataframe(_manifests(runs), hide_index=True, key=f"{key}_runs")
@@ -314,26 +259,6 @@ def curves(named: Mapping[str, Answer], task: str) -> list[Curve]:
 def versions(runs: Iterable[Answer]) -> tuple[object, ...]:
     """A key for what is computed from finished runs, which do not change."""
     return tuple(run.version for run in runs)
-
-
-def case_name(pool: Pool, run: Answer, task: str) -> str:
-    """A task, and with which others where that differs from row to row."""
-    several = len(pool.cases(task)) > 1
-    return f"{task} {next(iter(comparisons.labels([run], task)))}" if several else task
-
-
-def number(value: float | None) -> str:
-    """A difference of a factor, which may lie anywhere."""
-    if value is None or value != value:
-        return "–"
-    size = abs(value)
-    digits = ",.0f" if size >= 100 else ".1f" if size >= 10 else ".2f" if size >= 1 else ".2g"
-    return format(value, f"+{digits}").replace("-", "−")
-
-
-def listed(words: Sequence[str]) -> str:
-    """a, b and c"""
-    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
 
 
 def _listed(words: Iterable[str]) -> str:

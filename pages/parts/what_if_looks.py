@@ -18,9 +18,10 @@ from mtl_core.charts import (
     cosine_heatmap,
 )
 from mtl_core.runs.library.answers import Answer, Answers, other_data
-from mtl_core.views import smtos
+from mtl_core.views import phrases, smtos
 from mtl_core.views.codec import MOST_PINS
 from mtl_core.views.comparisons import alike
+from mtl_core.views.measures import Measure
 from mtl_core.views.panel import Panel, Shown
 from mtl_core.views.what_if import AGAINST, Question, kind, label
 from pages.parts import common, state, words
@@ -58,7 +59,7 @@ def factors(panel: Panel, styled: Sequence[Curve], question: Question, page: Pag
     with st.expander("What the factors are", icon=":material/menu_book:"):
         st.markdown(common.FACTORS_GLOSSARY)
         for name, how in panel.current.answer.factors.items():
-            title = words.escaped(common.title(name))
+            title = words.escaped(phrases.title(name))
             st.markdown(f"- **{title}** here: {words.escaped(how)}")
 
 
@@ -150,8 +151,8 @@ def _scatter(
     _pin_clicked(event, question, page)
 
 
-def _title(column: str, measure: common.Measure) -> str:
-    return measure.title if column == "test_metric" else common.title(column)
+def _title(column: str, measure: Measure) -> str:
+    return measure.title if column == "test_metric" else phrases.title(column)
 
 
 def _whole(column: str) -> str:
@@ -159,7 +160,7 @@ def _whole(column: str) -> str:
     if column == "test_metric":
         return "E is the test metric at the best validation epoch."
     factor = registry.get(column)
-    title = common.capitalised(factor.title)
+    title = phrases.capitalised(factor.title)
     if factor.summary == "all":
         return f"{title} is the mean of all the run's measurements."
     first, last = analysis.PHASES[factor.phase]
@@ -181,7 +182,7 @@ def _differences(panel: Panel) -> None:
             rows.append(
                 {
                     "curve": one.label,
-                    "factor": common.title(factor),
+                    "factor": phrases.title(factor),
                     "phase": binned.phase if binned else "–",
                     "loss": f"{binned.loss_high:.3g} – {binned.loss_low:.3g}" if binned else "–",
                     "Δ at comparable loss": _number(found),
