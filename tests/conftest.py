@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from filelock import FileLock
 
 from mtl_core.config import RunConfig
@@ -35,6 +36,16 @@ from tests.settings.layouts import write_encoder, write_glue
 
 ROOT = Path(__file__).resolve().parents[1]
 UNPACK = ROOT.parent / "shared" / "data" / "unpack.py"
+
+
+def pytest_configure() -> None:
+    """A thread for each process of tests, of which there is one per core.
+
+    With more, their small products wait for each other most of the time. It is also what a run
+    computes with on a CPU.
+    """
+    torch.set_num_threads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that xdist starts
 
 
 def unpacked(config: pytest.Config, *names: str) -> Path:

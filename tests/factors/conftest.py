@@ -1,6 +1,6 @@
-"""A device, a thread, and batches computed side by side."""
+"""A device, and batches computed side by side."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -22,13 +22,9 @@ def device(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Everything is far too small to share; and a GPU's convolutions have all digits of a float."""
+def all_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU's convolutions have all digits of a float."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

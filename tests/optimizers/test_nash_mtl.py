@@ -96,7 +96,7 @@ def test_clipping(tasks: int) -> None:
 
 
 def test_agrees_with_torchjd() -> None:
-    """On the update of 500 Gramians.
+    """On the update of the first 25 of 500 Gramians that can be compared.
 
     It divides the Gramian by its norm and does not scale α back, so Gramians of norm 1 are
     compared. It stops where α (Gα) is 1 to about 1e-3, and returns what it started from where its
@@ -113,6 +113,8 @@ def test_agrees_with_torchjd() -> None:
         if float((theirs * (rows @ (theirs @ rows)) - 1).abs().max()) <= 1e-2:
             compared += 1
             assert apart(weights(rows), theirs, rows) <= 1e-2
+        if compared == 25:
+            break
     assert compared > 20
 
 

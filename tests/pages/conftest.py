@@ -34,14 +34,16 @@ def store(store_path: Path) -> Store:
 
 @pytest.fixture
 def open_page(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
-    """Opens a page with query parameters; no worker is started, so runs stay queued."""
+    """Opens a page by its address with query parameters, as a link does.
+
+    No worker is started, so runs stay queued.
+    """
     monkeypatch.setattr("mtl_core.runs.queue.launch.tend", lambda store: None)
     st.cache_resource.clear()
     st.cache_data.clear()
 
     def open_(page: str, **query: str) -> AppTest:
         app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-        app.run()
         if page != "overview":
             app.switch_page(f"pages/{page}.py")
         for name, value in query.items():

@@ -1,11 +1,9 @@
 """A problem with images that needs no data set."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from mtl_core.pareto.problems import multimnist
 
@@ -20,12 +18,3 @@ def noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     halves = {"x_train": images, "y_train": labels, "x_test": images[:0], "y_test": labels[:0]}
     np.savez(tmp_path / "mnist.npz", **halves)
     return tmp_path
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """As a CPU's solutions are computed; and small products do not wait for other threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)

@@ -28,7 +28,7 @@ def images(method: str) -> ParetoConfig:
 
 
 @pytest.mark.parametrize("method", ["independent", "mgda", "pareto_mtl"])
-def test_stacked_directions_are_each_ones(noise: Path, one_thread: None, method: str) -> None:
+def test_stacked_directions_are_each_ones(noise: Path, method: str) -> None:
     config = images(method)
     instance = problems.get("multimnist").load(CPU, 64, 20, {})
     solver = Solver(config, (0, 1), CPU)

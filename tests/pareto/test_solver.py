@@ -93,7 +93,6 @@ def item_losses(net: nn.Module, canvases: Tensor, labels: Tensor) -> Tensor:
 )
 def test_networks_learn_as_in_a_plain_loop(
     noise: Path,
-    one_thread: None,
     scalarization: str,
     optimizer: str,
     lr: float,

@@ -1,7 +1,7 @@
 """Runs with BatchNorm, dense heads, shared inputs and regression, against plain PyTorch modules."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,14 +28,6 @@ KINDS: dict[str, Callable[[], Setting]] = {
     "scenes": tiny.scenes,
     "vectors": tiny.vectors,
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(params=KINDS)

@@ -1,7 +1,7 @@
 """Meter: a run's factors, against ``backward`` on a plain network, and what stays as it was."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from itertools import combinations
@@ -44,13 +44,9 @@ DEVICES = [
 
 
 @pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As a run has; and a GPU's convolutions with all digits of a float."""
+def all_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU's convolutions have all digits of a float."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

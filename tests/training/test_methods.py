@@ -1,7 +1,7 @@
 """Every multi-task optimizer in training: resumable, reproducible, finite, and told about."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,14 +18,6 @@ Values = Callable[[list[Checkpoint]], list[tuple[Any, ...]]]
 EVERYTHING = float("inf")
 NAMES = optimizers.names()
 TOLD = [name for name in NAMES if not optimizers.create(name, num_tasks=2).constant]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def updates(checkpoints: list[Checkpoint]) -> list[Update]:

@@ -1,6 +1,6 @@
 """Training and evaluation against a loop that anyone would write, with no code of ours in it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +15,6 @@ from mtl_core.training.replicas import advance
 from mtl_core.training.schedule import checkpoint_steps
 
 Digits = Callable[..., RunConfig]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """The plain loop too: its tensors are far too small to share."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def plain_encoder(setting: str, width: int) -> nn.Sequential:

@@ -15,7 +15,7 @@ WEIGHTS = torch.tensor([[0.9, 0.1], [0.5, 0.5], [0.3, 0.7], [1.0, 0.0], [0.2, 0.
 
 
 @pytest.fixture
-def instance(noise: Path, one_thread: None) -> Instance:
+def instance(noise: Path) -> Instance:
     return problems.get("multimnist").load(CPU, None, None, {})
 
 

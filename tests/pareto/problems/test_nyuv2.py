@@ -1,6 +1,7 @@
 """nyuv2: on a few rooms in the layout that the authors of MTAN distribute."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -188,8 +189,12 @@ def test_an_example_does_not_depend_on_its_batch(folder: Path) -> None:
 
 
 def test_steps_learn_all_three(folder: Path) -> None:
-    """Of classes, a guess costs log 13; of depths and normals, the best constant."""
+    """Of classes, a guess costs log 13; of depths and normals, the best constant.
+
+    On a corner of each room, 96×128: the network is convolutional, and takes maps of any size.
+    """
     instance = PROBLEM.load(CPU, 2, 1, {"width": 8})
+    instance = replace(instance, train=tuple(each[..., :96, :128] for each in instance.train))
     weight = torch.tensor([1.0, 1.0, 1.0]) / 3
     before = instance.losses(instance.start(generator()), instance.train)
     found = descended(instance, weight, steps=60, lr=0.2)
