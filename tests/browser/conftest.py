@@ -1,25 +1,18 @@
-"""A real server, a real worker and a real Chromium, each test with a store of its own."""
+"""A real server, a real worker and a real Chromium.
 
-import contextlib
+They are started once: a test finds the store empty and leaves runs, which are then taken out. One
+that ends a process, or needs another environment, has a server of its own.
+"""
+
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mtl_core.runs import Store
-from mtl_core.runs.queue.launch import log_path
-
-ROOT = Path(__file__).resolve().parents[2]
-CONNECTED = "[data-testid=stApp][data-test-connection-state=CONNECTED]"
+from tests.browser.running import App, Visitor
 
 
 def _chromium() -> str | None:
@@ -37,69 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
-class App:
-    """A running server with its store."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.store_path = folder / "runs.db"
-        self._environment = {**os.environ, **environment, "MTL_STORE": str(self.store_path)}
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
-        self.url = f"http://localhost:{self.port}"
-        self._log = (folder / "server.log").open("wb")
-        self.start()
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py")]
-        command += ["--server.port", str(self.port), "--server.headless", "true"]
-        self._server = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=self._environment,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-        )
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1).read()
-                return
-            except OSError:
-                time.sleep(0.2)
-        raise TimeoutError("the server did not start")
-
-    def stop(self) -> None:
-        self._server.terminate()
-        self._server.wait(timeout=20)
-
-    @property
-    def store(self) -> Store:
-        return Store(self.store_path)
-
-    def worker_pid(self) -> int:
-        """The worker's process id, once there is one."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            if self.store_path.exists() and (worker := self.store.worker()):
-                return int(worker["pid"])
-            time.sleep(0.2)
-        raise TimeoutError("no worker")
-
-    def end_worker(self) -> None:
-        """End the worker, if one was started and lives."""
-        deadline = time.monotonic() + 10
-        while log_path(self.store_path).exists() and time.monotonic() < deadline:
-            if worker := self.store.worker():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(worker["pid"]), signal.SIGTERM)
-                return
-            time.sleep(0.1)
-
-
 @pytest.fixture
-def app(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[App]:
-    """The app; ``@pytest.mark.parametrize("app", [{...}], indirect=True)`` sets its environment."""
+def own_app(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[App]:
+    """An app for one test; ``parametrize("own_app", [{...}], indirect=True)`` sets its environment.
+
+    Its first worker has to start.
+    """
     running = App(tmp_path, getattr(request, "param", {}))
     try:
         yield running
@@ -110,13 +46,20 @@ def app(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[App]:
 
 @pytest.fixture(scope="session")
 def shared_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    """One app for all tests that only look."""
+    """One app for all other tests; its store is empty for those that only look."""
     running = App(tmp_path_factory.mktemp("shared"), {})
     try:
         yield running
     finally:
         running.stop()
         running.end_worker()
+
+
+@pytest.fixture
+def app(shared_app: App) -> Iterator[App]:
+    """The same, for a test that leaves runs."""
+    yield shared_app
+    shared_app.empty()
 
 
 @pytest.fixture(scope="session")
@@ -133,47 +76,34 @@ def browser() -> Iterator[object]:
         chromium.close()
 
 
-class Visitor:
-    """Opens paths of an app, each in a browser context of its own."""
-
-    def __init__(self, browser: Any, app: App) -> None:
-        self._browser, self._app = browser, app
-        self._contexts: list[Any] = []
-        self.errors: list[str] = []
-
-    def __call__(self, path: str = "/", *, width: int = 1280, dark: bool = False) -> Any:
-        context = self._browser.new_context(
-            viewport={"width": width, "height": 900},
-            color_scheme="dark" if dark else "light",
-            reduced_motion="reduce",
-        )
-        self._contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(180_000)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("console", lambda message: _collect(message, self.errors))
-        page.goto(self._app.url + path)
-        page.wait_for_selector(CONNECTED)
-        return page
-
-    def leave(self) -> None:
-        for context in self._contexts:
-            context.close()
-        assert not self.errors
+@pytest.fixture(scope="session")
+def context(browser: Any, shared_app: App) -> Iterator[Any]:
+    """One for all tests of the shared app, so that Streamlit's files are fetched once."""
+    made = browser.new_context()
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def open_page(browser: Any, app: App) -> Iterator[Visitor]:
-    """Opens a path of the test's own app; fails on any error in the console."""
-    visitor = Visitor(browser, app)
+def open_page(browser: Any, context: Any, app: App) -> Iterator[Visitor]:
+    """Opens a path of the app; fails on any error in the console."""
+    visitor = Visitor(browser, app, context)
     yield visitor
     visitor.leave()
 
 
 @pytest.fixture
-def look_at(browser: Any, shared_app: App) -> Iterator[Visitor]:
-    """Opens a path of the shared app; fails on any error in the console."""
-    visitor = Visitor(browser, shared_app)
+def open_own(browser: Any, own_app: App) -> Iterator[Visitor]:
+    """Opens a path of the test's own app."""
+    visitor = Visitor(browser, own_app)
+    yield visitor
+    visitor.leave()
+
+
+@pytest.fixture
+def look_at(browser: Any, context: Any, shared_app: App) -> Iterator[Visitor]:
+    """Opens a path of the shared app, for a test that only looks."""
+    visitor = Visitor(browser, shared_app, context)
     yield visitor
     visitor.leave()
 
@@ -187,10 +117,3 @@ def navigate() -> Callable[[Any, str, str], None]:
         page.get_by_test_id("stTopNavDropdownLink").filter(has_text=title).click()
 
     return go
-
-
-def _collect(message: Any, errors: list[str]) -> None:
-    # On a page below the root Streamlit looks for its own endpoints beside it first.
-    probing = "/_stcore/" in message.location.get("url", "")
-    if message.type == "error" and not probing:
-        errors.append(f"{message.text} ({message.location.get('url')})")

@@ -43,7 +43,8 @@ def test_a_link_opens_and_a_preset_moves_the_arrows(look_at, dark: bool) -> None
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
     # Its address says everything.
-    again = look_at(page.url[page.url.index("/gradient_playground") :], dark=dark)
+    link = page.url[page.url.index("/gradient_playground") :]
+    again = look_at(link, dark=dark, elsewhere=True)
     expect(again.locator(f"{PLOT} g.mark-symbol").first.locator("path")).to_have_count(3)
     assert heads(again) == heads(page)
 

@@ -10,6 +10,7 @@ PLACES = (
     f"[...document.querySelectorAll('{FRONT} path[aria-roledescription=point]')]"
     ".map(path => path.getAttribute('transform'))"
 )
+DRAWN = "[data-testid=stApp][data-test-script-state=notRunning]"
 CHARTS = "[data-testid=stVegaLiteChart] svg.marks"
 LINK = (
     "/pareto_front?problem=toy&method=decay&seeds=0+1&solutions=8"
@@ -45,8 +46,9 @@ def test_a_front_is_watched_paused_stepped_and_picked_from(open_page, dark: bool
 
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("button", name="Play")).to_be_visible()
+    page.wait_for_selector(DRAWN)  # the button comes before the metrics
     stopped, before = iteration(page), places(page)
-    page.wait_for_timeout(3_000)
+    page.wait_for_timeout(1_500)
     assert iteration(page) == stopped
 
     page.get_by_role("button", name="Step back").click()
@@ -70,7 +72,8 @@ def test_a_front_is_watched_paused_stepped_and_picked_from(open_page, dark: bool
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_disabled()
     page.get_by_role("radio", name="Transfer", exact=True).click()
     expect(page.locator(CHARTS)).to_have_count(3)  # the front and two heat maps
-    again = open_page(page.url[page.url.index("/pareto_front") :], dark=dark)
+    link = page.url[page.url.index("/pareto_front") :]
+    again = open_page(link, dark=dark, elsewhere=True)
     expect(again.locator(CHARTS)).to_have_count(3)
     expect(again.get_by_test_id("stException")).to_have_count(0)
 

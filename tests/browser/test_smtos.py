@@ -1,6 +1,7 @@
 """SMTOs: a shared link to a comparison, and what there is to do where there is none."""
 
 import re
+from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
@@ -8,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from mtl_core import RunConfig
 from tests import stored
+from tests.browser.running import App, Visitor
 
 CHART = "[data-testid=stVegaLiteChart] svg.marks"
 ALICE = "1-alice"
@@ -33,9 +35,18 @@ def small(optimizer: str) -> RunConfig:
     )
 
 
-def put(store, config: RunConfig) -> None:
-    """Trains a run in this process and puts it into the app's store."""
-    stored.put(store, config, stored.solved(config))
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """An app whose store has two optimizers' runs, trained here before it has a worker."""
+    running = App(tmp_path_factory.mktemp("compared"), {})
+    try:
+        for optimizer in ("umtg", "mean"):
+            config = small(optimizer)
+            stored.put(running.store, config, stored.solved(config))
+        yield running
+    finally:
+        running.stop()
+        running.end_worker()
 
 
 def fits(page: Page) -> bool:
@@ -44,13 +55,12 @@ def fits(page: Page) -> bool:
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
 def test_a_link_shows_a_point_per_task_and_what_is_missing(
-    app, open_page, width: int, dark: bool
+    browser, compared: App, width: int, dark: bool
 ) -> None:
-    for optimizer in ("umtg", "mean"):
-        put(app.store, small(optimizer))
     budget = small("umtg").baseline.id
     query = {"setting": "digits", "target": "digits1", "budget": budget, "aux": "digits2"}
-    page = open_page(f"/smtos?{urlencode(query)}", width=width, dark=dark)
+    visitor = Visitor(browser, compared)
+    page = visitor(f"/smtos?{urlencode(query)}", width=width, dark=dark)
     expect(page.get_by_role("heading", level=1)).to_contain_text(QUESTION)
     # One legend for all, and four panels: both tasks have a loss, only the target has factors.
     expect(page.locator(CHART)).to_have_count(5)
@@ -69,6 +79,7 @@ def test_a_link_shows_a_point_per_task_and_what_is_missing(
     expect(page).to_have_url(re.compile(r"/what_if\?.*aux=digits2.*epochs=2"))
     expect(page.get_by_role("heading", level=1)).to_contain_text("together with digits2")
     expect(page.get_by_test_id("stException")).to_have_count(0)
+    visitor.leave()
 
 
 def test_without_runs_the_page_says_what_it_takes(look_at) -> None:
