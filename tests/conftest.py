@@ -119,6 +119,23 @@ def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
+@pytest.fixture(scope="session")
+def shipped_answers() -> Any:
+    """The artifacts in ``cache/``, read once, without a store."""
+    from mtl_core.runs import Answers
+    from mtl_core.runs.library import artifacts
+
+    return Answers(None, artifacts.scan()[0])
+
+
+@pytest.fixture(scope="session")
+def shipped_evidence(shipped_answers: Any) -> tuple[Any, ...]:
+    """What they say of every claim, worked out once."""
+    from mtl_core.views.evidence import evidence
+
+    return evidence(shipped_answers)
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "runs.db")

@@ -11,8 +11,10 @@ from mtl_core.analysis import (
     GapCase,
     Onset,
     Versus,
+    beginning,
     compare,
     early_verdict,
+    far_verdict,
     gap_case,
     judged_cases,
 )
@@ -197,3 +199,30 @@ def test_the_cases_of_a_page_are_judged_together(part: Frame) -> None:
     assert not found[0].significant
     assert early_verdict([noisy]).outcome == "disagree"
     assert early_verdict([noisy, same, same]).outcome == "cannot tell"
+
+
+# Orders of magnitude above the eventual loss.
+
+
+def far(frame: pd.DataFrame, times: float) -> str:
+    versus = Versus("target", "multi", "single", "higher")
+    found = judged_cases([case(frame)])
+    begun = [beginning(frame, versus, times * one.lowest) for one in found]
+    return far_verdict(found, begun, times)
+
+
+def test_a_gap_shows_orders_of_magnitude_above_the_last_loss(part: Frame) -> None:
+    assert far(part(below=0.5), 1e3) == "agree", "losses end at 1e-4"
+    assert far(part(below=1e-3), 1e3) == "disagree"
+
+
+def test_orders_of_magnitude_take_losses_that_fall_as_far(part: Frame) -> None:
+    assert far(part(below=0.5), 1e6) == "cannot tell"
+    short = part(below=0.5, losses=LOSSES[:21])
+    assert far(short, 1e3) == "cannot tell"
+    assert far(short, 10) == "agree"
+
+
+def test_orders_of_magnitude_take_a_significant_transfer(part: Frame) -> None:
+    assert far(part(below=0.5, noise=0.5), 1e3) == "cannot tell"
+    assert far_verdict([], [], 1e3) == "cannot tell"

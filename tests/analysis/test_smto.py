@@ -15,6 +15,7 @@ from mtl_core.analysis import (
     factor_support,
     factor_verdicts,
     judged_smtos,
+    minimum_loss,
     optimizer_verdicts,
     percent_change,
     quadrant_verdicts,
@@ -135,6 +136,11 @@ def test_minimum_training_loss_is_each_seeds_own_lowest(replica: Frame) -> None:
     point = one(smto_points(rows, "UMTG"), "m", "min_train_loss")
     assert (point["value"], point["reference_value"]) == pytest.approx((0.2, 0.4))
     assert point["x"] == pytest.approx(-50)
+    found = minimum_loss(rows, Versus("target", "m", "UMTG", "higher"))
+    assert found is not None
+    assert (found.mean, found.baseline_mean) == pytest.approx((0.2, 0.4))
+    assert found.direction == "lower"
+    assert minimum_loss(rows, Versus("target", "m", "nobody", "higher")) is None
 
 
 @pytest.mark.parametrize("aggregate", ["bins", "footnote"])

@@ -139,6 +139,9 @@ def test_the_ratio_counts_evaluations_to_nine_tenths_of_the_best() -> None:
     assert found["ratio"].tolist() == [1, 0.5]
     assert found["final"].tolist() == pytest.approx([0.49, 0.475])
     assert found["target"].tolist() == pytest.approx([0.45, 0.45])
+    counts = curves.converged({"slow": slow, "fast": fast})
+    assert counts.to_dict("list") == {"slow": [400, 200], "fast": [100, 200]}
+    assert counts.index.tolist() == [0, 1]
 
 
 def test_what_one_seed_never_reaches_has_no_mean() -> None:
