@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mtl_core.analysis.loss_matching import gap
-from mtl_core.analysis.replicas import numbers, replicas, seed_numbers, shared_epoch, whole
+from mtl_core.analysis.replicas import replicas, seed_numbers, shared_epoch, whole_numbers
 from mtl_core.analysis.significance import Comparison, compare, judged
 from mtl_core.analysis.versus import Versus
 from mtl_core.direction import Direction
@@ -120,8 +120,7 @@ def transfer_table(
 
 def _selected(replica: pd.DataFrame, horizon: float, direction: Direction) -> float:
     """Test metric at the best validation epoch up to an epoch; NaN where none was measured."""
-    seen = whole(replica[replica["epoch"] <= horizon])
-    validation, test = numbers(seen, "val_metric"), numbers(seen, "test_metric")
+    validation, test = whole_numbers(replica, "val_metric", "test_metric", until=horizon)
     known = np.isfinite(validation) & np.isfinite(test)
     if not known.any():
         return math.nan

@@ -17,7 +17,7 @@ import pandas as pd
 from mtl_core import factors as registry
 from mtl_core.analysis.early import Finding
 from mtl_core.analysis.loss_bins import comparable_replicas
-from mtl_core.analysis.replicas import numbers, replicas, whole
+from mtl_core.analysis.replicas import replicas, whole_numbers
 from mtl_core.analysis.significance import Comparison, Verdict, judged
 from mtl_core.analysis.transfer import transfer_replicas
 from mtl_core.analysis.versus import Versus
@@ -145,7 +145,7 @@ def lowest_loss(ours: Sequence[pd.DataFrame], theirs: Sequence[pd.DataFrame]) ->
     """The lowest training loss after a whole epoch that both curves reached, means over seeds."""
     means = []
     for seeds in (ours, theirs):
-        losses = [numbers(whole(replica), "train_loss") for replica in seeds]
+        losses = [whole_numbers(replica, "train_loss")[0] for replica in seeds]
         known = [each[np.isfinite(each)] for each in losses]
         means.append(
             float(np.mean([each.min() for each in known]))
