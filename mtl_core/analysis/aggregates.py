@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from mtl_core import factors
-from mtl_core.analysis.replicas import numbers, replicas, seed_numbers, shared_epoch, whole
+from mtl_core.analysis.replicas import replicas, seed_numbers, shared_epoch, whole, whole_numbers
 from mtl_core.analysis.significance import Comparison, compare
 from mtl_core.analysis.versus import Versus
 from mtl_core.direction import Direction
@@ -142,15 +142,14 @@ def _averaged(seeds: Sequence[pd.DataFrame], column: str, direction: Direction) 
     if not seeds:
         return []
     horizon = shared_epoch(seeds)
-    seen = [whole(replica[replica["epoch"] <= horizon]) for replica in seeds]
     if column == "test_metric":
-        return [_at_best_validation(replica, direction) for replica in seen]
-    return [_chosen(numbers(replica, column), column) for replica in seen]
+        return [_at_best_validation(replica, horizon, direction) for replica in seeds]
+    seen = [whole_numbers(replica, column, until=horizon) for replica in seeds]
+    return [_chosen(values, column) for (values,) in seen]
 
 
-def _at_best_validation(replica: pd.DataFrame, direction: Direction) -> Array:
-    test = numbers(replica, "test_metric")
-    validation = numbers(replica, "val_metric")
+def _at_best_validation(replica: pd.DataFrame, horizon: float, direction: Direction) -> Array:
+    test, validation = whole_numbers(replica, "test_metric", "val_metric", until=horizon)
     known = np.isfinite(test) & np.isfinite(validation)
     rank = -validation[known] if direction == "higher" else validation[known]
     return test[known][np.argsort(rank, kind="stable")[:BEST]]

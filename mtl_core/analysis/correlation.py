@@ -258,17 +258,18 @@ def _errors(curves: Sequence[Mapping[int, float]]) -> list[float]:
 
 def _throughout(replica: pd.DataFrame, horizon: float) -> tuple[float, int]:
     """A seed's mean similarity at the end of its epochs, NaN where none was measured."""
-    similarity = whole_numbers(replica, "gradient_similarity", horizon)
+    (similarity,) = whole_numbers(replica, "gradient_similarity", until=horizon)
     measured = similarity[np.isfinite(similarity)]
     return (float(measured.mean()), measured.size) if measured.size else (math.nan, 0)
 
 
 def _early_similarity(replica: pd.DataFrame, early: float, horizon: float) -> tuple[float, int]:
     """A seed's similarity, NaN where none is measured yet, and over how many early checkpoints."""
-    seen = replica[(replica["step"] > 0) & (replica["epoch"] <= horizon)]
-    similarity = numbers(seen, "gradient_similarity")
+    epoch = numbers(replica, "epoch")
+    seen = (numbers(replica, "step") > 0) & (epoch <= horizon)
+    similarity, epoch = numbers(replica, "gradient_similarity")[seen], epoch[seen]
     measured = np.isfinite(similarity)
-    chosen = similarity[measured & (numbers(seen, "epoch") <= early)]
+    chosen = similarity[measured & (epoch <= early)]
     if chosen.size:
         return float(chosen.mean()), chosen.size
     return (float(similarity[measured][0]), 0) if measured.any() else (float("nan"), 0)

@@ -180,7 +180,7 @@ def phase_range(
 
 def _extent(seeds: Sequence[pd.DataFrame]) -> tuple[float, float] | None:
     """Lowest and highest loss of a curve, means over its seeds; None without any loss."""
-    ends = [loss_bins(whole_numbers(replica, "train_loss"), bins=1) for replica in seeds]
+    ends = [loss_bins(*whole_numbers(replica, "train_loss"), bins=1) for replica in seeds]
     known = [end for end in ends if np.isfinite(end).all()]
     if not known:
         return None
@@ -195,8 +195,8 @@ def read_in_range(
 
     Without any it is read between two checkpoints, and None where it is not measured so far down.
     """
-    losses = np.maximum(whole_numbers(replica, "train_loss"), LOSS_FLOOR)
-    values = whole_numbers(replica, column)
+    losses, values = whole_numbers(replica, "train_loss", column)
+    losses = np.maximum(losses, LOSS_FLOOR)
     # A mean over seeds of equal losses may be off by its rounding; the range has its ends in it.
     slack = 1e-9
     inside = (losses <= high * (1 + slack)) & (losses >= low * (1 - slack)) & np.isfinite(values)

@@ -1,6 +1,5 @@
 """Replicas: the trajectories of one curve, one per seed."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +9,8 @@ import pandas as pd
 from mtl_core.trajectory import whole_epochs
 
 __all__ = ["numbers", "replicas", "seed_numbers", "shared_epoch", "whole", "whole_numbers"]
+
+Array = npt.NDArray[np.float64]
 
 
 def replicas(trajectories: pd.DataFrame, task: str) -> dict[str, list[pd.DataFrame]]:
@@ -29,21 +30,22 @@ def replicas(trajectories: pd.DataFrame, task: str) -> dict[str, list[pd.DataFra
     return {curve: seeds for curve, seeds in curves.items() if seeds}
 
 
-def numbers(replica: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
+def numbers(replica: pd.DataFrame, column: str) -> Array:
     """A column as floats, (checkpoints,): NaN where it was not measured or is absent."""
     if column not in replica:
         return np.full(len(replica), np.nan)
     return replica[column].to_numpy(dtype=float)
 
 
-def whole_numbers(
-    replica: pd.DataFrame, column: str, horizon: float = math.inf
-) -> npt.NDArray[np.float64]:
-    """``numbers`` at the end of whole epochs up to an epoch, without slicing the frame."""
-    chosen = whole_epochs(replica)
-    if horizon < math.inf:
-        chosen = chosen & (replica["epoch"].to_numpy(dtype=float) <= horizon)
-    return numbers(replica, column)[chosen]
+def whole_numbers(replica: pd.DataFrame, *columns: str, until: float = np.inf) -> list[Array]:
+    """``numbers`` of columns at the end of whole epochs up to ``until``, without the other columns.
+
+    Taking a frame's rows costs more than all that a page then computes of them.
+    """
+    kept = whole_epochs(replica)
+    if until < np.inf:
+        kept = kept & (replica["epoch"].to_numpy() <= until)
+    return [numbers(replica, column)[kept] for column in columns]
 
 
 def shared_epoch(seeds: Sequence[pd.DataFrame]) -> float:

@@ -120,9 +120,7 @@ def transfer_table(
 
 def _selected(replica: pd.DataFrame, horizon: float, direction: Direction) -> float:
     """Test metric at the best validation epoch up to an epoch; NaN where none was measured."""
-    validation, test = (
-        whole_numbers(replica, column, horizon) for column in ("val_metric", "test_metric")
-    )
+    validation, test = whole_numbers(replica, "val_metric", "test_metric", until=horizon)
     known = np.isfinite(validation) & np.isfinite(test)
     if not known.any():
         return math.nan

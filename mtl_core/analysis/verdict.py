@@ -145,7 +145,7 @@ def lowest_loss(ours: Sequence[pd.DataFrame], theirs: Sequence[pd.DataFrame]) ->
     """The lowest training loss after a whole epoch that both curves reached, means over seeds."""
     means = []
     for seeds in (ours, theirs):
-        losses = [whole_numbers(replica, "train_loss") for replica in seeds]
+        losses = [whole_numbers(replica, "train_loss")[0] for replica in seeds]
         known = [each[np.isfinite(each)] for each in losses]
         means.append(
             float(np.mean([each.min() for each in known]))

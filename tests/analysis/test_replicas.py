@@ -1,5 +1,6 @@
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 
 from mtl_core.analysis.replicas import replicas, seed_numbers, shared_epoch, whole, whole_numbers
@@ -32,8 +33,9 @@ def test_the_slowest_replica_sets_the_shared_epoch(replica: Frame) -> None:
 def test_checkpoints_at_the_end_of_an_epoch_are_whole(replica: Frame) -> None:
     rows = replica("a", 3, [6, 5, 4, 3, 2, 1], [0] * 6, epoch=[0.0, 0.5, 1.0, 1.25, 2.0, 7 / 3])
     assert whole(rows)["epoch"].tolist() == [1.0, 2.0]
-    assert whole_numbers(rows, "train_loss").tolist() == [4.0, 2.0]
-    assert whole_numbers(rows, "train_loss", horizon=1.5).tolist() == [4.0]
-    assert whole_numbers(rows, "nothing").size == 2
     assert whole(rows.iloc[:2]).empty, "the untrained network is at the end of none"
+    losses, missing = whole_numbers(rows, "train_loss", "sharpness")
+    assert losses.tolist() == [4, 2]
+    assert np.isnan(missing).tolist() == [True, True]
+    assert whole_numbers(rows, "train_loss", until=1.9)[0].tolist() == [4]
     assert seed_numbers([rows, replica("a", 1, [3], [0])]) == [3, 1]

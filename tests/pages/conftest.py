@@ -43,7 +43,7 @@ def open_page(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
     st.cache_data.clear()
 
     def open_(page: str, **query: str) -> AppTest:
-        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=180)
         if page != "overview":
             app.switch_page(f"pages/{page}.py")
         for name, value in query.items():
