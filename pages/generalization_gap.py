@@ -1,4 +1,4 @@
-"""Generalization gap: does transfer show early, at equal training loss (M24, Fig. 1, 2, 6–9)?"""
+"""Generalization gap: does transfer show early, at equal training loss (M24, Fig. 1, 2, 6–10)?"""
 
 from collections.abc import Mapping, Sequence
 
@@ -33,7 +33,7 @@ def main() -> None:
         "When multi-task training changes how well a task generalizes, the change arises early in "
         "training, as a gap between single-task and multi-task trajectories at comparable training "
         "loss, and is maintained throughout the rest of optimization.",
-        "§3, Fig. 1, 2, 6–9",
+        "§3, Fig. 1, 2, 6–10",
     )
     page.problems()
     if view is None:
@@ -321,7 +321,7 @@ runs *agree* where every transfer that can tell opens early, *disagree* where on
 *cannot tell* otherwise. *Share of the way*: how much of the way down in log loss lies before the
 onset.
 
-Source: Mueller, Dredze & Andrews 2024, §3, Fig. 1, 2, 6–9.
+Source: Mueller, Dredze & Andrews 2024, §3, Fig. 1, 2, 6–10.
 """
 
 

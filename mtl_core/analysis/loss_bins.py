@@ -180,7 +180,7 @@ def phase_range(
 
 def _extent(seeds: Sequence[pd.DataFrame]) -> tuple[float, float] | None:
     """Lowest and highest loss of a curve, means over its seeds; None without any loss."""
-    ends = [loss_bins(*whole_numbers(replica, "train_loss"), bins=1) for replica in seeds]
+    ends = [loss_bins(whole_numbers(replica, "train_loss")[0], bins=1) for replica in seeds]
     known = [end for end in ends if np.isfinite(end).all()]
     if not known:
         return None

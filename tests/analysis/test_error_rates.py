@@ -24,6 +24,8 @@ from mtl_core.analysis import (
     TABLE_FACTORS,
     Case,
     Comparison,
+    all_of,
+    beginning,
     compare,
     conflict_verdict,
     correlate,
@@ -31,10 +33,14 @@ from mtl_core.analysis import (
     early_verdict,
     factor_support,
     factor_verdicts,
+    far_verdict,
     gap_case,
     holm,
     judged,
+    judged_cases,
     judged_smtos,
+    most_of,
+    mostly_small,
     transfer,
 )
 from mtl_core.analysis.intervals import welch
@@ -418,3 +424,52 @@ def test_conflict_that_foretells_by_three_tenths(rho: float) -> None:
     generator = np.random.default_rng(11)
     pages = [conflict(generator, 100, 1, rho) for _ in range(250)]
     at_most(generalization == "agree" for _, generalization in pages)
+
+
+# Claims about all, most and some differences.
+
+
+def family(generator: np.random.Generator, means: Array, seeds: int) -> list[Comparison]:
+    """Differences of these means with a standard deviation of 1, of one baseline, as a page has."""
+    baseline = generator.normal(size=seeds) / 2**0.5
+    ours = generator.normal(size=(means.size, seeds)) / 2**0.5 + means[:, None]
+    return judged([against(one, baseline) for one in ours])
+
+
+@pytest.mark.parametrize("seeds", [3, 10])
+def test_claims_about_all_and_most_of_nothing(seeds: int) -> None:
+    generator = np.random.default_rng(seeds)
+    pages = [family(generator, np.zeros(7), seeds) for _ in range(300)]
+    at_most(all_of(page, "better") != "cannot tell" for page in pages)
+    at_most(most_of(page, "better") != "cannot tell" for page in pages)
+
+
+def test_a_claim_about_all_is_not_said_for_one_exception() -> None:
+    generator = np.random.default_rng(1)
+    means = np.array([8.0, 8.0, 8.0, 0.0])
+    at_most(all_of(family(generator, means, 10), "better") == "agree" for _ in range(300))
+
+
+def test_changes_as_large_as_the_reach_are_not_said_to_be_small() -> None:
+    generator = np.random.default_rng(2)
+    pages = [family(generator, np.full(7, 0.5), 10) for _ in range(300)]
+    at_most(mostly_small(page, 0.5) == "agree" for page in pages)
+
+
+@pytest.mark.parametrize(
+    # Losses fall from 2.3 to .001: at 100 times the lowest a gap is not open yet, or is.
+    ("gap", "wrong"),
+    [(opens(0.05, 3.0), "agree"), (opens(0.5, 3.0), "disagree")],
+)
+def test_gaps_two_orders_of_magnitude_above_the_last_loss(
+    gap: Callable[[Array], Array], wrong: str
+) -> None:
+    generator = np.random.default_rng(3)
+
+    def said() -> str:
+        given = trained(generator, 5, gap)
+        found = judged_cases([gap_case(NOWHERE, given)])
+        begun = [beginning(NOWHERE, given, 100 * one.lowest) for one in found]
+        return far_verdict(found, begun, 100)
+
+    at_most(said() == wrong for _ in range(100))

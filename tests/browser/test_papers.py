@@ -13,6 +13,17 @@ def fits(page: Page) -> bool:
     return page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
 
 
+def test_evidence_lists_claims_and_leads_to_their_pages(look_at) -> None:
+    page = look_at("/evidence?paper=M24", width=390, dark=True)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("What do the papers claim")
+    expect(page.get_by_role("heading", name="Mueller, Dredze & Andrews 2024")).to_be_visible()
+    assert fits(page)
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="FashionMTL").first.click()
+    expect(opened.value).to_have_url(re.compile(r"/generalization_gap\?setting=fashion&budget="))
+    expect(opened.value.get_by_text(VERDICT).first).to_be_visible()
+
+
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
 def test_the_generalization_gap_has_claim_figure_and_verdict(look_at, width, dark) -> None:
     page = look_at(

@@ -13,7 +13,7 @@ from mtl_core.runs.library import artifacts
 from mtl_core.runs.library.answers import Answers
 from mtl_core.runs.queue.store import Store
 from mtl_core.settings import Task
-from mtl_core.views import comparisons
+from mtl_core.views import comparisons, nearest
 from mtl_core.views.comparisons import Pool, pools
 from mtl_core.views.conflict import ConflictView, sizes
 from mtl_core.views.factors import FactorsView
@@ -413,3 +413,66 @@ def test_pools_are_named_by_their_preset_whoever_is_the_target(five: Make, ship:
     assert pool.name == "quick"
     (pool,) = pools(ship(five("b")))
     assert pool.name == five("a", seeds=(0, 1, 2)).id
+
+
+# Which budget a page takes by itself: the best evidence.
+
+
+def test_the_budget_nearest_to_the_papers_size_is_taken(five: Make, ship: Make) -> None:
+    """Of as many seeds; one with fewer than an outcome takes comes last, however large."""
+    usual = {"seeds": (0, 1, 2)}
+    far = [five("a", **usual), five("b", **usual), five("a", "b", auxiliary_factors=True, **usual)]
+    near = [five("a", epochs=3, **usual), five("a", "b", epochs=3, **usual)]
+    few = [five("a", epochs=9), five("a", "b", epochs=9)]
+    found = pools(ship(*far, *near, *few))
+    assert {pool.budget.epochs: len(pool.tasks) for pool in found} == {2: 2, 3: 1, 9: 1}
+    for view in (GapView, FactorsView):
+        taken, problems = view.from_query({}, found)
+        assert problems == []
+        assert taken is not None
+        assert comparisons.find(found, taken.setting, taken.budget).budget.epochs == 3
+
+
+def test_nothing_beyond_the_papers_size_counts(five: Make) -> None:
+    paper = settings.get("five").presets["paper"]
+    sizes = {
+        epochs: nearest.size(five("a", epochs=epochs, samples=samples))
+        for epochs, samples in ((paper.epochs, None), (2 * paper.epochs, None), (2, 100), (2, 200))
+    }
+    assert sizes[paper.epochs] == sizes[2 * paper.epochs] == paper.epochs * 250 * paper.width
+    assert sizes[2] == 2 * 200 * paper.width
+    half = nearest.size(five("a", epochs=paper.epochs, width=paper.width // 2))
+    assert 2 * half == sizes[paper.epochs]
+
+
+def test_where_sizes_are_equal_seeds_and_then_what_there_is_to_show_decide(five: Make) -> None:
+    budget = five("a")
+
+    def rank(**changes: Any) -> nearest.Rank:
+        usual = {"telling": 3, "seeds": 3, "shown": 1, "name": "x"}
+        return nearest.rank(budget, **(usual | changes))
+
+    ranks = [
+        rank(telling=2, seeds=10, shown=9),
+        rank(),
+        rank(name="y"),
+        rank(shown=2),
+        rank(seeds=5),
+    ]
+    assert ranks == sorted(ranks)
+
+
+def test_conflict_takes_the_budget_with_sets_enough(
+    five: Make, ship: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two auxiliary sets are enough here; a larger budget has one only."""
+    monkeypatch.setattr("mtl_core.views.conflict.FEWEST_SETS", 2)
+    small = [five("a", others) for others in ("b", "c", "d")]
+    found = pools(ship(*small, five("a", "b", epochs=9)))
+    taken, _ = ConflictView.from_query({}, found)
+    assert taken is not None
+    assert comparisons.find(found, "five", taken.budget).budget.epochs == 2
+    enough = pools(ship(*small, five("a", "b", epochs=9), five("a", "c", epochs=9)))
+    taken, _ = ConflictView.from_query({"setting": "five"}, enough)
+    assert taken is not None
+    assert comparisons.find(enough, "five", taken.budget).budget.epochs == 9

@@ -30,6 +30,7 @@ from mtl_core.views.smtos import (
     named,
     points,
     question,
+    ranked_budgets,
 )
 
 Make = Callable[..., Any]
@@ -268,6 +269,20 @@ def test_the_default_is_where_most_can_be_compared(
     assert Selection.default(groups(answers), "fashion").setting == "fashion"
     assert Selection.default(groups(answers), "digits", "digits1").budget == own
     assert Selection.from_query({}, groups(answers)) == (other, [])
+
+
+def test_of_several_budgets_the_best_evidence_is_the_default(make_config: Make, ship: Make) -> None:
+    """The one nearest to the paper's size among those with as many seeds as an outcome takes."""
+    three = {"seeds": (0, 1, 2)}
+    small = [make_config(**three), *(make_config(optimizer=m, **three) for m in ("mean", "mgda"))]
+    large = [make_config(epochs=4, **three), make_config(epochs=4, optimizer="mean", **three)]
+    largest = [make_config(epochs=9), make_config(epochs=9, optimizer="mean")]
+    found = groups(Answers(None, ship(*small, *large, *largest)))
+    taken = Selection.default(found)
+    assert taken.budget == make_config(epochs=4).baseline.id
+    assert Selection.from_query({"setting": "digits"}, found) == (taken, [])
+    ranked = ranked_budgets(found, "digits", "digits1")
+    assert [budget.epochs for budget in ranked] == [4, 2, 9]
 
 
 def test_sets_that_are_chosen_show_without_runs_too(make_config: Make, ship: Make) -> None:

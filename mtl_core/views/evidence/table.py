@@ -128,8 +128,9 @@ def _cell(words: str) -> str:
 RULES = """\
 *Agree* and *disagree* take evidence: E of a run is its test metric at its best validation epoch,
 differences are paired over seeds, and one counts where its 95 % interval leaves out 0 after Holm's
-correction for all that is judged together, as on the app's pages. That nothing was found is no
-evidence that there is nothing. *Power* says how small an effect these seeds would have found with
+correction for all that is judged together, as on the app's pages. (Not over the whole table: where
+nothing is so, one row in twenty may say that it is.) That nothing was found is no evidence that
+there is nothing. *Power* says how small an effect these seeds would have found with
 80 % probability, at the spread over seeds that was seen and the level after Holm's correction.
 
 Of several budgets with runs the best evidence counts: those that can tell at all first (as many
