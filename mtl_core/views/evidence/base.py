@@ -102,11 +102,11 @@ class Row:
 
 
 _DATA = {
-    "celeba": "CelebA's images",
-    "cityscapes": "Cityscapes' images",
-    "glue": "GLUE's tables and a language model",
+    "celeba": ("CelebA's images", "celeba"),
+    "cityscapes": ("Cityscapes' images", "cityscapes"),
+    "glue": ("GLUE's tables", "glue_minilm"),
 }
-"""What does not ship since its licence does not allow it, or its size."""
+"""What does not ship since its licence does not allow it, or its size, and the plan for it."""
 
 
 def absent(claim: Claim, setting: str, takes: str = "") -> Row:
@@ -117,8 +117,9 @@ def absent(claim: Claim, setting: str, takes: str = "") -> Row:
     """
     known = settings.get(setting)
     if setting in _DATA:
-        why = f"There is no data here: it takes {_DATA[setting]}, which only you can get."
-        power = f"takes {_DATA[setting]}, then `precompute plans/{setting}.toml`"
+        data, plan = _DATA[setting]
+        why = f"There is no data here: it takes {data}, which only you can get."
+        power = f"takes {data}, then `precompute plans/{plan}.toml`"
     else:
         why = f"There are no such runs here: it takes {takes}."
         power = f"takes {takes}"
