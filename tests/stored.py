@@ -31,7 +31,7 @@ def solved(config: Any) -> list[Piece]:
     """Everything that the runs of a config measure, without states."""
     carry_out = kinds.of(config).carry_out
     assert carry_out is not None
-    return list(carry_out(config, "cpu", None))
+    return list(carry_out(config, "cpu", None, {}))
 
 
 def put(

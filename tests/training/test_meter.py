@@ -588,7 +588,7 @@ def test_the_protocol_names_what_was_done() -> None:
         "sharpness": ("Eq. 3", "ρ = 0.001", "16 batches of 128", "11 steps of APGD"),
         "fisher_trace": ("Eq. 5", "128 mini-batches of 16", "4 draw(s)"),
         "gradient_covariance": ("Eq. 13", "128 disjoint batches of 16"),
-        "gradient_similarity": ("Eq. 6", "33 random batches of 128"),
+        "gradient_similarity": ("Eq. 6", "33 random batches of 256"),
     }.items():
         for part in parts:
             assert part in found[name]

@@ -26,7 +26,7 @@ def test_quantities() -> None:
     ]
     assert title("sharpness") == "sharpness"
     assert title("min_train_loss") == "minimum training loss"
-    assert title("test_metric") == "test_metric"
+    assert title("test_metric") == "test metric"
 
 
 @pytest.mark.parametrize("name", ["a*b", "fish_and_chips", "[x](y)", "1. first", "a\\b"])
