@@ -296,7 +296,7 @@ class Replicas:
     def _known_lengths(self) -> list[NDArray[np.int64]] | None:
         """Of each task's training inputs, (N,); None where they have no padding.
 
-        Kept beside the CPU, which draws the batches: a GPU need not be waited for.
+        On the CPU, where batches are drawn, so that no step waits for a GPU.
         """
         found = [
             padding.lengths(self._network.encoder, inputs) for inputs, _ in self._training.values()
