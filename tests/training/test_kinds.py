@@ -178,7 +178,7 @@ def test_a_run_is_that_of_a_plain_loop(kind: str, single: bool) -> None:
 
 
 def test_stacked_replicas_are_what_single_ones_are(kind: str) -> None:
-    asked = config(seeds=(0, 3), factors=FACTORS, factor_examples=40, apgd_steps=2)
+    asked = config(seeds=(0, 3), factors=FACTORS, factor_points=2, factor_examples=40, apgd_steps=2)
     together = advance(asked, (0, 3), None, slice_seconds=EVERYTHING)
     for seed in asked.seeds:
         alone = advance(asked, (seed,), None, slice_seconds=EVERYTHING)

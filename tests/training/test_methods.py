@@ -28,7 +28,7 @@ def updates(checkpoints: list[Checkpoint]) -> list[Update]:
 def test_slices_change_nothing(digits: Digits, values: Values, name: str) -> None:
     """A run that stops after every step and goes on from its state, in the middle of an epoch and
     of what is told about it, gives the same bits: state and random numbers are carried over."""
-    config = digits("digits2", "noisy_digits", optimizer=name, epochs=3)
+    config = digits("digits2", "noisy_digits", optimizer=name, epochs=3, factors=())
     whole = advance(config, (3,), None, slice_seconds=EVERYTHING)
     parts: list[Checkpoint] = []
     state = None
@@ -93,7 +93,7 @@ def test_divergence_is_named_and_keeps_what_came_before(digits: Digits, name: st
 
 @pytest.mark.parametrize("name", TOLD)
 def test_every_checkpoint_after_the_first_tells_what_was_done(digits: Digits, name: str) -> None:
-    config = digits("digits2", optimizer=name, epochs=2)
+    config = digits("digits2", optimizer=name, epochs=2, factors=())
     found = advance(config, (0,), None, slice_seconds=EVERYTHING)
     measured = [one.step for one in found if one.rows]
     told = updates(found)
