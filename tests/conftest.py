@@ -34,6 +34,7 @@ from mtl_core.runs.queue.records import Key
 from mtl_core.runs.queue.store import Store
 from mtl_core.settings.glue import MINILM
 from mtl_core.trajectory import COLUMNS, METRICS, Row
+from tests.rows import row_of
 from tests.settings.layouts import write_encoder, write_glue
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -168,16 +169,11 @@ def make_row() -> Callable[..., Row]:
 
     def make(config: RunConfig, seed: int, task: str, step: int) -> Row:
         random = np.random.default_rng([seed, step, len(task)])
-        return Row(
-            setting=config.setting,
-            auxiliaries=config.auxiliaries_label,
-            optimizer=config.optimizer,
-            seed=seed,
-            task=task,
-            role="target" if task == config.target else "auxiliary",
-            step=step,
-            epoch=step / config.steps_per_epoch,
-            whole_epoch=step > 0 and step % config.steps_per_epoch == 0,
+        return row_of(
+            config,
+            seed,
+            task,
+            step,
             train_loss=float(random.exponential()),
             val_metric=float(random.random()),
             test_metric=float(random.random()),

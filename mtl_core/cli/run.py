@@ -128,9 +128,6 @@ _STOPPED = "stopped before its end"
 _KEEP_SECONDS = 10.0
 """How often what there is of the runs is written, at most."""
 
-_KEEPING = 0.05
-"""The most that this may take of their time."""
-
 
 class _UnderWay:
     """The runs of an experiment on their way into a folder.
@@ -160,8 +157,8 @@ class _UnderWay:
             for seed, replica in self._replicas.items()
         }
         self._progress = Progress(kind.steps(config) * len(self._steps), sum(self._steps.values()))
-        self._at = time.monotonic()
-        self._kept, self._pause = self._at, _KEEP_SECONDS
+        self._started = self._kept = time.monotonic()
+        self._pause = _KEEP_SECONDS
         self._changed = False
 
     def states(self) -> dict[int, "State"]:
@@ -180,16 +177,11 @@ class _UnderWay:
             replica = replace(replica, pieces=measured)
         if piece.state is not None:
             replica = replace(replica, state=piece.state)
-        now = time.monotonic()
-        # Seeds go on side by side: each has its share of what the clock says.
-        share = (now - self._at) / len(self._replicas)
-        self._at = now
-        for seed, one in {**self._replicas, piece.seed: replica}.items():
-            self._replicas[seed] = replace(one, seconds=one.seconds + share)
+        self._replicas[piece.seed] = replica
         self._steps[piece.seed] = piece.step
         self._progress.show(sum(self._steps.values()))
         self._changed = True
-        if now - self._kept >= self._pause:
+        if time.monotonic() - self._kept >= self._pause:
             self._keep(_STOPPED)
 
     def end(self, error: str | None) -> None:
@@ -205,16 +197,23 @@ class _UnderWay:
             print(self._out)
 
     def _keep(self, error: str) -> None:
+        from mtl_core.runs.grids.replica import KEEPING
+
         started = time.monotonic()
         # The states first: rows without one would be all that a kill in between leaves.
         for replica in self._replicas.values():
             if replica.state is not None:
                 step = int(replica.state["step"])
                 before = tuple(piece for piece in replica.pieces if piece.step <= step)
-                self._scratch.keep(replace(replica, pieces=before))
+                seconds = self._seconds(replica)
+                self._scratch.keep(replace(replica, pieces=before, seconds=seconds))
         self._write(error)
         self._kept = time.monotonic()
-        self._pause = max(_KEEP_SECONDS, (self._kept - started) / _KEEPING)
+        self._pause = max(_KEEP_SECONDS, (self._kept - started) / KEEPING)
+
+    def _seconds(self, replica: "Replica") -> float:
+        """Seeds go on side by side: each has its share of what the clock says."""
+        return replica.seconds + (time.monotonic() - self._started) / len(self._replicas)
 
     def _write(self, error: str | None) -> None:
         from mtl_core.runs.library import artifacts
@@ -225,7 +224,7 @@ class _UnderWay:
                 checks.with_seeds(self._config, [seed]),
                 replica.pieces,
                 replica.provenance,
-                replica.seconds,
+                self._seconds(replica),
                 error,
             )
             for seed, replica in self._replicas.items()

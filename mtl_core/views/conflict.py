@@ -24,7 +24,7 @@ from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.views import codec, comparisons, pool_choice, smtos
 from mtl_core.views.codec import Entries, Field, Values
 from mtl_core.views.comparisons import Pool, joint
-from mtl_core.views.phrases import counted, family, listed, title
+from mtl_core.views.phrases import counted, escaped, family, listed, title
 
 __all__ = [
     "COLUMNS",
@@ -252,7 +252,7 @@ def _generalization(
     open_ = [task for task in verdict.targets if task not in verdict.little]
     said = listed([_said(found, task) for task in open_])
     reliability = {task: found[task, METRIC].reliability for task in open_}
-    noisy = [task for task, share in reliability.items() if share < RELIABLE]
+    noisy = [escaped(task) for task, share in reliability.items() if share < RELIABLE]
     unsaid = [task for task, share in reliability.items() if share != share]
     why = ""
     if noisy:
@@ -266,7 +266,7 @@ def _generalization(
 
 
 def _said(found: Found, task: str) -> str:
-    return f"{task}, r = {interval(found[task, METRIC].decides)}"
+    return f"{escaped(task)}, r = {interval(found[task, METRIC].decides)}"
 
 
 def _missing(view: ConflictView, sets: Mapping[str, int]) -> str:

@@ -11,7 +11,7 @@ from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.views import codec, comparisons, pool_choice
 from mtl_core.views.codec import Entries, Field, Values
 from mtl_core.views.comparisons import Pool
-from mtl_core.views.phrases import counted, family, listed
+from mtl_core.views.phrases import counted, escaped, family, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,10 +118,14 @@ def reason(found: EarlyVerdict) -> str:
         f"above L = {EARLY_LOSS:g}, and stayed"
     )
     if found.late:
-        words += f"; less than half of the gap was there early for {listed(found.late)}"
+        words += f"; less than half of the gap was there early for {_names(found.late)}"
     if rest:
-        words += f"; not certain either way for {listed(rest)}"
+        words += f"; not certain either way for {_names(rest)}"
     return f"{words}."
+
+
+def _names(of: Sequence[str]) -> str:
+    return listed([escaped(name) for name in of])
 
 
 def _fields(there: Sequence[Pool]) -> Entries:

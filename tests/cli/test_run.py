@@ -284,8 +284,9 @@ def test_a_front_that_is_stopped_keeps_what_came_before(
 KILLED = """
 import os, signal, sys
 from mtl_core.cli import main, run
+from mtl_core.runs.grids import replica
 
-run._KEEP_SECONDS, run._KEEPING = 0.0, float("inf")
+run._KEEP_SECONDS, replica.KEEPING = 0.0, float("inf")
 taken, take = [], run._UnderWay.take
 
 def counted(self, piece):

@@ -16,6 +16,7 @@ from mtl_core.runs.library import artifacts
 from mtl_core.settings import Task
 from mtl_core.trajectory import Row
 from tests import stored
+from tests.rows import row_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -96,16 +97,11 @@ def _row(
     metric = 0.8 - 0.1 * loss + gain * (place > 0) + 0.001 * seed
     measured = task == config.target or config.auxiliary_factors
     value = factor * loss * (1 + 0.001 * seed) if measured else None
-    return Row(
-        setting=config.setting,
-        auxiliaries=config.auxiliaries_label,
-        optimizer=config.optimizer,
-        seed=seed,
-        task=task,
-        role="target" if task == config.target else "auxiliary",
-        step=step,
-        epoch=step / config.steps_per_epoch,
-        whole_epoch=step > 0 and step % config.steps_per_epoch == 0,
+    return row_of(
+        config,
+        seed,
+        task,
+        step,
         train_loss=loss,
         val_metric=metric,
         test_metric=metric,
@@ -113,7 +109,6 @@ def _row(
         fisher_trace=value,
         gradient_covariance=value,
         gradient_similarity=similarity + 0.001 * seed if config.auxiliaries else 1.0,
-        seconds=1.0,
     )
 
 

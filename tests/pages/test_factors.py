@@ -13,6 +13,7 @@ from mtl_core.runs.library import artifacts
 from mtl_core.runs.library.published import published_table
 from mtl_core.trajectory import Row
 from tests import stored
+from tests.rows import row_of
 
 TITLE = "Does any factor of the trajectory explain transfer?"
 pytestmark = pytest.mark.usefixtures("nothing_ships")
@@ -100,21 +101,15 @@ def rows_of(config: RunConfig, values: Values) -> Iterator[Row]:
             for task in config.tasks:
                 measured = dict(values(task, together, seed))
                 metric = measured.pop("transfer") / 100 if epoch else 0.0
-                yield Row(
-                    setting=config.setting,
-                    auxiliaries=config.auxiliaries_label,
-                    optimizer=config.optimizer,
-                    seed=seed,
-                    task=task,
-                    role="target" if task == config.target else "auxiliary",
-                    step=epoch * config.steps_per_epoch,
-                    epoch=float(epoch),
-                    whole_epoch=epoch > 0,
+                yield row_of(
+                    config,
+                    seed,
+                    task,
+                    epoch * config.steps_per_epoch,
                     train_loss=2 * 1000 ** (-epoch / config.epochs),
                     val_metric=metric,
                     test_metric=metric,
                     gradient_similarity=0.5 if together else 1.0,
-                    seconds=1.0,
                     **measured,
                 )
 

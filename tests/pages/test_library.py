@@ -19,6 +19,7 @@ from mtl_core.runs.queue.records import Key
 from mtl_core.trajectory import Row
 from mtl_core.views.pareto_front import FrontQuestion
 from tests import stored
+from tests.rows import row_of
 
 TITLE = "Which experiments are there, and where do their numbers come from?"
 INFO = {
@@ -49,16 +50,11 @@ def make(optimizer: str = "umtg", auxiliaries: tuple[str, ...] = ("digits2",), *
 
 def rows(config: RunConfig, *steps: int) -> tuple[Row, ...]:
     return tuple(
-        Row(
-            setting=config.setting,
-            auxiliaries=config.auxiliaries_label,
-            optimizer=config.optimizer,
-            seed=seed,
-            task=task,
-            role="target" if task == config.target else "auxiliary",
-            step=step,
-            epoch=step / config.steps_per_epoch,
-            whole_epoch=step > 0 and step % config.steps_per_epoch == 0,
+        row_of(
+            config,
+            seed,
+            task,
+            step,
             train_loss=2.0 / (1 + step) + 0.01 * seed,
             val_metric=0.5,
             test_metric=0.6 + 0.001 * seed,

@@ -11,6 +11,7 @@ from mtl_core import RunConfig
 from mtl_core.runs import Store
 from mtl_core.trajectory import Row
 from tests import stored
+from tests.rows import row_of
 
 ALICE = "1-alice"
 TITLE = "When an optimizer makes a task generalize better, does it also optimize it better?"
@@ -86,16 +87,11 @@ def _row(
         else value[seed]
         for name, value in factors.items()
     }
-    return Row(
-        setting=config.setting,
-        auxiliaries=config.auxiliaries_label,
-        optimizer=config.optimizer,
-        seed=seed,
-        task=task,
-        role="target" if target else "auxiliary",
-        step=step,
-        epoch=step / config.steps_per_epoch,
-        whole_epoch=step > 0 and step % config.steps_per_epoch == 0,
+    return row_of(
+        config,
+        seed,
+        task,
+        step,
         train_loss=2.0 * (lowest / 2.0) ** way,
         val_metric=0.5,
         test_metric=0.8 + gained + 0.001 * seed,

@@ -11,13 +11,14 @@ from mtl_core.runs import kinds
 from mtl_core.runs.kinds import Experiment, Piece, State
 from mtl_core.runs.library import artifacts
 
-__all__ = ["Replica", "in_one_line", "train_replica"]
+__all__ = ["KEEPING", "Replica", "in_one_line", "train_replica"]
 
 SLICE_SECONDS = 60.0
 """How long a replica goes on before what it has is kept, about."""
 
 KEEPING = 0.05
-"""The most that keeping may take of a replica's time: with a large state slices are longer."""
+"""The most that keeping what there is may take of the time: with a large state it is done less
+often."""
 
 
 @dataclass(frozen=True)

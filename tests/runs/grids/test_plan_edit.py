@@ -48,42 +48,11 @@ lr = [1e-3]
 setting = "fashion"
 """
 
-AFTER = """\
-# What the runs are for.
-
-[[grid]]
-setting = "fashion"   # by hand
-preset = "standard"
-lr   =  5e-4 # the preset's
-auxiliaries = [
-    ["fashion2"],  # a row that begins like a header
-    [
-        "noisy_fashion",
-    ],
-]
-batch_size=256
-
-# What the next one is for.
-
-[[grid]]
-setting = "digits"
-lr = 0.5
-
-  [[ grid ]]  # indented
-  setting = 'fashion'
-lr = 5e-4
-batch_size = 256
-seeds = [0]
-# batch_size = 8
-
-[[front]]
-problem = "toy"
-lr = 0.5
-
-[[grid]]
-lr = [1e-3]
-setting = "fashion"
-"""
+AFTER = (
+    BEFORE.replace("lr   =  1e-3 #", "lr   =  5e-4 #")
+    .replace("batch_size=64", "batch_size=256")
+    .replace("setting = 'fashion'\n", "setting = 'fashion'\nlr = 5e-4\nbatch_size = 256\n")
+)
 
 
 def test_the_example_holds() -> None:

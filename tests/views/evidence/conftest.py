@@ -15,6 +15,7 @@ from mtl_core.views.evidence import Row as Evidence
 from mtl_core.views.evidence.known import Known
 from mtl_core.views.evidence.rows import CLAIMS
 from tests import stored
+from tests.rows import row_of
 
 Values = Callable[[str, int, float], Mapping[str, float]]
 """Task, seed, and share of the run from 0 to 1, to what is not as usual of its row."""
@@ -74,16 +75,10 @@ def rows_of(config: RunConfig, values: Values) -> Iterator[Row]:
                     "gradient_covariance": 1.0 + 0.01 * seed,
                     "gradient_similarity": 0.5 if config.auxiliaries else 1.0,
                 }
-                yield Row(
-                    setting=config.setting,
-                    auxiliaries=config.auxiliaries_label,
-                    optimizer=config.optimizer,
-                    seed=seed,
-                    task=task,
-                    role="target" if task == config.target else "auxiliary",
-                    step=epoch * config.steps_per_epoch,
-                    epoch=float(epoch),
-                    whole_epoch=epoch > 0,
-                    seconds=1.0,
+                yield row_of(
+                    config,
+                    seed,
+                    task,
+                    epoch * config.steps_per_epoch,
                     **(usual | dict(values(task, seed, way))),
                 )
