@@ -2,8 +2,10 @@
 
 import streamlit as st
 
+from mtl_core.data import own
 from pages.parts.arrival import arrived
 
+own.only()
 st.set_page_config(page_title="Multi-task transfer", page_icon="docs/icon.png", layout="wide")
 
 page = st.navigation(

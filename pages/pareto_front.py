@@ -25,7 +25,7 @@ from mtl_core.views.pareto_front import (
     parse_preferences,
 )
 from mtl_core.views.pareto_panel import FrontPanel
-from pages.parts import buttons, common, pareto_figures, player, state, toy, words
+from pages.parts import buttons, common, own_files, pareto_figures, player, state, toy, words
 
 PAGE = state.Page("pf", FrontQuestion.from_query)
 TICK_SECONDS = 1.0
@@ -93,9 +93,13 @@ def _problem(question: FrontQuestion) -> None:
         help=problem.description,
     )
     for name, about in (problem.options or {}).items():
+        value = question.problem_options.get(name, "")
+        if name == "file":
+            own_files.chosen(value, _ask_file)
+            continue
         st.text_input(
             name.capitalize(),
-            key=PAGE.widget(f"option_{name}", question.problem_options.get(name, "")),
+            key=PAGE.widget(f"option_{name}", value),
             help=f"{about[0].upper()}{about[1:]}.",
             on_change=_ask_problem_option,
             args=(name,),
@@ -255,6 +259,11 @@ def _ask_problem_option(name: str) -> None:
     text = st.session_state[f"pf_option_{name}"].strip()
     kept = {known: value for known, value in PAGE.view.problem_options.items() if known != name}
     PAGE.change(problem_options={**kept, name: text} if text else kept)
+
+
+def _ask_file(name: str) -> None:
+    kept = {known: value for known, value in PAGE.view.problem_options.items() if known != "file"}
+    PAGE.change(problem_options={**kept, "file": name} if name else kept)
 
 
 def _ask_methods() -> None:

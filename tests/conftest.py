@@ -118,6 +118,7 @@ def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test touches the user's store, and every process finds the package."""
     monkeypatch.setenv("MTL_STORE", str(tmp_path / "runs.db"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("MTL_FILES", "")  # as it was before, when an app has set it
 
 
 @pytest.fixture(scope="session")

@@ -130,7 +130,7 @@ def test_2_decimal_commas(tmp_path: Path) -> None:
 def test_2_a_separator_of_thousands_that_may_be_none(tmp_path: Path) -> None:
     lines = ['"1,250",0.5,1,2', *(f"{a},{b},{a + b},{a - b}" for a, b in ROWS)]
     said = refusal(lambda: table(tmp_path, "a,b,y1,y2", *lines))
-    assert "table.csv line 2 has '1,250' in column 'a'" in said
+    assert "table.csv line 2 has a value in column 'a'" in said
 
 
 def test_3_one_held_out_row_is_bounded_and_said(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_4_a_huge_value(tmp_path: Path) -> None:
     lines = [f"{a},{b},{a + b},{a - b}" for a, b in ROWS]
     lines[3] = "-1.7976931348623157e+308,1,2,3"
     said = refusal(lambda: tables.split(table(tmp_path, "a,b,y1,y2", *lines)))
-    assert "line 5 has '-1.7976931348623157e+308' in column 'a'" in said
+    assert "line 5 has a value in column 'a'" in said
 
 
 def test_5_litter_of_other_systems(exported: tuple[str, dict[str, bytes]]) -> None:

@@ -259,13 +259,17 @@ def test_widgets_change_the_question_and_the_link(open_page: Any) -> None:
     assert sent(app)["preferences"] == "0.2 0.3 0.5/0.5 0.3 0.2/0.1 0.1 0.8"
 
 
-def csv(folder: Path, targets: int = 2) -> str:
-    values = np.random.default_rng(0).normal(size=(40, 2 + targets))
-    names = ["a", "b", *(f"t{i}" for i in range(targets))]
-    path = folder / "table.csv"
-    lines = [",".join(names), *(",".join(f"{v:.6f}" for v in row) for row in values)]
+@pytest.fixture
+def csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A table in the app's folder of own files, for this process and the app's."""
+    monkeypatch.setenv("MTL_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("MTL_FILES", "own")
+    values = np.random.default_rng(0).normal(size=(40, 4))
+    lines = ["a,b,t0,t1", *(",".join(f"{v:.6f}" for v in row) for row in values)]
+    path = tmp_path / "own" / "table.csv"
+    path.parent.mkdir()
     path.write_text("\n".join(lines) + "\n")
-    return str(path)
+    return path
 
 
 BAD: dict[str, tuple[dict[str, str], str]] = {
@@ -288,9 +292,9 @@ def test_bad_input_is_said_and_the_controls_stay(open_page: Any, case: str) -> N
 
 
 def test_a_csv_without_the_named_targets_or_with_one_is_refused_before_run(
-    open_page: Any, tmp_path: Path
+    open_page: Any, csv: Path
 ) -> None:
-    file = {"problem": "csv", "problem.file": csv(tmp_path)}
+    file = {"problem": "csv", "problem.file": csv.name}
     for targets, words in (("t0, t9", "t9"), ("t0", "'t0' is one")):
         app = open_page("pareto_front", **file, **{"problem.targets": targets})
         assert [error.value for error in app.error if words in error.value], targets
@@ -385,11 +389,10 @@ def test_a_front_that_lags_is_not_taken_for_one_that_is_there(open_page: Any, st
     assert table(app)["Independent"]["ratio"] == "1.00"
 
 
-def test_a_replaced_table_is_noticed(open_page: Any, store: Store, tmp_path: Path) -> None:
-    file = csv(tmp_path)
+def test_a_replaced_table_is_noticed(open_page: Any, store: Store, csv: Path) -> None:
     query = {
         "problem": "csv",
-        "problem.file": file,
+        "problem.file": csv.name,
         "problem.targets": "t0, t1",
         "method": "independent",
         "solutions": "2",
@@ -402,7 +405,7 @@ def test_a_replaced_table_is_noticed(open_page: Any, store: Store, tmp_path: Pat
     stored.put(store, config, stored.solved(config), info=info)
     app = open_page("pareto_front", **query)
     assert not [one for one in app.warning if "other data" in one.value]
-    Path(file).write_text(Path(file).read_text().replace("0.", "1."))
+    csv.write_text(csv.read_text().replace("0.", "1."))
     app.run()
     (warning,) = [one.value for one in app.warning if "other data" in one.value]
     assert "delete it in the Library to solve anew" in warning
@@ -415,11 +418,11 @@ def test_what_a_link_says_is_no_markdown(open_page: Any) -> None:
     assert "![x](" not in said
 
 
-def test_a_picture_is_no_name_of_a_column(open_page: Any, tmp_path: Path) -> None:
+def test_a_picture_is_no_name_of_a_column(open_page: Any, csv: Path) -> None:
     """Exported, it would not come in again."""
-    path, name = Path(csv(tmp_path)), "![x](//a.org/b.png)"
-    path.write_text(path.read_text().replace("t1", name))
-    query = {"problem": "csv", "problem.file": str(path), "problem.targets": f"t0, {name}"}
+    name = "![x](//a.org/b.png)"
+    csv.write_text(csv.read_text().replace("t1", name))
+    query = {"problem": "csv", "problem.file": csv.name, "problem.targets": f"t0, {name}"}
     (error,) = open_page("pareto_front", **query).error
     assert "is not plain text on one line" in error.value
     assert "![" not in error.value
@@ -435,13 +438,12 @@ def test_a_picture_is_no_name_of_a_column(open_page: Any, tmp_path: Path) -> Non
     ],
 )
 def test_a_column_may_have_any_name(
-    open_page: Any, store: Store, tmp_path: Path, name: str, shown: str
+    open_page: Any, store: Store, csv: Path, name: str, shown: str
 ) -> None:
-    path = Path(csv(tmp_path))
-    path.write_text(path.read_text().replace("t0", "solution").replace("t1", name))
+    csv.write_text(csv.read_text().replace("t0", "solution").replace("t1", name))
     query = {
         "problem": "csv",
-        "problem.file": str(path),
+        "problem.file": csv.name,
         "problem.targets": f"solution, {name}",
         "method": "independent",
         "solutions": "2",
@@ -458,18 +460,17 @@ def test_a_column_may_have_any_name(
     assert not any("![" in text for text in said)
 
 
-def test_what_was_left_out_of_a_table_is_said(open_page: Any, store: Store, tmp_path: Path) -> None:
-    path = Path(csv(tmp_path))
-    header, *rows = path.read_text().splitlines()
+def test_what_was_left_out_of_a_table_is_said(open_page: Any, store: Store, csv: Path) -> None:
+    header, *rows = csv.read_text().splitlines()
     for place in range(len(rows)):
         first = ["5000" if place == number else "0" for number in range(len(rows))]
         changed = [",".join([a, *row.split(",")[1:]]) for a, row in zip(first, rows, strict=True)]
-        path.write_text("\n".join([header.replace("a,", "*a*,"), *changed]))
-        if tables.split(tables.read(path, ("t0", "t1"))).notes:
+        csv.write_text("\n".join([header.replace("a,", "*a*,"), *changed]))
+        if tables.split(tables.read(csv, ("t0", "t1"))).notes:
             break
     query = {
         "problem": "csv",
-        "problem.file": str(path),
+        "problem.file": csv.name,
         "problem.targets": "t0, t1",
         "method": "independent constant",
         "solutions": "2",
@@ -501,7 +502,9 @@ def test_odd_links_are_words_and_no_crash(open_page: Any, query: dict[str, str])
     app = open_page("pareto_front", **query)
     assert not app.exception
     if query["problem"] == "csv":
-        assert app.error
+        assert any(
+            "is not the name of a file in the app's folder own" in e.value for e in app.error
+        )
     elif "pick" in query:
         assert app.select_slider(key="pf_pick").value.startswith("20: "), "the last solution"
     else:

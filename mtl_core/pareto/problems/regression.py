@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtl_core import checks
-from mtl_core.data.base import DataState, Stamp
+from mtl_core.data import own
+from mtl_core.data.base import DataState, Stamp, stamp_of
 from mtl_core.errors import InputError, quoted
 from mtl_core.pareto.problems import sheets, tables
 from mtl_core.pareto.problems.base import Budget, Instance, Objective, Problem
@@ -64,18 +65,15 @@ def _file(options: Mapping[str, Any]) -> Path:
     if not isinstance(file, str | Path) or not str(file):
         said = "it is not given" if file is None else f"not {quoted(file)}"
         raise InputError(f"csv needs the option file, the path of a CSV file; {said}")
-    try:
-        return Path(file).expanduser()
-    except RuntimeError as error:
-        raise InputError(f"the option file of csv is {quoted(str(file))}: {error}") from None
+    return own.located(file)
 
 
 def _stamp(path: Path) -> Stamp:
-    """That of a file; () where there is none."""
+    """That of a file; () where there is none that could be read."""
     try:
-        return DataState("found", "", (path,)).stamp if path.is_file() else ()
-    except (OSError, ValueError) as error:  # a name that no file can have
-        raise InputError(f"{quoted(str(path))} cannot be read ({error}); name a CSV file") from None
+        return stamp_of([path]) if path.is_file() else ()
+    except (OSError, ValueError):  # a name that no file can have
+        return ()
 
 
 def _targets(options: Mapping[str, Any]) -> tuple[str, ...]:

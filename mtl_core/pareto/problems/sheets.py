@@ -2,18 +2,21 @@
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO, TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 from mtl_core import checks
+from mtl_core.data import own
 from mtl_core.errors import InputError, quoted
 
-__all__ = ["MOST_BYTES", "Sheet", "names", "read", "written"]
+__all__ = ["Sheet", "names", "read", "written"]
 
-MOST_BYTES = 64 * 2**20  # of a file
+_MOST_CELLS = 2_000_000  # of a file that anybody may have brought: they take 60 bytes and more each
+_MOST_COLUMNS = 10_000
 _DELIMITERS = ",;\t"
 _SAMPLE = 20  # rows that are looked at to find the delimiter
 _SAID = re.compile(r'"?sep=([^\s\w"]|\t)"?[,;\t]*', re.IGNORECASE)
@@ -25,48 +28,52 @@ class Sheet:
     """The texts of a file, without the white space around them.
 
     Args:
+        name: what messages call it.
         header: names of the columns, all different.
         lines: of the rows in the file.
         rows: each as long as the header; blank ones are left out.
     """
 
-    path: Path
+    name: str
     header: Sequence[str]
     lines: Sequence[int]
     rows: Sequence[Sequence[str]]
 
 
 def read(path: Path) -> Sheet:
-    """A CSV file in UTF-8 with a header. Raises InputError, which says what to do about it."""
+    """A CSV file in UTF-8 with a header.
+
+    Raises:
+        InputError: says what to do about it, and quotes nothing of the file but names of columns.
+    """
+    name, lines, rows = own.called(path), [], []
+    left = _MOST_CELLS if own.restricted() else None
     try:
-        if path.exists() and not path.is_file():
-            kind = "Is a directory" if path.is_dir() else "it is not a file of rows"
-            raise InputError(f"{path} cannot be read ({kind}); name a CSV file")
-        if path.exists() and (size := path.stat().st_size) > MOST_BYTES:
-            raise InputError(
-                f"{path} has {size / 2**20:,.0f} MB, above the limit of {MOST_BYTES >> 20} MB; "
-                "name a smaller table"
-            )
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            found = list(_records(file))
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}; name a CSV file that is there") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); name a CSV file") from None
+        file = TextIOWrapper(BytesIO(own.content(path)), encoding="utf-8-sig", newline="")
+        for line, row in _records(file):
+            lines.append(line)
+            rows.append(row)
+            if left is not None and (left := left - len(row)) < 0:
+                raise InputError(
+                    f"{name} has more than {_MOST_CELLS:,} values, which is the limit; take fewer "
+                    "rows or columns"
+                )
     except UnicodeDecodeError:
-        raise InputError(f"{path} is not text in UTF-8; save the table as CSV (UTF-8)") from None
+        raise InputError(f"{name} is not text in UTF-8; save the table as CSV (UTF-8)") from None
     except csv.Error as error:
-        raise InputError(f"{path} is not a CSV file ({error}); save the table as CSV") from None
-    lines, rows = [line for line, _ in found], _without_margin([row for _, row in found])
+        raise InputError(f"{name} is not a CSV file ({error}); save the table as CSV") from None
+    if rows and len(rows[0]) > _MOST_COLUMNS:
+        raise InputError(f"{name} has more than {_MOST_COLUMNS:,} columns; take fewer")
+    rows = _without_margin(rows)
     header = rows[0] if rows else []
-    _check_header(path, header)
+    _check_header(name, header)
     for line, row in zip(lines, rows, strict=True):
         if len(row) != len(header):
             raise InputError(
-                f"{path} line {line} has {len(row)} values, and the header {len(header)} names; "
+                f"{name} line {line} has {len(row)} values, and the header {len(header)} names; "
                 "correct the line"
             )
-    return Sheet(path, header, lines[1:], rows[1:])
+    return Sheet(name, header, lines[1:], rows[1:])
 
 
 def names(text: str) -> list[str]:
@@ -106,11 +113,13 @@ def _records(file: IO[str]) -> Iterator[tuple[int, list[str]]]:
     delimiter = said[1] if said else _delimiter(file)
     if not said:
         file.seek(0)
-    reader = _reader(file, delimiter)
+    lines = _Lines(file, delimiter)
+    reader = _reader(lines, delimiter)
     for row in reader:
         texts = [text.strip() for text in row]
         if any(texts):
             yield reader.line_num + start, texts
+        lines.fields = 0
 
 
 def _delimiter(file: IO[str]) -> str:
@@ -120,7 +129,8 @@ def _delimiter(file: IO[str]) -> str:
         file.seek(0)
         lengths = []
         try:
-            rows = (row for row in _reader(file, delimiter) if any(map(str.strip, row)))
+            lines = _reader(_Lines(file, delimiter), delimiter)
+            rows = (row for row in lines if any(map(str.strip, row)))
             lengths += [len(row) for row in islice(rows, 1)]
             lengths += [len(row) for row in islice(rows, _SAMPLE)]
             alike = len(set(lengths)) == 1
@@ -131,8 +141,28 @@ def _delimiter(file: IO[str]) -> str:
     return max(_DELIMITERS, key=fits.__getitem__)
 
 
-def _reader(file: IO[str], delimiter: str) -> Any:  # csv names no type for it
-    return csv.reader(file, delimiter=delimiter, strict=True, skipinitialspace=True)
+class _Lines:
+    """Lines of a file, as long as they make no row that is too long to be held.
+
+    Attributes:
+        fields: of the row so far, at most; set it to 0 when one is over.
+    """
+
+    def __init__(self, file: IO[str], delimiter: str) -> None:
+        self.fields = 0
+        self._file = file
+        self._delimiter = delimiter
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._file:
+            self.fields += line.count(self._delimiter)
+            if self.fields > _MOST_COLUMNS * _SAMPLE:  # as many as those that are looked at
+                raise csv.Error(f"a row has more than {_MOST_COLUMNS:,} columns")
+            yield line
+
+
+def _reader(lines: Iterable[str], delimiter: str) -> Any:  # csv names no type for it
+    return csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
 
 
 def _without_margin(rows: list[list[str]]) -> list[list[str]]:
@@ -143,15 +173,15 @@ def _without_margin(rows: list[list[str]]) -> list[list[str]]:
     return [row[:used] for row in rows]
 
 
-def _check_header(path: Path, header: Sequence[str]) -> None:
+def _check_header(file: str, header: Sequence[str]) -> None:
     if len(header) < 2:
         raise InputError(
-            f"{path} is not a table: its first line has no commas, semicolons or tabs between "
+            f"{file} is not a table: its first line has no commas, semicolons or tabs between "
             "names; save the table as CSV with a header"
         )
     for place, name in enumerate(header, start=1):
         if not name:
-            raise InputError(f"column {place} of {path} has no name in the first line; name it")
+            raise InputError(f"column {place} of {file} has no name in the first line; name it")
         if header.count(name) > 1:
-            raise InputError(f"{path} has two columns {quoted(name)}; rename one")
-        checks.plain_text(f"{path}: the name of column {place},", name)
+            raise InputError(f"{file} has two columns {quoted(name)}; rename one")
+        checks.plain_text(f"{file}: the name of column {place},", name)

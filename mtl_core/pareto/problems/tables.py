@@ -1,11 +1,13 @@
 """A table of numbers and categories in a CSV file: read, checked, split and standardised.
 
-Nothing in a file is executed or guessed at: what is not clear is an error that names the line.
+Nothing in a file is executed or guessed at: what is not clear is an error that names line and
+column. Messages quote nothing else of a file, since others than its owner may read them.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,6 @@ from mtl_core.pareto.problems.sheets import Sheet
 
 __all__ = [
     "LARGEST",
-    "MOST_BYTES",
     "MOST_CATEGORIES",
     "MOST_DEVIATIONS",
     "Table",
@@ -27,9 +28,6 @@ __all__ = [
     "split",
     "whole",
 ]
-
-MOST_BYTES = sheets.MOST_BYTES
-"""Of a file."""
 
 LARGEST = 1e19
 """Of a number of either sign: the square of a larger one has no place in float32."""
@@ -42,7 +40,6 @@ MOST_CATEGORIES = 20
 """At most so many different values of a text column become a column each."""
 
 _FEWEST_ROWS = 10
-_LISTED = 30  # columns in a message
 _TRAIN_SHARE = 0.8
 _FAR = 1_000.0  # deviations of a held-out target, which is nothing like the others
 _ABSENT = {"", "?", "na", "n/a", "nan", "null", "none"}
@@ -57,7 +54,7 @@ class Table:
         targets: (N, K).
         texts: of the rows, N of them.
         target_names: K of them.
-        path: of the file, for messages.
+        name: what messages call the file.
         lines: of the rows in the file, N of them, for messages.
         numbers: names of the features that are numbers; they come first.
         categories: for each feature after those, the name of the column that it is a value of.
@@ -67,7 +64,7 @@ class Table:
     targets: NDArray[np.float64]
     texts: tuple[str, ...]
     target_names: tuple[str, ...]
-    path: Path
+    name: str
     lines: tuple[int, ...] = ()
     numbers: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
@@ -85,19 +82,21 @@ def read(path: Path, targets: Sequence[str]) -> Table:
         InputError: names what is wrong, where, and what to do about it.
     """
     sheet = sheets.read(path)
-    header, rows = sheet.header, sheet.rows
+    file, header, rows = sheet.name, sheet.header, sheet.rows
     for target in targets:
         if target not in header:
-            more = f" and {len(header) - _LISTED} more" if len(header) > _LISTED else ""
-            there = ", ".join(map(sheets.written, header[:_LISTED]))
-            raise InputError(f"{path} has no column {quoted(target)}; it has: {there}{more}")
+            alike = get_close_matches(target, header, n=1)
+            way_out = f"did you mean {quoted(alike[0])}?" if alike else "look at its first line"
+            raise InputError(
+                f"{file} has no column {quoted(target)} among its {len(header)}; {way_out}"
+            )
     if len(rows) < _FEWEST_ROWS:
         raise InputError(
-            f"{path} has {len(rows)} rows of values, and {_FEWEST_ROWS} are the fewest to learn "
+            f"{file} has {len(rows)} rows of values, and {_FEWEST_ROWS} are the fewest to learn "
             "from; add more"
         )
     if len(header) == len(targets):
-        raise InputError(f"all columns of {path} are targets; leave one to predict them from")
+        raise InputError(f"all columns of {file} are targets; leave one to predict them from")
     columns = {name: [row[place] for row in rows] for place, name in enumerate(header)}
     comma = _decimal_comma(columns)
     numbers, categories = {}, {}
@@ -107,20 +106,20 @@ def read(path: Path, targets: Sequence[str]) -> Table:
             numbers[name] = found
         elif name in targets:
             raise InputError(
-                f"column {quoted(name)} of {path} is text, such as {quoted(values[0])}, and no "
-                "target of a regression; choose columns of numbers"
+                f"column {quoted(name)} of {file} is text, and no target of a regression; choose "
+                "columns of numbers"
             )
         else:
-            categories[name] = _categories(path, name, values)
+            categories[name] = _categories(file, name, values)
     for name in targets:
-        _refuse_constant(path, name, numbers[name], "rows")
+        _refuse_constant(file, name, numbers[name], "rows")
     inputs = {name: column[:, None] for name, column in numbers.items() if name not in targets}
     return Table(
         features=np.concatenate([*inputs.values(), *categories.values()], axis=1),
         targets=np.stack([numbers[name] for name in targets], axis=1),
         texts=tuple("\x1f".join(row) for row in rows),
         target_names=tuple(targets),
-        path=path,
+        name=file,
         lines=tuple(sheet.lines),
         numbers=tuple(inputs),
         categories=tuple(name for name, kinds in categories.items() for _ in kinds.T),
@@ -157,10 +156,10 @@ def _standardised(table: Table, train: NDArray[np.intp], test: NDArray[np.intp])
     bound (``MOST_DEVIATIONS``). Notes say both.
     """
     for place, name in enumerate(table.target_names):
-        _refuse_constant(table.path, name, table.targets[train, place], "rows to train on")
+        _refuse_constant(table.name, name, table.targets[train, place], "rows to train on")
     if (table.features[train] == table.features[train[0]]).all():
         raise InputError(
-            f"all rows of {table.path} to train on are the same but for the targets: there is "
+            f"all rows of {table.name} to train on are the same but for the targets: there is "
             "nothing to predict them from; add a column"
         )
     features, told = [], []
@@ -214,7 +213,7 @@ def _refuse_far(
     if not abs(column[worst]) <= _FAR:
         line = f" line {table.lines[worst]}" if table.lines else ""
         raise InputError(
-            f"{table.path}{line} has a value of target {quoted(name)} more than {_FAR:,.0f} "
+            f"{table.name}{line} has a value of target {quoted(name)} more than {_FAR:,.0f} "
             "standard deviations from the rows to train on; correct it or remove the line"
         )
 
@@ -255,20 +254,19 @@ def _numbers(
     for line, value in zip(sheet.lines, values, strict=True):
         if value.lower() in _ABSENT:
             raise InputError(
-                f"{sheet.path} line {line} has no value in column {quoted(name)} "
-                f"({quoted(value)}); fill it in or remove the line"
+                f"{sheet.name} line {line} has no value in column {quoted(name)}; fill it in or "
+                "remove the line"
             )
         number = numerals.number(value, comma=comma)
         if number is None:
             strange.append((line, value))
         elif not math.isfinite(number):
             raise InputError(
-                f"{_has(sheet, line, value, name)}, which is not finite; correct it or remove the "
-                "line"
+                f"{_has(sheet, line, name)}, which is not finite; correct it or remove the line"
             )
         elif abs(number) > LARGEST:
             raise InputError(
-                f"{_has(sheet, line, value, name)}, and {LARGEST:g} is the largest of either sign; "
+                f"{_has(sheet, line, name)}, and {LARGEST:g} is the largest of either sign; "
                 "correct it, or give the column in another unit"
             )
         else:
@@ -289,11 +287,11 @@ def _refuse_likeness(
         some_are: whether other values of the column are numbers.
     """
     alike = [(line, value) for line, value in strange if numerals.looks_like_number(value)]
-    at = _has(sheet, *(alike or strange)[0], name)
+    at = _has(sheet, (alike or strange)[0][0], name)
     if alike and comma and "." in alike[0][1]:
         raise InputError(
-            f"{at}, and other numbers have a decimal comma; write all of them with one decimal "
-            "mark and nothing between thousands"
+            f"{at} with a decimal point, and other numbers have a decimal comma; write all of them "
+            "with one decimal mark and nothing between thousands"
         )
     if alike and numerals.ambiguous(alike[0][1]):
         raise InputError(
@@ -302,8 +300,8 @@ def _refuse_likeness(
         )
     if some_are:
         raise InputError(
-            f"{_has(sheet, *strange[0], name)}, where other lines have numbers; correct it, or "
-            "make all of them text"
+            f"{sheet.name} line {strange[0][0]} has text in column {quoted(name)}, where other "
+            "lines have numbers; correct it, or make all of them text"
         )
     if alike and len(alike) < len(strange):
         raise InputError(
@@ -315,30 +313,30 @@ def _refuse_likeness(
             f"{at}, which looks like a number; write it in digits with a decimal point and "
             "nothing else, or begin it with a letter"
         )
-    if unit := numerals.same_unit([value for _, value in strange]):
+    if numerals.same_unit([value for _, value in strange]):
         raise InputError(
-            f"{_has(sheet, *strange[0], name)}, a number with {quoted(unit)} behind it; leave that "
-            "out, or begin the values with a letter if they are names"
+            f"{at}, a number with a unit behind it; leave the unit out, or begin the values with a "
+            "letter if they are names"
         )
 
 
-def _has(sheet: Sheet, line: int, value: str, name: str) -> str:
-    return f"{sheet.path} line {line} has {quoted(value)} in column {quoted(name)}"
+def _has(sheet: Sheet, line: int, name: str) -> str:
+    return f"{sheet.name} line {line} has a value in column {quoted(name)}"
 
 
-def _categories(path: Path, name: str, values: Sequence[str]) -> NDArray[np.float64]:
+def _categories(file: str, name: str, values: Sequence[str]) -> NDArray[np.float64]:
     kinds = sorted(set(values))
     if len(kinds) > MOST_CATEGORIES:
         raise InputError(
-            f"column {quoted(name)} of {path} is text with {len(kinds)} different values, and "
+            f"column {quoted(name)} of {file} is text with {len(kinds)} different values, and "
             f"{MOST_CATEGORIES} are the most that become columns; remove it or group them"
         )
     return np.array([[value == kind for kind in kinds] for value in values], dtype=np.float64)
 
 
-def _refuse_constant(path: Path, name: str, values: NDArray[np.float64], where: str) -> None:
+def _refuse_constant(file: str, name: str, values: NDArray[np.float64], where: str) -> None:
     if (values == values[0]).all():
         raise InputError(
-            f"target {quoted(name)} of {path} is {values[0]:g} in all {len(values)} {where}: there "
+            f"target {quoted(name)} of {file} is the same in all {len(values)} {where}: there "
             "is nothing to learn; choose another"
         )

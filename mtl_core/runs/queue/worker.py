@@ -21,6 +21,7 @@ from typing import Any
 
 from filelock import Timeout
 
+from mtl_core.data import own
 from mtl_core.errors import InputError, StoreError
 from mtl_core.runs.queue.launch import hold_lock, last_words, lock_path
 from mtl_core.runs.queue.lockstep import Lockstep
@@ -49,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--idle-minutes", type=float, default=30.0)
     options = parser.parse_args(arguments)
     faulthandler.enable()
+    own.only()  # what is queued may come from a link that anybody wrote
     try:
         store = Store(options.store)
         # Those who look whether the lock is free hold it for an instant.

@@ -219,16 +219,16 @@ def test_a_column_with_a_comma_is_named_in_quotes(file: Path) -> None:
     assert [one.name for one in defined.objectives] == ["Sine, of a", "own"]
     instance = CSV.load(CPU, None, None, options(file, '"Sine, of a", own'))
     assert instance.train[1].shape == (160, 2)
-    with pytest.raises(
-        InputError, match=r"""no column 'Sine'; it has: a, b, colour, "Sine, of a","""
-    ):
+    with pytest.raises(InputError, match=r"no column 'Sine' among its 6; look at its first line"):
         CSV.load(CPU, None, None, options(file, "Sine, of a, own"))
 
 
 def test_csv_says_what_is_wrong_with_the_file(file: Path) -> None:
-    with pytest.raises(InputError, match=r"has no column 'cost'; it has: a, b, colour, sine, "):
+    with pytest.raises(
+        InputError, match=r"has no column 'cost' among its 6; look at its first line"
+    ):
         CSV.load(CPU, None, None, options(file, "sine,cost"))
     file.unlink()
     with pytest.raises(InputError) as caught:
         CSV.load(CPU, None, None, options(file))
-    assert str(caught.value) == f"there is no file {file}; name a CSV file that is there"
+    assert str(caught.value) == f"there is no file {file}; name a file that is there"

@@ -1,0 +1,53 @@
+"""Access: who may do what, on one's own machine and on one that is shared.
+
+On one's own machine everything is allowed. Shared (``MTL_SHARED=1``, which ``make serve`` sets),
+the app is open to strangers: what they can start is bounded, and what they can end is what they
+started. ``docs/security.md`` says what is promised.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+__all__ = ["Access"]
+
+_TRUE = ("1", "true", "yes", "on")
+
+
+@dataclass(frozen=True)
+class Access:
+    """The rules of this server.
+
+    Args:
+        shared: whether it is open to strangers.
+        password: what a visitor has to say first; empty for nothing.
+        uploads: whether visitors may bring files, and take in runs of other machines.
+    """
+
+    shared: bool = False
+    password: str = ""
+    uploads: bool = True
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """``MTL_SHARED``, ``MTL_PASSWORD`` and ``MTL_UPLOADS``."""
+        shared = _said(environment, "MTL_SHARED", default=False)
+        return cls(
+            shared=shared,
+            password=environment.get("MTL_PASSWORD", "") if shared else "",
+            uploads=_said(environment, "MTL_UPLOADS", default=not shared),
+        )
+
+    def may_end(self, starter: str, visitor: str) -> bool:
+        """Whether a visitor may stop or delete what somebody started.
+
+        Args:
+            starter: who did; empty for the command line, or a time before there were visitors.
+        """
+        return not self.shared or (starter == visitor != "")
+
+
+def _said(environment: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = environment.get(name, "").strip().lower()
+    return text in _TRUE if text else default
