@@ -5,11 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 WATCH ?= none
+ADDRESS ?= 0.0.0.0
+HOSTS ?= *
+# Without MTL_UPLOADS=1 no byte of an upload is taken in.
+UPLOADS := $(if $(filter 1 true yes on,$(MTL_UPLOADS)),20,0)
 
-.PHONY: help run test lint browser bench precompute clean
+.PHONY: help run serve test lint browser bench precompute clean
 
 help:
 	@echo "make run         the app on http://localhost:$(PORT)"
+	@echo "make serve       the app for others, such as a class: see docs/security.md"
 	@echo "make test        lint, types and all tests"
 	@echo "make bench       benchmarks, side by side with what a user would write or pick instead"
 	@echo "make precompute  train the artifacts in cache/ that are missing"
@@ -17,6 +22,12 @@ help:
 run: $(VENV)/.run
 	@echo "The app opens on http://localhost:$(PORT)  (Ctrl-C ends it; runs go on to their end)"
 	@$(BIN)/python -m streamlit run app.py --server.port $(PORT) --server.fileWatcherType $(WATCH)
+
+# Visitors' rights are bounded; MTL_PASSWORD asks for a password, MTL_UPLOADS=1 lets them bring files.
+serve: $(VENV)/.run
+	@echo "The app is open to others on port $(PORT)$(if $(MTL_PASSWORD),, without a password)  (Ctrl-C ends it)"
+	@MTL_SHARED=1 $(BIN)/python -m streamlit run app.py --server.port $(PORT) --server.headless true \
+	  --server.address '$(ADDRESS)' --server.allowedHosts '$(HOSTS)' --server.maxUploadSize $(UPLOADS)
 
 # All tests, those without a browser a process per core; with ARGS, what these ask for.
 test: $(VENV)/.dev browser lint

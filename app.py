@@ -3,9 +3,10 @@
 import streamlit as st
 
 from mtl_core.data import own
+from pages.parts import visitors
 from pages.parts.arrival import arrived
 
-own.only()
+own.only()  # a link that anybody wrote names files
 st.set_page_config(page_title="Multi-task transfer", page_icon="docs/icon.png", layout="wide")
 
 page = st.navigation(
@@ -39,5 +40,6 @@ page = st.navigation(
     },
     position="top",
 )
-arrived()
-page.run()
+if visitors.admitted():
+    arrived()
+    page.run()

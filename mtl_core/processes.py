@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-__all__ = ["end_with", "start_module"]
+__all__ = ["end_with", "run_module", "start_module"]
 
 
 def start_module(
@@ -20,8 +20,6 @@ def start_module(
         detached: in a session of its own, so that neither Ctrl-C in this process's terminal nor
             this process's end reaches it.
     """
-    root = str(Path(__file__).resolve().parents[1])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     flags = 0
     if sys.platform == "win32" and detached:
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
@@ -30,10 +28,29 @@ def start_module(
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": _path()},
         start_new_session=detached,
         creationflags=flags,
     )
+
+
+def run_module(module: str, said: str, *, seconds: float) -> str:
+    """What ``python -m module`` answers on standard output to what is said to it.
+
+    Raises:
+        subprocess.TimeoutExpired: after so many seconds; it is ended then.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", module],
+        input=said,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": _path(), "OMP_NUM_THREADS": "1"},
+        timeout=seconds,
+        check=False,
+    )
+    return done.stdout
 
 
 def end_with(parent: int) -> None:
@@ -51,3 +68,9 @@ def end_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _path() -> str:
+    """Where another process finds this package."""
+    root = str(Path(__file__).resolve().parents[1])
+    return os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))

@@ -30,6 +30,7 @@ from mtl_core.runs import kinds
 from mtl_core.runs.kinds import Columns, Piece, State
 from mtl_core.runs.kinds.base import columns_of
 from mtl_core.runs.kinds.front import tables as front_tables
+from mtl_core.runs.library import customs
 from mtl_core.runs.queue.records import Key
 from mtl_core.runs.queue.store import Store
 from mtl_core.settings.glue import MINILM
@@ -119,6 +120,14 @@ def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MTL_STORE", str(tmp_path / "runs.db"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("MTL_FILES", "")  # as it was before, when an app has set it
+
+
+@pytest.fixture(autouse=True)
+def inspected_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is imported is checked in this process, which is quicker, but where a test is about the
+    other one."""
+    if "customs" not in request.keywords:
+        monkeypatch.setattr(customs, "_asked", customs.answered)
 
 
 @pytest.fixture(scope="session")

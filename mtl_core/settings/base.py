@@ -116,6 +116,7 @@ class Setting:
         encoder: width to the shared encoder, a module mapping inputs to features (N, F) with the
             attribute ``features`` = F, or to maps of them (N, F, H, W). Its parameters are θ. Where
             inputs may end in padding it has a method ``lengths`` (``training.padding``).
+        parameters: width to how many the encoder has, without building it.
         data_state: where the data is, without reading it.
         sources: the public data sets that it is made of, by their names in ``sources``.
         head: F and a task to its head, a module from features to outputs (N, classes), or
@@ -137,6 +138,7 @@ class Setting:
     presets: Mapping[str, Preset]
     load: Callable[[Sequence[str]], dict[str, TaskData]]
     encoder: Callable[[int], "nn.Module"]
+    parameters: Callable[[int], int]
     data_state: Callable[[], DataState]
     sources: tuple[str, ...] = ()
     head: "Callable[[int, Task], nn.Module] | None" = None

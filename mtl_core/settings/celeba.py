@@ -203,6 +203,7 @@ SETTING = Setting(
     },
     load=_load,
     encoder=_encoder,
+    parameters=lambda width: round(2724 * width**2 + 297 * width),
     data_state=_data_state,
     one_input=True,
     batch_norm=True,

@@ -129,6 +129,7 @@ SETTING = Setting(
     },
     load=_load,
     encoder=_encoder,
+    parameters=lambda width: round(2724 * width**2 + 297 * width),
     data_state=lambda: sources.state(SOURCE),
     sources=(SOURCE,),
     batch_norm=True,

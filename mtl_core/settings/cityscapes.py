@@ -278,6 +278,7 @@ SETTING = Setting(
     },
     load=_load,
     encoder=_encoder,
+    parameters=lambda width: round(10348 * width**2 + 1793 * width),
     head=_head,
     data_state=_data_state,
     one_input=True,

@@ -93,6 +93,7 @@ SETTING = Setting(
     },
     load=_load,
     encoder=_encoder,
+    parameters=lambda width: round(274 * width**2 + 20 * width),
     data_state=lambda: DataState("found", "comes with the app"),
     apgd_lost=SMALL_CNN,
 )

@@ -102,6 +102,7 @@ SETTING = Setting(
     },
     load=_load,
     encoder=_encoder,
+    parameters=lambda width: round(687.5 * width**2 + 53.5 * width),
     data_state=lambda: sources.state(SOURCE),
     sources=(SOURCE,),
     apgd_lost=LENET,

@@ -229,6 +229,13 @@ def _folder() -> Path:
     return data_dir() / "glue"
 
 
+def _parameters() -> int:
+    """Of the encoder that is there, in four bytes each; of RoBERTa-base where none is."""
+    model = _pretrained()
+    weights = [] if model is None else [f for f in model.files if f.suffix == ".safetensors"]
+    return sum(file.stat().st_size for file in weights) // 4 or 125_000_000
+
+
 def _pretrained() -> Pretrained | None:
     """The user's own encoder, else the package's."""
     return pretrained.placed(_folder() / "encoder") or pretrained.packaged(MINILM)
@@ -368,6 +375,7 @@ SETTING = Setting(
     },
     load=_load,
     encoder=_encoder,
+    parameters=lambda width: _parameters(),
     data_state=_data_state,
     pretrained=_pretrained,
 )

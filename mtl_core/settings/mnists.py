@@ -111,6 +111,7 @@ SETTING = Setting(
     },
     load=_load,
     encoder=_encoder,
+    parameters=lambda width: round(687.5 * width**2 + 53.5 * width),
     data_state=lambda: sources.states(tuple(_SIZES)),
     sources=tuple(_SIZES),
     apgd_lost=LENET,

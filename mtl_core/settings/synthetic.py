@@ -192,6 +192,7 @@ SETTING = Setting(
     },
     load=_load,
     encoder=_encoder,
+    parameters=lambda width: round(1 * width**2 + 22 * width),
     data_state=lambda: DataState("found", "generated"),
     relatedness=relatedness,
 )

@@ -1,14 +1,24 @@
 """Visitors: who looks at the app, and what this server lets them do."""
 
 import hashlib
+import hmac
+import threading
+import time
 
 import streamlit as st
 
 from mtl_core.views.access import Access
 
-__all__ = ["access", "may_upload", "shared", "visitor"]
+__all__ = ["access", "admitted", "may_upload", "shared", "visitor"]
 
+PAUSE_SECONDS = 1.0
+"""After a wrong password, for all who try one."""
+STAY_SECONDS = 12 * 3600.0
+"""How long a browser is known that has said the password."""
+_MOST_KNOWN = 10_000
 _COOKIE = "_streamlit_xsrf"
+_ADMITTED = "visitors_admitted"
+_trying = threading.Lock()
 
 
 def access() -> Access:
@@ -24,6 +34,49 @@ def shared() -> bool:
 def may_upload() -> bool:
     """Whether a visitor may bring files."""
     return access().uploads
+
+
+def admitted() -> bool:
+    """Whether the visitor may see the app; asks for the password where there is one."""
+    password, who = access().password, visitor()
+    if not password or st.session_state.get(_ADMITTED):
+        return True
+    if who and time.monotonic() - _known().get(who, float("-inf")) < STAY_SECONDS:
+        return True
+    st.title("Multi-task transfer")
+    with st.form("visitors_password", width=420):
+        said = st.text_input("Password", type="password", max_chars=200)
+        if not st.form_submit_button("Enter", type="primary"):
+            return False
+    if _right(said, password):
+        _remember(who)
+        st.rerun()
+    st.error("That is not the password; whoever runs this server knows it.")
+    return False
+
+
+def _remember(who: str) -> None:
+    st.session_state[_ADMITTED] = True
+    known = _known()
+    if who:
+        known[who] = time.monotonic()
+    while len(known) > _MOST_KNOWN:
+        known.pop(next(iter(known)), None)
+
+
+def _right(said: str, password: str) -> bool:
+    """One try at a time, so that there are few."""
+    with _trying:
+        right = hmac.compare_digest(said.encode(), password.encode())
+        if not right:
+            time.sleep(PAUSE_SECONDS)
+    return right
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _known() -> dict[str, float]:
+    """Browsers that have said the password, and when."""
+    return {}
 
 
 def visitor() -> str:

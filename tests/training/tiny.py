@@ -176,6 +176,7 @@ def _setting(tasks: list[Task], load: Any, encoder: Any, **more: Any) -> Setting
         presets={"quick": Preset(epochs=2, batch_size=8, lr=1e-2, width=2)},
         load=load,
         encoder=encoder,
+        parameters=lambda width: 0,
         data_state=lambda: DataState("found", "random"),
         **more,
     )

@@ -87,6 +87,7 @@ class Table:
         whole: columns of whole numbers; all others are float64, where NaN is what was not measured.
         order: columns that rows are sorted by; rows that agree in them keep their order.
         descending: those of ``order`` that are sorted the other way round.
+        row_bytes: what a row takes in the store, about.
         derived: columns that follow from others. They are always computed and never read, since
             rows that were written before there was such a column lack it.
     """
@@ -96,6 +97,7 @@ class Table:
     whole: tuple[str, ...] = ("seed", "step")
     order: tuple[str, ...] = ("seed", "step")
     descending: tuple[str, ...] = ()
+    row_bytes: int = 100
     derived: Mapping[str, Derived] = field(default_factory=dict)
 
     @property
@@ -250,6 +252,9 @@ class Kind:
         plan: how plans name its experiments.
         coarser: experiments with the same numbers but for what they measured more coarsely, whose
             place an experiment may take: their ids may lead to it.
+        state_bytes: what one run can go on from, about: kept while it is carried out.
+        most_rows: the rows that the tables of an experiment's seeds have at most, by table; none
+            for those without a bound.
         own_file: whether an experiment is on a user's own file, which another machine does not have
             or has another of the same name.
     """
@@ -272,6 +277,8 @@ class Kind:
     command: Command
     plan: Plan
     coarser: Callable[[Any], Sequence[Any]] = lambda config: ()
+    state_bytes: Callable[[Any], int] = lambda config: 0
+    most_rows: Callable[[Any], Mapping[str, int]] = lambda config: {}
     own_file: Callable[[Any], bool] = lambda config: False
 
     @property

@@ -38,6 +38,8 @@ LEAST = 1e-9
 """The least share of a transfer matrix that is kept: a wide neighbourhood has thousands below."""
 _FEW = 16
 """The cost, in examples, of a step of a formula or on all of a small table."""
+_FEW_PARAMETERS, _PARAMETERS = 50, 60_000
+"""Of a solution of a formula, and of a network, about."""
 _OFF_ONE = 1e-6
 """How far the rows of a transfer matrix may be from the sum 1."""
 
@@ -48,11 +50,13 @@ _TABLES = {
         whole=("seed", "step", "evaluations", "solution"),
         # Objectives stay in the problem's order, which is theirs within a solution.
         order=("seed", "step", "solution"),
+        row_bytes=80,
     ),
     "transfers": Table(
         TRANSFER_COLUMNS,
         whole=("seed", "step", "solution", "other"),
         order=("seed", "step", "solution", "other"),
+        row_bytes=27,
     ),
 }
 
@@ -142,6 +146,22 @@ def _cost(config: ParetoConfig) -> float:
     each = config.batch_size or config.samples or _FEW
     measured = (config.frames + 1) * 2 * (config.held_out or 0)
     return (config.iterations * each * config.passes + measured / 3) * config.solutions
+
+
+def _state_bytes(config: ParetoConfig) -> int:
+    """Solutions in float32, and what Adam remembers of each."""
+    each = _FEW_PARAMETERS if config.definition.fingerprint is None else _PARAMETERS
+    return len(config.weights) * each * 4 * (3 if config.optimizer == "adam" else 1)
+
+
+def _most_rows(config: ParetoConfig) -> Mapping[str, int]:
+    solutions = len(config.weights)
+    each = len(config.seeds) * len(config.steps) * solutions
+    without = config.method in WITHOUT_TRANSFER
+    return {
+        "front": each * len(config.definition.objectives),
+        "transfers": 0 if without else each * solutions,
+    }
 
 
 def _fingerprint(config: ParetoConfig) -> str:
@@ -388,6 +408,8 @@ FRONT = Kind(
     protocol=lambda config: {},
     check=_check,
     folder=lambda config: f"pareto/{config.problem}/{config.method}--{config.id}",
+    state_bytes=_state_bytes,
+    most_rows=_most_rows,
     own_file=lambda config: bool(config.problem_options),
     command=Command("front", "solve for one front and write it", _add, _config, _line, _words),
     plan=Plan(

@@ -38,6 +38,7 @@ _TABLES = {
         words=("setting", "auxiliaries", "optimizer", "task", "role"),
         order=("seed", "step", "role", "task"),
         descending=("role",),  # the target first
+        row_bytes=170,
         derived={"whole_epoch": Derived("epoch", is_whole)},
     ),
     **{
@@ -45,6 +46,7 @@ _TABLES = {
             columns,
             words=tuple(word for word in _TASKS if word in columns),
             order=("seed", "step", *(word for word in _TASKS if word in columns)),
+            row_bytes=70,
         )
         for name, columns in SIDE_TABLES.items()
     },
@@ -124,6 +126,24 @@ def _cost(config: RunConfig) -> float:
         passes += config.apgd_steps * (len(config.tasks) if config.auxiliary_factors else 1)
     factors = len(factor_steps(config)) * config.factor_examples * passes
     return (trained + measured / 3 + factors) * config.width
+
+
+def _state_bytes(config: RunConfig) -> int:
+    """Parameters in float32, and what the base optimizer remembers of each."""
+    kept = {"sgd": 1, "momentum": 2, "adam": 3}[config.base_optimizer]
+    return settings.get(config.setting).parameters(config.width) * 4 * kept
+
+
+def _most_rows(config: RunConfig) -> Mapping[str, int]:
+    from mtl_core.training.schedule import checkpoint_steps
+
+    tasks = len(config.tasks)
+    each = len(config.seeds) * len(checkpoint_steps(config))
+    return {
+        "trajectory": each * tasks,
+        "cosines": each * tasks * (tasks - 1) // 2,
+        "updates": each * tasks,
+    }
 
 
 def _fingerprint(config: RunConfig) -> str:
@@ -308,6 +328,8 @@ TRAINING = Kind(
     check=check,
     folder=_folder,
     coarser=_coarser,
+    state_bytes=_state_bytes,
+    most_rows=_most_rows,
     command=Command(
         "run",
         "train one experiment and write its trajectory",

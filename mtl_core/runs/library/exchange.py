@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from mtl_core import checks
 from mtl_core.errors import InputError
-from mtl_core.runs.library import artifacts, folders, older, parcels
+from mtl_core.runs.library import artifacts, customs, folders, older, parcels
 from mtl_core.runs.library.answers import Answer, Answers, Origin
 from mtl_core.runs.library.artifacts import Artifact, Content
 from mtl_core.runs.library.folders import MANIFEST, SCRATCH
@@ -72,12 +72,14 @@ def receive_zip(file: IO[bytes], name: str, answers: Answers) -> list[Received]:
     Raises:
         InputError: naming the file and what is wrong.
     """
-    return _receive(name, partial(parcels.unzipped, file), answers)
+    return _receive(name, partial(_unzipped, file), answers)
 
 
 def receive_files(files: Mapping[str, IO[bytes]], answers: Answers) -> list[Received]:
     """Take in one artifact as its files, by name. Raises InputError."""
-    return _receive(" + ".join(sorted(files)), partial(parcels.loose, files), answers)
+    unpack = partial(parcels.loose, files)
+    name = " + ".join(sorted(files))
+    return _receive(name, lambda scratch: customs.inspected(scratch, unpack(scratch)), answers)
 
 
 def receive_path(path: Path, answers: Answers) -> list[Received]:
@@ -91,7 +93,18 @@ def receive_path(path: Path, answers: Answers) -> list[Received]:
         raise InputError(f"cannot read {path} ({error.strerror})") from error
     if not found:
         raise InputError(f"{path} holds no {MANIFEST}; give an artifact's folder or a zip file")
-    return _receive(path.name, partial(parcels.copied, found, path), answers)
+    copy = partial(parcels.copied, found, path)
+    return _receive(path.name, lambda scratch: customs.inspected(scratch, copy(scratch)), answers)
+
+
+def _unzipped(file: IO[bytes], scratch: Path) -> dict[str, Path]:
+    """The sound artifacts of a zip file, in folders of the scratch folder."""
+    file.seek(0)
+    parcels.copy(file, scratch / customs.PARCEL, "it")
+    try:
+        return customs.inspected(scratch)
+    finally:
+        (scratch / customs.PARCEL).unlink(missing_ok=True)
 
 
 def _receive(
@@ -101,6 +114,7 @@ def _receive(
 
     Args:
         fill: unpacks into the scratch folder; returns what each artifact is called, and its folder.
+            All are sound; they are checked once more as they are read.
     """
     imported()  # brought up to date
     with _scratch() as scratch:

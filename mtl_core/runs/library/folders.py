@@ -167,7 +167,7 @@ def table(path: Path, form: Table) -> "pd.DataFrame":
             raise InputError(f"{name} of {path.name} is not what follows from its {source}")
         return form.tidied(rows)
     except (pyarrow.ArrowException, OSError, ValueError, TypeError) as error:
-        if isinstance(error, InputError):
+        if isinstance(error, (InputError, MemoryError)):
             raise
         raise InputError(f"{path.name} cannot be read ({first_line(error)})") from error
 

@@ -19,7 +19,7 @@ from mtl_core.runs.library import folders
 from mtl_core.runs.library.folders import MANIFEST
 from mtl_core.runs.library.soundness import MOST_FILE_BYTES, too_large
 
-__all__ = ["MOST_ARTIFACTS", "MOST_BYTES", "copied", "loose", "unzipped"]
+__all__ = ["MOST_ARTIFACTS", "MOST_BYTES", "copied", "copy", "loose", "unzipped"]
 
 MOST_ARTIFACTS = 500  # in one zip file
 MOST_BYTES = 128 * 2**20  # unpacked, all of a zip file
@@ -77,7 +77,7 @@ def loose(files: Mapping[str, IO[bytes]], scratch: Path) -> dict[str, Path]:
     folder.mkdir()
     for name, file in files.items():
         if (path := _member(name)) is not None:
-            _copy(file, folder / path.name, name, MOST_BYTES)
+            copy(file, folder / path.name, name, MOST_BYTES)
     return {"": folder}
 
 
@@ -90,7 +90,7 @@ def copied(found: Sequence[Path], root: Path, scratch: Path) -> dict[str, Path]:
         to.mkdir()
         for name in [name for name in _files() if (folder / name).is_file()]:
             with (folder / name).open("rb") as file:
-                left -= _copy(file, to / name, name, left)
+                left -= copy(file, to / name, name, left)
     return places
 
 
@@ -112,7 +112,7 @@ def _unzip(archive: zipfile.ZipFile, scratch: Path) -> dict[str, Path]:
         if (folder / path.name).exists():
             raise InputError(f"it holds {quoted(member.filename)} twice")
         with archive.open(member) as file:
-            left -= _copy(file, folder / path.name, member.filename, left)
+            left -= copy(file, folder / path.name, member.filename, left)
     return found
 
 
@@ -144,14 +144,23 @@ def _member(name: str) -> PurePosixPath | None:
     return path
 
 
-def _copy(file: IO[bytes], to: Path, name: str, left: int) -> int:
-    """Copy a file whose stated size may be wrong; returns its size."""
-    most = min(MOST_FILE_BYTES, left)
+def copy(file: IO[bytes], to: Path, name: str, left: int | None = None) -> int:
+    """Copy a file whose stated size may be wrong; returns its size.
+
+    Args:
+        name: what the user calls it.
+        left: bytes that it may have, and no more than one file of an artifact may; None for a zip
+            file.
+
+    Raises:
+        InputError: for a larger one.
+    """
+    most = MOST_BYTES if left is None else min(MOST_FILE_BYTES, left)
     size = 0
     with to.open("xb") as out:
         while part := file.read(2**20):
             size += len(part)
             if size > most:
-                raise InputError(too_large(quoted(name), size, most))
+                raise InputError(too_large(name if left is None else quoted(name), size, most))
             out.write(part)
     return size

@@ -16,11 +16,16 @@ from mtl_core.runs.library import artifacts, folders, older
 from mtl_core.runs.library.artifacts import Artifact
 from mtl_core.runs.library.folders import MANIFEST
 
-__all__ = ["MOST_FILE_BYTES", "MOST_ROWS", "checked", "too_large"]
+__all__ = ["MOST_BYTES", "MOST_FILE_BYTES", "MOST_ROWS", "checked", "too_large"]
 
+MOST_BYTES = 96 * 2**20  # of an artifact's tables, in memory
 MOST_FILE_BYTES = 32 * 2**20  # of one file, unpacked
 MOST_ROWS = 2_000_000  # of one table
 _MOST_LETTERS = 2_000  # of a word in a table
+_MOST_NOTES = 200
+_MOST_NAMES = 100  # of versions, and of quantities
+_MOST_MANIFEST = 4 * 2**20  # bytes
+_MOST_SECONDS = 1e10  # that runs have taken
 _MOST_PLACE = 60  # letters of a folder's name in a message
 
 
@@ -39,6 +44,8 @@ def checked(folder: Path, place: str) -> Artifact:
     try:
         if not (folder / MANIFEST).is_file():
             raise InputError(f"it lacks {MANIFEST}")
+        if (size := (folder / MANIFEST).stat().st_size) > _MOST_MANIFEST:
+            raise InputError(f"{MANIFEST} has {size / 2**20:,.0f} MB, above the limit of 4 MB")
         tables = sorted(folder.glob("*.parquet"))
         for table in tables:
             _check_size(table)
@@ -46,6 +53,7 @@ def checked(folder: Path, place: str) -> Artifact:
             artifacts.write(folder, older.read(folder))
         artifact = artifacts.read(folder)
         _check_manifest(artifact)
+        _check_tables(artifact)
         for table in filter(Path.exists, tables):
             if table.stem not in artifact.kind.tables:
                 raise InputError(f"{table.name} is not a table of a {artifact.kind.noun}")
@@ -89,13 +97,31 @@ def _check_size(path: Path) -> None:
             if (pyarrow.compute.max(lengths).as_py() or 0) > _MOST_LETTERS:
                 raise InputError(f"{path.name} has words of more than {_MOST_LETTERS} letters")
     except (pyarrow.ArrowException, OSError, ValueError, TypeError) as error:
-        if isinstance(error, InputError):
+        if isinstance(error, (InputError, MemoryError)):
             raise
         raise InputError(f"{path.name} cannot be read ({folders.first_line(error)})") from error
 
 
+def _check_tables(artifact: Artifact) -> None:
+    """Whether its tables have no more rows than its experiment, and find room in memory."""
+    size, most = 0, artifact.kind.most_rows(artifact.config)
+    for name in artifact.kind.tables:
+        table = artifact.table(name)
+        if len(table) > most.get(name, MOST_ROWS):
+            raise InputError(
+                f"{name}.parquet has {len(table):,} rows, more than its config's {most[name]:,}"
+            )
+        size += int(table.memory_usage().sum())
+    if size > MOST_BYTES:
+        raise InputError(too_large("it", size, MOST_BYTES))
+
+
 def _check_manifest(artifact: Artifact) -> None:
     """Whether all that pages show of it is there, and of the type that they expect."""
+    if artifact.manifest["numbers"] != "measured":
+        raise InputError("it says that its numbers were published; only those that ship may")
+    if len(artifact.notes) > _MOST_NOTES or len(artifact.made) > len(artifact.config.seeds):
+        raise InputError(f"{MANIFEST} says more than there can be to say")
     _check_words("config", artifact.config.to_dict())
     for text in artifact.notes:
         checks.plain_text("notes", text)
@@ -119,11 +145,13 @@ def _check_origin(made: Mapping[str, Any]) -> None:
     except ValueError:
         raise InputError(f"created {quoted(made['created'])} is not a time") from None
     seconds = checks.finite("duration_seconds", made.get("duration_seconds", 0.0))
-    if seconds < 0:
+    if not 0 <= seconds <= _MOST_SECONDS:
         raise InputError(f"duration_seconds {seconds:g} is not a length of time")
     for name in ("versions", "factors"):
         if not isinstance(texts := made.get(name, {}), dict):
             raise InputError(f"{name} {quoted(texts)} are not an object")
+        if len(texts) > _MOST_NAMES:
+            raise InputError(f"{name} has {len(texts):,} names, above the limit of {_MOST_NAMES}")
         for key, text in texts.items():
             checks.plain_text(name, key)
             checks.plain_text(name, text)
