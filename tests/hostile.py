@@ -277,13 +277,13 @@ def often(rows: int, **values: Any) -> Callable[[pa.Table], pa.Table]:
     return change
 
 
-def column(values: Callable[[int], Any], place: int = -1) -> Callable[[pa.Table], pa.Table]:
+def column(values: Callable[[int], Any], place: int | str = -1) -> Callable[[pa.Table], pa.Table]:
     """With another column in the place of one."""
 
     def change(table: pa.Table) -> pa.Table:
-        name = table.column_names[place]
-        at = table.column_names.index(name)
-        return table.set_column(at, name, pa.array(values(len(table))))
+        at = table.column_names.index(place) if isinstance(place, str) else place
+        at = at % table.num_columns
+        return table.set_column(at, table.column_names[at], pa.array(values(len(table))))
 
     return change
 
@@ -306,7 +306,7 @@ TABLES: dict[str, Spoil] = {
     "times": frame(column(lambda n: pa.array([2**62] * n, pa.timestamp("ns")))),
     "numbers that are text": frame(column(lambda n: ["x"] * n)),
     "what is not finite": frame(column(lambda n: [float("inf")] * n)),
-    "what is not there": frame(column(lambda n: pa.array([None] * n, pa.float64()))),
+    "what is not there": frame(column(lambda n: pa.array([None] * n, pa.float64()), "train_loss")),
     "a column more": frame(lambda table: table.append_column("x", table[0])),
     "a column less": frame(lambda table: table.drop_columns(table.column_names[-1:])),
     "columns in another order": frame(lambda table: table.select(table.column_names[::-1])),

@@ -53,7 +53,7 @@ class Budget:
         seconds: of carrying out; ``MTL_MOST_HOURS``, in hours.
     """
 
-    stored: int = 2**30
+    stored: int = 2 * 2**30
     memory: int = 4 * 2**30
     seconds: float = 24 * 3600.0
 

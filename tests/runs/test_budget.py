@@ -47,7 +47,7 @@ def test_what_a_slip_of_the_hand_asks_for_is_too_much() -> None:
     budget = Budget()
     wide = RunConfig.from_preset("digits", "quick", width=512, seeds=tuple(range(64)))
     assert budget.excess(size([wide])) == (
-        "these 64 runs would take about 52,616 MB in the store (limit 1,024 MB); ask for fewer "
+        "these 64 runs would take about 52,616 MB in the store (limit 2,048 MB); ask for fewer "
         "seeds, checkpoints or solutions, or for a smaller network"
     )
     many = ParetoConfig.from_preset("toy", "paper", method="decay", solutions=1_000)

@@ -17,6 +17,7 @@ __all__ = ["Sheet", "names", "read", "written"]
 
 _MOST_CELLS = 2_000_000  # of a file that anybody may have brought: they take 60 bytes and more each
 _MOST_COLUMNS = 10_000
+_MOST_BLANK = 100_000  # lines
 _DELIMITERS = ",;\t"
 _SAMPLE = 20  # rows that are looked at to find the delimiter
 _SAID = re.compile(r'"?sep=([^\s\w"]|\t)"?[,;\t]*', re.IGNORECASE)
@@ -149,13 +150,16 @@ class _Lines:
     """
 
     def __init__(self, file: IO[str], delimiter: str) -> None:
-        self.fields = 0
+        self.fields = self._blank = 0
         self._file = file
         self._delimiter = delimiter
 
     def __iter__(self) -> Iterator[str]:
         for line in self._file:
             self.fields += line.count(self._delimiter)
+            self._blank += line.isspace()
+            if self._blank > _MOST_BLANK:
+                raise csv.Error(f"more than {_MOST_BLANK:,} lines are empty")
             if self.fields > _MOST_COLUMNS * _SAMPLE:  # as many as those that are looked at
                 raise csv.Error(f"a row has more than {_MOST_COLUMNS:,} columns")
             yield line
