@@ -22,6 +22,7 @@ from mtl_core.views.evidence import (
     summary,
 )
 from mtl_core.views.phrases import escaped, listed
+from mtl_core.views.spreadsheets import csv
 from pages.parts import common, papers, state
 
 Page = state.Page[EvidenceView]
@@ -53,7 +54,7 @@ def main() -> None:
             _claim(claim, its)
     st.download_button(
         "Table as CSV",
-        frame(shown).to_csv(index=False),
+        csv(frame(shown)),
         file_name="evidence.csv",
         mime="text/csv",
         icon=":material/download:",

@@ -22,6 +22,7 @@ from mtl_core.views.library_search import FILTERS, MOST_IN_URL, SOURCES, Search,
 from mtl_core.views.links import links
 from mtl_core.views.measures import Measure
 from mtl_core.views.phrases import counted
+from mtl_core.views.spreadsheets import csv
 from mtl_core.views.what_if import kind
 from pages.parts import common, library_import, state, words
 
@@ -263,7 +264,7 @@ def _download(label: str, make: Any, name: str, mime: str, disabled: bool = Fals
 
 
 def _csv(alike: Sequence[Entry], answers: Answers) -> str:
-    return library.rows(alike, answers).to_csv(index=False)
+    return csv(library.rows(alike, answers))
 
 
 def _parquet(alike: Sequence[Entry], answers: Answers) -> bytes:

@@ -28,6 +28,7 @@ from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.views import comparisons, former, smtos
 from mtl_core.views.phrases import family, title
 from mtl_core.views.smtos import REFERENCE, Change, Entry, Group, Selection
+from mtl_core.views.spreadsheets import csv
 from pages.parts import common, hyperparameters, papers, state, words
 from pages.parts.words import escaped
 
@@ -438,7 +439,7 @@ def _computed(
                 words.tell("warning", f"{' + '.join(group.auxiliaries)}: {line}")
         st.download_button(
             "Points as CSV",
-            points.to_csv(index=False),
+            csv(points),
             file_name="smtos.csv",
             mime="text/csv",
             icon=":material/download:",

@@ -21,6 +21,7 @@ from mtl_core.views import comparisons, measures, panel
 from mtl_core.views.codec import parse_seeds
 from mtl_core.views.measures import Measure
 from mtl_core.views.panel import Panel, Shown
+from mtl_core.views.spreadsheets import csv
 from mtl_core.views.what_if import LOOKS, MAY_BE_ALL, Question, label
 from pages.parts import (
     buttons,
@@ -302,7 +303,7 @@ def _share(question: Question, shown: Panel) -> None:
         st.caption("The address of this page is the whole question; share it as it is.")
         st.download_button(
             "Shown trajectories as CSV",
-            shown.trajectories.to_csv(index=False),
+            csv(shown.trajectories),
             file_name="trajectories.csv",
             mime="text/csv",
             icon=":material/download:",
@@ -310,7 +311,7 @@ def _share(question: Question, shown: Panel) -> None:
         )
         st.download_button(
             "Comparisons as CSV",
-            shown.table().to_csv(index=False),
+            csv(shown.table()),
             file_name="comparisons.csv",
             mime="text/csv",
             icon=":material/download:",

@@ -19,6 +19,12 @@ _MARKS = re.compile(
 )
 _NUMBERED = re.compile(r"^(\d{1,9})(?=[.)](?:\s|$))", re.MULTILINE)
 _EMPHASIS = re.compile(r"(?<!\\)\*{1,2}")
+_ADDRESS = re.compile(
+    r"((?:https?|ftp)://[^\s`]*[^\s`.,;:!?'\")\]]|www\.[^\s`]*[^\s`.,;:!?'\")\]]"
+    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+)",
+    re.IGNORECASE,
+)
+_CODE = re.compile(rf"`{_ADDRESS.pattern}`", re.IGNORECASE)
 _ESCAPE = re.compile(r"\\([^\w\s])")
 
 
@@ -28,12 +34,16 @@ def escaped(text: str) -> str:
     A browser fetches a picture without being asked, and a link's text could name any address.
     """
     lines = "\n".join(line.strip() for line in text.splitlines())
-    return _NUMBERED.sub(r"\1\\", _MARKS.sub(r"\\\g<0>", lines))
+    parts = _ADDRESS.split(lines)
+    # What looks like an address becomes a link by itself, but for what stands as code.
+    parts[::2] = [_MARKS.sub(r"\\\g<0>", part) for part in parts[::2]]
+    parts[1::2] = [f"`{part}`" for part in parts[1::2]]
+    return _NUMBERED.sub(r"\1\\", "".join(parts))
 
 
 def plain(text: str) -> str:
     """What a sentence of ours with emphasis and escaped names reads like where nothing is drawn."""
-    return _ESCAPE.sub(r"\1", _EMPHASIS.sub("", text))
+    return _ESCAPE.sub(r"\1", _EMPHASIS.sub("", _CODE.sub(r"\1", text)))
 
 
 def title(column: str) -> str:
