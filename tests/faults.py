@@ -25,7 +25,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, redirect_stderr, suppress
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -96,7 +96,12 @@ def campaign(
 ) -> dict[str, Count]:
     """Inject so many faults, of the kinds in turn; the same seed gives the same damage."""
     counts = {name: Count() for name in names or KINDS}
-    with tempfile.TemporaryDirectory(dir=folder) as own, _quick(), Ground(Path(own)) as ground:
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as own,
+        _quick(),
+        redirect_stdout(StringIO()),  # what a worker would write into its log
+        Ground(Path(own)) as ground,
+    ):
         for number in range(count):
             name = list(counts)[number % len(counts)]
             rng = random.Random(f"{seed}/{number}")
@@ -318,14 +323,15 @@ class Ground:
                 if kept.count(1) == 3:
                     raise KeyboardInterrupt
 
-            before = replica_module.SLICE_SECONDS
-            replica_module.SLICE_SECONDS = 0.0
+            before = replica_module.SLICE_SECONDS, replica_module.KEEPING
+            replica_module.SLICE_SECONDS, replica_module.KEEPING = 0.0, float("inf")
             Scratch.keep = keep_some  # type: ignore[method-assign]
             try:
                 with redirect_stderr(StringIO()), suppress(KeyboardInterrupt):
                     precompute([SMALL], out, jobs=1)
             finally:
-                Scratch.keep, replica_module.SLICE_SECONDS = keep, before  # type: ignore[method-assign]
+                Scratch.keep = keep  # type: ignore[method-assign]
+                replica_module.SLICE_SECONDS, replica_module.KEEPING = before
             return out
 
         out = self.place() / "out"
