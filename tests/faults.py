@@ -29,7 +29,7 @@ from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pandas as pd
 
@@ -92,9 +92,17 @@ class Found:
 
 
 def campaign(
-    count: int, seed: int, names: list[str] | None = None, folder: Path | None = None
+    count: int,
+    seed: int,
+    names: list[str] | None = None,
+    folder: Path | None = None,
+    said: TextIO | None = None,
 ) -> dict[str, Count]:
-    """Inject so many faults, of the kinds in turn; the same seed gives the same damage."""
+    """Inject so many faults, of the kinds in turn; the same seed gives the same damage.
+
+    Args:
+        said: where each fault is named as it is over.
+    """
     counts = {name: Count() for name in names or KINDS}
     with (
         tempfile.TemporaryDirectory(dir=folder) as own,
@@ -114,6 +122,8 @@ def campaign(
                 traceback.print_exc()
                 found = Found(wrong=f"{type(error).__name__}: {error}")
             counts[name].take(found, f"{name}, fault {number} of seed {seed}")
+            if said is not None:
+                print(f"{number + 1}/{count} {name}: {found}", file=said, flush=True)
     return counts
 
 
@@ -146,7 +156,7 @@ def config_of(size: int, seeds: tuple[int, ...] = (0, 1)) -> RunConfig:
     )
 
 
-SMALL, LONGER = config_of(6), config_of(100)
+SMALL, LONGER = config_of(6), config_of(60)
 """For damage, which needs no time, and for processes, which must be caught at work."""
 
 
@@ -803,10 +813,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, metavar="KIND")
     options = parser.parse_args(arguments)
     started = time.monotonic()
-    counts = campaign(options.n, options.seed, options.kinds)
+    said = sys.stderr if options.verbose else None
+    counts = campaign(options.n, options.seed, options.kinds, said=said)
     print(table(counts))
     print(f"{options.n} faults in {time.monotonic() - started:.0f} s, seed {options.seed}")
     for one in counts.values():
