@@ -21,6 +21,8 @@ __all__ = ["ReplicaPool", "cores"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_NOBODY = 0
+"""No process has this id."""
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -73,9 +75,9 @@ class ReplicaPool:
         return future
 
     def ready(self, place: int) -> bool:
-        """Whether the process at a place has started, since ``warm`` or ``renew`` began it."""
+        """Whether the process at a place has got ready, since ``warm`` or ``renew`` started it."""
         start = self._starts[place]
-        return start is not None and start.done()
+        return start is not None and start.done() and start.exception() is None
 
     def fit(self, place: int) -> bool:
         """Whether a process can take work: it has not died, and is not stopped this moment."""
@@ -89,7 +91,8 @@ class ReplicaPool:
         """
         found = {}
         for place in range(self.processes):
-            for pid in self._pids(place):
+            # loky forgets one that died at once; one that never got ready would not next time.
+            for pid in self._pids(place) or ([_NOBODY] if self.ready(place) else []):
                 watch = self._watches[place]
                 if watch is None or watch.pid != pid:
                     watch = self._watches[place] = Watch(pid)
@@ -100,8 +103,10 @@ class ReplicaPool:
     def renew(self, place: int) -> None:
         """Kill the process at a place, should it live, and start another there."""
         for pid in self._pids(place):
-            with suppress(OSError):  # it is gone
-                os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+            seen = sign(pid)
+            if seen is not None and seen.parent == os.getpid():
+                with suppress(OSError):  # it is gone
+                    os.kill(pid, signal.SIGKILL)
         self._executors[place].shutdown(wait=False, kill_workers=True)
         self._executors[place] = _executor(self._rehearse)
         self._under_way[place] = []
