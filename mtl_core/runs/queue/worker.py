@@ -112,9 +112,10 @@ class Worker:
                     for record in claimed:
                         heart.told.pop(record.key, None)  # said of an attempt before this one
                     self._lockstep.add(claimed)
+                going = self._lockstep.going
                 self._lockstep.turn(heart.told, POLL_SECONDS)
                 heart.turned_at = time.monotonic()
-                if self._lockstep.going:
+                if going:
                     last_busy = heart.turned_at
             self._lockstep.rest()
         self._carrier.close()
