@@ -1,14 +1,17 @@
 """Single-threaded processes that train replicas side by side on a CPU."""
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from mtl_core.config import RunConfig
 from mtl_core.processes import end_with
 from mtl_core.training.checkpoint import Checkpoint, State
+from mtl_core.watch import SEES, Watch, sign
 
 if TYPE_CHECKING:
     from loky import ProcessPoolExecutor
@@ -18,6 +21,8 @@ __all__ = ["ReplicaPool", "cores"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_NOBODY = 0
+"""No process has this id."""
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -28,7 +33,8 @@ def cores() -> int:
 
 class ReplicaPool:
     """Warm processes, each by itself: when one dies the others go on, and a caller may choose one.
-    They are loky's, which need no guarded ``__main__``.
+    They are loky's, which need no guarded ``__main__``. A caller that waits for long asks for
+    ``troubles`` meanwhile, and renews what has some.
 
     Args:
         processes: how many; default one per core.
@@ -40,11 +46,13 @@ class ReplicaPool:
         self._rehearse = rehearse
         self._executors = [_executor(rehearse) for _ in range(self.processes)]
         self._under_way: list[list[Future[Any]]] = [[] for _ in range(self.processes)]
+        self._starts: list[Future[None] | None] = [None] * self.processes
+        self._watches: list[Watch | None] = [None] * self.processes
 
     def warm(self) -> None:
         """Start every process and let it get ready to train, without waiting for it."""
-        for executor in self._executors:
-            executor.submit(time.sleep, 0.0)
+        for place in range(self.processes):
+            self._get_ready(place)
 
     def submit(
         self, config: RunConfig, seed: int, state: State | None, slice_seconds: float
@@ -66,17 +74,61 @@ class ReplicaPool:
         self._under_way[place] = [*under_way, future]
         return future
 
+    def ready(self, place: int) -> bool:
+        """Whether the process at a place has got ready, since ``warm`` or ``renew`` started it."""
+        start = self._starts[place]
+        return start is not None and start.done() and start.exception() is None
+
+    def fit(self, place: int) -> bool:
+        """Whether a process can take work: it has not died, and is not stopped this moment."""
+        seen = [sign(pid) for pid in self._pids(place)] if SEES else []
+        return not any(one is None or one.state in "ZXxT" for one in seen)
+
+    def troubles(self) -> dict[int, str]:
+        """Processes that died, are stopped, or do nothing though they have work, by their place.
+
+        To be asked now and then; of each, what is wrong, to follow its name in a sentence.
+        """
+        found = {}
+        for place in range(self.processes):
+            # loky forgets one that died at once; one that never got ready would not next time.
+            for pid in self._pids(place) or ([_NOBODY] if self.ready(place) else []):
+                watch = self._watches[place]
+                if watch is None or watch.pid != pid:
+                    watch = self._watches[place] = Watch(pid)
+                if words := watch.trouble(self._work(place)):
+                    found[place] = words
+        return found
+
     def renew(self, place: int) -> None:
-        """Start another process in the place of one that died."""
+        """Kill the process at a place, should it live, and start another there."""
+        for pid in self._pids(place):
+            seen = sign(pid)
+            if seen is not None and seen.parent == os.getpid():
+                with suppress(OSError):  # it is gone
+                    os.kill(pid, signal.SIGKILL)
         self._executors[place].shutdown(wait=False, kill_workers=True)
         self._executors[place] = _executor(self._rehearse)
         self._under_way[place] = []
-        self._executors[place].submit(time.sleep, 0.0)
+        self._watches[place] = None
+        self._get_ready(place)
 
-    def shutdown(self) -> None:
-        """End the processes, after their current work."""
+    def shutdown(self, *, kill: bool = False) -> None:
+        """End the processes, after their current work unless they are killed."""
         for executor in self._executors:
-            executor.shutdown(wait=True)
+            executor.shutdown(wait=True, kill_workers=kill)
+
+    def _get_ready(self, place: int) -> None:
+        self._starts[place] = self._executors[place].submit(time.sleep, 0.0)
+
+    def _pids(self, place: int) -> list[int]:
+        """The process at a place, once it is started. loky lists the ids of an executor's."""
+        return list(self._executors[place]._processes or ())
+
+    def _work(self, place: int) -> "Future[Any] | None":
+        """What the process at a place has to do first."""
+        calls = [self._starts[place], *self._under_way[place]]
+        return next((one for one in calls if one is not None and not one.done()), None)
 
     def __enter__(self) -> "ReplicaPool":
         return self

@@ -1,5 +1,6 @@
 """What can be done about the runs that a page asks for: run, stop, resume, add seeds, pin."""
 
+import uuid
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -140,8 +141,11 @@ def _run(missing: Sequence[Answer], answers: Answers, started: Callable[[], None
     store: Store | None = answers.store
     if store is None:
         return
+    visitor = st.session_state.setdefault("visitor", uuid.uuid4().hex[:12])
     try:
-        store.submit(*(with_seeds(answer.config, answer.missing) for answer in missing))
+        store.submit(
+            *(with_seeds(answer.config, answer.missing) for answer in missing), visitor=visitor
+        )
     except InputError as error:
         words.tell("error", str(error))
         return

@@ -1,29 +1,29 @@
 """Engines: where the replicas of a grid are trained, one per process.
 
-``loky`` is processes on this machine, driven by joblib. Dask and Ray are driven by their own
-futures: joblib's Dask backend waits for ever for a task whose workers died, and its Ray backend
-hands results out all at once at the end, when a kill would have lost them.
+``loky`` is a pool of processes on this machine, which replaces those that die or hang. Dask and Ray
+are driven by their own futures.
 """
 
 import logging
-import os
 import socket
-import warnings
+import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, closing, contextmanager
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from mtl_core.errors import InputError, quoted, unknown
-from mtl_core.processes import end_with
 from mtl_core.runs.grids.replica import Replica, in_one_line, train_replica
 from mtl_core.runs.kinds import Experiment
 from mtl_core.runs.library import artifacts
+
+if TYPE_CHECKING:
+    from mtl_core.training.pool import ReplicaPool
 
 __all__ = ["BACKENDS", "Engine", "EngineLost", "check_engine", "open_engine"]
 
@@ -32,6 +32,8 @@ Task = tuple[Experiment, int]
 
 Replicas = Generator[Replica, None, None]
 
+LOOK_SECONDS = 1.0
+"""How often processes on this machine are looked at, whether they get on."""
 PATIENCE_SECONDS = 8.0
 """How long a cluster that was asked for may take to answer."""
 
@@ -88,32 +90,92 @@ def open_engine(
 
 @contextmanager
 def _loky(jobs: int | None, _scheduler: None, most: int, out: Path | None) -> Iterator[Engine]:
-    from joblib import Parallel, delayed
+    from mtl_core.training.pool import ReplicaPool
 
     processes = _local(jobs, most)
+    if processes == 1:
+        yield Engine(1, lambda tasks: (train_replica(*_sent(*task, out)) for task in tasks))
+        return
+    pool = ReplicaPool(processes, rehearse=False)
+    try:
+        yield Engine(processes, partial(_in_pool, pool, out))
+    finally:
+        pool.shutdown(kill=True)  # whatever they do is not wanted any more, as after Ctrl-C
 
-    def train(tasks: Iterable[Task]) -> Replicas:
-        parallel = Parallel(
-            n_jobs=processes,
-            backend="loky",
-            batch_size=1,
-            return_as="generator_unordered",
-            **({"initializer": end_with, "initargs": (os.getpid(),)} if processes > 1 else {}),
-        )
-        calls = (delayed(train_replica)(*_sent(config, seed, out)) for config, seed in tasks)
-        with warnings.catch_warnings():
-            # joblib's advice to a caller that stops iterating, as after Ctrl-C.
-            warnings.filterwarnings("ignore", ".*(not used|have been cancelled)")
-            with closing(parallel(calls)) as results:
-                try:
-                    yield from results
-                except BrokenProcessPool as error:
-                    reason = str(error).splitlines()[0]
-                    raise EngineLost(
-                        f"{reason} Call it again to go on, with fewer jobs."
-                    ) from error
 
-    yield Engine(processes, train)
+@dataclass
+class _Attempt:
+    """A replica on its way in a process.
+
+    Args:
+        before: what became of the process that tried it before; None for the first.
+    """
+
+    task: Task
+    future: "Future[Replica]"
+    before: str | None = None
+
+
+def _in_pool(pool: "ReplicaPool", out: Path | None, tasks: Iterable[Task]) -> Replicas:
+    """Replicas of a pool's processes, one each. One whose process died or hung is tried once more,
+    from what it has kept; after that it comes back with an error."""
+    waiting = iter(tasks)
+    running: dict[int, _Attempt] = {}  # by the place of its process
+    finished: list[Replica] = []
+    while True:
+        for place in range(pool.processes):
+            if place not in running and (task := next(waiting, None)) is not None:
+                running[place] = _Attempt(task, _called(pool, place, task, out))
+        yield from finished  # others have begun meanwhile
+        if not running:
+            return
+        futures = [attempt.future for attempt in running.values()]
+        wait(futures, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
+        troubles, finished = pool.troubles(), []
+        for place, attempt in list(running.items()):
+            result = _result(attempt, troubles.get(place))
+            if result is None:
+                continue
+            del running[place]
+            if isinstance(result, Replica):
+                finished.append(result)
+                continue
+            pool.renew(place)
+            if attempt.before is not None:
+                finished.append(_failed(attempt, result))
+                continue
+            config, seed = attempt.task
+            print(f"tried again: {config.id}-{seed}: its process {result}", file=sys.stderr)
+            running[place] = _Attempt(
+                attempt.task, _called(pool, place, attempt.task, out), before=result
+            )
+
+
+def _called(pool: "ReplicaPool", place: int, task: Task, out: Path | None) -> "Future[Replica]":
+    if not pool.fit(place):  # it died while it had nothing to do
+        pool.renew(place)
+    return pool.call_in(place, train_replica, *_sent(*task, out))
+
+
+def _result(attempt: _Attempt, trouble: str | None) -> Replica | str | None:
+    """The replica, what became of its process, or None while it is under way."""
+    if not attempt.future.done():
+        return trouble
+    try:
+        return attempt.future.result()
+    except BrokenExecutor:
+        return "died"
+    except Exception as error:
+        return f"broke ({in_one_line(error)})"
+
+
+def _failed(attempt: _Attempt, words: str) -> Replica:
+    config, seed = attempt.task
+    reason = (
+        f"two processes in a row did not carry out its seed {seed} (the first {attempt.before}, "
+        f"the second {words}); call it again to go on, with fewer jobs"
+    )
+    return Replica(config.id, seed, error=reason)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ the library versions that are here now.
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -115,17 +116,25 @@ class Scratch:
         return found, problems
 
     def begun(self, config: Experiment, seed: int) -> Replica | None:
-        """A replica that is under way, with its state; None where it begins anew."""
+        """A replica that is under way, with its state; None where it begins anew.
+
+        A state that cannot be used is named on standard error; rows that cannot, ``find`` names.
+        """
         path = self._path(config.id, seed)
         try:
             replica, state = _read(path, config, seed)
-            if state is None:
-                return None
-            content = path.with_name(f"{path.stem}-{state}.npz").read_bytes()
+        except InputError:
+            return None
+        if state is None:
+            return None
+        file = path.with_name(f"{path.stem}-{state}.npz")
+        try:
+            content = file.read_bytes()
             if _digest(content) != state:
-                return None
+                raise ValueError("is damaged")
             return replace(replica, state=unpacked(content))
-        except (InputError, *BROKEN):
+        except BROKEN as error:
+            print(f"trained again: {file.name}: {str(error)[:120]}", file=sys.stderr)
             return None
 
     def forget(self, experiment: str, seeds: Iterable[int]) -> None:

@@ -5,7 +5,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from mtl_core.errors import StoreError
 from mtl_core.processes import start_module
+from mtl_core.runs.queue.hung import Warden, hand_back
 from mtl_core.runs.queue.store import Store
 
 __all__ = ["hold_lock", "last_words", "lock_path", "log_path", "tend", "worker_alive"]
@@ -20,6 +21,8 @@ __all__ = ["hold_lock", "last_words", "lock_path", "log_path", "tend", "worker_a
 _LOG_BYTES = 2**20
 _SHORT_LIFE_SECONDS = 60.0
 _LONGEST_PAUSE_SECONDS = 60.0
+_END_SECONDS = 5.0
+"""How long a process that was killed may take to be gone."""
 _WORDS = re.compile(r"error: |Fatal Python error|terminate called|[\w.]*(Error|Exception)\b")
 
 
@@ -33,11 +36,14 @@ class _Started:
 
 
 _started: dict[Path, _Started] = {}
+_wardens: dict[Path, Warden] = {}
 _tending = threading.Lock()
 
 
 def tend(store: Store) -> str | None:
     """See to it that the store has a worker, and that runs of a dead one are marked failed.
+
+    A worker that is stopped or hangs for long is replaced, and its runs go on.
 
     Cheap enough for every rerun of a page, and safe in any number of threads and processes.
 
@@ -51,7 +57,7 @@ def tend(store: Store) -> str | None:
                 store.reap(last_words(store.path))
             return _start(store.path)
         except Timeout:
-            return None
+            return _look_after(store)
         except StoreError as error:
             return str(error)
 
@@ -112,6 +118,25 @@ def last_words(store: Path) -> str:
         if _WORDS.match(line):
             return line.removeprefix("error: ")[:300]
     return ""
+
+
+def _look_after(store: Store) -> str | None:
+    """Look whether the worker that holds the lock gets on, and replace it if it does not."""
+    warden = _wardens.setdefault(store.path, Warden(store, lock_path(store.path)))
+    try:
+        said = warden.look()
+        if warden.killed is None:
+            return said
+        if before := _started.pop(store.path, None):
+            with suppress(subprocess.TimeoutExpired):
+                before.process.wait(_END_SECONDS)
+        with hold_lock(store.path, _END_SECONDS):
+            hand_back(store, warden.killed)
+        return _start(store.path)
+    except Timeout:
+        return None  # it takes its time to end, or another has taken over already
+    except StoreError as error:
+        return str(error)
 
 
 def _start(store: Path) -> str | None:

@@ -27,6 +27,8 @@ SNAPSHOT_BYTES = 8 * 2**20
 """A run's state up to this size is saved with every slice."""
 SNAPSHOT_SECONDS = 30.0
 """How often a larger state is saved."""
+STOP_SECONDS = 1.5
+"""How long a slice of a run that is to be stopped may go on; then it is given up."""
 STATES_BYTES = 2**30
 """States that are kept in memory; those of other runs are read back from the store."""
 END_PAUSES = (0.5, 1.0, 2.0, 4.0, 0.0)
@@ -42,6 +44,9 @@ class _Run(Going):
         stopping: whether it is to be stopped, and gets no further slice.
         alone: whether it is not stacked with others any more, since a stack of them failed.
         unsaved: whether the store lacks its newest state.
+        lost: what became of the process that had its slice last, if that brought nothing.
+        lost_again: and of the one that had it before, in the same place.
+        stop_at: when it was heard that it is to be stopped, as ``time.monotonic`` says.
     """
 
     config: Any = None
@@ -52,6 +57,9 @@ class _Run(Going):
     stopping: bool = False
     alone: bool = False
     unsaved: bool = False
+    lost: str | None = None
+    lost_again: str | None = None
+    stop_at: float | None = None
     saved_at: float = float("-inf")
 
 
@@ -88,6 +96,7 @@ class Lockstep:
                 record.queued_at,
                 -1 if state is None else int(state["step"]),
                 record.steps,
+                visitor=record.visitor,
                 config=record.config,
                 kind=kind,
                 device=kind.device(record.config, self._device),
@@ -182,10 +191,11 @@ class Lockstep:
         found = []
         for run in runs:
             run.busy = False
-            self._schedule.charge(run.question, done.seconds / len(keys))
-            if done.error is not None and len(keys) > 1:
+            self._schedule.charge(run.visitor, run.question, done.seconds / len(keys))
+            if len(keys) > 1 and (done.error or done.lost):
                 run.alone = True  # whichever of them it was, the others go on
                 continue
+            run.lost, run.lost_again = done.lost, run.lost if done.lost else None
             if done.provenance is not None:  # before its next slice begins
                 run.data = str(done.provenance["data_fingerprint"])
             pieces = [piece for piece in done.pieces if piece.seed == run.key.seed]
@@ -194,7 +204,7 @@ class Lockstep:
                 assert pieces[-1].state is not None
                 self._states.put(run.key, pieces[-1].state)
                 run.unsaved = True
-            if done.error is not None or run.step >= run.steps:
+            if done.error is not None or run.lost_again is not None or run.step >= run.steps:
                 run.busy = True  # it is over, and gets no further slice
             found.append((run, pieces))
         return found
@@ -203,6 +213,9 @@ class Lockstep:
         self, run: _Run, pieces: Sequence[Piece], done: Done, told: Mapping[Key, bool]
     ) -> None:
         """Write what a run has brought, and end it where it is over."""
+        if done.lost is not None:
+            self._take_lost(run, done.lost)  # it goes on from the state before the slice
+            return
         over = done.error is not None or run.step >= run.steps
         if done.provenance is not None:
             self._describe(run, done.provenance)
@@ -215,6 +228,26 @@ class Lockstep:
             self._finish(run.key, "failed", reason)
         elif over:
             self._finish(run.key, "done", None)
+
+    def _take_lost(self, run: _Run, words: str) -> None:
+        """Note that a process was replaced; one run that costs two in a row is not tried on."""
+        where = "from its start" if run.step < 0 else f"from step {run.step}"
+        if run.lost_again is not None:
+            if run.unsaved:
+                self._save_state(run.key, self._states.get(run.key))
+            reason = (
+                f"two processes in a row did not carry it on {where}: the first "
+                f"{run.lost_again}, the second {words}; resume to try again, or remove it"
+            )
+            self._finish(run.key, "failed", reason)
+            return
+        note = (
+            f"a process that carried on seed {run.key.seed} {where} {words} and was replaced; what "
+            "it had to do was done again, with the same values"
+        )
+        _say(run.key, f"lost a process, which {words}; it is tried once more {where}")
+        info = run.info
+        self._patiently(lambda: self._store.describe(run.key, self._worker, info, [note]))
 
     def _describe(self, run: _Run, provenance: Mapping[str, Any]) -> None:
         """Its provenance when it began; what has changed since is noted where it resumes."""
@@ -250,13 +283,21 @@ class Lockstep:
             self._patiently(lambda: self._store.save(key, self._worker, [piece]))
 
     def _stop(self, told: Mapping[Key, bool]) -> None:
-        """End the runs that are no longer wanted and have no slice under way."""
+        """End the runs that are no longer wanted; a slice that does not come back is given up."""
+        now = time.monotonic()
         for key, cancel in told.items():
             run = self._runs.get(key)
             if run is None:
                 continue
             run.stopping = cancel
-            if cancel and not run.busy:
+            if not cancel:
+                run.stop_at = None
+                continue
+            run.stop_at = run.stop_at or now
+            if run.busy and not self._carrier.stacks and now - run.stop_at >= STOP_SECONDS:
+                self._carrier.give_up((key,))
+                run.busy = False
+            if not run.busy:
                 if run.unsaved:
                     self._save_state(key, self._states.get(key))
                 self._finish(key, "cancelled", None)

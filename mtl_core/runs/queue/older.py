@@ -41,6 +41,9 @@ def split_config(values: Mapping[str, Any]) -> tuple[str, dict[str, Any], tuple[
 def bring_up_to_date(db: sqlite3.Connection) -> None:
     """Inside a transaction: every row of an older file has its place in today's tables."""
     found = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    if "experiments" in {row["name"] for row in found}:
+        _add_visitors(db)
+        return
     there = {row["name"] for row in found} & set(_RENAMED)
     for name in there:
         db.execute(f"ALTER TABLE {name} RENAME TO old_{name}")
@@ -55,6 +58,11 @@ def bring_up_to_date(db: sqlite3.Connection) -> None:
         _move(db, row, there)
     for name in there:
         db.execute(f"DROP TABLE old_{name}")
+
+
+def _add_visitors(db: sqlite3.Connection) -> None:
+    """Schema 5 did not know who had asked for a run."""
+    db.execute("ALTER TABLE runs ADD COLUMN visitor TEXT NOT NULL DEFAULT ''")
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,9 @@ class Record:
     Args:
         config: the experiment; its seeds are this run's one.
         question: what it was asked for with; runs of one question advance together.
-        place: 1 for the queued run that was asked for first, None for others.
+        visitor: who asked; empty where that is not known.
+        place: how many runs get their next turn before it, and one, by ``places``; None for what
+            has had its first turn in the hands of a worker, or has ended.
         step: steps that it has taken; -1 before its first measurement.
         seconds: time that was spent on it, in the attempts that are over and in this one.
         info: provenance, taken when it started: device, versions, data fingerprint.
@@ -39,6 +41,7 @@ class Record:
     config: Any  # an Experiment; its class is that of its kind
     seed: int
     question: str
+    visitor: str
     state: RunState
     place: int | None
     step: int
@@ -101,6 +104,7 @@ def record_of(row: sqlite3.Row) -> Record:
 _PLAIN = (
     "seed",
     "question",
+    "visitor",
     "state",
     "place",
     "step",

@@ -1,15 +1,19 @@
 """The schedule: which run gets the next slice.
 
 Runs of one question advance in lockstep, so that single-task and multi-task curves of all seeds
-grow side by side and end together; questions share the processes fairly.
+grow side by side and end together. Visitors share the processes fairly however much each of them
+has asked for, and so do the questions of one visitor.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mtl_core.runs.queue.records import Key
 
 __all__ = ["Going", "Schedule"]
+
+FIRST_SECONDS = 5.0
+"""So much more time than another may a visitor have had whose first points come before all else."""
 
 
 @dataclass
@@ -18,6 +22,7 @@ class Going:
 
     Args:
         asked_at: when its question was asked.
+        visitor: who asked; all that nobody is known to have asked for shares the name "".
         step: steps that it has taken; -1 before its first measurement.
         steps: all that it will take.
         busy: whether a slice of it is being carried out.
@@ -29,6 +34,7 @@ class Going:
     step: int
     steps: int
     busy: bool = False
+    visitor: str = ""
 
     @property
     def share(self) -> float:
@@ -39,18 +45,21 @@ class Going:
 class Schedule:
     """Chooses among runs that are under way.
 
-    First comes what has no first points: of the newest question, an experiment without any point.
-    Then the question which has had the least time, and in it the run that is furthest behind, as a
-    share of its steps. A question that arrives begins with as much time as those which go on have
-    had at least, so it does not make up for the time before it was asked.
+    First comes what has no first points: of the newest question, an experiment without any point,
+    as long as its visitor has not had much more time than the others. Then the visitor who has had
+    the least time, of what this one asked the question which has had the least, and in it the run
+    that is furthest behind, as a share of its steps. Who arrives begins with as much time as those
+    who are there have had at least, so does not make up for the time before.
     """
 
     def __init__(self) -> None:
-        self._spent: dict[str, float] = {}
+        self._visitors: dict[str, float] = {}
+        self._questions: dict[str, float] = {}
 
-    def charge(self, question: str, seconds: float) -> None:
-        """Say that a question has had so much of a process's time."""
-        self._spent[question] = self._spent.get(question, 0.0) + seconds
+    def charge(self, visitor: str, question: str, seconds: float) -> None:
+        """Say that a visitor's question has had so much of a process's time."""
+        self._visitors[visitor] = self._visitors.get(visitor, 0.0) + seconds
+        self._questions[question] = self._questions.get(question, 0.0) + seconds
 
     def choose(self, going: Sequence[Going]) -> Going | None:
         """The run of which a slice should begin now; None when all are busy."""
@@ -58,18 +67,34 @@ class Schedule:
         idle = [run for run in going if not run.busy]
         if not idle:
             return None
-        if fresh := _without_points(idle, going):
+        ahead = min(self._visitors.values()) + FIRST_SECONDS
+        fresh = [
+            run for run in _without_points(idle, going) if self._visitors[run.visitor] <= ahead
+        ]
+        if fresh:
             return max(fresh, key=lambda run: run.asked_at)
-        spent = self._spent
+        visitor = min({run.visitor for run in idle}, key=lambda who: (self._visitors[who], who))
+        idle = [run for run in idle if run.visitor == visitor]
+        spent = self._questions
         question = min({run.question for run in idle}, key=lambda name: (spent[name], name))
         return min((run for run in idle if run.question == question), key=lambda run: run.share)
 
-    def _admit(self, going: Iterable[Going]) -> None:
-        """Begin to keep account of new questions, and forget those that have ended."""
-        there = dict.fromkeys(run.question for run in going)
-        known = {name: spent for name, spent in self._spent.items() if name in there}
-        least = min(known.values(), default=0.0)
-        self._spent = {name: known.get(name, least) for name in there}
+    def _admit(self, going: Sequence[Going]) -> None:
+        """Begin to keep account of who and what is new, and forget what has ended."""
+        self._visitors = _admitted(self._visitors, (run.visitor for run in going))
+        found: dict[str, float] = {}
+        for visitor in self._visitors:
+            own = [run.question for run in going if run.visitor == visitor]
+            found |= _admitted(self._questions, own)
+        self._questions = found
+
+
+def _admitted(spent: Mapping[str, float], there: Iterable[str]) -> dict[str, float]:
+    """The accounts of those who are there; a new one's begins with the least of the others."""
+    names = dict.fromkeys(there)
+    known = {name: spent[name] for name in names if name in spent}
+    least = min(known.values(), default=0.0)
+    return {name: known.get(name, least) for name in names}
 
 
 def _without_points(idle: Iterable[Going], going: Sequence[Going]) -> list[Going]:

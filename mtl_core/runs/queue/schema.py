@@ -2,7 +2,7 @@
 
 __all__ = ["OLDEST", "SCHEMA", "SCHEMA_VERSION", "TABLES"]
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 OLDEST = 1
 """Files of this version and later are brought up to date (``older``)."""
 
@@ -30,6 +30,7 @@ CREATE TABLE runs (
     cancel INTEGER NOT NULL DEFAULT 0,
     error TEXT,
     info TEXT NOT NULL DEFAULT '{}',
+    visitor TEXT NOT NULL DEFAULT '',
     UNIQUE (experiment, seed)
 )""",
     "CREATE INDEX runs_by_state ON runs (state, queued_at)",

@@ -3,7 +3,7 @@
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,6 +14,11 @@ from mtl_core.runs.provenance import provenance as taken
 from mtl_core.training.pool import ReplicaPool
 
 __all__ = ["Carrier", "Done", "Processes", "Slice", "Stacks", "carry", "in_words"]
+
+LOOK_SECONDS = 0.5
+"""How often processes are looked at."""
+_NOBODY = object()
+"""Whose slice it is that nobody waits for any more."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class Done:
         provenance: where the runs are carried out, on which data; where they began or resumed.
         error: what ended it early, in one line; the pieces came before it.
         expected: whether that is written for people; else it is a fault of ours.
+        lost: what became of the process that carried it out, to follow "a process" in a sentence;
+            nothing came back then, and the runs can go on from where the slice began.
     """
 
     pieces: Sequence[Piece]
@@ -52,6 +59,7 @@ class Done:
     provenance: Mapping[str, Any] | None = None
     error: str | None = None
     expected: bool = False
+    lost: str | None = None
 
 
 class Carrier(Protocol):
@@ -75,13 +83,18 @@ class Carrier(Protocol):
         """Slices that ended; waits up to so many seconds for the first."""
         ...
 
+    def give_up(self, name: Any) -> None:
+        """Let a slice bring nothing, and what carries it out be free for another, at once."""
+        ...
+
     def close(self) -> None: ...
 
 
 class Processes:
     """Slices of single runs in a pool's single-threaded processes, on a CPU.
 
-    A run prefers the process that had its slice before, which still has its network.
+    A run prefers the process that had its slice before, which still has its network. Processes that
+    die or hang, with a slice or without, are replaced.
     """
 
     stacks = False
@@ -90,15 +103,14 @@ class Processes:
         self._pool = pool
         self._under_way: dict[int, tuple[Any, float, Future[Done]]] = {}
         self._before: dict[Any, int] = {}
+        self._looked_at = time.monotonic()
 
     @property
     def free(self) -> bool:
         return len(self._under_way) < self._pool.processes
 
     def begin(self, name: Any, part: Slice) -> None:
-        idle = [place for place in range(self._pool.processes) if place not in self._under_way]
-        before = self._before.get(name)
-        place = before if before in idle else idle[0]
+        place = self._place(name)
         self._before[name] = place
         kind = part.kind
         # Functions instead of the kind: a process need not know of it.
@@ -113,6 +125,8 @@ class Processes:
     def ended(self, seconds: float) -> list[tuple[Any, Done]]:
         futures = [future for _, _, future in self._under_way.values()]
         over = wait(futures, timeout=seconds, return_when=FIRST_COMPLETED).done
+        if not futures:
+            time.sleep(seconds)
         found = []
         for place, (name, started, future) in list(self._under_way.items()):
             if future not in over:
@@ -122,12 +136,53 @@ class Processes:
                 done = future.result()
             except Exception as error:  # the process is gone
                 self._pool.renew(place)
-                done = Done([], time.monotonic() - started, error=in_words(error))
+                died = isinstance(error, BrokenExecutor)
+                words = "died" if died else f"broke ({in_words(error)})"
+                done = Done([], time.monotonic() - started, lost=words)
             found.append((name, done))
-        return found
+        found += self._replaced()
+        return [(name, done) for name, done in found if name is not _NOBODY]
+
+    def give_up(self, name: Any) -> None:
+        for place, (one, started, future) in list(self._under_way.items()):
+            if one != name:
+                continue
+            if self._pool.ready(place) or not self._pool.fit(place):
+                self._pool.renew(place)
+                del self._under_way[place]
+            else:  # one that has just started has not begun the slice, and is soon through it
+                self._under_way[place] = (_NOBODY, started, future)
 
     def close(self) -> None:
-        self._pool.shutdown()
+        # One that is stopped would never hear that it should end.
+        self._pool.shutdown(kill=True)
+
+    def _place(self, name: Any) -> int:
+        """A process for a run's slice that is fit for it."""
+        idle = [place for place in range(self._pool.processes) if place not in self._under_way]
+        before = self._before.get(name)
+        idle.sort(key=lambda place: (place != before, not self._pool.ready(place)))
+        for place in idle:
+            if self._pool.fit(place):
+                return place
+            self._pool.renew(place)
+        return idle[0]
+
+    def _replaced(self) -> list[tuple[Any, Done]]:
+        """Look at the processes from time to time; the slices of those that were replaced."""
+        now = time.monotonic()
+        if now - self._looked_at < LOOK_SECONDS:
+            return []
+        self._looked_at = now
+        found = []
+        for place, words in self._pool.troubles().items():
+            name, started, future = self._under_way.get(place, (_NOBODY, now, None))
+            if future is not None and future.done():
+                continue  # it came back before
+            self._under_way.pop(place, None)
+            self._pool.renew(place)
+            found.append((name, Done([], now - started, lost=words)))
+        return found
 
 
 class Stacks:
@@ -155,6 +210,9 @@ class Stacks:
             time.sleep(seconds)
         found, self._over = self._over, []
         return found
+
+    def give_up(self, name: Any) -> None:
+        """Nothing: a slice is over when it has begun."""
 
     def close(self) -> None:
         pass

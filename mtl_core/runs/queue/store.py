@@ -19,6 +19,7 @@ from mtl_core.errors import InputError, StoreError
 from mtl_core.runs import kinds
 from mtl_core.runs.kinds import Columns, Experiment, Piece, State
 from mtl_core.runs.queue.file import StoreFile, default_path
+from mtl_core.runs.queue.places import PLACES
 from mtl_core.runs.queue.records import Key, Record, RunState, config_of, record_of
 from mtl_core.runs.queue.schema import SCHEMA_VERSION
 from mtl_core.runs.states import BROKEN, packed, unpacked
@@ -28,12 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Store", "default_path"]
 
-_RECORDS = """
-SELECT runs.*, experiments.kind, experiments.config, CASE WHEN state = 'queued' THEN (
-    SELECT count(*) FROM runs AS other WHERE other.state = 'queued'
-    AND (other.queued_at, other.number) <= (runs.queued_at, runs.number)
-) END AS place
+_RECORDS = f"""
+SELECT runs.*, experiments.kind, experiments.config, places.place
 FROM runs JOIN experiments ON experiments.id = runs.experiment
+LEFT JOIN ({PLACES}) AS places ON places.number = runs.number
 """
 _NUMBER = "(SELECT number FROM runs WHERE experiment = ? AND seed = ?)"
 
@@ -65,11 +64,15 @@ class Store:
 
     # What is asked for.
 
-    def submit(self, *configs: Experiment) -> list[Record]:
+    def submit(self, *configs: Experiment, visitor: str = "") -> list[Record]:
         """Queue the runs of experiments as one question: each run is carried out once, ever.
 
         A cancelled or failed run goes on where it stopped; one that was just asked to stop goes on.
         Runs of one question advance together.
+
+        Args:
+            visitor: who asks, however named: visitors share the processes fairly. A run that others
+                have asked for, and that has not ended, stays theirs.
 
         Returns:
             The runs in the order of ``configs`` and their seeds, with the states they are in.
@@ -83,15 +86,15 @@ class Store:
                 )
                 keys = [(config.id, seed) for seed in config.seeds]
                 db.executemany(
-                    "INSERT OR IGNORE INTO runs (experiment, seed, question, state, queued_at) "
-                    "VALUES (?, ?, ?, 'queued', ?)",
-                    [(*key, question, now) for key in keys],
+                    "INSERT OR IGNORE INTO runs (experiment, seed, question, state, queued_at, "
+                    "visitor) VALUES (?, ?, ?, 'queued', ?, ?)",
+                    [(*key, question, now, visitor) for key in keys],
                 )
                 db.executemany(
-                    "UPDATE runs SET state = 'queued', queued_at = ?, question = ?, error = NULL, "
-                    "worker = NULL, finished_at = NULL "
+                    "UPDATE runs SET state = 'queued', queued_at = ?, question = ?, visitor = ?, "
+                    "error = NULL, worker = NULL, finished_at = NULL "
                     "WHERE experiment = ? AND seed = ? AND state IN ('cancelled', 'failed')",
-                    [(now, question, *key) for key in keys],
+                    [(now, question, visitor, *key) for key in keys],
                 )
                 db.executemany("UPDATE runs SET cancel = 0 WHERE experiment = ? AND seed = ?", keys)
         records = [self.get(config.id, seed) for config in configs for seed in config.seeds]

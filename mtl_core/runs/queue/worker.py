@@ -34,6 +34,8 @@ __all__ = ["Worker", "main"]
 
 POLL_SECONDS = 0.1
 HEARTBEAT_SECONDS = 0.5
+SILENT_SECONDS = 60.0
+"""The heart falls silent when the main loop has not come round for so long."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -112,20 +114,25 @@ class Worker:
                     for record in claimed:
                         heart.told.pop(record.key, None)  # said of an attempt before this one
                     self._lockstep.add(claimed)
-                if self._lockstep.going:
-                    self._lockstep.turn(heart.told, POLL_SECONDS)
-                    last_busy = time.monotonic()
-                else:
-                    time.sleep(POLL_SECONDS)
+                going = self._lockstep.going
+                self._lockstep.turn(heart.told, POLL_SECONDS)
+                heart.turned_at = time.monotonic()
+                if going:
+                    last_busy = heart.turned_at
             self._lockstep.rest()
         self._carrier.close()
         _say(f"worker {self.name} leaves")
 
 
 class _Heart:
-    """Beats while runs are carried out, and hears which are still wanted."""
+    """Beats while runs are carried out, and hears which are still wanted.
+
+    Attributes:
+        turned_at: when the main loop came round last. One that hangs must not seem alive.
+    """
 
     def __init__(self, store: Store, worker: str) -> None:
+        self.turned_at = time.monotonic()
         self.told: dict[Key, bool] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, args=(store, worker), daemon=True)
@@ -140,6 +147,8 @@ class _Heart:
 
     def _beat(self, store: Store, worker: str) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
+            if time.monotonic() - self.turned_at > SILENT_SECONDS:
+                continue
             # A store that cannot be written is for the main loop to report.
             with suppress(StoreError):
                 self.told = store.beat(worker)

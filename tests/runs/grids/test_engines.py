@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -13,13 +14,18 @@ from typing import Any
 
 import pytest
 
+from mtl_core import watch
 from mtl_core.config import RunConfig
 from mtl_core.errors import InputError
+from mtl_core.runs import kinds
 from mtl_core.runs.grids import engines
-from mtl_core.runs.grids.engines import EngineLost, open_engine
+from mtl_core.runs.grids import replica as replica_module
+from mtl_core.runs.grids.engines import open_engine
 from mtl_core.runs.grids.precompute import precompute
 from mtl_core.runs.grids.replica import Replica, in_one_line, train_replica
+from mtl_core.runs.grids.scratch import Scratch
 from mtl_core.runs.library import artifacts
+from mtl_core.watch import SEES
 
 Make = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[3]
@@ -277,19 +283,79 @@ def test_more_processes_are_used_as_a_cluster_grows_and_none_are_missed_as_it_sh
     assert most == [1, 3, 2, 1, 2, 1]
 
 
-def test_a_process_of_loky_that_dies_is_no_hang(
-    make_config: Make, monkeypatch: pytest.MonkeyPatch
+def test_a_replica_that_costs_two_processes_comes_back_with_an_error_and_the_others_are_done(
+    make_config: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(engines, "train_replica", dies)
+    monkeypatch.setattr(engines, "train_replica", dies_of_seed_0)
     config = make_config()
-    with open_engine("loky", jobs=2, scheduler=None, most=2) as engine:
+    with open_engine("loky", jobs=2, scheduler=None, most=3) as engine:
         assert engine.processes == 2
-        with pytest.raises(EngineLost, match="Call it again to go on, with fewer jobs"):
-            list(engine.train([(config, 0), (config, 1)]))
+        found = {one.seed: one for one in engine.train([(config, seed) for seed in range(4)])}
+    assert sorted(found) == [0, 1, 2, 3]
+    assert found[0].error == (
+        "two processes in a row did not carry out its seed 0 (the first died, the second died); "
+        "call it again to go on, with fewer jobs"
+    )
+    assert [found[seed].error for seed in (1, 2, 3)] == [None] * 3
+    said = f"tried again: {config.id}-0: its process died\n"
+    assert capsys.readouterr().err == said
 
 
-def dies(*_: Any) -> Replica:
-    os._exit(9)
+def dies_of_seed_0(_kind: str, _experiment: Any, seed: int, _out: str | None) -> Replica:
+    if seed == 0:
+        os._exit(9)
+    return Replica("it", seed)
+
+
+@pytest.mark.skipif(not SEES, reason="needs /proc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_replica_whose_process_was_killed_or_stopped_goes_on_from_what_it_has_kept(
+    tmp_path: Path,
+    make_config: Make,
+    expected_rows: Make,
+    metric_rows: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: int,
+) -> None:
+    monkeypatch.setattr(engines, "train_replica", is_interrupted)
+    monkeypatch.setattr(watch, "STOPPED_SECONDS", 0.5)
+    monkeypatch.setenv("SIGNAL", str(int(number)))
+    config = make_config(seeds=(0, 1))
+    tasks = [(config, seed) for seed in config.seeds]
+    with open_engine("loky", jobs=2, scheduler=None, most=2, out=tmp_path) as engine:
+        found = list(engine.train(tasks))
+    assert {one.seed: one.error for one in found} == {0: None, 1: None}
+    rows = {}
+    for one in found:
+        for piece in one.pieces:
+            columns = piece.tables.get("trajectory")
+            rows |= metric_rows(kinds.of(config).tables["trajectory"].frame([columns]))
+    assert rows == expected_rows(config)
+    said = capsys.readouterr().err
+    words = "died" if number == signal.SIGKILL else "was stopped"
+    assert f"tried again: {config.id}-0: its process {words}\n" in said
+    assert (tmp_path / "again").read_text() == "from step 0"
+
+
+def is_interrupted(kind: str, experiment: Any, seed: int, out: str) -> Replica:
+    """Seed 0 sends itself a signal when it has kept its first step, the first time."""
+    scratch, keep, again = Scratch(Path(out)), Scratch.keep, Path(out) / "again"
+
+    def keep_and_fall(self: Scratch, replica: Replica) -> None:
+        keep(self, replica)
+        if not again.exists():
+            again.touch()
+            os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+
+    if seed == 0:
+        config = kinds.experiment(kind, experiment, seeds=(seed,))
+        begun = scratch.begun(config, seed)
+        if again.exists() and begun is not None and begun.state is not None:
+            again.write_text(f"from step {int(begun.state['step'])}")
+        replica_module.SLICE_SECONDS = 0.0
+        Scratch.keep = keep_and_fall  # type: ignore[method-assign]
+    return train_replica(kind, experiment, seed, out)
 
 
 def test_no_more_processes_are_started_than_are_of_use() -> None:

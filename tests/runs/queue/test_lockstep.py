@@ -46,6 +46,9 @@ class Noted:
     def ended(self, seconds: float) -> list[tuple[Any, Done]]:
         return self._carrier.ended(0.0)
 
+    def give_up(self, name: Any) -> None:
+        self._carrier.give_up(name)
+
     def close(self) -> None:
         pass
 
@@ -238,6 +241,131 @@ def test_a_state_is_never_in_the_store_before_the_rows_that_led_to_it(
     to_the_end(begun(store, Stacks())[0])
     assert set(looked) == {0, 1}
     assert {record.state for record in store.runs()} == {"done"}
+
+
+# Processes that are lost.
+
+
+class Losing(Noted):
+    """Loses slices of seed 0 on the way, or lets them never end, as a test says."""
+
+    def __init__(self, carrier: Carrier) -> None:
+        super().__init__(carrier)
+        self.losses: dict[int, str] = {}  # by the number of the slice of seed 0
+        self.hangs: set[int] = set()
+        self.given_up: list[Any] = []
+        self._count = -1
+        self._lost: list[tuple[Any, Done]] = []
+        self._hanging: list[Any] = []
+
+    @property
+    def free(self) -> bool:
+        return not self._hanging and not self._lost and super().free
+
+    def begin(self, name: Sequence[Key], part: Slice) -> None:
+        self._count += name[0].seed == 0
+        if name[0].seed == 0 and self._count in self.losses:
+            self._lost.append((name, Done([], 0.1, lost=self.losses[self._count])))
+        elif name[0].seed == 0 and self._count in self.hangs:
+            self._hanging.append(name)
+        else:
+            super().begin(name, part)
+
+    def ended(self, seconds: float) -> list[tuple[Any, Done]]:
+        found, self._lost = self._lost, []
+        return found + super().ended(seconds)
+
+    def give_up(self, name: Any) -> None:
+        self.given_up.append(name)
+        self._hanging.remove(name)
+
+
+def losing(store: Store) -> tuple[Lockstep, Losing]:
+    carrier = Losing(Singly())
+    made = Lockstep(store, ALICE, "cpu", carrier)
+    made.add(store.claim(ALICE))
+    return made, carrier
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_slice_whose_process_is_lost_is_tried_again_from_the_state_before_it(
+    store: Store,
+    make: Make,
+    stored: Make,
+    undisturbed: Make,
+    assert_same: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    large: bool,
+) -> None:
+    """Each of the first slices once; the next may be lost again, since that one was not."""
+    if large:
+        monkeypatch.setattr(lockstep, "SNAPSHOT_BYTES", 0)
+        monkeypatch.setattr(lockstep, "SNAPSHOT_SECONDS", 1e9)
+    config = make(3, seeds=(0, 1))
+    store.submit(config)
+    made, carrier = losing(store)
+    carrier.losses = {0: "died", 2: "was stopped", 4: "died"}
+    to_the_end(made)
+    assert {(run.state, run.error) for run in store.runs()} == {("done", None)}
+    assert_same(stored(store, config), undisturbed(config))
+    notes = store.notes(config)
+    again = "was replaced; what it had to do was done again, with the same values"
+    assert f"a process that carried on seed 0 from its start died and {again}" in notes
+    assert f"a process that carried on seed 0 from step 0 was stopped and {again}" in notes
+    assert len(notes) == 3
+    assert {run.info["device"] for run in store.runs()} == {"cpu"}
+
+
+def test_a_slice_that_loses_two_processes_fails_its_run_and_no_other(
+    store: Store, make: Make, stored: Make, undisturbed: Make, assert_same: Make
+) -> None:
+    config = make(3, seeds=(0, 1))
+    store.submit(config)
+    made, carrier = losing(store)
+    carrier.losses = {2: "was stopped", 3: "died"}
+    to_the_end(made)
+    failed, other = store.get(config.id, 0), store.get(config.id, 1)
+    assert (failed.state, other.state) == ("failed", "done")
+    assert failed.error == (
+        f"two processes in a row did not carry it on from step {failed.step}: the first was "
+        "stopped, the second died; resume to try again, or remove it"
+    )
+    assert int(store.state(failed.key)["step"]) == failed.step > 0
+
+    store.submit(config)
+    again, _ = begun(store, Singly())
+    to_the_end(again)
+    assert_same(stored(store, config), undisturbed(config))
+
+
+def test_a_slice_that_does_not_come_back_is_given_up_when_its_run_is_stopped(
+    store: Store, make: Make, stored: Make, assert_same: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(lockstep.time, "monotonic", lambda: now)
+    monkeypatch.setattr(lockstep, "SNAPSHOT_BYTES", 0)
+    config = make(3)
+    store.submit(config)
+    made, carrier = losing(store)
+    carrier.hangs = {3}
+    for _ in range(20):
+        made.turn(store.beat(ALICE), 0.0)
+    before, key = store.get(config.id, 0), Key(config.id, 0)
+    assert before.state == "running"
+    store.cancel(config.id, [0])
+    told = store.beat(ALICE)
+    made.turn(told, 0.0)
+    now += lockstep.STOP_SECONDS - 0.1
+    made.turn(told, 0.0)
+    assert carrier.given_up == [], "it may come back"
+    now += 0.1
+    made.turn(told, 0.0)
+    assert carrier.given_up == [(key,)]
+    stopped = store.get(config.id, 0)
+    assert (stopped.state, stopped.step, stopped.error) == ("cancelled", before.step, None)
+    assert int(store.state(key)["step"]) == before.step > 0, "a large state is saved, too"
+    assert not made.going
+    assert lockstep.STOP_SECONDS + 1 < 3, "with the time until it is heard"
 
 
 # Stacked, as on a GPU.

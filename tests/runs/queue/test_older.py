@@ -325,6 +325,23 @@ def test_a_file_of_an_older_schema_is_brought_up_to_date_with_all_that_it_has(
     assert Store(old).health().startswith(f"ok, schema {SCHEMA_VERSION}, 7 runs")
 
 
+def test_a_file_that_does_not_know_who_asked_keeps_all_that_it_has(
+    store: Store, make_config: Make, put_runs: Make
+) -> None:
+    """Schema 5."""
+    config = put_runs(store, make_config(seeds=(0, 1)), None, 4)
+    records = store.runs()
+    sql(store.path, "ALTER TABLE runs DROP COLUMN visitor", "PRAGMA user_version = 5")
+    before = dump(store.path)
+    again = Store(store.path)
+    assert again.runs() == records
+    assert sql(store.path, "PRAGMA user_version")[0][0] == SCHEMA_VERSION
+    assert {record.visitor for record in again.runs()} == {""}
+    assert len(dump(store.path)) == len(before)
+    assert again.submit(make_config(epochs=7), visitor="me")[0].visitor == "me"
+    assert again.state(Key(config.id, 0)) is not None
+
+
 def test_what_nobody_can_read_any_more_does_not_keep_the_rest(old: Path) -> None:
     run, front = "7bc4bad179f14abb", "b011c66a76965ede"
     sql(old, f"UPDATE runs SET config = '{{\"setting\": \"marsian\"}}' WHERE id = '{run}'")

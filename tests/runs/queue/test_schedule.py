@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from mtl_core.runs.queue.records import Key
-from mtl_core.runs.queue.schedule import Going, Schedule
+from mtl_core.runs.queue.schedule import FIRST_SECONDS, Going, Schedule
 
 SLICE = 0.5
 
@@ -20,8 +20,9 @@ def run(
     question: str = "q",
     asked_at: float = 0.0,
     busy: bool = False,
+    visitor: str = "",
 ) -> Going:
-    return Going(Key(experiment, seed), question, asked_at, step, steps, busy)
+    return Going(Key(experiment, seed), question, asked_at, step, steps, busy, visitor)
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Simulation:
     ended: dict[Key, float] = field(default_factory=dict)
     begun: list[tuple[float, Key]] = field(default_factory=list)
     spent: Counter[str] = field(default_factory=Counter)
+    had: Counter[str] = field(default_factory=Counter)  # by visitor
 
     def add(self, *runs: Going, speed: float = 10.0) -> None:
         self.going += runs
@@ -56,8 +58,9 @@ class Simulation:
         self.time = self.under_way.pop(key)
         one = self.run(key)
         one.busy = False
-        self.schedule.charge(one.question, took)
+        self.schedule.charge(one.visitor, one.question, took)
         self.spent[one.question] += took
+        self.had[one.visitor] += took
         one.step = 0 if one.step < 0 else min(one.steps, one.step + int(self.speed[key]))
         if one.step == one.steps:
             self.going.remove(one)
@@ -117,7 +120,7 @@ def test_a_question_is_charged_for_how_long_its_slices_took() -> None:
     chosen = []
     for _ in range(30):
         picked = schedule.choose([one, two])
-        schedule.charge(picked.question, 2.0 if picked is one else 1.0)
+        schedule.charge(picked.visitor, picked.question, 2.0 if picked is one else 1.0)
         chosen.append(picked.question)
     assert Counter(chosen) == {"one": 10, "two": 20}
 
@@ -133,10 +136,10 @@ def test_a_newcomers_experiments_get_their_first_points_before_anything_else() -
         chosen = schedule.choose(going)
         order.append(chosen.key.experiment)
         chosen.step = 0
-        schedule.charge(chosen.question, 0.1)
+        schedule.charge(chosen.visitor, chosen.question, 0.1)
     assert order == ["c", "a", "b"]
-    schedule.charge("1", 1.0)
-    schedule.charge("2", 1.0)
+    schedule.charge("", "1", 1.0)
+    schedule.charge("", "2", 1.0)
     assert schedule.choose(going) is old, "then time is shared"
 
 
@@ -145,7 +148,7 @@ def test_a_point_that_is_under_way_is_not_begun_twice() -> None:
     old = run("old", step=1, question="old")
     schedule = Schedule()
     schedule.choose([old])
-    schedule.charge("new", 1.0)
+    schedule.charge("", "new", 1.0)
     fresh[0].busy = True
     assert schedule.choose([old, *fresh]) is old
 
@@ -155,9 +158,9 @@ def test_the_first_points_of_seeds_of_an_experiment_that_has_some_wait_their_tur
     other = run("b", 0, step=10, question="other", asked_at=1)
     schedule = Schedule()
     assert schedule.choose([ahead, added]) is added, "furthest behind in its question"
-    schedule.charge("q", 1.0)
+    schedule.charge("", "q", 1.0)
     assert schedule.choose([ahead, added, other]) is not None
-    schedule.charge("q", 5.0)
+    schedule.charge("", "q", 5.0)
     assert schedule.choose([ahead, added, other]) is other
 
 
@@ -203,14 +206,14 @@ def test_what_ended_and_comes_again_does_not_make_up_for_the_time_between() -> N
     schedule = Schedule()
     one, two = run("a", question="one"), run("b", question="two")
     schedule.choose([one, two])
-    schedule.charge("one", 1.0)
+    schedule.charge("", "one", 1.0)
     for _ in range(50):
         assert schedule.choose([two]) is two
-        schedule.charge("two", 1.0)
+        schedule.charge("", "two", 1.0)
     order = []
     for _ in range(10):
         picked = schedule.choose([one, two])
-        schedule.charge(picked.question, 1.0)
+        schedule.charge(picked.visitor, picked.question, 1.0)
         order.append(picked.question)
     assert Counter(order) == {"one": 5, "two": 5}
 
@@ -219,9 +222,85 @@ def test_one_that_was_charged_much_does_not_hold_it_against_its_name() -> None:
     schedule = Schedule()
     one, two = run("a", question="one"), run("b", question="two")
     schedule.choose([one, two])
-    schedule.charge("one", 1000.0)
+    schedule.charge("", "one", 1000.0)
     schedule.choose([two])  # "one" ended
-    schedule.charge("two", 3.0)
+    schedule.charge("", "two", 3.0)
     schedule.choose([one, two])
-    schedule.charge("two", 0.1)
+    schedule.charge("", "two", 0.1)
     assert schedule.choose([one, two]) is one
+
+
+# Visitors.
+
+
+def test_visitors_share_the_time_equally_however_much_each_has_asked_for() -> None:
+    made = Simulation(processes=2)
+    for number in range(66):
+        many = [run(f"s{number}", seed, question=f"s{number}", visitor="b") for seed in range(3)]
+        made.add(*many, speed=0)
+    made.add(*(run("a", seed, question="a", visitor="a") for seed in (0, 1)), speed=0)
+    for _ in range(400):
+        made.turn()
+        assert abs(made.had["a"] - made.had["b"]) <= 2 * SLICE + 1e-9
+    shares = [made.spent[f"s{number}"] for number in range(66)]
+    assert max(shares) - min(shares) <= 2 * SLICE, "and one visitor's questions share that one's"
+
+
+def test_a_stranger_with_198_experiments_holds_nobody_up() -> None:
+    """Neither one who comes before them nor one who comes after them."""
+    made = Simulation()
+    early = run("early", step=0, question="early", visitor="early")
+    made.add(early, speed=2)
+    made.turn()
+    many = [run(f"s{n}", step=-1, question="s", asked_at=1, visitor="stranger") for n in range(198)]
+    made.add(*many, speed=1)
+    asked = made.time
+    for _ in range(150):
+        made.turn()
+    assert made.had["early"] >= (made.time - asked) / 2 - FIRST_SECONDS - SLICE
+    quick = [run(name, step=-1, question="q", asked_at=2, visitor="late") for name in "ab"]
+    made.add(*quick, speed=25)
+    arrived = made.time
+    for _ in range(3):
+        made.turn()
+    assert {one.step >= 0 for one in quick} == {True}, "its first points come at once"
+    while any(one in made.going for one in quick):
+        made.turn()
+    # It needs 8 slices of a process that three visitors share.
+    assert made.time - arrived <= 3 * 8 * SLICE + 4 * SLICE
+
+
+def test_one_visitor_alone_gets_all_first_points_first() -> None:
+    made = Simulation()
+    made.add(run("old", question="old", visitor="a"), speed=1)
+    many = [run(f"s{n}", step=-1, question="s", asked_at=1, visitor="a") for n in range(300)]
+    made.add(*many, speed=1)
+    for _ in range(300):
+        made.turn()
+    assert {one.step >= 0 for one in many} == {True}
+    assert made.spent["old"] == 0
+
+
+def test_what_nobody_is_known_to_have_asked_for_is_one_visitors() -> None:
+    made = Simulation()
+    made.add(*(run(f"c{n}", question=f"c{n}") for n in range(9)), speed=0)
+    made.add(run("a", question="a", visitor="a"), speed=0)
+    for _ in range(100):
+        made.turn()
+    assert abs(made.had[""] - made.had["a"]) <= SLICE
+
+
+def test_a_visitor_who_comes_back_neither_owes_nor_is_owed_time() -> None:
+    schedule = Schedule()
+    one, two = run("a", question="one", visitor="x"), run("b", question="two", visitor="y")
+    schedule.choose([one, two])
+    schedule.charge("x", "one", 1000.0)
+    for _ in range(5):
+        assert schedule.choose([two]) is two, "the first has nothing to do"
+        schedule.charge("y", "two", 1.0)
+    order = []
+    for _ in range(10):
+        picked = schedule.choose([one, two])
+        schedule.charge(picked.visitor, picked.question, 1.0)
+        order.append(picked.visitor)
+    assert Counter(order) == {"x": 5, "y": 5}

@@ -74,7 +74,10 @@ def test_a_run_goes_from_queued_to_done(store: Store, make: Make, make_pieces: M
     assert store.waiting()
 
     taken = store.claim(ALICE)
-    assert [(one.state, one.place, one.worker) for one in taken] == [("running", None, ALICE)] * 2
+    assert [(one.state, one.place, one.worker) for one in taken] == [
+        ("running", 1, ALICE),
+        ("running", 2, ALICE),
+    ], "until it has its first turn"
     assert not store.waiting()
     assert store.claim(BOB) == []
 
@@ -100,7 +103,8 @@ def test_each_run_is_asked_for_once_whatever_it_is_asked_for_with(store: Store, 
     """Ten seeds where three are known train seven."""
     first = store.submit(make(seeds=(1, 0)))
     again = store.submit(make(seeds=(0, 1, 2)))
-    assert again[:2] == first
+    assert [one.key for one in again[:2]] == [one.key for one in first]
+    assert [one.question for one in again[:2]] == [one.question for one in first]
     assert len(store.runs()) == 3
     assert again[2].question != first[0].question
     store.claim(ALICE)
@@ -125,21 +129,67 @@ def test_experiments_of_all_kinds_are_one_question(
     front = make_front()
     records = store.submit(stl, mtl, front)
     assert [(one.config, one.seed) for one in records] == [(stl, 3), (stl, 5), (mtl, 3), (front, 0)]
-    assert [one.place for one in records] == [1, 2, 3, 4]
+    assert [one.place for one in records] == [1, 4, 2, 3], "a point of each first"
     assert len({one.question for one in records}) == 1
     assert {one.kind.name for one in store.claim(ALICE)} == {"training", "front"}
 
 
-def test_the_queue_is_first_in_first_out_and_says_its_places(store: Store, make: Make) -> None:
+def test_the_queue_is_first_in_first_out(store: Store, make: Make) -> None:
     configs = [make(size) for size in (3, 1, 2)]
-    assert [store.submit(config)[0].place for config in configs] == [1, 2, 3]
+    for config in configs:
+        store.submit(config)
     assert [record.config for record in store.runs()] == configs[::-1], "newest first"
     store.cancel(configs[1].id, [0])
-    assert [store.get(config.id, 0).place for config in configs] == [1, None, 2]
-    assert store.submit(configs[1])[0].place == 3, "asked for again, it waits behind the others"
+    store.submit(configs[1])
     taken = [store.claim(ALICE, 1) for _ in configs]
     assert [record.config for (record,) in taken] == [configs[0], configs[2], configs[1]]
     assert store.claim(ALICE, 1) == []
+
+
+def places(store: Store, *configs: Any) -> list[int | None]:
+    return [store.get(config.id, seed).place for config in configs for seed in config.seeds]
+
+
+def test_places_are_in_the_order_of_first_turns(
+    store: Store, make: Make, make_pieces: Make
+) -> None:
+    """The newest question's experiments first, then seeds of what has points."""
+    first, second = make(1, seeds=(0, 1)), make(2)
+    store.submit(first)
+    assert places(store, first) == [1, 2]
+    store.submit(second)
+    assert places(store, second, first) == [1, 2, 3]
+    store.claim(ALICE)
+    assert places(store, second, first) == [1, 2, 3]
+    assert store.save(key(second), ALICE, make_pieces(second, (0,), 0))
+    assert places(store, second, first) == [None, 1, 2]
+    third = make(3)
+    store.submit(third)
+    assert store.save(key(first, 0), ALICE, make_pieces(first, (0,), 0))
+    assert places(store, third, first) == [1, None, 2], "seed 1's curve has a point already"
+    store.release(ALICE)
+    assert sorted(places(store, second, first)) == [1, 2, 4], "what goes on goes first"
+    assert places(store, third) == [3]
+
+
+def test_a_stranger_with_many_runs_does_not_push_others_back(store: Store, make: Make) -> None:
+    mine, more = make(1), make(1, seeds=(1,))
+    many = [make(size) for size in range(2, 30)]
+    store.submit(mine, visitor="me")
+    store.submit(*many, visitor="stranger")
+    assert store.get(mine.id, 0).place == 2, "the stranger's newest has its first point before"
+    store.submit(more, visitor="me")
+    assert store.get(more.id, 1).place == 1
+    assert store.get(mine.id, 0).place == 4
+    assert [record.visitor for record in store.runs(mine.id)] == ["me", "me"]
+
+
+def test_a_run_is_its_first_askers_until_it_has_ended(store: Store, make: Make) -> None:
+    config = make()
+    assert store.submit(config)[0].visitor == ""
+    assert store.submit(config, visitor="me")[0].visitor == ""
+    store.cancel(config.id, [0])
+    assert store.submit(config, visitor="me")[0].visitor == "me"
 
 
 def test_all_of_the_queue_is_taken_at_once_in_its_order(store: Store, make: Make) -> None:
@@ -223,9 +273,8 @@ def test_released_runs_are_next_unless_they_were_to_stop(store: Store, make: Mak
     store.claim(ALICE, 2)
     store.cancel(second.id, [1])
     store.release(ALICE)
-    assert store.get(first.id, 0).place == 1
     assert store.get(second.id, 1).state == "cancelled"
-    assert store.get(other.id, 0).place == 2
+    assert [one.key for one in store.claim(BOB)] == [key(first), key(other)]
 
 
 def test_a_running_run_is_not_removed_and_others_are_with_all_they_have(
