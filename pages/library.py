@@ -17,6 +17,7 @@ from mtl_core.runs.library import exchange
 from mtl_core.runs.library.answers import Answers, other_data
 from mtl_core.runs.queue.launch import tend
 from mtl_core.views import comparisons, library, measures, phrases
+from mtl_core.views.asking import deletable
 from mtl_core.views.library import Entry
 from mtl_core.views.library_search import FILTERS, MOST_IN_URL, SOURCES, Search, choices, resolved
 from mtl_core.views.links import links
@@ -24,7 +25,7 @@ from mtl_core.views.measures import Measure
 from mtl_core.views.phrases import counted
 from mtl_core.views.spreadsheets import csv
 from mtl_core.views.what_if import kind
-from pages.parts import common, library_import, state, words
+from pages.parts import buttons, common, library_import, state, visitors, words
 
 MOST_SHOWN = 24  # that are drawn, compared and described below the table
 MOST_NAMED = 10  # in the dialog that asks before they are deleted
@@ -136,7 +137,8 @@ def _summary(
     active = sum(record.active for entry in found for record in entry.answer.records)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{counted(len(found), 'experiment')}**: {there or 'none yet'}{passing}.")
-        library_import.button(answers, lambda keys: PAGE.change(chosen=keys))
+        if visitors.may_upload():
+            library_import.button(answers, lambda keys: PAGE.change(chosen=keys))
         if active:
             st.button(
                 f"{counted(active, 'run')} in the queue or running",
@@ -215,14 +217,9 @@ def _actions(chosen: Sequence[Entry], answers: Answers) -> None:
                 icon=ICONS[way.page],
                 query_params=dict(way.query),
             )
-        active = [one.config for one in chosen if one.answer.active]
-        if active and st.button("Stop", icon=":material/stop:"):
-            for config in active:
-                answers.store.cancel(config.id, config.seeds)  # type: ignore[union-attr]
-            st.rerun()
-        if any(one.source != "shipped" for one in chosen) and st.button(
-            "Delete", icon=":material/delete:"
-        ):
+        if active := [one.answer for one in chosen if one.answer.active]:
+            buttons.stop_button(active, answers, type="secondary")
+        if any(map(_deletable, chosen)) and st.button("Delete", icon=":material/delete:"):
             _confirm(chosen, answers)
         st.button(
             "Choose none",
@@ -423,8 +420,9 @@ def _written(columns: Mapping[str, Sequence[str]], header: bool = True) -> None:
 
 def _confirm(chosen: Sequence[Entry], answers: Answers) -> None:
     running = [one for one in chosen if one.answer.state == "running"]
-    able = [one for one in chosen if one.source != "shipped" and one not in running]
+    able = [one for one in chosen if _deletable(one) and one not in running]
     shipped = sum(one.source == "shipped" for one in chosen)
+    others = len([one for one in chosen if not _deletable(one) and one not in running]) - shipped
 
     @st.dialog(f"Delete {counted(len(able), 'experiment')}?", icon=":material/delete:")
     def ask() -> None:
@@ -436,6 +434,9 @@ def _confirm(chosen: Sequence[Entry], answers: Answers) -> None:
         if shipped:
             are = "ships with the app and stays" if shipped == 1 else "ship with the app and stay"
             st.info(f"{counted(shipped, 'experiment')} {are}.", icon=":material/lock:")
+        if others > 0:
+            are = "is of others and stays" if others == 1 else "are of others and stay"
+            st.info(f"{counted(others, 'experiment')} {are}.", icon=":material/group:")
         with st.container(horizontal=True):
             if st.button(
                 "Delete",
@@ -449,6 +450,10 @@ def _confirm(chosen: Sequence[Entry], answers: Answers) -> None:
                 st.rerun()
 
     ask()
+
+
+def _deletable(entry: Entry) -> bool:
+    return deletable(entry.answer, entry.source, visitors.visitor(), visitors.access())
 
 
 def _named(able: Sequence[Entry]) -> None:
@@ -481,6 +486,8 @@ def _delete(able: Sequence[Entry], answers: Answers) -> None:
 
 def _broken(answers: Answers) -> None:
     """Folders among the experiments that cannot be shown, and a button that deletes them."""
+    if visitors.shared():
+        return  # nothing of a visitor's
     folders = exchange.broken()
     unreadable = answers.store.unreadable() if answers.store else {}
     if not (total := len(folders) + len(unreadable)):

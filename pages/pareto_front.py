@@ -326,9 +326,7 @@ def _data_ready(panel: FrontPanel) -> bool:
     found = panel.problem.data_state()
     if found.state != "found":
         if any(one.answer.state != "done" for one in panel.asked):
-            words.tell("warning", found.message, icon=":material/database_off:")
-            for source in panel.problem.sources:
-                common.download(source, TICK_SECONDS)
+            common.data_missing(found, panel.problem.sources, TICK_SECONDS)
         return False
     if panel.problem.options and panel.focus.answer.state == "new":
         # A user's own file: it is read before Run is there.

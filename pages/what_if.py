@@ -332,9 +332,7 @@ def _data_ready(question: Question) -> bool:
     found = setting.data_state()
     if found.state == "found":
         return True
-    words.tell("warning", found.message, icon=":material/database_off:")
-    for source in setting.sources:
-        common.download(source, TICK_SECONDS)
+    common.data_missing(found, setting.sources, TICK_SECONDS)
     return False
 
 

@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from mtl_core.runs.budget import Budget
+
 __all__ = ["Access"]
 
 _TRUE = ("1", "true", "yes", "on")
+_STRANGERS = Budget(stored=256 * 2**20, memory=2 * 2**30, seconds=2 * 3600.0)
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,15 @@ class Access:
         shared: whether it is open to strangers.
         password: what a visitor has to say first; empty for nothing.
         uploads: whether visitors may bring files, and take in runs of other machines.
+        most_runs: that a visitor may have in the queue, where it is shared.
+        most_waiting: that all visitors may have there together.
     """
 
     shared: bool = False
     password: str = ""
     uploads: bool = True
+    most_runs: int = 200
+    most_waiting: int = 1_000
 
     @classmethod
     def of(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -37,6 +44,16 @@ class Access:
             shared=shared,
             password=environment.get("MTL_PASSWORD", "") if shared else "",
             uploads=_said(environment, "MTL_UPLOADS", default=not shared),
+        )
+
+    def bounded(self, budget: Budget) -> Budget:
+        """What a visitor may ask for at once, where the operator allows so much."""
+        if not self.shared:
+            return budget
+        return Budget(
+            min(budget.stored, _STRANGERS.stored),
+            min(budget.memory, _STRANGERS.memory),
+            min(budget.seconds, _STRANGERS.seconds),
         )
 
     def may_end(self, starter: str, visitor: str) -> bool:

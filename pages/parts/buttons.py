@@ -1,8 +1,7 @@
 """What can be done about the runs that a page asks for: run, stop, resume, add seeds, pin."""
 
-import uuid
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 import streamlit as st
 
@@ -11,12 +10,14 @@ from mtl_core.checks import MOST_SEEDS, with_seeds
 from mtl_core.runs import Answers, Store
 from mtl_core.runs.library.answers import Answer
 from mtl_core.runs.queue.launch import tend
+from mtl_core.views.asking import asked_size, doubt, endable
 from mtl_core.views.codec import MOST_PINS
-from pages.parts import words
+from mtl_core.views.phrases import capitalised
+from pages.parts import visitors, words
 
-__all__ = ["add_seeds_button", "draw", "duration", "more_seeds", "pin_button"]
+__all__ = ["add_seeds_button", "draw", "duration", "more_seeds", "pin_button", "stop_button"]
 
-_RUN_NOW = "buttons_run_now"
+_RUN_NOW, _DOUBT, _DOUBTED = "buttons_run_now", "buttons_doubt", "buttons_doubted"
 
 
 class Curve(Protocol):
@@ -52,16 +53,34 @@ def draw(
         _run(missing, answers, started)
     with st.container(horizontal=True, vertical_alignment="center"):
         if active:
-            if st.button("Stop", icon=":material/stop:", type="primary"):
-                for answer in active:
-                    answers.store.cancel(answer.config.id, answer.config.seeds)  # type: ignore[union-attr]
-                st.rerun()
+            stop_button(active, answers, type="primary")
         elif missing:
             _run_button(missing, answers, can, started)
         else:
             st.button("Run", icon=":material/check:", disabled=True)
         beside()
         st.caption(words.escaped(_status(asked, missing, answers, noun)))
+    if line := st.session_state.pop(_DOUBT, None):
+        words.tell("warning", f"{line}.", icon=":material/weight:")
+
+
+def stop_button(
+    active: Sequence[Answer], answers: Answers, *, type: Literal["primary", "secondary"]
+) -> None:
+    """Stops those runs under way that this visitor may end."""
+    access, who = visitors.access(), visitors.visitor()
+    able = [(answer, endable(answer, who, access)) for answer in active]
+    able = [(answer, seeds) for answer, seeds in able if seeds]
+    if st.button(
+        "Stop",
+        icon=":material/stop:",
+        type=type,
+        disabled=not able,
+        help=None if able else "Another visitor started these runs.",
+    ):
+        for answer, seeds in able:
+            answers.store.cancel(answer.config.id, seeds)  # type: ignore[union-attr]
+        st.rerun()
 
 
 def add_seeds_button(seeds: Sequence[int], ask: Callable[[tuple[int, ...]], None]) -> None:
@@ -128,24 +147,45 @@ def _run_button(
     missing: Sequence[Answer], answers: Answers, can: bool, started: Callable[[], None]
 ) -> None:
     resume = any(set(answer.states().values()) & {"failed", "cancelled"} for answer in missing)
+    insist = st.session_state.get(_DOUBTED) == _asked_for(missing)
     if st.button(
-        "Resume" if resume else "Run",
+        "Run anyway" if insist else "Resume" if resume else "Run",
         icon=":material/play_arrow:",
         type="primary",
         disabled=not (can and answers.store),
+        help=f"About {asked_size(_configs(missing), answers).words}.",
     ):
-        _run(missing, answers, started)
+        _run(missing, answers, started, insist=insist)
 
 
-def _run(missing: Sequence[Answer], answers: Answers, started: Callable[[], None]) -> None:
+def _configs(missing: Sequence[Answer]) -> list[Any]:
+    return [with_seeds(answer.config, answer.missing) for answer in missing]
+
+
+def _asked_for(missing: Sequence[Answer]) -> list[tuple[str, tuple[int, ...]]]:
+    return [(answer.config.id, tuple(answer.missing)) for answer in missing]
+
+
+def _run(
+    missing: Sequence[Answer],
+    answers: Answers,
+    started: Callable[[], None],
+    *,
+    insist: bool = False,
+) -> None:
     store: Store | None = answers.store
     if store is None:
         return
-    visitor = st.session_state.setdefault("visitor", uuid.uuid4().hex[:12])
+    configs, who = _configs(missing), visitors.visitor()
+    st.session_state.pop(_DOUBTED, None)
+    found = doubt(configs, answers, who, visitors.access())
+    if found is not None and (found.final or not insist):
+        if not found.final:
+            st.session_state[_DOUBTED] = _asked_for(missing)
+        st.session_state[_DOUBT] = capitalised(found.line)
+        st.rerun()
     try:
-        store.submit(
-            *(with_seeds(answer.config, answer.missing) for answer in missing), visitor=visitor
-        )
+        store.submit(*configs, visitor=who)
     except InputError as error:
         words.tell("error", str(error))
         return

@@ -22,6 +22,7 @@ from mtl_core.charts import (
     style_curves,
 )
 from mtl_core.data import downloads, sources
+from mtl_core.data.base import DataState
 from mtl_core.errors import InputError, StoreError
 from mtl_core.runs import Answers, Artifact, Store
 from mtl_core.runs.library import exchange
@@ -32,7 +33,7 @@ from mtl_core.views.measures import Measure
 from mtl_core.views.panel import Panel
 from mtl_core.views.phrases import capitalised, title
 from mtl_core.views.what_if import kind
-from pages.parts import arrival, words
+from pages.parts import arrival, visitors, words
 
 P = ParamSpec("P")
 METRIC = "test accuracy E"
@@ -95,6 +96,17 @@ def answers(*, tell: bool = True) -> Answers:
 def origins(answer: Answer) -> str:
     """Where an answer's runs come from, in words."""
     return ", ".join(ORIGINS[origin] for origin in answer.origins) or "–"
+
+
+def data_missing(found: DataState, sources: Sequence[str], tick: float) -> None:
+    """What to do about data that is not here; on a shared server that is for whoever runs it."""
+    if visitors.shared():
+        said = "The data for this is not on this server; whoever runs the server can add it."
+        words.tell("warning", said, icon=":material/database_off:")
+        return
+    words.tell("warning", found.message, icon=":material/database_off:")
+    for source in sources:
+        download(source, tick)
 
 
 def download(source: str, tick: float) -> None:

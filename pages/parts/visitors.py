@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import secrets
 import threading
 import time
 
@@ -17,7 +18,7 @@ STAY_SECONDS = 12 * 3600.0
 """How long a browser is known that has said the password."""
 _MOST_KNOWN = 10_000
 _COOKIE = "_streamlit_xsrf"
-_ADMITTED = "visitors_admitted"
+_ADMITTED, _TAB = "visitors_admitted", "visitors_tab"
 _trying = threading.Lock()
 
 
@@ -41,7 +42,7 @@ def admitted() -> bool:
     password, who = access().password, visitor()
     if not password or st.session_state.get(_ADMITTED):
         return True
-    if who and time.monotonic() - _known().get(who, float("-inf")) < STAY_SECONDS:
+    if time.monotonic() - _known().get(who, float("-inf")) < STAY_SECONDS:
         return True
     st.title("Multi-task transfer")
     with st.form("visitors_password", width=420):
@@ -58,8 +59,7 @@ def admitted() -> bool:
 def _remember(who: str) -> None:
     st.session_state[_ADMITTED] = True
     known = _known()
-    if who:
-        known[who] = time.monotonic()
+    known[who] = time.monotonic()
     while len(known) > _MOST_KNOWN:
         known.pop(next(iter(known)), None)
 
@@ -82,11 +82,13 @@ def _known() -> dict[str, float]:
 def visitor() -> str:
     """A name for the browser that looks, which tells nothing of it and which no other can guess.
 
-    It follows from the token that the server gives every browser against forged requests. Empty
-    where there is none.
+    It follows from the token that the server gives every browser against forged requests. Where
+    there is none it is the tab's, and lasts as long.
     """
     token = _token(str(st.context.cookies.get(_COOKIE, "")).strip("\"'"))
-    return hashlib.blake2b(token, digest_size=8).hexdigest() if token else ""
+    if not token:
+        token = st.session_state.setdefault(_TAB, secrets.token_bytes(16))
+    return hashlib.blake2b(token, digest_size=8).hexdigest()
 
 
 def _token(cookie: str) -> bytes:
