@@ -248,6 +248,8 @@ class Kind:
         folder: a path for its artifact that people can read; no two experiments share one.
         command: the command line.
         plan: how plans name its experiments.
+        baseline: the experiment that others of the same budget are compared with; by default each
+            is its own.
         coarser: experiments with the same numbers but for what they measured more coarsely, whose
             place an experiment may take: their ids may lead to it.
         own_file: whether an experiment is on a user's own file, which another machine does not have
@@ -271,6 +273,7 @@ class Kind:
     folder: Callable[[Any], str]
     command: Command
     plan: Plan
+    baseline: Callable[[Any], Any] = lambda config: config
     coarser: Callable[[Any], Sequence[Any]] = lambda config: ()
     own_file: Callable[[Any], bool] = lambda config: False
 

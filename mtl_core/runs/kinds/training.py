@@ -307,6 +307,7 @@ TRAINING = Kind(
     protocol=_protocol,
     check=check,
     folder=_folder,
+    baseline=lambda config: config.baseline,
     coarser=_coarser,
     command=Command(
         "run",

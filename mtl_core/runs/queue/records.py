@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
+from mtl_core import checks
 from mtl_core.errors import InputError
 from mtl_core.runs import kinds
 from mtl_core.runs.kinds import Experiment, Kind
 
-__all__ = ["Key", "Record", "RunState", "config_of", "record_of"]
+__all__ = ["Key", "Record", "RunState", "config_of", "index_of", "record_of"]
 
 RunState = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -23,13 +24,15 @@ class Key(NamedTuple):
     seed: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """A run in the store, without its rows.
 
     Args:
         config: the experiment; its seeds are this run's one.
         question: what it was asked for with; runs of one question advance together.
+        order: of its question: later ones have larger numbers, whatever the clock says.
+        changed: of its last change, in this store; later ones have larger numbers.
         place: 1 for the queued run that was asked for first, None for others.
         step: steps that it has taken; -1 before its first measurement.
         seconds: time that was spent on it, in the attempts that are over and in this one.
@@ -39,6 +42,8 @@ class Record:
     config: Any  # an Experiment; its class is that of its kind
     seed: int
     question: str
+    order: int
+    changed: int
     state: RunState
     place: int | None
     step: int
@@ -81,28 +86,39 @@ def config_of(row: sqlite3.Row) -> Experiment:
     Raises:
         InputError: where this version would train another one.
     """
-    found: Experiment = _parsed(row["experiment"], row["kind"], row["config"], row["seed"])
-    return found
-
-
-def record_of(row: sqlite3.Row) -> Record:
-    """A row of ``runs`` with its experiment and its place; raises as ``config_of``."""
+    seed = row["seed"]
+    found = _parsed(row["experiment"], row["kind"], row["config"])
+    if isinstance(found, str):
+        raise InputError(found)
     try:
-        info = json.loads(row["info"])
-    except ValueError:
-        info = {}
+        config: Experiment = checks.with_seeds(found, (seed,))
+    except InputError as error:
+        raise InputError(f"its config is not one of this version ({error})") from error
+    return config
+
+
+def record_of(row: sqlite3.Row, place: int | None = None) -> Record:
+    """A row of ``runs`` with its experiment; raises as ``config_of``."""
     return Record(
         config=config_of(row),
-        info=info if isinstance(info, dict) else {},
+        info=_info(row["info"]),
+        order=row["queued"],
+        place=place,
         **{name: row[name] for name in _PLAIN},
     )
+
+
+def index_of(config: Experiment) -> tuple[str, str]:
+    """What experiments are searched by: the id of their baseline, and their pace."""
+    kind = kinds.of(config)
+    return kind.baseline(config).id, kind.pace(config)
 
 
 _PLAIN = (
     "seed",
     "question",
+    "changed",
     "state",
-    "place",
     "step",
     "queued_at",
     "started_at",
@@ -115,12 +131,22 @@ _PLAIN = (
 
 
 @lru_cache(maxsize=16_384)
-def _parsed(experiment: str, kind: str, text: str, seed: int) -> Any:
-    """Cached, since pages list thousands of runs again and again and a config never changes."""
+def _parsed(experiment: str, kind: str, text: str) -> Any:
+    """The experiment, or why it is none; cached, since a config never changes."""
     try:
-        config = kinds.experiment(kind, json.loads(text), seeds=(seed,))
+        config = kinds.experiment(kind, json.loads(text), seeds=(0,))
     except (InputError, ValueError, TypeError, RecursionError) as error:
-        raise InputError(f"its config is not one of this version ({error})") from error
+        return f"its config is not one of this version ({error})"
     if config.id != experiment:
-        raise InputError(f"its config is not one of this version (its id there is {config.id})")
+        return f"its config is not one of this version (its id there is {config.id})"
     return config
+
+
+@lru_cache(maxsize=4_096)
+def _info(text: str) -> Mapping[str, Any]:
+    """Provenance, which many runs share; cached for that, and never changed."""
+    try:
+        info = json.loads(text)
+    except ValueError:
+        return {}
+    return info if isinstance(info, dict) else {}
