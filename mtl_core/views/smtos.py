@@ -237,6 +237,10 @@ def groups(answers: Answers) -> tuple[Group, ...]:
     Of two runs that differ only in whether the auxiliaries' factors were measured, the one that
     has them is taken.
     """
+    return answers.derive("groups", lambda: _groups(answers))
+
+
+def _groups(answers: Answers) -> tuple[Group, ...]:
     found: dict[tuple[RunConfig, tuple[str, ...]], dict[Entry, Answer]] = {}
     for answer in answers.finished("training"):
         config = answer.config
