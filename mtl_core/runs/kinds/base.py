@@ -59,6 +59,8 @@ class Experiment(Protocol):
         """The experiment in plain JSON values, without seeds."""
         ...
 
+    def __hash__(self) -> int: ...
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, seeds: Any = ...) -> Self:
         """Inverse of ``to_dict``. Raises InputError for anything else."""

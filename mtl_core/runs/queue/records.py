@@ -108,6 +108,7 @@ def record_of(row: sqlite3.Row, place: int | None = None) -> Record:
     )
 
 
+@lru_cache(maxsize=16_384)
 def index_of(config: Experiment) -> tuple[str, str]:
     """What experiments are searched by: the id of their baseline, and their pace."""
     kind = kinds.of(config)

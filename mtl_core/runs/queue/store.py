@@ -185,7 +185,7 @@ class Store:
         found = self._records(f"{where}ORDER BY queued DESC, number DESC", tuple(given.values()))
         if baseline is None:
             return found
-        return [one for one in found if one.kind.baseline(one.config).id == baseline]
+        return [one for one in found if index_of(one.config)[0] == baseline]
 
     def listing(self) -> Listing:
         """All runs by experiment; what has not changed since the last time is not read again."""
@@ -204,7 +204,7 @@ class Store:
             for row in rows:
                 with suppress(InputError):
                     record = record_of(row)
-                    if record.kind.pace(record.config) == pace:
+                    if index_of(record.config)[1] == pace:
                         return record
         return None
 
