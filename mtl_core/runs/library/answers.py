@@ -13,7 +13,7 @@ from mtl_core.runs import kinds
 from mtl_core.runs.kinds import Kind
 from mtl_core.runs.library.artifacts import Artifact, Content, Made, grouped, restricted
 from mtl_core.runs.queue.listing import Runs
-from mtl_core.runs.queue.records import Record
+from mtl_core.runs.queue.records import Record, index_of
 from mtl_core.runs.queue.store import Store
 from mtl_core.training.pool import cores
 
@@ -260,7 +260,7 @@ class Answers:
 
     def alike(self, config: Any) -> list[Answer]:
         """All experiments with a config's baseline and their finished runs, shipped ones first."""
-        baseline = kinds.of(config).baseline(config).id
+        baseline, _ = index_of(config)
         own: dict[str, list[Record]] = {}
         for record in self.store.runs(state="done", baseline=baseline) if self.store else ():
             own.setdefault(record.config.id, []).append(record)
@@ -268,7 +268,7 @@ class Answers:
             run: artifact.config
             for found in (self.shipped, self.imported)
             for run, artifact in found.items()
-            if artifact.kind.baseline(artifact.config).id == baseline
+            if index_of(artifact.config)[0] == baseline
         }
         configs |= {run: found[0].config for run, found in own.items() if run not in configs}
         return [self._all_of(one, own.get(run, ())) for run, one in configs.items()]

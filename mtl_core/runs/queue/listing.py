@@ -93,8 +93,12 @@ class Mirror:
                     self._begin((*file, store))
                 if last != self._seen:
                     self._update(db, last, removed)
+            except BaseException:
+                self._begin(())  # what is half known is read as a whole the next time
+                raise
             finally:
-                db.execute("COMMIT")
+                if db.in_transaction:
+                    db.execute("COMMIT")
             return self._listing
 
     def _update(self, db: sqlite3.Connection, last: int, removed: int) -> None:
