@@ -291,7 +291,8 @@ def _vacuum(db: sqlite3.Connection) -> None:
         if db.execute("PRAGMA auto_vacuum").fetchone()[0] != _INCREMENTAL:
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
             db.execute("VACUUM")
-        while db.execute("PRAGMA freelist_count").fetchone()[0]:
+        free = db.execute("PRAGMA freelist_count").fetchone()[0]
+        for _ in range(0, free, _VACUUMED):
             db.execute(f"PRAGMA incremental_vacuum({_VACUUMED})").fetchall()
         db.execute("PRAGMA busy_timeout = 0")  # others may read meanwhile, and the next one does it
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -458,8 +458,10 @@ class Store:
         """One line on the state of the file, for ``doctor``."""
         with self._file.read() as db:
             verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-            count = db.execute("SELECT count(*) FROM runs").fetchone()[0]
-        return f"{verdict}, schema {SCHEMA_VERSION}, {count} runs, {self.path}"
+            runs = db.execute("SELECT number, seed, pieces FROM runs").fetchall()
+            damaged = sum(bool(_damaged(db, run["seed"], run)) for run in runs)
+        words = f"{len(runs)} runs" + (f", {damaged} with damaged rows" if damaged else "")
+        return f"{verdict}, schema {SCHEMA_VERSION}, {words}, {self.path}"
 
     def _records(self, rest: str, values: tuple[Any, ...]) -> list[Record]:
         places: dict[int, int] = {}

@@ -16,6 +16,7 @@ from mtl_core.runs import kinds
 from mtl_core.runs.kinds import Piece
 from mtl_core.runs.queue.checksums import piece_checksum, state_checksum
 from mtl_core.runs.queue.records import Key
+from mtl_core.runs.queue.schema import SCHEMA_VERSION
 from mtl_core.runs.queue.store import Store
 
 Make = Callable[..., Any]
@@ -88,6 +89,7 @@ def test_a_lost_piece_is_missed(store: Store, make: Make, make_pieces: Make) -> 
     sql(store, "DELETE FROM pieces WHERE step = 1")
     (note,) = store.notes(config)
     assert note.startswith("seed 0: rows at some steps are damaged")
+    assert f"{SCHEMA_VERSION}, 1 runs, 1 with damaged rows, " in store.health()
 
 
 def test_a_run_that_is_removed_and_run_again_is_whole(
