@@ -6,8 +6,9 @@ The runs are a sweep that somebody may have made: at each learning rate the targ
 settings, alone and with auxiliaries, by four optimizers, three seeds each, with 100 rows of made-up
 numbers a run. Streamlit's own AppTest runs the pages, so what is timed is the script with its
 queries, tables, charts and their serialisation, without network and browser: ``cold`` is a page's
-first rendering in a process that has rendered no other, ``after a change`` the one after a run has
-advanced, ``warm`` the median of others. The same with an empty store is what the ratios are to.
+first rendering in a process that has rendered no other, ``after a change`` the one after a run was
+finished, ``warm`` the median of others. The same with an empty store is what the ratios are to.
+Seconds are the processor's, so what else the machine does hardly counts.
 With ``--store`` the runs are written to a file that stays, and read from it when it is there.
 """
 
@@ -66,7 +67,9 @@ def main() -> None:
         if not full.exists():
             fill(Store(full), options.runs)
             print(f"{options.runs:,} runs written in {time.perf_counter() - started:.0f} s")
-        print(f"{full.stat().st_size / 2**20:,.0f} MB; seconds, and ratio to an empty store")
+        print(
+            f"{full.stat().st_size / 2**20:,.0f} MB; processor seconds (times those of an empty store)"
+        )
         for page in options.pages:
             empty = timed(page, Path(folder) / "empty" / "runs.db", [])
             more = ["--profile"] if options.profile else []
@@ -196,9 +199,9 @@ def render(page: str, profile: bool) -> tuple[float, float, float]:
     profiler = cProfile.Profile()
 
     def run() -> float:
-        started = time.perf_counter()
+        started = time.process_time()
         app.run()
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         assert not app.exception, app.exception
         return seconds
 
