@@ -67,9 +67,7 @@ def main() -> None:
         if not full.exists():
             fill(Store(full), options.runs)
             print(f"{options.runs:,} runs written in {time.perf_counter() - started:.0f} s")
-        print(
-            f"{full.stat().st_size / 2**20:,.0f} MB; processor seconds (times those of an empty store)"
-        )
+        print(f"{full.stat().st_size / 2**20:,.0f} MB; processor seconds (ratio to an empty store)")
         for page in options.pages:
             empty = timed(page, Path(folder) / "empty" / "runs.db", [])
             more = ["--profile"] if options.profile else []

@@ -293,7 +293,8 @@ def _vacuum(db: sqlite3.Connection) -> None:
             db.execute("VACUUM")
         free = db.execute("PRAGMA freelist_count").fetchone()[0]
         for _ in range(0, free, _VACUUMED):
-            db.execute(f"PRAGMA incremental_vacuum({_VACUUMED})").fetchall()
+            # Not execute, which takes one step of a statement without columns: one page.
+            db.executescript(f"PRAGMA incremental_vacuum({_VACUUMED})")
         db.execute("PRAGMA busy_timeout = 0")  # others may read meanwhile, and the next one does it
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     db.execute(f"PRAGMA busy_timeout = {round(1000 * PATIENCE)}")

@@ -86,12 +86,9 @@ def config_of(row: sqlite3.Row) -> Experiment:
     Raises:
         InputError: where this version would train another one.
     """
-    seed = row["seed"]
     found = _parsed(row["experiment"], row["kind"], row["config"])
-    if isinstance(found, str):
-        raise InputError(found)
     try:
-        config: Experiment = checks.with_seeds(found, (seed,))
+        config: Experiment = checks.with_seeds(found, (row["seed"],))
     except InputError as error:
         raise InputError(f"its config is not one of this version ({error})") from error
     return config
@@ -133,13 +130,13 @@ _PLAIN = (
 
 @lru_cache(maxsize=16_384)
 def _parsed(experiment: str, kind: str, text: str) -> Any:
-    """The experiment, or why it is none; cached, since a config never changes."""
+    """Cached, since a config never changes; what cannot be read is tried again."""
     try:
         config = kinds.experiment(kind, json.loads(text), seeds=(0,))
     except (InputError, ValueError, TypeError, RecursionError) as error:
-        return f"its config is not one of this version ({error})"
+        raise InputError(f"its config is not one of this version ({error})") from error
     if config.id != experiment:
-        return f"its config is not one of this version (its id there is {config.id})"
+        raise InputError(f"its config is not one of this version (its id there is {config.id})")
     return config
 
 
