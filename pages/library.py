@@ -19,7 +19,15 @@ from mtl_core.runs.queue.launch import tend
 from mtl_core.views import comparisons, library, measures, phrases
 from mtl_core.views.asking import deletable
 from mtl_core.views.library import Entry
-from mtl_core.views.library_search import FILTERS, MOST_IN_URL, SOURCES, Search, choices, resolved
+from mtl_core.views.library_search import (
+    FILTERS,
+    MOST_IN_URL,
+    MOST_ON_PAGE,
+    SOURCES,
+    Search,
+    choices,
+    resolved,
+)
 from mtl_core.views.links import links
 from mtl_core.views.measures import Measure
 from mtl_core.views.phrases import counted
@@ -99,7 +107,7 @@ def _filters(search: Search, found: Sequence[Entry]) -> None:
         max_chars=100,
         icon=":material/search:",
         placeholder="task, optimizer, device, id …",
-        on_change=PAGE.take,
+        on_change=_narrow,
         args=("text", lambda text: " ".join(text.split())),
     )
     for name, offered in choices(search, found).items():
@@ -120,9 +128,15 @@ def _filter(name: str, offered: Mapping[str, str], search: Search) -> None:
         key=PAGE.widget(name, list(getattr(search, name))),
         format_func=lambda value: offered[value],
         placeholder="all",
-        on_change=PAGE.take,
+        on_change=_narrow,
         args=(name, tuple),
     )
+
+
+def _narrow(name: str, make: Callable[[Any], Any]) -> None:
+    """Take a filter's value; what passes begins with its first page."""
+    PAGE.take(name, make)
+    PAGE.change(page=1)
 
 
 # The table.
@@ -150,6 +164,8 @@ def _table(shown: Sequence[Entry], search: Search) -> None:
     if not shown:
         st.info("No experiment passes these filters.", icon=":material/filter_alt:")
         return
+    pages, passing = search.pages(len(shown)), len(shown)
+    shown = search.on_page(shown)
     # Chosen rows are shown by the search, which is the only state there is.
     place = {entry.key: row for row, entry in enumerate(shown)}
     rows = sorted(place[key] for key in search.chosen if key in place)
@@ -173,6 +189,18 @@ def _table(shown: Sequence[Entry], search: Search) -> None:
             "seconds": st.column_config.NumberColumn("duration", format="%.0f s"),
         },
     )
+    if pages > 1:
+        page = min(search.page, pages)
+        first = (page - 1) * MOST_ON_PAGE + 1
+        st.number_input(
+            f"Page of {pages}: experiments {first:,} to {first - 1 + len(shown):,} of {passing:,}",
+            min_value=1,
+            max_value=pages,
+            key=PAGE.widget("page", page),
+            on_change=PAGE.take,
+            args=("page",),
+            width=360,
+        )
 
 
 def _choose() -> None:

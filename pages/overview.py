@@ -5,7 +5,6 @@ import math
 import streamlit as st
 
 from mtl_core import RunConfig, factors, settings
-from mtl_core.checks import with_seeds
 from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.views import comparisons, phrases
 from mtl_core.views.comparisons import alike
@@ -20,7 +19,8 @@ MOST_SETS = 4  # of auxiliaries, whose curves can still be told apart
 @common.errors_in_words
 def main() -> None:
     st.title("At the same training loss, why does one network generalize better?")
-    answers = common.answers()
+    # What a user trained or brought is shown on other pages.
+    answers = Answers(None, common.answers().shipped)
     shown = {name: found for name in settings.names() if (found := _runs(name, answers))}
     if not shown:
         st.info("No artifact ships with this copy. Train a run on What if.")
@@ -61,15 +61,14 @@ def _runs(setting: str, answers: Answers) -> tuple[str, list[Answer]] | None:
     """At the largest budget shipped: the single task, and it with as few others as there are."""
     for preset in ("paper", "standard", "quick"):
         base = RunConfig.from_preset(setting, preset)
-        single = _shipped(answers.find(base), answers)
+        single = answers.find_id(base.id)
         together = [
-            _shipped(answer, answers)
+            answer
             for answer in alike(base, answers)
-            if answer.shipped is not None
-            and answer.config.auxiliaries
+            if answer.config.auxiliaries
             and (answer.config.optimizer, answer.config.options) == (base.optimizer, ())
         ]
-        if single.shipped is None or not together:
+        if single is None or not together:
             continue
         least = min(len(answer.config.auxiliaries) for answer in together)
         few = [answer for answer in together if len(answer.config.auxiliaries) == least]
@@ -77,13 +76,6 @@ def _runs(setting: str, answers: Answers) -> tuple[str, list[Answer]] | None:
         few.sort(key=lambda answer: [order[name] for name in answer.config.auxiliaries])
         return preset, [single, *few[:MOST_SETS]]
     return None
-
-
-def _shipped(answer: Answer, answers: Answers) -> Answer:
-    """Its shipped runs alone: what a user trained or brought is shown on other pages."""
-    if answer.shipped is None:
-        return answer
-    return answers.find(with_seeds(answer.config, answer.shipped.config.seeds))
 
 
 def _cards(panel: Panel) -> None:

@@ -186,6 +186,10 @@ class Pool:
 
 def pools(answers: Answers) -> tuple[Pool, ...]:
     """All finished runs by setting and budget, in the settings' order, the longest run first."""
+    return answers.derive("pools", lambda: _pools(answers))
+
+
+def _pools(answers: Answers) -> tuple[Pool, ...]:
     found: dict[tuple[Any, ...], list[Answer]] = {}
     for answer in answers.finished("training"):
         found.setdefault(_budget(answer.config), []).append(answer)
@@ -205,13 +209,7 @@ def alike(config: RunConfig, answers: Answers) -> list[Answer]:
 
     Their optimizers may differ too; everything else is equal.
     """
-    mine = (config.setting, config.target)
-    return [
-        answer
-        for answer in answers.finished("training")
-        if (answer.config.setting, answer.config.target) == mine
-        and answer.config.baseline == config.baseline
-    ]
+    return answers.alike(config)
 
 
 def joint(config: RunConfig) -> Joint:

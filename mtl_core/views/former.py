@@ -21,6 +21,8 @@ def current(
     Args:
         budgets: single-task experiments, whose names the parameter ``budget`` takes.
     """
+    if not any(map(_ID.search, query.values())):
+        return dict(query)
     names: dict[str, str] = {}
     for budget in budgets:
         ids = {budget.id, *(former_id(budget, seeds) for seeds in (budget.seeds, RunConfig.seeds))}

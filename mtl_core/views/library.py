@@ -3,8 +3,9 @@
 import calendar
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from mtl_core import checks
@@ -13,8 +14,7 @@ from mtl_core.runs.kinds import Experiment
 from mtl_core.runs.library import exchange
 from mtl_core.runs.library.answers import Answer, Answers, Origin
 from mtl_core.runs.library.artifacts import grouped
-from mtl_core.runs.queue.records import Record
-from mtl_core.runs.queue.store import Store
+from mtl_core.runs.queue.listing import Runs
 from mtl_core.views import codec, vocabulary
 from mtl_core.views.vocabulary import Words
 
@@ -53,11 +53,11 @@ class Entry:
     def config(self) -> Any:
         return self.answer.config
 
-    @property
+    @cached_property
     def words(self) -> Words:
         return vocabulary.words(self.config)
 
-    @property
+    @cached_property
     def created(self) -> float:
         """When the last of its runs was finished or, before that, queued; seconds since 1970."""
         if records := self.answer.records:
@@ -71,36 +71,65 @@ class Entry:
             return sum(record.seconds for record in records) or None
         return sum(float(group.get("duration_seconds", 0)) for group in self.answer.made) or None
 
+    @cached_property
+    def line(self) -> Mapping[str, Any]:
+        """What can be said of it without its rows, by the columns of a table."""
+        said = self.words
+        return {
+            "kind": self.config.kind,
+            "source": self.source,
+            "state": self.answer.state,
+            "setting": said.title or said.label,
+            "target": said.target,
+            "auxiliaries": " + ".join(said.auxiliaries),
+            "optimizer": said.method_label,
+            "budget": said.budget,
+            "seeds": codec.show(self.config.seeds),
+            "done": self.answer.share,
+            "device": self.answer.said("device"),
+            "numbers": self.answer.numbers,
+            "created": self.created,
+            "seconds": self.seconds,
+            "id": self.config.id,
+        }
+
 
 def entries(answers: Answers) -> tuple[Entry, ...]:
-    """All experiments by source, the newest first. Reads no table, and the store once."""
-    shipped, imported = answers.shipped.values(), answers.imported.values()
-    parts: list[tuple[Origin, Answer]] = [
-        *(("shipped", Answer(one.config, shipped=one)) for one in shipped),
-        *(("imported", Answer(one.config, imported=one)) for one in imported),
-        *(("own", one) for one in (_own(answers.store) if answers.store else ())),
-    ]
-    there: set[str] = set()
-    found = []
-    for source, answer in parts:
-        run = answer.config.id
-        found.append(Entry(f"{source}:{run}" if run in there else run, source, answer))
-        there.add(run)
-    return tuple(sorted(found, key=lambda entry: -entry.created))
+    """All experiments: own ones, those that were asked for last first, then the others by age.
+
+    Reads no table, and of the store what has changed since the last time.
+    """
+    return answers.derive("entries", lambda: _entries(answers), finished=False)
 
 
-def _own(store: Store) -> list[Answer]:
-    """The store's experiments with as many of their runs as one config can ask for."""
-    found: dict[str, dict[int, Record]] = {}
-    for record in store.runs():
-        found.setdefault(record.config.id, {})[record.seed] = record
-    return [
-        Answer(
-            checks.with_seeds(next(iter(runs.values())).config, sorted(runs)[: checks.MOST_SEEDS]),
-            own=runs,
-        )
-        for runs in found.values()
+def _entries(answers: Answers) -> tuple[Entry, ...]:
+    shipped, imported = answers.shipped, answers.imported
+    others = [
+        Entry(run, "shipped", Answer(one.config, shipped=one)) for run, one in shipped.items()
     ]
+    others += [
+        Entry(_key(run, "imported", shipped), "imported", Answer(one.config, imported=one))
+        for run, one in imported.items()
+    ]
+    own = answers.store.listing().experiments if answers.store else {}
+    return (
+        *(
+            runs.derive(key, partial(_own, key, runs))
+            for run, runs in own.items()
+            for key in (_key(run, "own", shipped, imported),)
+        ),
+        *sorted(others, key=lambda entry: -entry.created),
+    )
+
+
+def _key(run: str, source: Origin, *others: Mapping[str, object]) -> str:
+    return f"{source}:{run}" if any(run in there for there in others) else run
+
+
+def _own(key: str, runs: Runs) -> Entry:
+    """An experiment in the store with as many of its runs as one config can ask for."""
+    seeds = sorted(runs.records)[: checks.MOST_SEEDS]
+    return Entry(key, "own", Answer(checks.with_seeds(runs.config, seeds), own=runs.records))
 
 
 def _time(written: object) -> float:
@@ -132,25 +161,31 @@ def table(found: Sequence[Entry]) -> "pd.DataFrame":
     """A row for each entry, with what can be said of it without its rows."""
     import pandas as pd
 
-    said = [entry.words for entry in found]
-    columns: dict[str, Any] = {
-        "kind": [entry.config.kind for entry in found],
-        "source": [entry.source for entry in found],
-        "state": [entry.answer.state for entry in found],
-        "setting": [one.title or one.label for one in said],
-        "target": [one.target for one in said],
-        "auxiliaries": [" + ".join(one.auxiliaries) for one in said],
-        "optimizer": [one.method_label for one in said],
-        "budget": [one.budget for one in said],
-        "seeds": [codec.show(entry.config.seeds) for entry in found],
-        "done": [entry.answer.share for entry in found],
-        "device": [entry.answer.said("device") for entry in found],
-        "numbers": [entry.answer.numbers for entry in found],
-        "created": pd.to_datetime([entry.created for entry in found], unit="s", utc=True),
-        "seconds": pd.array([entry.seconds for entry in found], dtype="Float64"),
-        "id": [entry.config.id for entry in found],
-    }
+    lines = [entry.line for entry in found]
+    columns: dict[str, Any] = {name: [line[name] for line in lines] for name in _COLUMNS}
+    columns["created"] = pd.to_datetime(columns["created"], unit="s", utc=True)
+    columns["seconds"] = pd.array(columns["seconds"], dtype="Float64")
     return pd.DataFrame(columns)
+
+
+_COLUMNS = (
+    "kind",
+    "source",
+    "state",
+    "setting",
+    "target",
+    "auxiliaries",
+    "optimizer",
+    "budget",
+    "seeds",
+    "done",
+    "device",
+    "numbers",
+    "created",
+    "seconds",
+    "id",
+)
+"""Of the table: the fields of an entry's line."""
 
 
 def labels(found: Sequence[Entry]) -> dict[str, str]:

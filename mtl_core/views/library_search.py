@@ -11,12 +11,23 @@ from mtl_core.views import codec, vocabulary
 from mtl_core.views.codec import Entries, Field, Values
 from mtl_core.views.library import Entry
 
-__all__ = ["FILTERS", "MOST_IN_URL", "SOURCES", "STATES", "Search", "choices", "resolved"]
+__all__ = [
+    "FILTERS",
+    "MOST_IN_URL",
+    "MOST_ON_PAGE",
+    "SOURCES",
+    "STATES",
+    "Search",
+    "choices",
+    "resolved",
+]
 
 SOURCES: tuple[Origin, ...] = ("own", "imported", "shipped")
 STATES = ("queued", "running", "done", "failed", "cancelled")
 MOST_IN_URL = 100
 """Chosen experiments that a URL holds."""
+MOST_ON_PAGE = 500
+"""Experiments that a page of the table shows."""
 _MOST_TEXT = 100
 _KEY = re.compile(r"((own|imported|shipped):)?[0-9a-f]{16}")
 
@@ -83,6 +94,7 @@ class Search:
         text: words that must all stand somewhere in what the table says of an experiment.
         chosen: keys of entries, in the order in which they were chosen.
         task: whose curves are drawn; None for the first that the chosen experiments share.
+        page: of those that pass, where they are more than a table shows at once; from 1.
     """
 
     kind: tuple[str, ...] = ()
@@ -94,16 +106,26 @@ class Search:
     text: str = ""
     chosen: tuple[str, ...] = ()
     task: str | None = None
+    page: int = 1
 
     @property
     def filtered(self) -> bool:
         """Whether any filter is set."""
-        return self.unfiltered != self
+        return replace(self.unfiltered, page=self.page) != self
 
     @property
     def unfiltered(self) -> "Search":
         """The same choice among all entries."""
         return Search(chosen=self.chosen, task=self.task)
+
+    def pages(self, passing: int) -> int:
+        """How many pages so many experiments take, at least one."""
+        return max(-(-passing // MOST_ON_PAGE), 1)
+
+    def on_page(self, passing: Sequence[Entry]) -> Sequence[Entry]:
+        """Those of the page; of the last one where there are fewer pages by now."""
+        first = (min(self.page, self.pages(len(passing))) - 1) * MOST_ON_PAGE
+        return passing[first : first + MOST_ON_PAGE]
 
     def passes(self, entry: Entry) -> bool:
         """Whether an entry passes all filters."""
@@ -146,7 +168,8 @@ def choices(search: Search, found: Sequence[Entry]) -> dict[str, dict[str, str]]
     for name, one in FILTERS.items():
         # Targets are those of the settings that are asked for.
         few = Search(setting=search.setting) if name == "target" else Search()
-        there = {one.value(entry) for entry in found if few.passes(entry)}
+        passing = filter(few.passes, found) if few.filtered else found
+        there = {one.value(entry) for entry in passing}
         there |= {*getattr(search, name)}
         offered[name] = {key: title for key, title in one.known().items() if key in there}
     return offered
@@ -163,7 +186,7 @@ def _entries_of(key: str, found: Sequence[Entry], answers: Answers) -> list[Entr
 
     A source that has an experiment alone by now, and that had company once, is found too.
     """
-    if exact := [entry for entry in found if entry.key == key]:
+    if exact := [entry for entry in found if entry.key == key][:1]:
         return exact
     source, _, run = key.rpartition(":")
     answer = answers.find_id(run)
@@ -206,6 +229,13 @@ def _text(text: str, _: Values) -> str:
     return " ".join(text.split())
 
 
+def _page(text: str, _: Values) -> int:
+    number = codec.whole(text)
+    if number < 1:
+        raise InputError(f"there is no page {number}; the first is 1")
+    return number
+
+
 def _task(text: str, _: Values) -> str:
     known = FILTERS["target"].known()
     if text not in known:
@@ -222,6 +252,7 @@ def _filter(name: str) -> Field:
 _FIELDS: Entries = [
     *map(_filter, FILTERS),
     Field("text", _text, default=""),
+    Field("page", _page, default=1),
     Field("task", _task, usually="the first in common"),
     Field(
         "run",

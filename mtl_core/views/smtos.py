@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Self
 
 from mtl_core import optimizers, settings
@@ -237,12 +237,16 @@ def groups(answers: Answers) -> tuple[Group, ...]:
     Of two runs that differ only in whether the auxiliaries' factors were measured, the one that
     has them is taken.
     """
+    return answers.derive("groups", lambda: _groups(answers))
+
+
+def _groups(answers: Answers) -> tuple[Group, ...]:
     found: dict[tuple[RunConfig, tuple[str, ...]], dict[Entry, Answer]] = {}
     for answer in answers.finished("training"):
         config = answer.config
         if not config.auxiliaries:
             continue
-        runs = found.setdefault((config.baseline, config.auxiliaries), {})
+        runs = found.setdefault((_baseline(config, config.seeds), config.auxiliaries), {})
         entry = Entry.of(config)
         held = runs.get(entry)
         if held is None or (config.auxiliary_factors and not held.config.auxiliary_factors):
@@ -252,6 +256,12 @@ def groups(answers: Answers) -> tuple[Group, ...]:
         for (budget, auxiliaries), runs in found.items()
     ]
     return tuple(sorted(made, key=lambda group: _set_order(group.budget.setting, group)))
+
+
+@lru_cache(maxsize=16_384)
+def _baseline(config: RunConfig, _seeds: tuple[int, ...]) -> RunConfig:
+    """A config's baseline; its seeds count, which are no part of what it is equal to."""
+    return config.baseline
 
 
 def budgets(found: Iterable[Group], setting: str, target: str) -> list[RunConfig]:
@@ -286,6 +296,7 @@ def ranked_budgets(found: Iterable[Group], setting: str, target: str) -> list[Ru
     return sorted(there, key=key, reverse=True)
 
 
+@lru_cache(maxsize=16_384)
 def budget_name(budget: RunConfig) -> str:
     """How a URL calls it: its preset's name, else its id."""
     for name in settings.get(budget.setting).presets:

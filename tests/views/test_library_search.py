@@ -1,6 +1,7 @@
 """The Library page's search: what passes its filters, and what a URL asks for."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from mtl_core.runs.library.artifacts import former_id
 from mtl_core.runs.queue.store import Store
 from mtl_core.views import library
 from mtl_core.views.library import Entry
-from mtl_core.views.library_search import MOST_IN_URL, Search, choices, resolved
+from mtl_core.views.library_search import MOST_IN_URL, MOST_ON_PAGE, Search, choices, resolved
 
 Make = Callable[..., Any]
 NOBODY = Answers(None, {})
@@ -216,3 +217,28 @@ def test_a_source_that_is_alone_by_now_is_found(
     found = library.entries(answers)
     assert resolved([f"own:{config.id}"], found, answers) == (config.id,)
     assert resolved([f"imported:{config.id}"], found, answers) == ()
+
+
+def test_pages_hold_every_experiment_once(make_config: Make, entry: Make) -> None:
+    one = entry(make_config())
+    found = [replace(one, key=f"{number:016x}") for number in range(2 * MOST_ON_PAGE + 1)]
+    search = Search(page=1)
+    assert (search.pages(0), search.pages(MOST_ON_PAGE)) == (1, 1)
+    assert search.pages(len(found)) == 3
+    parts = [replace(search, page=page).on_page(found) for page in (1, 2, 3)]
+    assert [len(part) for part in parts] == [MOST_ON_PAGE, MOST_ON_PAGE, 1]
+    assert [each.key for part in parts for each in part] == [each.key for each in found]
+    assert replace(search, page=9).on_page(found) == parts[-1], "of fewer pages, the last"
+    assert not replace(search, page=2).filtered
+
+
+def test_a_page_is_in_the_url(make_config: Make, entry: Make) -> None:
+    found = [entry(make_config())]
+    answers = Answers(None, {})
+    search, told = Search.from_query({"page": "3"}, found, answers)
+    assert (search.page, told) == (3, [])
+    assert search.to_query() == {"page": "3"}
+    for text in ("0", "-1", "x"):
+        search, told = Search.from_query({"page": text}, found, answers)
+        assert search.page == 1
+        assert len(told) == 1

@@ -59,6 +59,8 @@ class Experiment(Protocol):
         """The experiment in plain JSON values, without seeds."""
         ...
 
+    def __hash__(self) -> int: ...
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, seeds: Any = ...) -> Self:
         """Inverse of ``to_dict``. Raises InputError for anything else."""
@@ -250,6 +252,8 @@ class Kind:
         folder: a path for its artifact that people can read; no two experiments share one.
         command: the command line.
         plan: how plans name its experiments.
+        baseline: the experiment that others of the same budget are compared with; by default each
+            is its own.
         coarser: experiments with the same numbers but for what they measured more coarsely, whose
             place an experiment may take: their ids may lead to it.
         state_bytes: what one run can go on from, about: kept while it is carried out.
@@ -276,6 +280,7 @@ class Kind:
     folder: Callable[[Any], str]
     command: Command
     plan: Plan
+    baseline: Callable[[Any], Any] = lambda config: config
     coarser: Callable[[Any], Sequence[Any]] = lambda config: ()
     state_bytes: Callable[[Any], int] = lambda config: 0
     most_rows: Callable[[Any], Mapping[str, int]] = lambda config: {}

@@ -327,6 +327,7 @@ TRAINING = Kind(
     protocol=_protocol,
     check=check,
     folder=_folder,
+    baseline=lambda config: config.baseline,
     coarser=_coarser,
     state_bytes=_state_bytes,
     most_rows=_most_rows,

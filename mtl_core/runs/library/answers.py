@@ -1,18 +1,19 @@
 """Answers: what is known of a curve already, from artifacts or the store, seed by seed."""
 
 import time
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from mtl_core import checks
 from mtl_core.errors import DataMissing, InputError
+from mtl_core.kept import Kept
 from mtl_core.runs import kinds
 from mtl_core.runs.kinds import Kind
 from mtl_core.runs.library.artifacts import Artifact, Content, Made, grouped, restricted
-from mtl_core.runs.queue.records import Record
+from mtl_core.runs.queue.listing import Runs
+from mtl_core.runs.queue.records import Record, index_of
 from mtl_core.runs.queue.store import Store
 from mtl_core.training.pool import cores
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Answers", "Origin", "other_data"]
 
+V = TypeVar("V")
 Origin = Literal["own", "imported", "shipped"]
 _RANK = ("running", "queued", "failed", "cancelled")
 
@@ -61,19 +63,19 @@ class Answer:
             return "own"
         return "shipped" if source is self.shipped else "imported"
 
-    @property
+    @cached_property
     def origins(self) -> tuple[Origin, ...]:
         """Where its runs come from, each once."""
         found = (self.origin(seed) for seed in self.config.seeds)
         return tuple(dict.fromkeys(origin for origin in found if origin is not None))
 
-    @property
+    @cached_property
     def records(self) -> tuple[Record, ...]:
         """Its runs that are in the store and nowhere else."""
         found = (self.source(seed) for seed in self.config.seeds)
         return tuple(source for source in found if isinstance(source, Record))
 
-    @property
+    @cached_property
     def artifacts(self) -> tuple[Artifact, ...]:
         """The artifacts that hold any of its runs."""
         found = (self.source(seed) for seed in self.config.seeds)
@@ -81,6 +83,10 @@ class Answer:
 
     def states(self) -> dict[int, str]:
         """Seed to ``done``, the state of its run in the store, or ``new``."""
+        return dict(self._states)
+
+    @cached_property
+    def _states(self) -> Mapping[int, str]:
         found = {}
         for seed in self.config.seeds:
             source = self.source(seed)
@@ -90,11 +96,11 @@ class Answer:
                 found[seed] = "new" if source is None else "done"
         return found
 
-    @property
+    @cached_property
     def state(self) -> str:
         """Of all asked seeds together: ``running`` or ``queued`` while any is; else ``failed`` or
         ``cancelled`` when any is; ``new`` when any was never asked for; else ``done``."""
-        states = set(self.states().values())
+        states = set(self._states.values())
         return next((state for state in (*_RANK, "new") if state in states), "done")
 
     @property
@@ -102,7 +108,7 @@ class Answer:
         """Whether any of its runs is queued or running."""
         return self.state in ("queued", "running")
 
-    @property
+    @cached_property
     def done(self) -> tuple[int, ...]:
         """Seeds whose runs are finished."""
         return tuple(seed for seed, state in self.states().items() if state == "done")
@@ -127,7 +133,7 @@ class Answer:
         """Why runs failed, each reason once."""
         return tuple(dict.fromkeys(record.error for record in self.records if record.error))
 
-    @property
+    @cached_property
     def made(self) -> tuple[Made, ...]:
         """Where its runs come from: groups of seeds, as in a manifest."""
         groups: list[Made] = []
@@ -165,7 +171,7 @@ class Answer:
             self.config.id,
             self.config.seeds,
             *(artifact.stamp for artifact in self.artifacts),
-            *((r.seed, r.state, r.step, r.started_at, r.finished_at) for r in self.records),
+            *((record.seed, record.changed) for record in self.records),
         )
 
 
@@ -230,25 +236,61 @@ class Answers:
 
     def finished(self, kind: str) -> list[Answer]:
         """All experiments of a kind with their finished runs, shipped ones first."""
-        own: dict[str, list[Record]] = {}
-        for record in self.store.runs(state="done") if self.store else []:
-            if record.config.kind == kind:
-                own.setdefault(record.config.id, []).append(record)
-        configs = {
+        return list(self.derive(f"finished {kind}", lambda: self._finished(kind)))
+
+    def _finished(self, kind: str) -> tuple[Answer, ...]:
+        experiments = self.store.listing().experiments if self.store else {}
+        shelved = {
             run: artifact.config
-            for found in (self.imported, self.shipped)
+            for found in (self.shipped, self.imported)
             for run, artifact in found.items()
             if artifact.config.kind == kind
         }
-        order = [*(run for run in self.shipped if run in configs), *configs]
+        answers = [
+            self._all_of(config, _done(experiments[run]) if run in experiments else ())
+            for run, config in shelved.items()
+        ]
+        for run, runs in experiments.items():
+            if run in shelved or runs.config.kind != kind:
+                continue
+            if own := _done(runs):
+                config = own[0].config
+                answers.append(runs.derive("finished", partial(_whole, config, own)))
+        return tuple(answers)
+
+    def alike(self, config: Any) -> list[Answer]:
+        """All experiments with a config's baseline and their finished runs, shipped ones first."""
+        baseline, _ = index_of(config)
+        own: dict[str, list[Record]] = {}
+        for record in self.store.runs(state="done", baseline=baseline) if self.store else ():
+            own.setdefault(record.config.id, []).append(record)
+        configs = {
+            run: artifact.config
+            for found in (self.shipped, self.imported)
+            for run, artifact in found.items()
+            if index_of(artifact.config)[0] == baseline
+        }
         configs |= {run: found[0].config for run, found in own.items() if run not in configs}
-        answers = []
-        for run in dict.fromkeys([*order, *own]):
-            known = {seed for a in self._artifacts(run) for seed in a.config.seeds}
-            known |= {record.seed for record in own.get(run, ())}
-            asked = checks.with_seeds(configs[run], _few(known))
-            answers.append(self._answer(asked, own.get(run, ())))
-        return answers
+        return [self._all_of(one, own.get(run, ())) for run, one in configs.items()]
+
+    def derive(self, name: str, make: Callable[[], V], *, finished: bool = True) -> V:
+        """What follows from all experiments, made once until one of them changes.
+
+        All sessions share it.
+
+        Args:
+            name: of what is made.
+            finished: whether finished runs alone count.
+        """
+        artifacts = (*self.shipped.values(), *self.imported.values())
+        version: Hashable = None
+        if self.store:
+            listing = self.store.listing()
+            version = listing.done_version if finished else listing.version
+        # As long as the artifacts are kept, no others have their addresses.
+        key = (name, finished, version, len(self.shipped), *map(id, artifacts))
+        made: V = _derived.get(key, lambda: (artifacts, make()))[1]
+        return made
 
     def main(self, answer: Answer) -> "pd.DataFrame":
         """The rows so far of an answer's main table: a training's trajectory, or a front."""
@@ -256,6 +298,11 @@ class Answers:
 
     def table(self, answer: Answer, name: str) -> "pd.DataFrame":
         """The rows so far of a table of an answer's kind."""
+        place = None if self.store is None else self.store.path
+        key = (place, name, answer.version)
+        return _tables.get(key, lambda: self._table(answer, name)).copy()
+
+    def _table(self, answer: Answer, name: str) -> "pd.DataFrame":
         import pandas as pd
 
         parts = []
@@ -305,12 +352,14 @@ class Answers:
 
         From the last finished run of the same pace; None where one of them has none here.
         """
-        done = self.store.runs(state="done") if self.store else []
         total, runs = 0.0, 0
         for config in configs:
-            each = _seconds(config, done)
-            if each is None:
+            kind = kinds.of(config)
+            pace = kind.pace(config)
+            last = self.store.last_finished(kind.name, pace) if self.store else None
+            if last is None:
                 return None
+            each = last.seconds * kind.cost(config) / max(kind.cost(last.config), 1e-9)
             total += each * len(config.seeds)
             runs += len(config.seeds)
         return total / max(min(cores(), runs), 1)
@@ -320,6 +369,12 @@ class Answers:
         own = self.store.runs(run) if self.store else []
         configs = [artifact.config for artifact in self._artifacts(run)]
         return own, [*configs, *(record.config for record in own)]
+
+    def _all_of(self, config: Any, own: Sequence[Record]) -> Answer:
+        """All seeds of an experiment that are here."""
+        known = {seed for a in self._artifacts(config.id) for seed in a.config.seeds}
+        known |= {record.seed for record in own}
+        return self._answer(checks.with_seeds(config, _few(known)), own)
 
     def _artifacts(self, run: str) -> list[Artifact]:
         found = (self.shipped.get(run), self.imported.get(run))
@@ -342,21 +397,14 @@ class Answers:
         return self.store.former(run) if self.store else None
 
 
-def _seconds(config: Any, done: Sequence[Record]) -> float | None:
-    """What one process would take for a run, from the last finished one of its pace."""
-    kind = kinds.of(config)
-    pace = kind.pace(config)
-    alike = [
-        record
-        for record in done
-        if record.seconds > 0
-        and record.config.kind == config.kind
-        and kind.pace(record.config) == pace
-    ]
-    if not alike:
-        return None
-    last = max(alike, key=lambda record: record.finished_at or 0.0)
-    return float(last.seconds * kind.cost(config) / max(kind.cost(last.config), 1e-9))
+def _done(runs: Runs) -> list[Record]:
+    return [record for record in runs.records.values() if record.state == "done"]
+
+
+def _whole(config: Any, own: Sequence[Record]) -> Answer:
+    """All finished seeds of an experiment that is in the store alone."""
+    asked = checks.with_seeds(config, _few(record.seed for record in own))
+    return Answer(asked, own={record.seed: record for record in own})
 
 
 _UNKNOWN: dict[str, Any] = {
@@ -395,18 +443,12 @@ def _few(seeds: Iterable[int]) -> Sequence[int]:
     return sorted(seeds)[: checks.MOST_SEEDS]
 
 
-_kept: "OrderedDict[tuple[object, ...], pd.DataFrame]" = OrderedDict()
-_MOST_KEPT = 512
+_derived: Kept[tuple[object, Any]] = Kept(most=24)
+_tables: "Kept[pd.DataFrame]" = Kept(most=256)
+_parts: "Kept[pd.DataFrame]" = Kept(most=1_024)
 
 
 def _own(store: Store, record: Record, name: str) -> "pd.DataFrame":
-    """A table of a run of the store; what is done does not change, and is read once."""
-    if record.state != "done":
-        return store.table(record.config, name)
-    key = (str(store.path), record.config.id, record.seed, record.finished_at, name)
-    rows = _kept.pop(key, None)
-    _kept[key] = rows = store.table(record.config, name) if rows is None else rows
-    with suppress(KeyError):  # another session was quicker
-        while len(_kept) > _MOST_KEPT:
-            _kept.popitem(last=False)
-    return rows.copy()
+    """A table of a run of the store; what has not changed is read once."""
+    key = (store.path, name, record.key, record.changed)
+    return _parts.get(key, lambda: store.table(record.config, name))

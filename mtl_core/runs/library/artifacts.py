@@ -12,6 +12,7 @@ An artifact is a folder with a file for each table of its kind that has rows, an
     former                           ids that it had when seeds were a part of them, and those of
                                      coarser experiments whose place it took, to these seeds
     tables                           rows, columns and hash of each table
+    blake2b                          hash of all of this; older manifests lack it
     error                            only where it holds the beginning of its runs: why
 
 Nothing in it is ever unpickled, and everything is checked before it is shown.
@@ -291,6 +292,7 @@ def _read(folder: Path, _stamps: folders.Stamps) -> Artifact:
         manifest = folders.manifest(folder)
         if (schema := manifest["schema_version"]) != ARTIFACT_VERSION:
             raise InputError(f"schema {quoted(schema)} is not {ARTIFACT_VERSION}; export it anew")
+        folders.check_manifest(manifest)
         _check_shapes(manifest)
         seeds = [seed for group in manifest["made"] for seed in group["seeds"]]
         config = kinds.experiment(manifest["kind"], manifest["config"], seeds=seeds)

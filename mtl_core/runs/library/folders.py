@@ -1,7 +1,7 @@
 """Folders: tables on disk, with a manifest that describes them.
 
-A folder holds Parquet files and ``manifest.json``, which names each by its hash. Nothing in it is
-ever unpickled, and everything is checked before it is shown.
+A folder holds Parquet files and ``manifest.json``, which names each by its hash, and has one of its
+own. Nothing in it is ever unpickled, and everything is checked before it is shown.
 """
 
 import hashlib
@@ -24,6 +24,7 @@ __all__ = [
     "MANIFEST",
     "SCRATCH",
     "brief",
+    "check_manifest",
     "check_writable",
     "checking",
     "clear",
@@ -31,6 +32,7 @@ __all__ = [
     "first_line",
     "found",
     "manifest",
+    "manifest_digest",
     "stamps",
     "table",
     "write",
@@ -68,7 +70,9 @@ def write(folder: Path, head: Mapping[str, Any], tables: "Mapping[str, pd.DataFr
                 for name, rows in filled.items()
             }
             text = Path(scratch) / MANIFEST
-            content = json.dumps({**head, "tables": said}, indent=2, ensure_ascii=False) + "\n"
+            whole = {**head, "tables": said}
+            whole["blake2b"] = manifest_digest(whole)
+            content = json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
             text.write_text(content, encoding="utf-8")
             # The manifest goes first and comes last: it is what makes the folder an artifact.
             (folder / MANIFEST).unlink(missing_ok=True)
@@ -117,6 +121,26 @@ def manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InputError(f"{MANIFEST} is not a JSON object but {quoted(found)}")
     return found
+
+
+def check_manifest(said: Mapping[str, Any]) -> None:
+    """Raises InputError for a manifest that is not as it was written; older ones do not tell."""
+    try:
+        as_written = "blake2b" not in said or said["blake2b"] == manifest_digest(said)
+    except RecursionError:
+        as_written = False
+    if not as_written:
+        raise InputError(
+            f"{MANIFEST} is not as it was written, by its hash; take the artifact from its source "
+            "again"
+        )
+
+
+def manifest_digest(said: Mapping[str, Any]) -> str:
+    """32 hex digits of the hash of what a manifest says, but for the hash itself."""
+    others = {name: value for name, value in said.items() if name != "blake2b"}
+    text = json.dumps(others, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 @contextmanager

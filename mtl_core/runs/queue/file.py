@@ -12,14 +12,22 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from mtl_core.errors import StoreError
-from mtl_core.runs.queue import older
+from mtl_core.runs.queue import holders, older
+from mtl_core.runs.queue.connections import Connections
 from mtl_core.runs.queue.schema import OLDEST, SCHEMA, SCHEMA_VERSION, TABLES
 
 __all__ = ["PATIENCE", "StoreFile", "default_path"]
 
-PATIENCE = 10
+PATIENCE = 5
 """Seconds until a write that another program holds up is given up; our own take far less."""
+_SMALL = ("experiments", "runs", "notes", "former", "workers", "changes")
+"""Tables that are checked whenever a file is opened. The others take seconds once they have
+millions of rows, have checksums, and are checked when damage was met."""
+_VACUUMED = 2_000
+"""Pages that are given back at a time, so that nobody waits for all of them."""
 _OLDER = "an older schema"
+_INCREMENTAL = 2
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _FORBIDDEN = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN)
 
 
@@ -46,6 +54,7 @@ class StoreFile:
     def __init__(self, path: Path) -> None:
         self.notice: str | None = None
         self.path = _expanded(path).absolute()
+        self._connections = Connections(self.path, self._connect)
         self._open()
 
     def _open(self) -> None:
@@ -102,14 +111,39 @@ class StoreFile:
                         f"{self.path} is an SQLite file of something else (tables "
                         f"{', '.join(sorted(tables)[:3]) or 'none'}); set MTL_STORE to another file"
                     )
-                verdict = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+                verdict = self._check(db, tables)
                 if verdict == "ok" and version < SCHEMA_VERSION:
                     return _OLDER
         except sqlite3.Error as error:
             if not _is_damage(error):
                 raise
             verdict = str(error)
-        return None if verdict == "ok" else " ".join(verdict.split())[:120]
+        if verdict == "ok":
+            self._suspected.unlink(missing_ok=True)
+            return None
+        return " ".join(verdict.split())[:120]
+
+    def _check(self, db: sqlite3.Connection, tables: set[str]) -> str:
+        """``ok``, or the first damage: of the whole file only where some was met before."""
+        if self._suspected.exists():
+            return str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+        pages, size = (
+            db.execute(f"PRAGMA page_{what}").fetchone()[0] for what in ("count", "size")
+        )
+        log = Path(f"{self.path}-wal")
+        if not (log.exists() and log.stat().st_size) and self.path.stat().st_size < pages * size:
+            return "the file is shorter than it says"
+        verdicts = (
+            str(db.execute(f"PRAGMA quick_check('{name}')").fetchone()[0])
+            for name in _SMALL
+            if name in tables
+        )
+        return next((verdict for verdict in verdicts if verdict != "ok"), "ok")
+
+    @property
+    def _suspected(self) -> Path:
+        """A file that is there when damage was met where an opening does not look."""
+        return self.path.with_name(f"{self.path.name}.suspected")
 
     def _set_aside(self, problem: str) -> None:
         stamp, path = time.strftime("%Y%m%d-%H%M%S"), self.path
@@ -122,6 +156,7 @@ class StoreFile:
         for suffix in ("-wal", "-shm"):
             if (side := Path(f"{path}{suffix}")).exists():
                 side.rename(f"{aside}{suffix}")
+        self._suspected.unlink(missing_ok=True)
         self.notice = (
             f"store {path} was damaged ({problem}); it was kept as {aside.name} and a new one was "
             "started"
@@ -129,6 +164,7 @@ class StoreFile:
 
     def _create(self) -> None:
         with self._connection("rwc") as db:
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only an empty file takes it
             # Where a file system has no WAL, the rollback journal does, with less at once.
             with suppress(sqlite3.OperationalError):
                 db.execute("PRAGMA journal_mode = WAL")
@@ -150,31 +186,43 @@ class StoreFile:
                 db.execute("ROLLBACK")
                 raise
             db.execute("COMMIT")
+            _vacuum(db)
         # A worker of the version before does not know today's configs; without its lock it leaves.
         self.path.with_name(f"{self.path.name}.worker.lock").unlink(missing_ok=True)
 
+    def _connect(self, mode: Literal["rw", "rwc"] = "rw") -> sqlite3.Connection:
+        address = f"{self.path.as_uri()}?mode={mode}"
+        db = sqlite3.connect(
+            address, uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+        )
+        db.row_factory = sqlite3.Row
+        db.text_factory = _text
+        db.execute("PRAGMA foreign_keys = ON")
+        # In WAL mode NORMAL never corrupts and loses nothing to a crash of the process.
+        db.execute("PRAGMA synchronous = NORMAL")
+        return db
+
     @contextmanager
     def _connection(self, mode: Literal["rw", "rwc"] = "rw") -> Iterator[sqlite3.Connection]:
-        address = f"{self.path.as_uri()}?mode={mode}"
-        with closing(
-            sqlite3.connect(address, uri=True, timeout=PATIENCE, isolation_level=None)
-        ) as db:
-            db.row_factory = sqlite3.Row
-            db.execute("PRAGMA foreign_keys = ON")
-            # In WAL mode NORMAL never corrupts and loses nothing to a crash of the process.
-            db.execute("PRAGMA synchronous = NORMAL")
+        """One of its own, for the time that the file is looked at or made."""
+        with closing(self._connect(mode)) as db:
             yield db
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """Which file is at the path at present."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return (str(self.path),)
+        return str(self.path), found.st_dev, found.st_ino
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keeps the file open: the last connection to close writes the whole log back, and waits
-        for the disk. Who writes often holds it meanwhile."""
-        try:
-            with self._connection() as db:
-                db.execute("SELECT count(*) FROM workers").fetchone()
-                yield
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
+        """Raises StoreError where the file cannot be read; otherwise it is open from then on."""
+        with self.read() as db:
+            db.execute("SELECT count(*) FROM workers").fetchone()
+        yield
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -182,10 +230,18 @@ class StoreFile:
         if not os.path.exists(self.path):
             self._open()  # deleted while in use, by somebody who wants an empty one
         try:
-            with self._connection() as db:
+            with self._connections.one() as db:
                 yield db
         except sqlite3.Error as error:
+            if _is_damage(error):
+                with suppress(OSError):
+                    self._suspected.touch()
             raise self._unusable(error) from error
+
+    def shrink(self) -> None:
+        """Give the space of deleted rows back to the disk, as far as nobody is in the way."""
+        with suppress(StoreError), self.read() as db:
+            _vacuum(db)
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -207,17 +263,47 @@ class StoreFile:
                 "file under another name and begins a new one, or set MTL_STORE to another file"
             )
         return StoreError(
-            f"store {self.path} cannot be used ({error}); {_remedy(error)}, or set MTL_STORE to "
-            "another file"
+            f"store {self.path} cannot be used ({error}); {self._remedy(error)}, or set MTL_STORE "
+            "to another file"
+        )
+
+    def _remedy(self, error: Exception) -> str:
+        """What to do about an error that is no damage, by its cause."""
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if not isinstance(error, Timeout) and code not in _BUSY:
+            return _remedy(error)
+        who = holders.holders(self.path)
+        named = f": {', '.join(who)}" if who else ""
+        return (
+            f"another program has it open and is writing{named}; close that, try again when it is "
+            "done"
         )
 
 
+def _text(content: bytes) -> str:
+    """Damaged letters are replaced: a row with one must not keep all others from being read."""
+    return content.decode(errors="replace")
+
+
+def _vacuum(db: sqlite3.Connection) -> None:
+    """Give free pages back; a file of before this was possible is written anew for it once."""
+    with suppress(sqlite3.OperationalError):  # somebody writes, or the disk is full
+        if db.execute("PRAGMA auto_vacuum").fetchone()[0] != _INCREMENTAL:
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            db.execute("VACUUM")
+        free = db.execute("PRAGMA freelist_count").fetchone()[0]
+        for _ in range(0, free, _VACUUMED):
+            # Not execute, which takes one step of a statement without columns: one page.
+            db.executescript(f"PRAGMA incremental_vacuum({_VACUUMED})")
+        db.execute("PRAGMA busy_timeout = 0")  # others may read meanwhile, and the next one does it
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    db.execute(f"PRAGMA busy_timeout = {round(1000 * PATIENCE)}")
+
+
 def _remedy(error: Exception) -> str:
-    """What to do about an error that is no damage, by its cause."""
+    """What to do about an error that is neither damage nor another's lock."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     number = getattr(error, "errno", None)
-    if isinstance(error, Timeout) or code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return "another program has it open and is writing; close that, try again when it is done"
     if code == sqlite3.SQLITE_FULL or number in (errno.ENOSPC, errno.EDQUOT):
         return "free some disk space"
     if code in _FORBIDDEN or number in (errno.EACCES, errno.EPERM, errno.EROFS):

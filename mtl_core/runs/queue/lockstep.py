@@ -93,7 +93,7 @@ class Lockstep:
             run = _Run(
                 record.key,
                 record.question,
-                record.queued_at,
+                record.order,
                 -1 if state is None else int(state["step"]),
                 record.steps,
                 visitor=record.visitor,

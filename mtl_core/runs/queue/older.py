@@ -1,4 +1,8 @@
-"""Stores of schemas 1 to 4, in which a run was an experiment with all its seeds, made today's."""
+"""Stores of older schemas, made today's.
+
+In schemas 1 to 4 a run was an experiment with all its seeds. Schema 5 had neither checksums nor
+what listings are searched by.
+"""
 
 import io
 import json
@@ -16,7 +20,9 @@ from mtl_core import checks
 from mtl_core.errors import InputError
 from mtl_core.runs import kinds
 from mtl_core.runs.kinds.base import Columns, columns_of
-from mtl_core.runs.queue.schema import SCHEMA
+from mtl_core.runs.queue.checksums import piece_checksum, state_checksum
+from mtl_core.runs.queue.records import index_of
+from mtl_core.runs.queue.schema import COUNT_CHANGES
 
 __all__ = ["bring_up_to_date", "split_config"]
 
@@ -40,16 +46,66 @@ def split_config(values: Mapping[str, Any]) -> tuple[str, dict[str, Any], tuple[
 
 def bring_up_to_date(db: sqlite3.Connection) -> None:
     """Inside a transaction: every row of an older file has its place in today's tables."""
+    if db.execute("PRAGMA user_version").fetchone()[0] < 5:
+        _split_runs(db)
+    _add_checksums(db)
+
+
+# From schema 5: the same rows, and what can be computed from them.
+
+
+def _add_checksums(db: sqlite3.Connection) -> None:
+    for table, columns in _ADDED.items():
+        for column in columns:
+            db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+    db.create_function("piece_checksum", 4, piece_checksum, deterministic=True)
+    db.create_function("state_checksum", 3, state_checksum, deterministic=True)
+    db.execute(
+        "UPDATE pieces SET checksum = piece_checksum(run, CAST(name AS BLOB), step, "
+        "CAST(rows AS BLOB))"
+    )
+    db.execute("UPDATE states SET checksum = state_checksum(run, step, CAST(state AS BLOB))")
+    db.execute("UPDATE runs SET pieces = (SELECT count(*) FROM pieces WHERE run = number)")
+    db.execute(
+        "UPDATE runs SET queued = place, changed = place FROM (SELECT number AS of, "
+        "dense_rank() OVER (ORDER BY queued_at) AS place FROM runs) WHERE number = of"
+    )
+    for row in db.execute("SELECT id, kind, config FROM experiments").fetchall():
+        with suppress(InputError, ValueError, TypeError, RecursionError):
+            config = kinds.experiment(row["kind"], json.loads(row["config"]), seeds=(0,))
+            db.execute(
+                "UPDATE experiments SET baseline = ?, pace = ? WHERE id = ?",
+                (*index_of(config), row["id"]),
+            )
+    db.execute("DROP INDEX IF EXISTS runs_by_state")
+    for statement in COUNT_CHANGES:
+        db.execute(statement)
+
+
+_ADDED = {
+    "experiments": ("baseline TEXT", "pace TEXT"),
+    "runs": (
+        "visitor TEXT NOT NULL DEFAULT ''",  # nobody knew who had asked for a run
+        "queued INTEGER NOT NULL DEFAULT 0",
+        "changed INTEGER NOT NULL DEFAULT 0",
+        "pieces INTEGER NOT NULL DEFAULT 0",
+    ),
+    "states": ("checksum INTEGER NOT NULL DEFAULT 0",),
+    "pieces": ("checksum INTEGER NOT NULL DEFAULT 0",),
+}
+
+
+# From schemas 1 to 4: a run for each seed.
+
+
+def _split_runs(db: sqlite3.Connection) -> None:
     found = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-    if "experiments" in {row["name"] for row in found}:
-        _add_visitors(db)
-        return
     there = {row["name"] for row in found} & set(_RENAMED)
     for name in there:
         db.execute(f"ALTER TABLE {name} RENAME TO old_{name}")
     db.execute("DROP INDEX IF EXISTS runs_by_state")
     db.execute("DROP TABLE IF EXISTS workers")
-    for statement in SCHEMA:
+    for statement in _SCHEMA_5:
         db.execute(statement)
     # Of runs that share an experiment and a seed the most advanced comes first; its rows are those
     # of the others and more.
@@ -58,11 +114,6 @@ def bring_up_to_date(db: sqlite3.Connection) -> None:
         _move(db, row, there)
     for name in there:
         db.execute(f"DROP TABLE old_{name}")
-
-
-def _add_visitors(db: sqlite3.Connection) -> None:
-    """Schema 5 did not know who had asked for a run."""
-    db.execute("ALTER TABLE runs ADD COLUMN visitor TEXT NOT NULL DEFAULT ''")
 
 
 @dataclass(frozen=True)
@@ -216,3 +267,67 @@ def _fronts(db: sqlite3.Connection, old: _Old, seed: int) -> Iterator[tuple[int,
             )
             for name, columns in tables(old.config, front).items():
                 yield row["step"], name, columns
+
+
+_SCHEMA_5 = (
+    """
+CREATE TABLE experiments (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    config TEXT NOT NULL
+) WITHOUT ROWID""",
+    """
+CREATE TABLE runs (
+    number INTEGER PRIMARY KEY,
+    experiment TEXT NOT NULL REFERENCES experiments (id),
+    seed INTEGER NOT NULL,
+    question TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled')),
+    step INTEGER NOT NULL DEFAULT -1,
+    queued_at REAL NOT NULL,
+    started_at REAL,
+    finished_at REAL,
+    seconds REAL NOT NULL DEFAULT 0,
+    worker TEXT,
+    heartbeat REAL,
+    cancel INTEGER NOT NULL DEFAULT 0,
+    error TEXT,
+    info TEXT NOT NULL DEFAULT '{}',
+    UNIQUE (experiment, seed)
+)""",
+    "CREATE INDEX runs_by_state ON runs (state, queued_at)",
+    """
+CREATE TABLE states (
+    run INTEGER PRIMARY KEY REFERENCES runs (number) ON DELETE CASCADE,
+    step INTEGER NOT NULL,
+    state BLOB NOT NULL
+)""",
+    """
+CREATE TABLE pieces (
+    run INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    rows TEXT NOT NULL,
+    PRIMARY KEY (run, name, step)
+) WITHOUT ROWID""",
+    """
+CREATE TABLE notes (
+    run INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    note TEXT NOT NULL,
+    PRIMARY KEY (run, note)
+) WITHOUT ROWID""",
+    """
+CREATE TABLE former (
+    id TEXT PRIMARY KEY,
+    experiment TEXT NOT NULL,
+    seeds TEXT NOT NULL
+) WITHOUT ROWID""",
+    """
+CREATE TABLE workers (
+    name TEXT PRIMARY KEY,
+    pid INTEGER NOT NULL,
+    device TEXT NOT NULL,
+    title TEXT NOT NULL,
+    started_at REAL NOT NULL
+)""",
+)

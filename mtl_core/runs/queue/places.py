@@ -3,11 +3,11 @@
 __all__ = ["PLACES"]
 
 PLACES = """
-SELECT number, row_number() OVER (ORDER BY turn, queued_at DESC, number) AS place FROM (
-    SELECT number, queued_at, row_number() OVER (
-        PARTITION BY visitor ORDER BY step < 0, later, queued_at DESC, number
+SELECT number, row_number() OVER (ORDER BY turn, queued DESC, number) AS place FROM (
+    SELECT number, queued, row_number() OVER (
+        PARTITION BY visitor ORDER BY step < 0, later, queued DESC, number
     ) AS turn FROM (
-        SELECT number, visitor, queued_at, step, row_number() OVER (
+        SELECT number, visitor, queued, step, row_number() OVER (
             PARTITION BY question, experiment ORDER BY step < 0, number
         ) > 1 OR EXISTS (
             SELECT 1 FROM runs AS other WHERE other.experiment = runs.experiment

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
+from mtl_core import checks
 from mtl_core.errors import InputError
 from mtl_core.runs import kinds
 from mtl_core.runs.kinds import Experiment, Kind
 
-__all__ = ["Key", "Record", "RunState", "config_of", "record_of"]
+__all__ = ["Key", "Record", "RunState", "config_of", "index_of", "record_of"]
 
 RunState = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -23,7 +24,7 @@ class Key(NamedTuple):
     seed: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """A run in the store, without its rows.
 
@@ -31,6 +32,8 @@ class Record:
         config: the experiment; its seeds are this run's one.
         question: what it was asked for with; runs of one question advance together.
         visitor: who asked; empty where that is not known.
+        order: of its question: later ones have larger numbers, whatever the clock says.
+        changed: of its last change, in this store; later ones have larger numbers.
         place: how many runs get their next turn before it, and one, by ``places``; None for what
             has had its first turn in the hands of a worker, or has ended.
         step: steps that it has taken; -1 before its first measurement.
@@ -42,6 +45,8 @@ class Record:
     seed: int
     question: str
     visitor: str
+    order: int
+    changed: int
     state: RunState
     place: int | None
     step: int
@@ -84,29 +89,38 @@ def config_of(row: sqlite3.Row) -> Experiment:
     Raises:
         InputError: where this version would train another one.
     """
-    found: Experiment = _parsed(row["experiment"], row["kind"], row["config"], row["seed"])
-    return found
-
-
-def record_of(row: sqlite3.Row) -> Record:
-    """A row of ``runs`` with its experiment and its place; raises as ``config_of``."""
+    found = _parsed(row["experiment"], row["kind"], row["config"])
     try:
-        info = json.loads(row["info"])
-    except ValueError:
-        info = {}
+        config: Experiment = checks.with_seeds(found, (row["seed"],))
+    except InputError as error:
+        raise InputError(f"its config is not one of this version ({error})") from error
+    return config
+
+
+def record_of(row: sqlite3.Row, place: int | None = None) -> Record:
+    """A row of ``runs`` with its experiment; raises as ``config_of``."""
     return Record(
         config=config_of(row),
-        info=info if isinstance(info, dict) else {},
+        info=_info(row["info"]),
+        order=row["queued"],
+        place=place,
         **{name: row[name] for name in _PLAIN},
     )
+
+
+@lru_cache(maxsize=16_384)
+def index_of(config: Experiment) -> tuple[str, str]:
+    """What experiments are searched by: the id of their baseline, and their pace."""
+    kind = kinds.of(config)
+    return kind.baseline(config).id, kind.pace(config)
 
 
 _PLAIN = (
     "seed",
     "question",
     "visitor",
+    "changed",
     "state",
-    "place",
     "step",
     "queued_at",
     "started_at",
@@ -119,12 +133,22 @@ _PLAIN = (
 
 
 @lru_cache(maxsize=16_384)
-def _parsed(experiment: str, kind: str, text: str, seed: int) -> Any:
-    """Cached, since pages list thousands of runs again and again and a config never changes."""
+def _parsed(experiment: str, kind: str, text: str) -> Any:
+    """Cached, since a config never changes; what cannot be read is tried again."""
     try:
-        config = kinds.experiment(kind, json.loads(text), seeds=(seed,))
+        config = kinds.experiment(kind, json.loads(text), seeds=(0,))
     except (InputError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"its config is not one of this version ({error})") from error
     if config.id != experiment:
         raise InputError(f"its config is not one of this version (its id there is {config.id})")
     return config
+
+
+@lru_cache(maxsize=4_096)
+def _info(text: str) -> Mapping[str, Any]:
+    """Provenance, which many runs share; cached for that, and never changed."""
+    try:
+        info = json.loads(text)
+    except ValueError:
+        return {}
+    return info if isinstance(info, dict) else {}

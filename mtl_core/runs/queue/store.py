@@ -1,7 +1,7 @@
 """The store: which runs exist, what state they are in, and what they have measured.
 
-One SQLite file in WAL mode, shared by the app, the command line and the workers. Every method opens
-its own short connection, so a store can be used from any thread and survives its processes. What
+One SQLite file in WAL mode, shared by the app, the command line and the workers. Every method takes
+a connection of its own, so a store can be used from any thread and survives its processes. What
 opens the file, and mends it, is ``StoreFile``.
 """
 
@@ -12,15 +12,19 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mtl_core.errors import InputError, StoreError
+from mtl_core.kept import Kept
 from mtl_core.runs import kinds
 from mtl_core.runs.kinds import Columns, Experiment, Piece, State
+from mtl_core.runs.queue.checksums import piece_checksum, state_checksum
 from mtl_core.runs.queue.file import StoreFile, default_path
+from mtl_core.runs.queue.listing import Listing, Mirror
 from mtl_core.runs.queue.places import PLACES
-from mtl_core.runs.queue.records import Key, Record, RunState, config_of, record_of
+from mtl_core.runs.queue.records import Key, Record, RunState, index_of, record_of
 from mtl_core.runs.queue.schema import SCHEMA_VERSION
 from mtl_core.runs.states import BROKEN, packed, unpacked
 
@@ -29,12 +33,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Store", "default_path"]
 
-_RECORDS = f"""
-SELECT runs.*, experiments.kind, experiments.config, places.place
+_RECORDS = """
+SELECT runs.*, experiments.kind, experiments.config
 FROM runs JOIN experiments ON experiments.id = runs.experiment
-LEFT JOIN ({PLACES}) AS places ON places.number = runs.number
+"""
+_PIECES = """
+SELECT CAST(name AS BLOB) AS name, step, CAST(rows AS BLOB) AS rows, checksum FROM pieces
+WHERE run = ?
 """
 _NUMBER = "(SELECT number FROM runs WHERE experiment = ? AND seed = ?)"
+_MOST_NAMED = 3  # damaged steps of a run
+_mirrors: Kept[Mirror] = Kept(most=4)
+"""Listings by the path of their store: whoever opens one again need not read it again."""
+_damage: Kept[tuple[str, ...]] = Kept(most=16_384)
+"""What is wrong with a run's rows, by the store's path, its number and its last change."""
 
 
 class Store:
@@ -79,25 +91,35 @@ class Store:
         """
         now, question = time.time(), uuid.uuid4().hex[:12]
         with self._file.write() as db:
+            order = db.execute("SELECT last + 1 FROM changes").fetchone()[0]
             for config in configs:
                 db.execute(
-                    "INSERT OR IGNORE INTO experiments (id, kind, config) VALUES (?, ?, ?)",
-                    (config.id, config.kind, json.dumps(config.to_dict())),
+                    "INSERT INTO experiments (id, kind, config, baseline, pace) "
+                    "VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+                    "baseline = excluded.baseline, pace = excluded.pace WHERE baseline IS NULL",
+                    (config.id, config.kind, json.dumps(config.to_dict()), *index_of(config)),
                 )
                 keys = [(config.id, seed) for seed in config.seeds]
                 db.executemany(
-                    "INSERT OR IGNORE INTO runs (experiment, seed, question, state, queued_at, "
-                    "visitor) VALUES (?, ?, ?, 'queued', ?, ?)",
-                    [(*key, question, now, visitor) for key in keys],
+                    "INSERT OR IGNORE INTO runs "
+                    "(experiment, seed, question, visitor, state, queued, queued_at) "
+                    "VALUES (?, ?, ?, ?, 'queued', ?, ?)",
+                    [(*key, question, visitor, order, now) for key in keys],
                 )
                 db.executemany(
-                    "UPDATE runs SET state = 'queued', queued_at = ?, question = ?, visitor = ?, "
-                    "error = NULL, worker = NULL, finished_at = NULL "
+                    "UPDATE runs SET state = 'queued', queued = ?, queued_at = ?, question = ?, "
+                    "visitor = ?, error = NULL, worker = NULL, finished_at = NULL "
                     "WHERE experiment = ? AND seed = ? AND state IN ('cancelled', 'failed')",
-                    [(now, question, visitor, *key) for key in keys],
+                    [(order, now, question, visitor, *key) for key in keys],
                 )
-                db.executemany("UPDATE runs SET cancel = 0 WHERE experiment = ? AND seed = ?", keys)
-        records = [self.get(config.id, seed) for config in configs for seed in config.seeds]
+                db.executemany(
+                    "UPDATE runs SET cancel = 0 WHERE experiment = ? AND seed = ? AND cancel != 0",
+                    keys,
+                )
+        records = []
+        for config in configs:
+            found = {record.seed: record for record in self.runs(config.id)}
+            records += [found.get(seed) for seed in config.seeds]
         if None in records:
             raise StoreError("a run was removed while it was queued; ask for it again")
         return [record for record in records if record is not None]
@@ -137,6 +159,7 @@ class Store:
                 "AND NOT EXISTS (SELECT 1 FROM runs WHERE experiment = experiments.id)",
                 (experiment,),
             )
+        self._file.shrink()
 
     # What is known.
 
@@ -145,12 +168,50 @@ class Store:
         found = self._records("WHERE experiment = ? AND seed = ?", (experiment, seed))
         return found[0] if found else None
 
-    def runs(self, experiment: str | None = None, state: RunState | None = None) -> list[Record]:
-        """All runs, or those of an experiment or in a state, the newest first."""
+    def runs(
+        self,
+        experiment: str | None = None,
+        state: RunState | None = None,
+        *,
+        baseline: str | None = None,
+    ) -> list[Record]:
+        """All runs, or those of an experiment, in a state or with a baseline, the newest first.
+
+        Args:
+            baseline: the id of what their experiments are compared with (``Kind.baseline``).
+        """
         asked = {"experiment": experiment, "state": state}
         given = {name: value for name, value in asked.items() if value is not None}
-        where = f"WHERE {' AND '.join(f'{name} = ?' for name in given)} " if given else ""
-        return self._records(f"{where}ORDER BY queued_at DESC, number DESC", tuple(given.values()))
+        terms = [f"{name} = ?" for name in given]
+        if baseline is not None:
+            terms.append("(baseline = ? OR baseline IS NULL)")
+            given["baseline"] = baseline
+        where = f"WHERE {' AND '.join(terms)} " if terms else ""
+        found = self._records(f"{where}ORDER BY queued DESC, number DESC", tuple(given.values()))
+        if baseline is None:
+            return found
+        return [one for one in found if index_of(one.config)[0] == baseline]
+
+    def listing(self) -> Listing:
+        """All runs by experiment; what has not changed since the last time is not read again."""
+        mirror = _mirrors.get(self.path, Mirror)
+        with self._file.read() as db:
+            return mirror.look(db, self._file.identity)
+
+    def last_finished(self, kind: str, pace: str) -> Record | None:
+        """The run of a kind and pace (``Kind.pace``) that was finished last and took time."""
+        with self._file.read() as db:
+            rows = db.execute(
+                f"{_RECORDS} WHERE kind = ? AND (pace = ? OR pace IS NULL) AND state = 'done' "
+                "AND seconds > 0 ORDER BY changed DESC",
+                (kind, pace),
+            )
+            for row in rows:
+                with suppress(InputError):
+                    record = record_of(row)
+                    if index_of(record.config)[1] == pace:
+                        return record
+        return None
 
     def former(self, run: str) -> tuple[str, tuple[int, ...]] | None:
         """The experiment and seeds that an id meant when seeds were a part of it; else None."""
@@ -163,46 +224,40 @@ class Store:
 
         They can be removed.
         """
-        found = {}
-        with self._file.read() as db:
-            rows = db.execute(
-                "SELECT experiment, kind, config, min(seed) AS seed FROM runs "
-                "JOIN experiments ON experiments.id = runs.experiment "
-                "GROUP BY experiment ORDER BY min(number)"
-            ).fetchall()
-        for row in rows:
-            try:
-                config_of(row)
-            except InputError as error:
-                found[str(row["experiment"])] = str(error)
-        return found
+        return dict(self.listing().unreadable)
 
     def table(
         self, config: Experiment, name: str, seeds: Iterable[int] | None = None
     ) -> "pd.DataFrame":
-        """The rows of a table of an experiment's kind so far, of its seeds by default."""
+        """The rows of a table of an experiment's kind so far, of its seeds by default.
+
+        Damaged ones are left out; ``notes`` says so.
+        """
         wanted = config.seeds if seeds is None else tuple(seeds)
         parts: list[Columns] = []
         with self._file.read() as db:
             for seed in wanted:
-                found = db.execute(
-                    f"SELECT rows FROM pieces WHERE run = {_NUMBER} AND name = ? ORDER BY step",
-                    (config.id, seed, name),
-                ).fetchall()
-                parts += [json.loads(row["rows"]) for row in found]
+                number = _number(db, Key(config.id, seed))
+                rows = db.execute(f"{_PIECES} AND name = ? ORDER BY step", (number, name))
+                parts += [json.loads(row["rows"]) for row in rows if _sound(number, row)]
         return kinds.of(config).tables[name].frame(parts)
 
     def notes(self, config: Experiment) -> list[str]:
         """Why quantities of an experiment's runs are missing, or measured another way."""
+        found: set[str] = set()
         with self._file.read() as db:
-            found = [
-                str(row["note"])
-                for seed in config.seeds
-                for row in db.execute(
-                    f"SELECT note FROM notes WHERE run = {_NUMBER}", (config.id, seed)
-                )
-            ]
-        return sorted(set(found))
+            for seed in config.seeds:
+                row = db.execute(
+                    "SELECT number, changed, pieces FROM runs WHERE experiment = ? AND seed = ?",
+                    (config.id, seed),
+                ).fetchone()
+                if row is None:
+                    continue
+                notes = db.execute("SELECT note FROM notes WHERE run = ?", (row["number"],))
+                found |= {str(note["note"]) for note in notes}
+                key = (self.path, config.id, seed, row["changed"])
+                found |= {*_damage.get(key, partial(_damaged, db, seed, row))}
+        return sorted(found)
 
     # What workers do.
 
@@ -241,18 +296,22 @@ class Store:
             taken = db.execute(
                 "UPDATE runs SET state = 'running', worker = ?, started_at = ?, heartbeat = ?, "
                 "cancel = 0, error = NULL WHERE number IN (SELECT number FROM runs "
-                "WHERE state = 'queued' ORDER BY queued_at, number LIMIT ?) "
-                "RETURNING experiment, seed",
+                "WHERE state = 'queued' ORDER BY queued, number LIMIT ?) "
+                "RETURNING number",
                 (worker, now, now, most),
             ).fetchall()
-        unreadable = self.unreadable() if taken else {}
+            rows = []
+            for number in sorted(int(row["number"]) for row in taken):
+                rows += db.execute(f"{_RECORDS} WHERE number = ?", (number,)).fetchall()
+            places = _places(db) if rows else {}
         records = []
-        for experiment, seed in sorted(tuple(row) for row in taken):
-            if reason := unreadable.get(experiment):
-                self.finish(Key(experiment, seed), worker, "failed", f"{reason}; remove this run")
-            elif record := self.get(experiment, seed):
-                records.append(record)
-        return sorted(records, key=lambda record: record.queued_at)
+        for row in rows:
+            try:
+                records.append(record_of(row, places.get(row["number"])))
+            except InputError as error:
+                key = Key(row["experiment"], row["seed"])
+                self.finish(key, worker, "failed", f"{error}; remove this run")
+        return sorted(records, key=lambda record: record.order)
 
     def beat(self, worker: str) -> dict[Key, bool]:
         """Say that ``worker`` is alive, and hear of its runs whether each is to be stopped.
@@ -280,41 +339,58 @@ class Store:
             number = _owned(db, key, worker)
             if number is None:
                 return False
+            before = _count(db, number)
             db.executemany(
-                "INSERT OR REPLACE INTO pieces (run, name, step, rows) VALUES (?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO pieces (run, name, step, rows, checksum) "
+                "VALUES (?, ?, ?, ?, ?)",
                 [
-                    (number, name, piece.step, json.dumps(columns, separators=(",", ":")))
+                    (number, name, piece.step, rows, checksum)
                     for piece in pieces
                     for name, columns in piece.tables.items()
+                    for rows in (json.dumps(columns, separators=(",", ":")),)
+                    for checksum in (
+                        piece_checksum(number, name.encode(), piece.step, rows.encode()),
+                    )
                 ],
             )
+            more = _count(db, number) - before
             db.executemany(
                 "INSERT OR IGNORE INTO notes (run, note) VALUES (?, ?)",
                 [(number, note) for piece in pieces for note in piece.notes],
             )
-            states = [piece for piece in pieces if piece.state is not None]
-            db.executemany(
-                "INSERT OR REPLACE INTO states (run, step, state) VALUES (?, ?, ?)",
-                [(number, piece.step, packed(piece.state)) for piece in states[-1:]],  # type: ignore[arg-type]
-            )
+            for piece in reversed(pieces):
+                if piece.state is not None:
+                    _save_state(db, number, piece.step, packed(piece.state))
+                    break
             step = max((piece.step for piece in pieces), default=-1)
             db.execute(
-                "UPDATE runs SET step = max(step, ?), seconds = seconds + ? WHERE number = ?",
-                (step, seconds, number),
+                "UPDATE runs SET step = max(step, ?), seconds = seconds + ?, pieces = pieces + ? "
+                "WHERE number = ?",
+                (step, seconds, more, number),
             )
         return True
 
     def state(self, key: Key) -> State | None:
         """What a run can go on from.
 
-        None for one that has none, and for a damaged one: the run starts anew then, and gets the
-        same values again.
+        None for one that has none, and for a damaged one: the run starts anew then, gets the same
+        values again, and says so in a note.
         """
         with self._file.read() as db:
-            row = db.execute(f"SELECT state FROM states WHERE run = {_NUMBER}", key).fetchone()
-        if row is not None:
+            row = db.execute(
+                "SELECT run, step, CAST(state AS BLOB) AS state, checksum FROM states "
+                f"WHERE run = {_NUMBER}",
+                key,
+            ).fetchone()
+        if row is None:
+            return None
+        if row["checksum"] == state_checksum(row["run"], row["step"], row["state"]):
             with suppress(*BROKEN):
-                return unpacked(row["state"])
+                state = unpacked(row["state"])
+                int(state["step"])  # whoever goes on from it asks for that first
+                return state
+        with self._file.write() as db:
+            _forget_state(db, row["run"], key.seed)
         return None
 
     def describe(
@@ -388,17 +464,27 @@ class Store:
         """One line on the state of the file, for ``doctor``."""
         with self._file.read() as db:
             verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-            count = db.execute("SELECT count(*) FROM runs").fetchone()[0]
-        return f"{verdict}, schema {SCHEMA_VERSION}, {count} runs, {self.path}"
+            runs = db.execute("SELECT number, seed, pieces FROM runs").fetchall()
+            damaged = sum(bool(_damaged(db, run["seed"], run)) for run in runs)
+        words = f"{len(runs)} runs" + (f", {damaged} with damaged rows" if damaged else "")
+        return f"{verdict}, schema {SCHEMA_VERSION}, {words}, {self.path}"
 
     def _records(self, rest: str, values: tuple[Any, ...]) -> list[Record]:
+        places: dict[int, int] = {}
         with self._file.read() as db:
             found = db.execute(f"{_RECORDS} {rest}", values).fetchall()
+            if any(row["state"] in ("queued", "running") for row in found):
+                places = _places(db)
         records = []
         for row in found:
             with suppress(InputError):  # `unreadable` names those
-                records.append(record_of(row))
+                records.append(record_of(row, places.get(row["number"])))
         return records
+
+
+def _places(db: sqlite3.Connection) -> dict[int, int]:
+    """The places of runs that wait for a turn, by their numbers."""
+    return {row["number"]: row["place"] for row in db.execute(PLACES)}
 
 
 def _owned(db: sqlite3.Connection, key: Key, worker: str) -> int | None:
@@ -410,6 +496,51 @@ def _owned(db: sqlite3.Connection, key: Key, worker: str) -> int | None:
         (*key, worker),
     ).fetchone()
     return int(row["number"]) if row else None
+
+
+def _number(db: sqlite3.Connection, key: Key) -> int | None:
+    row = db.execute("SELECT number FROM runs WHERE experiment = ? AND seed = ?", key).fetchone()
+    return int(row["number"]) if row else None
+
+
+def _count(db: sqlite3.Connection, number: int) -> int:
+    return int(db.execute("SELECT count(*) FROM pieces WHERE run = ?", (number,)).fetchone()[0])
+
+
+def _sound(number: int | None, piece: sqlite3.Row) -> bool:
+    """Whether a piece of a run is what was written."""
+    found = piece_checksum(number, piece["name"], piece["step"], piece["rows"])
+    return bool(piece["checksum"] == found)
+
+
+def _damaged(db: sqlite3.Connection, seed: int, run: sqlite3.Row) -> tuple[str, ...]:
+    """What damage has left out of a run's rows, and what to do about it."""
+    pieces = db.execute(_PIECES, (run["number"],)).fetchall()
+    steps = sorted({str(one["step"]) for one in pieces if not _sound(run["number"], one)})
+    lost = run["pieces"] - len(pieces)
+    if not (steps or lost):
+        return ()
+    way_out = "remove the run and run it again to have them back"
+    named = ", ".join(steps[:_MOST_NAMED]) + (" and others" if steps[_MOST_NAMED:] else "")
+    where = f"at step {named}" if steps else "at some steps"
+    return (f"seed {seed}: rows {where} are damaged in the store and left out; {way_out}",)
+
+
+def _save_state(db: sqlite3.Connection, number: int, step: int, state: bytes) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO states (run, step, state, checksum) VALUES (?, ?, ?, ?)",
+        (number, step, state, state_checksum(number, step, state)),
+    )
+
+
+def _forget_state(db: sqlite3.Connection, number: int, seed: int) -> None:
+    """Let a run begin anew whose state is damaged; it measures all that it has again."""
+    db.execute("DELETE FROM states WHERE run = ?", (number,))
+    db.execute(
+        "INSERT OR IGNORE INTO notes (run, note) VALUES (?, ?)",
+        (number, f"seed {seed} was begun anew: what it could go on from was damaged in the store"),
+    )
+    db.execute("UPDATE runs SET pieces = ? WHERE number = ?", (_count(db, number), number))
 
 
 def _cancelled(db: sqlite3.Connection, number: int) -> bool:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mtl_core.runs import kinds
+from mtl_core.runs.library import folders
 from mtl_core.runs.library.artifacts import Content
 
 __all__ = [
@@ -37,10 +38,13 @@ Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 def change_manifest(folder: Path, **changes: Any) -> None:
-    """``...`` takes a key out."""
+    """``...`` takes a key out; the hash of the whole fits afterwards, unless it is given."""
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text()) | changes
-    path.write_text(json.dumps({k: v for k, v in manifest.items() if v is not ...}))
+    manifest = {k: v for k, v in manifest.items() if v is not ...}
+    if "blake2b" in manifest and "blake2b" not in changes:
+        manifest["blake2b"] = folders.manifest_digest(manifest)
+    path.write_text(json.dumps(manifest))
 
 
 def change_made(folder: Path, **changes: Any) -> None:

@@ -317,3 +317,85 @@ def test_without_the_data_there_is_nothing_to_compare(
     config = RunConfig.from_preset("fashion", "quick", seeds=(0,))
     answer = Answers(None, {config.id: ship(config, data_fingerprint="f" * 16)}).find(config)
     assert other_data(answer) is None
+
+
+# What follows from all experiments.
+
+
+def test_what_follows_from_all_is_made_once_until_one_changes(
+    store: Store, make: Make, put_runs: Make, ship: Make
+) -> None:
+    config = make(seeds=(0, 1))
+    artifact = ship(seeds_of(config, 0))
+    made: list[str] = []
+
+    def derived(answers: Answers, finished: bool) -> int:
+        def make_it() -> int:
+            made.append("finished" if finished else "all")
+            return len(made)
+
+        return answers.derive("count", make_it, finished=finished)
+
+    def both() -> list[str]:
+        """What was made anew, by another session."""
+        made.clear()
+        answers = Answers(Store(store.path), {config.id: artifact})
+        for finished in (True, False, True, False):
+            derived(answers, finished)
+        return list(made)
+
+    assert both() == ["finished", "all"]
+    assert both() == []
+    store.submit(seeds_of(config, 1))
+    assert both() == ["all"], "what is queued is not finished"
+    store.claim(ALICE)
+    store.finish(Key(config.id, 1), ALICE, "done")
+    assert both() == ["finished", "all"]
+    store.remove(config.id, [1])
+    assert both() == ["finished", "all"]
+    made.clear()
+    derived(Answers(store, {}), True)
+    assert made == ["finished"], "other artifacts"
+
+
+def test_those_with_one_baseline_are_those_that_all_finished_ones_have(
+    store: Store, make_config: Make, make_front: Make, put_runs: Make, ship: Make
+) -> None:
+    multi, single = make_config(), make_config(auxiliaries=())
+    for config in (multi, make_config(lr=0.5), make_front()):
+        put_runs(store, config)
+    store.submit(make_config(optimizer="mgda"))
+    answers = Answers(store, {single.id: ship(single)})
+    found = answers.alike(multi)
+    assert [one.config for one in found] == [single, multi], "shipped ones first"
+    everything = answers.finished("training")
+    assert found == [one for one in everything if one.config.baseline == single]
+    assert len(everything) == 3
+    assert answers.alike(make_config(epochs=7)) == []
+
+
+def test_a_table_is_read_again_when_its_runs_have_changed_and_only_then(
+    store: Store, config: Any, make_pieces: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.submit(config)
+    store.claim(ALICE)
+    read: list[int] = []
+    table = Store.table
+
+    def counted(self: Store, config: Any, *arguments: Any) -> pd.DataFrame:
+        read.extend(config.seeds)
+        return table(self, config, *arguments)
+
+    monkeypatch.setattr(Store, "table", counted)
+    answers = Answers(store, {})
+    for step in (0, 1):
+        for seed in (0, 1):
+            store.save(Key(config.id, seed), ALICE, make_pieces(config, (seed,), step))
+            answer = answers.find(config)
+            rows = answers.main(answer)
+            pd.testing.assert_frame_equal(rows, table(store, config, answer.kind.main))
+            rows.loc[:, "seed"] = 99  # a page's own copy
+            pd.testing.assert_frame_equal(
+                answers.main(answer), table(store, config, answer.kind.main)
+            )
+    assert read == [0, 1, 1, 0, 1], "both at first, then the one that went on"

@@ -18,7 +18,7 @@ from mtl_core.errors import DataMissing, InputError
 from mtl_core.runs import kinds
 from mtl_core.runs.library import artifacts, folders
 from mtl_core.runs.library.artifacts import Content
-from tests.runs.library.tampering import DAMAGES, change_table, files_of
+from tests.runs.library.tampering import DAMAGES, change_manifest, change_table, files_of
 
 Make = Callable[..., Any]
 
@@ -52,6 +52,38 @@ def test_what_is_written_is_read(folder: Path, config: Any, content: Content) ->
         assert said["rows"] == len(filled[name])
         assert said["columns"] == list(artifact.kind.tables[name].columns)
     assert artifacts.scan(folder.parent) == ({config.id: artifact}, [])
+
+
+def test_no_flipped_bit_of_any_file_passes(folder: Path) -> None:
+    """A manifest has a hash of its own, and one of every table."""
+    random = np.random.default_rng(0)
+    for file in sorted(folder.iterdir()):
+        content = file.read_bytes()
+        for place in random.integers(len(content), size=25):
+            flipped = bytearray(content)
+            flipped[place] ^= 1 << int(random.integers(8))
+            file.write_bytes(flipped)
+            try:
+                whole = json.loads(flipped) == json.loads(content)
+            except ValueError:
+                whole = False
+            if not whole:  # space between values says nothing
+                with pytest.raises(InputError):
+                    artifacts.read(folder)
+        file.write_bytes(content)
+    assert artifacts.read(folder).unfinished is None
+
+
+def test_a_number_that_was_changed_in_the_manifest_shows(folder: Path) -> None:
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace('"duration_seconds": 1.5', '"duration_seconds": 9.5'))
+    with pytest.raises(InputError, match=r"manifest\.json is not as it was written, by its hash"):
+        artifacts.read(folder)
+
+
+def test_a_manifest_of_before_it_had_a_hash_is_read(folder: Path) -> None:
+    change_manifest(folder, blake2b=...)
+    assert artifacts.read(folder).manifest["numbers"] == "measured"
 
 
 @pytest.mark.parametrize("make", ["training"], indirect=True)

@@ -325,23 +325,6 @@ def test_a_file_of_an_older_schema_is_brought_up_to_date_with_all_that_it_has(
     assert Store(old).health().startswith(f"ok, schema {SCHEMA_VERSION}, 7 runs")
 
 
-def test_a_file_that_does_not_know_who_asked_keeps_all_that_it_has(
-    store: Store, make_config: Make, put_runs: Make
-) -> None:
-    """Schema 5."""
-    config = put_runs(store, make_config(seeds=(0, 1)), None, 4)
-    records = store.runs()
-    sql(store.path, "ALTER TABLE runs DROP COLUMN visitor", "PRAGMA user_version = 5")
-    before = dump(store.path)
-    again = Store(store.path)
-    assert again.runs() == records
-    assert sql(store.path, "PRAGMA user_version")[0][0] == SCHEMA_VERSION
-    assert {record.visitor for record in again.runs()} == {""}
-    assert len(dump(store.path)) == len(before)
-    assert again.submit(make_config(epochs=7), visitor="me")[0].visitor == "me"
-    assert again.state(Key(config.id, 0)) is not None
-
-
 def test_what_nobody_can_read_any_more_does_not_keep_the_rest(old: Path) -> None:
     run, front = "7bc4bad179f14abb", "b011c66a76965ede"
     sql(old, f"UPDATE runs SET config = '{{\"setting\": \"marsian\"}}' WHERE id = '{run}'")
@@ -387,3 +370,78 @@ def test_many_processes_bring_it_up_to_date_once(old: Path, python: Make) -> Non
     store = Store(old)
     assert store.notice is None
     assert every_number_is_there(store, numbers, runs) > 100
+
+
+# Schema 5: today's tables without checksums and what listings are searched by.
+
+
+@pytest.fixture
+def five(tmp_path: Path, make_config: Make, make_front: Make, make_pieces: Make) -> Path:
+    """A store as the version before wrote it: the rows of one of today's, as far as it had them."""
+    today = Store(tmp_path / "today.db")
+    configs = make_config(seeds=(0, 1)), make_config(auxiliaries=()), make_front()
+    for config in configs:
+        today.submit(config)
+    for record in today.claim("1-alice", 2):
+        pieces = [p for step in range(3) for p in make_pieces(record.config, (record.seed,), step)]
+        today.save(record.key, "1-alice", pieces, seconds=1.5)
+    today.finish(Key(configs[0].id, 0), "1-alice", "done")
+    path = tmp_path / "five.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for statement in older._SCHEMA_5:
+            db.execute(statement)
+        db.execute(f"ATTACH '{today.path}' AS today")
+        for table in ("experiments", "runs", "states", "pieces", "notes"):
+            names = [row[1] for row in db.execute(f"PRAGMA main.table_info({table})")]
+            listed = ", ".join(names)
+            db.execute(f"INSERT INTO main.{table} ({listed}) SELECT {listed} FROM today.{table}")
+        db.execute("UPDATE main.runs SET queued_at = 1000 - number WHERE state = 'queued'")
+        db.execute("PRAGMA user_version = 5")
+    return path
+
+
+def test_a_store_of_schema_5_has_all_it_had_and_what_today_adds(
+    five: Path, tmp_path: Path, stored: Make
+) -> None:
+    today, before = Store(tmp_path / "today.db"), rows(five, "runs")
+    store = Store(five)
+    assert store.notice is None
+    assert sql(five, "PRAGMA user_version")[0][0] == SCHEMA_VERSION
+    assert sql(five, "PRAGMA auto_vacuum")[0][0] == 2, "deleted rows give their space back"
+    for row, old in zip(rows(five, "runs"), before, strict=True):
+        assert {name: row[name] for name in old} == old
+    for table in ("experiments", "pieces", "states", "notes"):
+        assert rows(five, table) == rows(today.path, table), "with checksums, and what is searched"
+    for record in today.runs():
+        found, expected = stored(store, record.config), stored(today, record.config)
+        for name, frame in expected.items():
+            pd.testing.assert_frame_equal(found[name], frame, check_exact=True)
+        assert store.notes(record.config) == []
+        state, its = store.state(record.key), today.state(record.key)
+        assert (state is None) == (its is None)
+        for name, value in (its or {}).items():
+            assert state[name].tobytes() == value.tobytes()
+    pieces = {row["number"]: row["pieces"] for row in rows(today.path, "runs")}
+    assert {row["number"]: row["pieces"] for row in rows(five, "runs")} == pieces
+    waiting = store.runs(state="queued")
+    assert [one.queued_at for one in waiting] == sorted(
+        (one.queued_at for one in waiting), reverse=True
+    )
+    assert {one.visitor for one in store.runs()} == {""}, "nobody knows who had asked"
+    asked = store.submit(checks.with_seeds(waiting[0].config, [7]), visitor="me")[0]
+    assert (asked.visitor, asked.order) == ("me", max(one.order for one in store.runs()))
+
+
+def test_a_store_that_was_brought_up_to_date_is_made_as_a_new_one(five: Path, old: Path) -> None:
+    new = Store(five.with_name("new.db")).path
+    what = "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY 1, 2"
+    for path in (five, old):
+        Store(path)
+        assert [tuple(row) for row in sql(path, what)] == [tuple(row) for row in sql(new, what)]
+        for table in ("experiments", "runs", "states", "pieces", "notes", "former", "changes"):
+            info = f"PRAGMA table_info({table})"
+            assert [tuple(row) for row in sql(path, info)] == [tuple(row) for row in sql(new, info)]
+        (changes,) = sql(path, "SELECT * FROM changes")
+        store = Store(path)
+        store.submit(store.runs(state="queued")[0].config)
+        assert changes["last"] > max(row["changed"] for row in rows(path, "runs"))

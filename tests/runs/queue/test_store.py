@@ -1,5 +1,6 @@
 """The store: what is in it is exact, owned by one worker, and survives what happens to its file."""
 
+import contextlib
 import errno
 import json
 import os
@@ -22,6 +23,7 @@ from mtl_core.config import RunConfig
 from mtl_core.errors import InputError, StoreError
 from mtl_core.runs import kinds
 from mtl_core.runs.queue import file
+from mtl_core.runs.queue.checksums import piece_checksum
 from mtl_core.runs.queue.records import Key
 from mtl_core.runs.queue.schema import SCHEMA_VERSION
 from mtl_core.runs.queue.store import Store, default_path
@@ -376,6 +378,55 @@ def test_time_spent_is_that_of_its_slices_over_all_attempts(
     assert store.get(config.id, 0).seconds == 7
 
 
+def test_clocks_that_jump_change_no_order(
+    store: Store, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they do where a machine wakes up, or its clock is set right."""
+    configs = [make(size) for size in (1, 2, 3)]
+    for config, now in zip(configs, (2e9, 1e9, 0.0), strict=True):
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        store.submit(config)
+    assert [store.get(config.id, 0).place for config in configs] == [3, 2, 1]
+    assert [one.config for one in store.runs()] == configs[::-1]
+    assert list(store.listing().experiments) == [one.id for one in configs[::-1]]
+    store.cancel(configs[0].id, [0])
+    assert store.submit(configs[0])[0].place == 1, "the newest question gets its points first"
+    taken = store.claim(ALICE)
+    assert [one.config for one in taken] == [configs[1], configs[2], configs[0]]
+    assert [one.order for one in taken] == sorted(one.order for one in taken)
+    pace = kinds.of(configs[0]).pace(configs[0])
+    for config in (configs[2], configs[1]):
+        store.save(key(config), ALICE, [], seconds=1.0)
+        store.finish(key(config), ALICE, "done")
+    assert store.last_finished(configs[0].kind, pace).config == configs[1]
+
+
+def test_runs_are_found_by_their_baseline_and_pace(
+    store: Store, make_config: Make, make_front: Make
+) -> None:
+    multi, single = make_config(), make_config(auxiliaries=())
+    other, front = make_config(lr=0.5), make_front()
+    store.submit(multi, single, other, front)
+    assert {one.config for one in store.runs(baseline=single.id)} == {multi, single}
+    assert {one.config for one in store.runs(baseline=other.baseline.id)} == {other}
+    assert [one.config for one in store.runs(baseline=front.id)] == [front]
+    assert store.runs(baseline=multi.id) == []
+    assert store.runs(state="done", baseline=single.id) == []
+    assert store.last_finished("training", "setting digits") is None
+    store.claim(ALICE)
+    store.finish(key(multi), ALICE, "done")
+    assert store.last_finished("training", "setting digits") is None, "it took no time"
+    store.save(key(other), ALICE, [], seconds=2.0)
+    store.finish(key(other), ALICE, "done")
+    assert store.last_finished("training", "setting digits").config == other
+    assert store.last_finished("training", "setting fashion") is None
+    # Of a version that could read it, when this one could not.
+    sql(store, "UPDATE experiments SET baseline = NULL, pace = NULL")
+    assert {one.config for one in store.runs(baseline=single.id)} == {multi, single}
+    assert store.last_finished("training", "setting digits").config == other
+    assert store.last_finished("front", "setting digits") is None
+
+
 # What is in it.
 
 
@@ -419,7 +470,12 @@ def test_rows_of_before_whole_epochs_were_marked_get_the_mark(
     for step, text in sql(store, "SELECT step, rows FROM pieces WHERE step < 8"):
         columns = json.loads(text)
         assert columns.pop("whole_epoch") is (step == 4)
-        sql(store, "UPDATE pieces SET rows = ? WHERE step = ?", json.dumps(columns), step)
+        rows = json.dumps(columns)
+        sql(
+            store,
+            "UPDATE pieces SET rows = ?, checksum = ? WHERE step = ?",
+            *(rows, piece_checksum(1, b"trajectory", step, rows.encode()), step),
+        )
     assert same(store.table(config, "trajectory"), expected)
     assert expected["whole_epoch"].dtype == bool
 
@@ -721,7 +777,7 @@ def test_a_path_that_cannot_be_a_store_is_named(tmp_path: Path, place: str) -> N
 def test_a_store_that_another_program_writes_says_so_soon(
     store: Store, make_config: Make, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    assert file.PATIENCE <= 10
+    assert file.PATIENCE <= 5
     monkeypatch.setattr(file, "PATIENCE", 0.2)
     store.submit(make_config())
     other = sqlite3.connect(store.path, isolation_level=None)
@@ -798,6 +854,33 @@ def test_a_read_only_folder_costs_one_line(store: Store, make_config: Make, pyth
     assert len(store.runs()) == 1
 
 
+@pytest.mark.parametrize("old", [False, True])
+def test_what_is_removed_gives_its_space_back(
+    store: Store, make_config: Make, make_pieces: Make, old: bool
+) -> None:
+    if old:  # from before space could be given back
+        sql(store, "PRAGMA journal_mode = DELETE")
+        with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as db:
+            db.execute("PRAGMA auto_vacuum = NONE")
+            db.execute("VACUUM")
+            db.execute("PRAGMA journal_mode = WAL")
+        assert sql(store, "PRAGMA auto_vacuum") == [(0,)]
+    config, kept = make_config(seeds=(0,)), make_config(epochs=3, seeds=(0,))
+    for one, steps in ((kept, 3), (config, 300)):
+        store.submit(one)
+        store.claim(ALICE)
+        pieces = [piece for step in range(steps) for piece in make_pieces(one, (0,), step)]
+        store.save(key(one), ALICE, pieces)
+        store.finish(key(one), ALICE, "done")
+    sql(store, "PRAGMA wal_checkpoint(TRUNCATE)")
+    rows, large = main(store, kept), store.path.stat().st_size
+    store.remove(config.id)
+    assert sql(store, "PRAGMA freelist_count") == [(0,)]
+    assert store.path.stat().st_size < large / 2
+    assert same(main(store, kept), rows)
+    assert store.health().startswith("ok")
+
+
 def test_a_full_disk_says_so_and_loses_nothing(
     store: Store, make_config: Make, make_pieces: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -816,7 +899,7 @@ def test_a_full_disk_says_so_and_loses_nothing(
     monkeypatch.setattr("mtl_core.runs.queue.file.sqlite3.connect", small)
     pieces = [piece for step in range(99) for piece in make_pieces(config, (0,), step)]
     with pytest.raises(StoreError) as caught:
-        store.save(key(config), ALICE, pieces)
+        Store(store.path).save(key(config), ALICE, pieces)
     one_line(caught.value, "database or disk is full", "free some disk space")
     monkeypatch.undo()
     assert same(main(store, config), rows)
