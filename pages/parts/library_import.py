@@ -12,6 +12,7 @@ from mtl_core.runs.library import exchange
 from mtl_core.runs.library.answers import Answers, Origin
 from mtl_core.runs.library.exchange import Received
 from mtl_core.views.phrases import counted
+from pages.parts import uploads
 
 __all__ = ["BACK", "button"]
 
@@ -44,6 +45,7 @@ def button(answers: Answers, choose: Callable[[tuple[str, ...]], None]) -> None:
         )
         if st.form_submit_button("Import", icon=":material/upload_file:") and files:
             keys = _take_in(files, answers)
+            uploads.release(files)
             if keys:
                 choose(keys)
             st.rerun()

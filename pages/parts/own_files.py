@@ -6,7 +6,7 @@ import streamlit as st
 
 from mtl_core import InputError
 from mtl_core.data import own
-from pages.parts import state, visitors, words
+from pages.parts import state, uploads, visitors, words
 
 __all__ = ["chosen"]
 
@@ -59,4 +59,5 @@ def _take(key: str, ask: Callable[[str], None]) -> None:
         ask(own.keep(f"{file.name.rpartition('.')[0]}.csv", file.getvalue()))
     except InputError as error:
         st.session_state[_WRONG] = str(error)
+    uploads.release([file])
     st.session_state[_NEW] += 1
