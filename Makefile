@@ -8,7 +8,7 @@ WATCH ?= none
 ADDRESS ?= 0.0.0.0
 HOSTS ?= *
 # Without MTL_UPLOADS=1 no byte of an upload is taken in.
-UPLOADS := $(if $(filter 1 true yes on,$(MTL_UPLOADS)),20,0)
+UPLOADS := $(if $(filter 1 true yes on TRUE YES ON True Yes On,$(MTL_UPLOADS)),20,0)
 
 .PHONY: help run serve test lint browser bench precompute clean
 

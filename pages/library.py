@@ -500,7 +500,11 @@ def _named(able: Sequence[Entry]) -> None:
 
 def _delete(able: Sequence[Entry], answers: Answers) -> None:
     gone, failed = [], []
+    now = {one.key: one for one in library.entries(answers)}
     for one in able:
+        if one.key in now and not _deletable(now[one.key]):
+            failed.append(f"{one.config.id}: somebody else has resumed it, so it stays")
+            continue
         try:
             library.remove(one, answers)
             gone.append(one.key)

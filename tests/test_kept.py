@@ -25,3 +25,21 @@ def test_nothing_is_kept_of_what_could_not_be_made() -> None:
         with pytest.raises(ZeroDivisionError):
             kept.get("x", lambda: 1 / 0)
     assert kept.get("x", lambda: 1.0) == 1.0
+
+
+def test_another_version_takes_the_place_of_the_one_before() -> None:
+    kept = Kept[str](most=2)
+    assert kept.get("run", lambda: "one", version=1) == "one"
+    assert kept.get("run", lambda: "two", version=2) == "two"
+    assert kept.get("other", lambda: "three") == "three"
+    assert kept.get("run", lambda: "made anew", version=2) == "two", "it takes one place"
+
+
+def test_what_is_too_large_together_leaves() -> None:
+    kept = Kept[bytes](most=100, most_bytes=10, size=len)
+    for name in ("a", "b", "c"):
+        kept.get(name, lambda: b"1234")
+    assert kept.get("b", lambda: b"") == b"1234"
+    assert kept.get("a", lambda: b"new") == b"new", "it had left"
+    kept.get("large", lambda: bytes(11))
+    assert kept.get("large", lambda: b"x") == b"x", "what is larger than all room is not kept"

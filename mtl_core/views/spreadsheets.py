@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 __all__ = ["csv"]
 
-_FORMULA = re.compile(r"[=+\-@\t\r]")
+_FORMULA = re.compile(r"\s*[=+\-@]|[\t\r\n]")
 
 
 def csv(frame: "pd.DataFrame") -> str:

@@ -1,5 +1,6 @@
 """What can be done about the runs that a page asks for: run, stop, resume, add seeds, pin."""
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
@@ -17,6 +18,7 @@ from pages.parts import visitors, words
 
 __all__ = ["add_seeds_button", "draw", "duration", "more_seeds", "pin_button", "stop_button"]
 
+_asking = threading.Lock()
 _RUN_NOW, _DOUBT, _DOUBTED = "buttons_run_now", "buttons_doubt", "buttons_doubted"
 
 
@@ -52,7 +54,7 @@ def draw(
     if st.session_state.pop(_RUN_NOW, False) and missing and can:
         _run(missing, answers, started)
     with st.container(horizontal=True, vertical_alignment="center"):
-        if active:
+        if active and (_able(active) or not missing):
             stop_button(active, answers, type="primary")
         elif missing:
             _run_button(missing, answers, can, started)
@@ -68,9 +70,7 @@ def stop_button(
     active: Sequence[Answer], answers: Answers, *, type: Literal["primary", "secondary"]
 ) -> None:
     """Stops those runs under way that this visitor may end."""
-    access, who = visitors.access(), visitors.visitor()
-    able = [(answer, endable(answer, who, access)) for answer in active]
-    able = [(answer, seeds) for answer, seeds in able if seeds]
+    able = _able(active)
     if st.button(
         "Stop",
         icon=":material/stop:",
@@ -81,6 +81,13 @@ def stop_button(
         for answer, seeds in able:
             answers.store.cancel(answer.config.id, seeds)  # type: ignore[union-attr]
         st.rerun()
+
+
+def _able(active: Sequence[Answer]) -> list[tuple[Answer, list[int]]]:
+    """The answers under way with the seeds that this visitor may stop."""
+    access, who = visitors.access(), visitors.visitor()
+    able = ((answer, endable(answer, who, access)) for answer in active)
+    return [(answer, seeds) for answer, seeds in able if seeds]
 
 
 def add_seeds_button(seeds: Sequence[int], ask: Callable[[tuple[int, ...]], None]) -> None:
@@ -178,17 +185,20 @@ def _run(
         return
     configs, who = _configs(missing), visitors.visitor()
     st.session_state.pop(_DOUBTED, None)
-    found = doubt(configs, answers, who, visitors.access())
-    if found is not None and (found.final or not insist):
+    try:
+        with _asking:  # so that no two tabs see the same room in the queue
+            found = doubt(configs, answers, who, visitors.access())
+            refused = found is not None and (found.final or not insist)
+            if not refused:
+                store.submit(*configs, visitor=who)
+    except InputError as error:
+        words.tell("error", str(error))
+        return
+    if found is not None and refused:
         if not found.final:
             st.session_state[_DOUBTED] = _asked_for(missing)
         st.session_state[_DOUBT] = capitalised(found.line)
         st.rerun()
-    try:
-        store.submit(*configs, visitor=who)
-    except InputError as error:
-        words.tell("error", str(error))
-        return
     tend(store)
     started()
     st.rerun()

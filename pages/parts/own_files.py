@@ -24,7 +24,7 @@ def chosen(name: str, ask: Callable[[str], None]) -> None:
         name: of the file that is chosen; empty for none.
         ask: takes another one's.
     """
-    # Which tables others have brought is nobody's business.
+    # Of what others have brought a visitor is offered nothing.
     there = [] if visitors.shared() else own.names(".csv")
     state.show(_KEY, name or None)
     st.selectbox(

@@ -49,10 +49,14 @@ def admitted() -> bool:
         said = st.text_input("Password", type="password", max_chars=200)
         if not st.form_submit_button("Enter", type="primary"):
             return False
-    if _right(said, password):
+    right = _right(said, password)
+    if right:
         _remember(who)
         st.rerun()
-    st.error("That is not the password; whoever runs this server knows it.")
+    if right is None:
+        st.error("Too many try to enter just now; try again in a moment.")
+    else:
+        st.error("That is not the password; whoever runs this server knows it.")
     return False
 
 
@@ -64,13 +68,17 @@ def _remember(who: str) -> None:
         known.pop(next(iter(known)), None)
 
 
-def _right(said: str, password: str) -> bool:
-    """One try at a time, so that there are few."""
-    with _trying:
+def _right(said: str, password: str) -> bool | None:
+    """One try at a time, so that there are few; None where too many wait for theirs."""
+    if not _trying.acquire(timeout=5 * PAUSE_SECONDS + 1):
+        return None
+    try:
         right = hmac.compare_digest(said.encode(), password.encode())
         if not right:
             time.sleep(PAUSE_SECONDS)
-    return right
+        return right
+    finally:
+        _trying.release()
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)

@@ -154,7 +154,11 @@ def _in_pool(pool: "ReplicaPool", out: Path | None, tasks: Iterable[Task]) -> Re
 def _called(pool: "ReplicaPool", place: int, task: Task, out: Path | None) -> "Future[Replica]":
     if not pool.fit(place):  # it died while it had nothing to do
         pool.renew(place)
-    return pool.call_in(place, train_replica, *_sent(*task, out))
+    try:
+        return pool.call_in(place, train_replica, *_sent(*task, out))
+    except BrokenExecutor:  # it died this moment
+        pool.renew(place)
+        return pool.call_in(place, train_replica, *_sent(*task, out))
 
 
 def _result(attempt: _Attempt, trouble: str | None) -> Replica | str | None:

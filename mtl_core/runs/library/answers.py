@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from statistics import median
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from mtl_core import checks
@@ -299,8 +300,8 @@ class Answers:
     def table(self, answer: Answer, name: str) -> "pd.DataFrame":
         """The rows so far of a table of an answer's kind."""
         place = None if self.store is None else self.store.path
-        key = (place, name, answer.version)
-        return _tables.get(key, lambda: self._table(answer, name)).copy()
+        key = (place, name, answer.config.id, answer.config.seeds)
+        return _tables.get(key, lambda: self._table(answer, name), answer.version).copy()
 
     def _table(self, answer: Answer, name: str) -> "pd.DataFrame":
         import pandas as pd
@@ -347,22 +348,43 @@ class Answers:
             former,
         )
 
-    def estimate_seconds(self, *configs: Any) -> float | None:
+    def estimate_seconds(self, *configs: Any, elsewhere: bool = False) -> float | None:
         """How long the runs of some configs may take here, side by side.
 
         From the last finished run of the same pace; None where one of them has none here.
+
+        Args:
+            elsewhere: whether, where there is none, those that ship tell.
         """
         total, runs = 0.0, 0
         for config in configs:
-            kind = kinds.of(config)
-            pace = kind.pace(config)
-            last = self.store.last_finished(kind.name, pace) if self.store else None
-            if last is None:
+            each = self._seconds(config, elsewhere)
+            if each is None:
                 return None
-            each = last.seconds * kind.cost(config) / max(kind.cost(last.config), 1e-9)
             total += each * len(config.seeds)
             runs += len(config.seeds)
         return total / max(min(cores(), runs), 1)
+
+    def _seconds(self, config: Any, elsewhere: bool) -> float | None:
+        """What a process takes for one run of a config."""
+        kind = kinds.of(config)
+        pace = kind.pace(config)
+        last = self.store.last_finished(kind.name, pace) if self.store else None
+        if last is not None:
+            return last.seconds * kind.cost(config) / max(kind.cost(last.config), 1e-9)
+        each = self.derive("paces", self._paces).get((kind.name, pace)) if elsewhere else None
+        return None if each is None else each * kind.cost(config)
+
+    def _paces(self) -> dict[tuple[str, str], float]:
+        """Seconds for a unit of cost, by kind and pace, of the runs that ship."""
+        found: dict[tuple[str, str], list[float]] = {}
+        for artifact in self.shipped.values():
+            kind, config = artifact.kind, artifact.config
+            seconds = sum(group.get("duration_seconds", 0.0) for group in artifact.made)
+            cost = kind.cost(config) * len(config.seeds)
+            if seconds > 0 and cost > 0:
+                found.setdefault((kind.name, kind.pace(config)), []).append(seconds / cost)
+        return {key: median(each) for key, each in found.items()}
 
     def _known(self, run: str) -> tuple[list[Record], list[Any]]:
         """Of an experiment's id: its runs in the store, and configs with all seeds it has."""
@@ -444,11 +466,18 @@ def _few(seeds: Iterable[int]) -> Sequence[int]:
 
 
 _derived: Kept[tuple[object, Any]] = Kept(most=24)
-_tables: "Kept[pd.DataFrame]" = Kept(most=256)
-_parts: "Kept[pd.DataFrame]" = Kept(most=1_024)
+
+
+def _bytes(frame: "pd.DataFrame") -> int:
+    return int(frame.memory_usage().sum())
+
+
+# A run that is carried out has another table every second, which takes the place of the one before.
+_tables: "Kept[pd.DataFrame]" = Kept(most=256, most_bytes=64 * 2**20, size=_bytes)
+_parts: "Kept[pd.DataFrame]" = Kept(most=1_024, most_bytes=96 * 2**20, size=_bytes)
 
 
 def _own(store: Store, record: Record, name: str) -> "pd.DataFrame":
     """A table of a run of the store; what has not changed is read once."""
-    key = (store.path, name, record.key, record.changed)
-    return _parts.get(key, lambda: store.table(record.config, name))
+    key = (store.path, name, record.key)
+    return _parts.get(key, lambda: store.table(record.config, name), record.changed)

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,7 @@ MOST_SECONDS = 8
 """Of a processor."""
 PATIENCE_SECONDS = 60.0
 """By the clock, on a machine that has other things to do."""
+_turns = threading.BoundedSemaphore(1)  # so that many files at once take no more than one
 
 
 def inspected(scratch: Path, found: Mapping[str, Path] | None = None) -> dict[str, Path]:
@@ -41,7 +43,12 @@ def inspected(scratch: Path, found: Mapping[str, Path] | None = None) -> dict[st
         InputError: for anything that is not sound, or takes too much to find out.
     """
     asked = None if found is None else {place: folder.name for place, folder in found.items()}
-    answer = _asked({"scratch": str(scratch), "found": asked})
+    if not _turns.acquire(timeout=PATIENCE_SECONDS):
+        raise InputError("others import files just now; try again in a minute")
+    try:
+        answer = _asked({"scratch": str(scratch), "found": asked})
+    finally:
+        _turns.release()
     if "found" in answer:
         return {str(place): scratch / str(name) for place, name in answer["found"].items()}
     if "error" in answer:

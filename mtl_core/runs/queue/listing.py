@@ -113,9 +113,10 @@ class Mirror:
             "JOIN experiments ON experiments.id = runs.experiment WHERE changed > ? "
             "ORDER BY runs.number",
             (self._seen,),
-        )
-        for row in rows:
+        ).fetchall()
+        for row in rows:  # all of them first: a run may have another one's number of before
             done |= self._drop(row["number"], touched)
+        for row in rows:
             key = Key(row["experiment"], row["seed"])
             self._keys[row["number"]] = key
             touched.add(key.experiment)

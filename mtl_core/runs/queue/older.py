@@ -86,6 +86,7 @@ _ADDED = {
     "experiments": ("baseline TEXT", "pace TEXT"),
     "runs": (
         "visitor TEXT NOT NULL DEFAULT ''",  # nobody knew who had asked for a run
+        "starter TEXT NOT NULL DEFAULT ''",
         "queued INTEGER NOT NULL DEFAULT 0",
         "changed INTEGER NOT NULL DEFAULT 0",
         "pieces INTEGER NOT NULL DEFAULT 0",

@@ -31,7 +31,8 @@ class Record:
     Args:
         config: the experiment; its seeds are this run's one.
         question: what it was asked for with; runs of one question advance together.
-        visitor: who asked; empty where that is not known.
+        visitor: who asked last; empty where that is not known.
+        starter: who asked first.
         order: of its question: later ones have larger numbers, whatever the clock says.
         changed: of its last change, in this store; later ones have larger numbers.
         place: how many runs get their next turn before it, and one, by ``places``; None for what
@@ -45,6 +46,7 @@ class Record:
     seed: int
     question: str
     visitor: str
+    starter: str
     order: int
     changed: int
     state: RunState
@@ -119,6 +121,7 @@ _PLAIN = (
     "seed",
     "question",
     "visitor",
+    "starter",
     "changed",
     "state",
     "step",

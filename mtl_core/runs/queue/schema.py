@@ -72,6 +72,7 @@ CREATE TABLE runs (
     error TEXT,
     info TEXT NOT NULL DEFAULT '{}',
     visitor TEXT NOT NULL DEFAULT '',
+    starter TEXT NOT NULL DEFAULT '',
     queued INTEGER NOT NULL DEFAULT 0,
     changed INTEGER NOT NULL DEFAULT 0,
     pieces INTEGER NOT NULL DEFAULT 0,

@@ -102,9 +102,9 @@ class Store:
                 keys = [(config.id, seed) for seed in config.seeds]
                 db.executemany(
                     "INSERT OR IGNORE INTO runs "
-                    "(experiment, seed, question, visitor, state, queued, queued_at) "
-                    "VALUES (?, ?, ?, ?, 'queued', ?, ?)",
-                    [(*key, question, visitor, order, now) for key in keys],
+                    "(experiment, seed, question, visitor, starter, state, queued, queued_at) "
+                    "VALUES (?, ?, ?, ?, ?, 'queued', ?, ?)",
+                    [(*key, question, visitor, visitor, order, now) for key in keys],
                 )
                 db.executemany(
                     "UPDATE runs SET state = 'queued', queued = ?, queued_at = ?, question = ?, "
@@ -206,12 +206,15 @@ class Store:
                 "AND seconds > 0 ORDER BY changed DESC",
                 (kind, pace),
             )
+            found = None
             for row in rows:
                 with suppress(InputError):
                     record = record_of(row)
                     if index_of(record.config)[1] == pace:
-                        return record
-        return None
+                        found = record
+                        break
+            rows.close()  # before somebody else has the connection
+        return found
 
     def former(self, run: str) -> tuple[str, tuple[int, ...]] | None:
         """The experiment and seeds that an id meant when seeds were a part of it; else None."""

@@ -103,3 +103,17 @@ def test_another_file_at_the_path_is_read_as_a_whole(store: Store, make_config: 
     assert listed(store) == {}
     store.submit(make_config(epochs=2))
     assert {record.config.epochs for record in listed(store).values()} == {2}
+
+
+def test_a_number_that_another_run_had_before(store: Store, make_config: Make) -> None:
+    """Two runs are removed, and asked for again in the other order, before anybody looks."""
+    one, two = make_config(epochs=1), make_config(epochs=2)
+    store.submit(one)
+    store.submit(two)
+    assert set(listed(store)) == {Key(one.id, 0), Key(two.id, 0)}
+    other = Store(store.path)
+    for config in (one, two):
+        other.remove(config.id)
+    for config in (two, one):
+        other.submit(config)
+    assert listed(store) == had(other)

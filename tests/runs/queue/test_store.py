@@ -1049,3 +1049,16 @@ def test_each_run_is_claimed_by_exactly_one_process(
             claimed[Key(experiment, int(seed))] = str(process.pid)
     assert claimed.keys() == keys
     assert {record.key: record.worker for record in store.runs(state="running")} == claimed
+
+
+def test_who_asked_first_and_who_asked_last(store: Store, make: Make) -> None:
+    """Who resumes a run has it carried out; what was measured before is still another's."""
+    config = make(1)
+    store.submit(config, visitor="a")
+    store.submit(config, visitor="b")
+    record = store.get(config.id, 0)
+    assert (record.starter, record.visitor) == ("a", "a"), "what goes on stays on its account"
+    store.cancel(config.id, [0])
+    store.submit(config, visitor="b")
+    record = store.get(config.id, 0)
+    assert (record.starter, record.visitor) == ("a", "b")
