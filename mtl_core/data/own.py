@@ -23,6 +23,7 @@ __all__ = [
     "most_bytes",
     "names",
     "only",
+    "plain",
     "restricted",
 ]
 
@@ -58,6 +59,12 @@ def most_bytes() -> int:
     return _MOST_BYTES_IN_APP if restricted() else _MOST_BYTES
 
 
+def plain(name: str) -> bool:
+    """Whether a text is a name that a file in ``own/`` may have."""
+    short = len(name) <= _MOST_LETTERS and not name.endswith((" ", "."))
+    return short and _NAME.fullmatch(name) is not None
+
+
 def located(name: str | Path) -> Path:
     """Where a file lies that somebody names: a path, or in the app a name in ``own/``.
 
@@ -66,7 +73,7 @@ def located(name: str | Path) -> Path:
     """
     if restricted():
         text = str(name)
-        if len(text) > _MOST_LETTERS or not _NAME.fullmatch(text) or text.endswith((" ", ".")):
+        if not plain(text):
             raise InputError(
                 f"{quoted(text)} is not the name of a file in the app's folder own; upload the "
                 "file, or have it put there and give its name alone"

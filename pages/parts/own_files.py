@@ -26,10 +26,10 @@ def chosen(name: str, ask: Callable[[str], None]) -> None:
     """
     # Of what others have brought a visitor is offered nothing.
     there = [] if visitors.shared() else own.names(".csv")
-    state.show(_KEY, name or None)
+    state.show(_KEY, name if own.plain(name) else None)
     st.selectbox(
         "File",
-        list(dict.fromkeys([*there, *([name] if name else [])])),
+        list(dict.fromkeys([*there, *([name] if own.plain(name) else [])])),
         key=_KEY,
         placeholder="none yet",
         help=_HELP,

@@ -12,6 +12,7 @@ from mtl_core.cli import main
 from mtl_core.pareto import problems
 from mtl_core.runs import Store
 from mtl_core.runs.library import artifacts
+from mtl_core.runs.queue.schema import SCHEMA_VERSION
 from tests.cli.asking import FRONT, RUN, SMALL, complaint, config_of
 
 LEAN = {"training": [*RUN, "--optimizer", "mgda", "--factors"], "front": FRONT}
@@ -200,7 +201,7 @@ def test_doctor_reports_on_everything(tmp_path: Path, capsys: pytest.CaptureFixt
     out = capsys.readouterr().out
     heads = [line.split()[0] for line in out.splitlines() if not line.startswith(" ")]
     assert list(dict.fromkeys(heads)) == ["device", "data", "artifacts", "store", "worker"]
-    assert f"store      ok, schema 5, 0 runs, {tmp_path / 'runs.db'}" in out
+    assert f"store      ok, schema {SCHEMA_VERSION}, 0 runs, {tmp_path / 'runs.db'}" in out
     assert "worker     none; the app starts one" in out
 
 

@@ -497,5 +497,5 @@ def test_what_others_wrote_is_no_markdown(open_page, train, store: Store) -> Non
     stored.put(store, config, measured(config, 0), "failed", error=error)
     app = open_page("library", run=config.id)
     texts = app.table[0].value[" "].tolist()
-    assert r"!\[x\](http://x.example/x.png)" in texts
+    assert r"!\[x\](`http://x.example/x.png`)" in texts, "an address is no link by itself"
     assert error not in texts

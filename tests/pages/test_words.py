@@ -61,7 +61,9 @@ def test_no_text_of_a_link_is_a_picture(open_page: Callable[..., Any], page: str
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (PICTURE, r"!\[x\](http://example.org/a.png)"),
+        (PICTURE, r"!\[x\](`http://example.org/a.png`)"),
+        ("see https://a.org/b_c?d=1.", "see `https://a.org/b_c?d=1`."),
+        ("www.a.org or x.y@a.org, *b*", r"`www.a.org` or `x.y@a.org`, \*b\*"),
         ("[a](b)", r"\[a\](b)"),
         ("<img src=x>", r"\<img src=x\>"),
         ("a `b` *c* $d$ ~e~ |", r"a \`b\` \*c\* \$d\$ \~e\~ \|"),

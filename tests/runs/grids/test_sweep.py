@@ -1,6 +1,5 @@
 """Sweeps carried out: runs, table and winner, resumed; nothing of it is trained twice."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from mtl_core.runs.grids.sweep_plans import read_sweeps
 from mtl_core.runs.library import artifacts
 from mtl_core.runs.library.sweeps import read
 from mtl_core.training import train
+from tests.runs.library.tampering import change_made
 
 Make = Callable[..., Any]
 
@@ -194,9 +194,7 @@ def test_runs_on_other_data_do_not_count(
     assert carried_out(plan) == 0
     (plan.parent / "real.toml").write_text(REAL)
     manifest = next((plan.parent / "runs").glob("**/manifest.json"))
-    said = json.loads(manifest.read_text())
-    said["made"][0]["data_fingerprint"] = "0123"
-    manifest.write_text(json.dumps(said))
+    change_made(manifest.parent, data_fingerprint="0123")
     assert carried_out(plan) == 1
     assert "made on other data (fingerprint 0123)" in capsys.readouterr().err
     assert (plan.parent / "real.toml").read_text() == REAL
