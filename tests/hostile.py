@@ -20,6 +20,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -326,19 +327,20 @@ TABLES: dict[str, Spoil] = {
 }
 
 
-def imports(files: Mapping[str, Files]) -> Iterator[tuple[str, bytes]]:
-    """What each is about, and a zip file."""
+def imports(files: Mapping[str, Files]) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """What each is about, and what makes its zip file."""
     for kind, sound in files.items():
         main = "front.parquet" if kind == "front" else "trajectory.parquet"
         for about, spoil in ZIPS.items():
             if kind == "training":
-                yield f"zip file: {about}", _whole(spoil(sound, main))
+                yield f"zip file: {about}", partial(_whole, spoil, sound, main)
         for group, spoils in (("manifest", MANIFESTS), ("table", TABLES)):
             for about, spoil in spoils.items():
-                yield f"{kind}, {group}: {about}", _whole(spoil(sound, main))
+                yield f"{kind}, {group}: {about}", partial(_whole, spoil, sound, main)
 
 
-def _whole(spoilt: bytes | Files) -> bytes:
+def _whole(spoil: Spoil, sound: Files, main: str) -> bytes:
+    spoilt = spoil(sound, main)
     if isinstance(spoilt, bytes):
         return spoilt
     return zipped({f"r/{name}": content for name, content in spoilt.items()})
@@ -511,7 +513,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"MTL_STORE": f"{folder}/runs.db", "MTL_DATA_DIR": folder, "MTL_FILES": "own"}
         zips = list(imports(sound_files()))
-        rows = [(about, brought(content)) for about, content in zips[:: options.every]]
+        rows = [(about, brought(make())) for about, make in zips[:: options.every]]
         rows += [(f"data: {about}", dropped(DATA[about])) for about in list(DATA)[:: options.every]]
     for about, cost in rows:
         mark = " " if cost.fine else "!"

@@ -17,8 +17,9 @@ from mtl_core.views.comparisons import compared
 from mtl_core.views.what_if import Question
 
 Open = Callable[..., AppTest]
+SEEDS = (0, 1, 2, 3)
 ASKED = {
-    name: RunConfig.from_preset("fashion", "standard", auxiliaries=(name,))
+    name: RunConfig.from_preset("fashion", "paper", auxiliaries=(name,), seeds=SEEDS)
     for name in ("fashion2", "noisy_fashion")
 }
 BASE = ASKED["fashion2"].baseline
@@ -68,7 +69,7 @@ def test_overview(open_page: Open, known) -> None:
 
 @pytest.mark.parametrize("name", ASKED)
 def test_what_if(open_page: Open, known, name: str) -> None:
-    asked = Question("fashion", "fashion1", (name,), preset="standard")
+    asked = Question("fashion", "fashion1", (name,), preset="paper", seeds=SEEDS)
     app = open_page("what_if", **asked.to_query())
     assert said(app)["Transfer ΔE"] == known[name]
     (table,) = [one.value for one in app.dataframe if "transfer ΔE" in one.value]
@@ -77,7 +78,7 @@ def test_what_if(open_page: Open, known, name: str) -> None:
 
 
 def test_generalization_gap(open_page: Open, known) -> None:
-    app = open_page("generalization_gap", setting="fashion", budget="standard", task="fashion1")
+    app = open_page("generalization_gap", setting="fashion", budget="paper", task="fashion1")
     shown = said(app)
     for name, expected in known.items():
         assert shown[f"+ {name}: transfer ΔE"] == expected
@@ -102,7 +103,7 @@ def downloads(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def test_factors(open_page: Open, known, downloads: dict[str, str]) -> None:
-    app = open_page("factors", setting="fashion", budget="standard", task="fashion1", rows="all")
+    app = open_page("factors", setting="fashion", budget="paper", task="fashion1", rows="all")
     cells = app.table[0].value
     table = pd.read_csv(io.StringIO(downloads["factors.csv"]))
     table = table[table["column"] == "transfer"].set_index("row")
@@ -119,9 +120,9 @@ def test_factors(open_page: Open, known, downloads: dict[str, str]) -> None:
 def test_exports_of_what_if_and_generalization_gap(
     open_page: Open, known, downloads: dict[str, str]
 ) -> None:
-    asked = Question("fashion", "fashion1", ("fashion2",), preset="standard")
+    asked = Question("fashion", "fashion1", ("fashion2",), preset="paper", seeds=SEEDS)
     open_page("what_if", **asked.to_query())
-    open_page("generalization_gap", setting="fashion", budget="standard", task="fashion1")
+    open_page("generalization_gap", setting="fashion", budget="paper", task="fashion1")
     table = pd.read_csv(io.StringIO(downloads["comparisons.csv"]))
     assert f"{100 * table['transfer'].iloc[0]:+.1f} pt" == known["fashion2"][0]
     cases = pd.read_csv(io.StringIO(downloads["gap.csv"])).set_index("case")

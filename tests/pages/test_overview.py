@@ -22,6 +22,7 @@ def test_the_cards_say_what_the_artifacts_say(open_page) -> None:
         if a.config.kind == "training"
         and a.config.setting == "fashion"
         and a.config.train_size == 25_000
+        and a.config.epochs == 100
     }
     assert set(runs) == {"stl", "fashion2", "noisy_fashion"}
     import pandas as pd

@@ -8,6 +8,7 @@ from streamlit.web.server.starlette.starlette_app_utils import generate_xsrf_tok
 
 from mtl_core import RunConfig
 from mtl_core.runs import Store
+from mtl_core.views.what_if import Question
 from pages.parts import visitors
 
 TOKEN = bytes(range(16))
@@ -91,8 +92,9 @@ def labels(app: Any) -> list[str]:
 
 
 def a_run(store: Store, visitor: str) -> RunConfig:
-    config = RunConfig.from_preset("digits", "quick", lr=0.02, seeds=(0,))
-    store.submit(config, visitor=visitor)
+    """With its baseline, all that ``QUESTION`` asks for."""
+    (config,) = Question.from_query(QUESTION)[0].configs
+    store.submit(config.baseline, config, visitor=visitor)
     return config
 
 
@@ -106,7 +108,8 @@ def test_only_who_started_a_run_stops_it(open_page: Any, store: Store) -> None:
     (stop,) = [button for button in app.button if button.label == "Stop"]
     assert stop.disabled
     assert stop.help == "Another visitor started these runs."
-    store.cancel(config.id, [0])
+    for one in (config, config.baseline):
+        store.cancel(one.id, [0])
     app.run()
     (resume,) = [button for button in app.button if button.label == "Resume"]
     resume.click().run()

@@ -175,9 +175,7 @@ def _planned(parts: Sequence[Artifact], here: Answers, scratch: Path) -> _Move:
     config = parts[0].config
     every = {seed for part in parts for seed in part.config.seeds}
     answer = here.find(checks.with_seeds(config, every))
-    # What is in the queue here is not to be replaced by somebody else's numbers.
-    going = {record.seed for record in answer.records if record.active}
-    origins = ((seed, answer.origin(seed)) for seed in sorted({*answer.done, *going}))
+    origins = ((seed, answer.origin(seed)) for seed in answer.done)
     kept = {seed: origin for seed, origin in origins if origin is not None}
     new = tuple(seed for seed in answer.config.seeds if seed not in kept)
     received = Received(config.id, new, kept)

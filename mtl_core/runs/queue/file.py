@@ -28,6 +28,7 @@ _VACUUMED = 2_000
 _OLDER = "an older schema"
 _INCREMENTAL = 2
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_BROKEN = (sqlite3.Error, UnicodeDecodeError)
 _FORBIDDEN = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN)
 
 
@@ -114,7 +115,7 @@ class StoreFile:
                 verdict = self._check(db, tables)
                 if verdict == "ok" and version < SCHEMA_VERSION:
                     return _OLDER
-        except sqlite3.Error as error:
+        except _BROKEN as error:
             if not _is_damage(error):
                 raise
             verdict = str(error)
@@ -232,7 +233,7 @@ class StoreFile:
         try:
             with self._connections.one() as db:
                 yield db
-        except sqlite3.Error as error:
+        except _BROKEN as error:
             if _is_damage(error):
                 with suppress(OSError):
                     self._suspected.touch()
@@ -325,5 +326,7 @@ def _expanded(path: Path) -> Path:
 
 
 def _is_damage(error: Exception) -> bool:
+    if isinstance(error, UnicodeDecodeError):
+        return True  # SQLite's own words quote what is damaged
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

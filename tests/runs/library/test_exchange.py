@@ -558,13 +558,3 @@ def test_a_folder_that_cannot_be_written_is_named(
     with pytest.raises(InputError, match=r"cannot write .*imported \(.*choose another folder"):
         receive(zipped(files))
     assert exchange.imported() == ({}, [])
-
-
-def test_what_is_in_the_queue_here_is_not_replaced(
-    shipped: Artifact, store: Store, config: Any
-) -> None:
-    """Somebody's run under way keeps its own numbers, whatever others bring."""
-    store.submit(checks.with_seeds(config, (0,)))
-    here = Answers(store, {})
-    (received,) = receive(zipped(files_of(shipped.folder)), here)
-    assert (received.seeds, received.kept) == ((1,), {0: "own"})
