@@ -19,7 +19,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -470,9 +470,7 @@ def _watched() -> Iterator[list[float]]:
     def watch() -> None:
         while not over.wait(0.005):
             here = _resident("self") - own_before
-            children = [_resident(pid) for pid in _children()]
-            # A process that was forked a moment ago seems to have all that this one has.
-            others = [max(0.0, size - LIBRARIES_MB) for size in children if size < own_before]
+            others = (max(0.0, _resident(pid) - LIBRARIES_MB) for pid in _inspectors())
             peak[0] = max(peak[0], here + sum(others))
 
     thread = threading.Thread(target=watch)
@@ -496,14 +494,19 @@ def _resident(pid: str) -> float:
     return int(words[1]) * resource.getpagesize() / 2**20
 
 
-def _children() -> list[str]:
+def _inspectors() -> list[str]:
+    """Processes of ours that look at what is imported."""
     found: list[str] = []
     for path in Path("/proc/self/task").glob("*/children"):
-        try:
+        with suppress(OSError):
             found += path.read_text().split()
-        except OSError:
-            continue
-    return found
+    return [pid for pid in found if _is_inspector(pid)]
+
+
+def _is_inspector(pid: str) -> bool:
+    with suppress(OSError):
+        return b"mtl_core.runs.library.customs" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ Streamlit keeps the bytes as long as the tab is open, and a while longer.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -17,5 +18,6 @@ def release(files: Iterable[Any]) -> None:
     if context is None:
         return
     manager: Any = context.uploaded_file_mgr
-    for file in files:
-        manager.remove_file(context.session_id, file.file_id)
+    with suppress(AttributeError):  # not promised by Streamlit; then it lets go later by itself
+        for file in files:
+            manager.remove_file(context.session_id, file.file_id)

@@ -47,9 +47,11 @@ def test_what_a_sweep_has_chosen_is_shown_with_all_that_was_tried(open_page) -> 
     }
 
 
-@pytest.mark.parametrize("page", ["overview", "generalization_gap"])
-def test_else_they_are_a_presets(open_page, page: str) -> None:
-    app = open_page(page)
+@pytest.mark.parametrize(
+    ("page", "query"), [("what_if", {"setting": "digits"}), ("generalization_gap", {})]
+)
+def test_else_they_are_a_presets(open_page, page: str, query: dict[str, str]) -> None:
+    app = open_page(page, **query)
     line = said(app)
     assert " are those of the preset " in line
     assert "; no sweep has chosen them. " in line
