@@ -43,6 +43,12 @@ def main() -> None:
         _controls(question, answers)
     st.title(TITLE)
     PAGE.problems()
+    if not (problems.get(question.problem).objectives or question.problem_options):
+        st.info(
+            "Choose a table, or bring one, and name two or more of its columns to predict.",
+            icon=":material/table_view:",
+        )
+        return
     try:
         panel = pareto_panel.build(question, answers)
         ready = _data_ready(panel)

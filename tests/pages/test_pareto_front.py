@@ -277,7 +277,10 @@ BAD: dict[str, tuple[dict[str, str], str]] = {
     "below 0": ({"preferences": "-0.2 1.2/0.5 0.5"}, "must be a number in 0..1"),
     "too few weights": ({"preferences": "1/0.5 0.5"}, "has 1 weights for 2 objectives"),
     "fewer than objectives": ({"preferences": "0.5 0.5"}, "1 solution for 2 objectives"),
-    "no file": ({"problem": "csv"}, "csv needs the option targets"),
+    "no targets": (
+        {"problem": "csv", "problem.file": "x.csv"},
+        "csv needs the option targets",
+    ),
 }
 
 
@@ -302,6 +305,14 @@ def test_a_csv_without_the_named_targets_or_with_one_is_refused_before_run(
     app = open_page("pareto_front", **file, **{"problem.targets": "t0, t1"})
     assert not app.error
     assert any(button.label == "Run" and not button.disabled for button in app.button)
+
+
+def test_a_table_is_asked_for_and_nothing_is_wrong_yet(open_page: Any) -> None:
+    app = open_page("pareto_front", problem="csv")
+    assert [info.value for info in app.info] == [
+        "Choose a table, or bring one, and name two or more of its columns to predict."
+    ]
+    assert not app.error
 
 
 def test_nonsense_in_the_link_is_named(open_page: Any) -> None:
