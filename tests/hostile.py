@@ -17,6 +17,7 @@ import struct
 import tempfile
 import threading
 import time
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -130,7 +131,8 @@ def linked(files: Files, main: str) -> bytes:
 
 def twice(files: Files, main: str) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
+    with zipfile.ZipFile(buffer, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the name that is there already
         for _ in range(2):
             archive.writestr("r/manifest.json", files["manifest.json"])
     return buffer.getvalue()
