@@ -26,6 +26,7 @@ from mtl_core.views.what_if import LOOKS, MAY_BE_ALL, Question, label
 from pages.parts import (
     buttons,
     common,
+    figures,
     hyperparameters,
     state,
     what_if_looks,
@@ -303,7 +304,7 @@ def _share(question: Question, shown: Panel) -> None:
         st.caption("The address of this page is the whole question; share it as it is.")
         st.download_button(
             "Shown trajectories as CSV",
-            csv(shown.trajectories),
+            lambda: csv(shown.trajectories),
             file_name="trajectories.csv",
             mime="text/csv",
             icon=":material/download:",
@@ -311,7 +312,7 @@ def _share(question: Question, shown: Panel) -> None:
         )
         st.download_button(
             "Comparisons as CSV",
-            csv(shown.table()),
+            lambda: csv(shown.table),
             file_name="comparisons.csv",
             mime="text/csv",
             icon=":material/download:",
@@ -514,7 +515,8 @@ def _over_epochs(shown: Panel, styled: Sequence[Curve]) -> None:
     measure = common.panel_measure(shown)
     titles = {"train_loss": "training loss L", "test_metric": measure.title}
     for column, (name, title) in zip(st.columns(2), titles.items(), strict=True):
-        chart = over_epochs_chart(
+        chart = partial(
+            over_epochs_chart,
             shown.settled,
             styled,
             column=name,
@@ -524,9 +526,11 @@ def _over_epochs(shown: Panel, styled: Sequence[Curve]) -> None:
             value_format=measure.format if name == "test_metric" else ".3~g",
             name=f"wi_{name}",
         )
-        column.altair_chart(
+        figures.draw(
             chart,
             key=f"wi_chart_{name}",
+            of=shown.version,
+            place=column,
             on_select="rerun",  # else a live update would undo zoom and legend pick
             alt=over_epochs_alt(styled, task=target, title=title),
         )

@@ -18,6 +18,7 @@ from mtl_core.charts.quadrants import (
     quadrant_legend_alt,
     style_optimizers,
 )
+from mtl_core.charts.ready import Ready, ready
 from mtl_core.charts.transfers import kept_alt, kept_heatmap, transfer_alt, transfer_heatmap
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Curve",
     "CurveKey",
     "Kind",
+    "Ready",
     "correlation_alt",
     "correlation_chart",
     "cosine_alt",
@@ -45,6 +47,7 @@ __all__ = [
     "quadrant_chart",
     "quadrant_legend",
     "quadrant_legend_alt",
+    "ready",
     "style_curves",
     "style_optimizers",
     "transfer_alt",

@@ -1,10 +1,9 @@
 """What the pages share: the store and artifacts behind them, and how numbers are worded."""
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec
 
-import altair as alt
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -33,7 +32,7 @@ from mtl_core.views.measures import Measure
 from mtl_core.views.panel import Panel
 from mtl_core.views.phrases import capitalised, title
 from mtl_core.views.what_if import kind
-from pages.parts import arrival, visitors, words
+from pages.parts import arrival, figures, visitors, words
 
 P = ParamSpec("P")
 METRIC = "test accuracy E"
@@ -147,7 +146,8 @@ def hero(panel: Panel, styled: Sequence[Curve], *, per_seed: bool, key: str) -> 
     """Generalization against training loss. Zoom and legend pick survive live updates."""
     target = panel.baseline.config.target
     metric = panel_measure(panel)
-    chart: alt.LayerChart = generalization_chart(
+    chart = partial(
+        generalization_chart,
         panel.settled,
         styled,
         task=target,
@@ -156,9 +156,10 @@ def hero(panel: Panel, styled: Sequence[Curve], *, per_seed: bool, key: str) -> 
         per_seed=per_seed,
         name=key,
     )
-    st.altair_chart(
+    figures.draw(
         chart,
         key=key,
+        of=(panel.version, per_seed),
         on_select="rerun",  # else a live update would undo zoom and legend pick
         alt=generalization_alt(styled, task=target, metric_title=metric.title),
     )
@@ -234,13 +235,13 @@ def factor_chart(
         "name": key,
     }
     if x == "loss":
-        chart = over_loss_chart(panel.settled, styled, **drawn)
+        chart = partial(over_loss_chart, panel.settled, styled, **drawn)
         alt = over_loss_alt(styled, task=target, title=shown.title)
     else:
-        chart = over_epochs_chart(panel.settled, styled, **drawn)
+        chart = partial(over_epochs_chart, panel.settled, styled, **drawn)
         alt = over_epochs_alt(styled, task=target, title=shown.title)
     # The axis is part of the key: another one is another chart, not the same with other data.
-    place.altair_chart(chart, key=f"{key}_{x}", on_select="rerun", alt=alt)
+    figures.draw(chart, key=f"{key}_{x}", of=panel.version, place=place, on_select="rerun", alt=alt)
 
 
 def verdicts(panel: Panel) -> None:
@@ -249,7 +250,7 @@ def verdicts(panel: Panel) -> None:
     if panel.going:
         st.caption("Decided when all runs on the page are done.")
         return
-    for found in panel.verdicts():
+    for found in panel.verdicts:
         with st.container(horizontal=True, vertical_alignment="center"):
             factor_badge(found)
             st.caption(words.escaped(because(found)))
