@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -20,7 +20,7 @@ from mtl_core.runs.queue.launch import tend
 from mtl_core.views import comparisons, measures, panel
 from mtl_core.views.codec import parse_seeds
 from mtl_core.views.measures import Measure
-from mtl_core.views.panel import Panel, Shown
+from mtl_core.views.panel import Panel
 from mtl_core.views.spreadsheets import csv
 from mtl_core.views.what_if import LOOKS, MAY_BE_ALL, Question, label
 from pages.parts import (
@@ -447,7 +447,7 @@ def _since(opened: Onset | None, gap: LossMatchedGap | None, *, so_far: bool) ->
 
 
 def _latest_cards(cards: DeltaGenerator, shown: Panel, measure: Measure) -> None:
-    latest = _latest(shown, shown.current)
+    latest = shown.latest(shown.current)
     cards.metric(
         f"Last {measure.title.removesuffix(' E')}",
         "–" if latest is None else measure.value(latest["test_metric"]),
@@ -466,17 +466,6 @@ def _latest_cards(cards: DeltaGenerator, shown: Panel, measure: Measure) -> None
         delta_arrow="off",
         border=True,
     )
-
-
-def _latest(shown: Panel, one: Shown) -> pd.Series | None:
-    """Means over seeds at the last step that all of them have reached."""
-    rows = shown.settled
-    rows = rows[(rows["curve"] == one.label) & (rows["task"] == one.config.target)]
-    if set(rows["seed"]) != set(one.config.seeds):
-        return None
-    step = rows.groupby("seed")["step"].max().min()
-    means = rows[rows["step"] == step][["epoch", "train_loss", "test_metric"]].mean()
-    return cast("pd.Series", means)
 
 
 def _look(shown: Panel, styled: Sequence[Curve], question: Question, answers: Answers) -> None:

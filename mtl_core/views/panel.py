@@ -121,6 +121,30 @@ class Panel:
         found = reached_each(seeds, self.versus(one).direction)
         return found if all(map(math.isfinite, found)) else ()
 
+    def latest(self, one: Shown) -> "pd.Series | None":
+        """Means over a shown run's seeds at the last step that all of them have reached.
+
+        Returns:
+            Its ``epoch``, ``train_loss`` and ``test_metric`` on the target; None while a seed has
+            none.
+        """
+        if one.label not in self._latest:
+            self._latest[one.label] = self._last(one)
+        return self._latest[one.label]
+
+    @cached_property
+    def _latest(self) -> "dict[str, pd.Series | None]":
+        return {}
+
+    def _last(self, one: Shown) -> "pd.Series | None":
+        rows = self.settled
+        rows = rows[(rows["curve"] == one.label) & (rows["task"] == one.config.target)]
+        if set(rows["seed"]) != set(one.config.seeds):
+            return None
+        step = rows.groupby("seed")["step"].max().min()
+        means: pd.Series = rows[rows["step"] == step][["epoch", "train_loss", "test_metric"]].mean()
+        return means
+
     @cached_property
     def transfers(self) -> "dict[str, Comparison | None]":
         """ΔE of each comparable run over the panel's baseline, so far, judged as one family."""
@@ -237,7 +261,7 @@ def _rows(shown: Sequence[Shown], answers: Answers) -> "pd.DataFrame":
 
 _panels: Kept[Panel] = Kept(
     most=64,
-    most_bytes=64 * 2**20,
+    most_bytes=32 * 2**20,
     # The rows, those that are settled, and those of each run.
     size=lambda panel: 3 * int(panel.trajectories.memory_usage().sum()),
 )

@@ -12,7 +12,7 @@ from mtl_core.kept import Kept
 
 __all__ = ["draw"]
 
-_ready: Kept[Ready] = Kept(most=1_000, most_bytes=48 * 2**20, size=lambda one: one.size)
+_ready: Kept[Ready] = Kept(most=1_000, most_bytes=32 * 2**20, size=lambda one: one.size)
 
 
 def draw(
