@@ -286,7 +286,7 @@ class Ground:
     def copy_of_store(self) -> Path:
         template = self.once("store", self._make_store)
         path = self.place() / "runs.db"
-        for name in ("runs.db", "runs.db-wal"):
+        for name in ("runs.db", "runs.db-wal", "runs.db.seen"):
             if (template / name).exists():
                 shutil.copy(template / name, path.with_name(name))
         return path
@@ -298,7 +298,7 @@ class Ground:
         with store.held():
             carry_out(store, 9)
             self._known["before"] = tables_of(store, SMALL)
-            for suffix in ("", "-wal"):
+            for suffix in ("", "-wal", ".seen"):
                 shutil.copy(f"{store.path}{suffix}", folder / f"runs.db{suffix}")
         return folder
 
