@@ -9,7 +9,7 @@ from mtl_core.charts.cosines import cosine_alt, cosine_heatmap
 from mtl_core.charts.fronts import front_alt, front_chart, hypervolume_alt, hypervolume_chart
 from mtl_core.charts.generalization import generalization_alt, generalization_chart
 from mtl_core.charts.over_epochs import over_epochs_alt, over_epochs_chart
-from mtl_core.charts.over_loss import SHORT_X_TITLE, over_loss_alt, over_loss_chart
+from mtl_core.charts.over_loss import SHORT_X_TITLE, Bracket, over_loss_alt, over_loss_chart
 from mtl_core.charts.palette import Curve, CurveKey, Kind, style_curves
 from mtl_core.charts.quadrants import (
     quadrant_alt,
@@ -23,6 +23,7 @@ from mtl_core.charts.transfers import kept_alt, kept_heatmap, transfer_alt, tran
 
 __all__ = [
     "SHORT_X_TITLE",
+    "Bracket",
     "Curve",
     "CurveKey",
     "Kind",

@@ -1,6 +1,7 @@
 """What the pages share: the store and artifacts behind them, and how numbers are worded."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial, wraps
 from typing import Any, ParamSpec
 
@@ -10,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from mtl_core import factors
 from mtl_core.analysis import MOST_NEEDED, Comparison, FactorVerdict
 from mtl_core.charts import (
+    Bracket,
     Curve,
     CurveKey,
     generalization_alt,
@@ -142,19 +144,39 @@ def curves(panel: Panel, others: Sequence[CurveKey] = ()) -> list[Curve]:
     return style_curves([*own, *others])
 
 
-def hero(panel: Panel, styled: Sequence[Curve], *, per_seed: bool, key: str) -> None:
-    """Generalization against training loss. Zoom and legend pick survive live updates."""
+def hero(
+    panel: Panel,
+    styled: Sequence[Curve],
+    *,
+    per_seed: bool,
+    key: str,
+    names: Mapping[str, str] | None = None,
+    brackets: Sequence[Bracket] = (),
+    domain: tuple[tuple[float, float], tuple[float, float]] | None = None,
+) -> None:
+    """Generalization against training loss. Zoom and legend pick survive live updates.
+
+    Args:
+        names: curves' labels to what they are called here; default as elsewhere.
+        brackets: gaps that are marked.
+        domain: the losses, and the values of the metric, that are drawn; default all.
+    """
+    if names:
+        styled = [replace(one, label=names[one.label]) for one in styled]
     target = panel.baseline.config.target
     metric = panel_measure(panel)
     chart = partial(
         generalization_chart,
-        panel.settled,
+        panel.settled.replace({"curve": dict(names)}) if names else panel.settled,
         styled,
         task=target,
         metric_title=metric.title,
         metric_format=metric.format,
         per_seed=per_seed,
         name=key,
+        brackets=brackets,
+        domain_x=domain[0] if domain else None,
+        domain_y=domain[1] if domain else None,
     )
     figures.draw(
         chart,
