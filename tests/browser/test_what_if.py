@@ -55,7 +55,7 @@ def wait_for_rows(app, config: RunConfig, least: int = 1) -> int:
 
 
 def test_toggle_and_run_grow_a_curve(app, open_page) -> None:
-    page = open_page("/what_if")
+    page = open_page("/what_if?setting=digits")
     # The first paint is an answer, from the artifacts.
     expect(page.locator(f"{HERO} g.mark-line path").first).to_be_visible()
     expect(page.get_by_text("Answered already")).to_be_visible()

@@ -17,7 +17,7 @@ from mtl_core.views.comparisons import compared
 from mtl_core.views.what_if import Question
 
 Open = Callable[..., AppTest]
-SEEDS = (0, 1, 2, 3)
+SEEDS = (0, 1, 2, 3, 4)
 ASKED = {
     name: RunConfig.from_preset("fashion", "paper", auxiliaries=(name,), seeds=SEEDS)
     for name in ("fashion2", "noisy_fashion")
