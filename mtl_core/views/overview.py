@@ -1,10 +1,10 @@
 """Overview: help and harm at first sight, in the words of somebody who has read no paper."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mtl_core import settings
 from mtl_core.analysis import LOSS_FLOOR
-from mtl_core.charts.over_loss import Bracket
 from mtl_core.checks import MOST_SEEDS
 from mtl_core.config import RunConfig
 from mtl_core.runs.library.answers import Answer, Answers
@@ -12,6 +12,9 @@ from mtl_core.views.comparisons import alike
 from mtl_core.views.measures import measure
 from mtl_core.views.panel import Panel
 from mtl_core.views.what_if import Question
+
+if TYPE_CHECKING:
+    from mtl_core.charts import Bracket
 
 __all__ = ["ALONE", "about", "brackets", "names", "runs", "try_it", "window"]
 
@@ -84,8 +87,10 @@ def about(config: RunConfig) -> str:
     return f"{told[0]} alone." if len(told) == 1 else f"{told[0]}, with {' and '.join(told[1:])}."
 
 
-def brackets(panel: Panel) -> list[Bracket]:
+def brackets(panel: Panel) -> "list[Bracket]":
     """The gaps that are there, each at the lowest loss that both of its curves have reached."""
+    from mtl_core.charts import Bracket
+
     shown = measure(panel.baseline.config.setting, panel.baseline.config.target)
     found = []
     for one in panel.shown[1:]:
@@ -98,7 +103,7 @@ def brackets(panel: Panel) -> list[Bracket]:
 
 
 def window(
-    panel: Panel, marked: Sequence[Bracket]
+    panel: Panel, marked: "Sequence[Bracket]"
 ) -> tuple[tuple[float, float], tuple[float, float]] | None:
     """The losses and the values of the metric among which the marked gaps are plain to see.
 

@@ -64,7 +64,8 @@ def said(app: AppTest) -> dict[str, tuple[str, str]]:
 def test_overview(open_page: Open, known) -> None:
     shown = said(open_page("overview"))
     for name, expected in known.items():
-        assert shown[f"Transfer from {name}"] == expected
+        plain = {"fashion2": "With a related task", "noisy_fashion": "With an unrelated task"}
+        assert shown[plain[name]] == expected
 
 
 @pytest.mark.parametrize("name", ASKED)

@@ -54,18 +54,23 @@ def test_the_cards_say_what_the_artifacts_say(open_page) -> None:
 def test_the_gaps_are_marked_where_both_curves_have_been(open_page) -> None:
     panel = shipped_panel("fashion", "paper")
     marked = overview.brackets(panel)
-    assert [one.label for one in marked] == ["+0.8 pt", "-1.7 pt"]
+    assert len(marked) == 2, "both gaps are there"
+    assert marked[0].value < marked[0].other, "help"
+    assert marked[1].value > marked[1].other, "harm"
     for one, curve in zip(marked, panel.shown[1:], strict=True):
         gap = panel.gap(curve)
         assert gap is not None
         assert one.train_loss == gap.train_loss
         assert one.other - one.value == pytest.approx(gap.comparison.delta)
+        assert one.label == f"{100 * gap.comparison.delta:+.1f} pt"
     (least, most), (low, high) = overview.window(panel, marked)  # type: ignore[misc]
     ends = [value for one in marked for value in (one.value, one.other)]
     assert low < min(ends) < max(ends) < high
     assert least < min(one.train_loss for one in marked) < most
-    spec = app_spec(open_page("overview"))
-    assert {"label": "-1.7 pt"}.items() <= _texts(spec)[1].items()
+    drawn = _brackets(open_page("overview").get("vega_lite_chart")[0].proto)
+    assert [row["label"] for row in drawn] == [one.label for one in marked]
+    # Shares lie by their error.
+    assert [1 - row["to"] for row in drawn] == pytest.approx([one.other for one in marked])
 
 
 def shipped_panel(setting: str, preset: str) -> Panel:
@@ -76,12 +81,8 @@ def shipped_panel(setting: str, preset: str) -> Panel:
     return build([found[1][0].config], found[1][1:], answers)
 
 
-def app_spec(app) -> Any:
-    return app.get("vega_lite_chart")[0].proto
-
-
-def _texts(proto: Any) -> list[dict[str, Any]]:
-    """The rows of the data set that has the brackets' labels."""
+def _brackets(proto: Any) -> list[dict[str, Any]]:
+    """The rows of the data set that has the brackets."""
     for one in proto.datasets:
         rows = pa.ipc.open_stream(one.data.data).read_all()
         if "label" in rows.column_names:
