@@ -79,11 +79,8 @@ def guesses_chart(
         name: of the chart, unique on its page.
         height: of the plot in pixels.
     """
-    x = alt.X(
-        "value:Q",
-        scale=alt.Scale(domain=[low, high], nice=False, clamp=True),
-        axis=alt.Axis(title=title, grid=False, tickCount=7),
-    )
+    scale = alt.Scale(domain=[low, high], nice=False, clamp=True)
+    x = alt.X("value:Q", scale=scale, axis=alt.Axis(title=title, grid=False, tickCount=7))
     layers = []
     band = pd.DataFrame([came] if came else [], columns=["value", "end"], dtype=float)
     layers.append(
@@ -93,18 +90,18 @@ def guesses_chart(
         .properties(name=f"{name}_came")
     )
     if values:
-        layers.append(_bars(values, low, high))
+        layers.append(_bars(values, low, high, scale))
     zero = pd.DataFrame({"zero": [0.0] if low < 0 < high else []}, dtype=float)
     layers.append(
         alt.Chart(zero)
         .mark_rule(color=GREY, strokeDash=[3, 3])
-        .encode(x=alt.X("zero:Q", scale=x.scale, axis=None))
+        .encode(x=alt.X("zero:Q", scale=scale, axis=None))
     )
     mine = pd.DataFrame({"own": [] if own is None else [own]}, dtype=float)
     layers.append(
         alt.Chart(mine)
         .mark_point(shape="diamond", size=220, filled=True, color=OWN, opacity=1, yOffset=-2)
-        .encode(x=alt.X("own:Q", scale=x.scale, axis=None), y=alt.value(height / 2))
+        .encode(x=alt.X("own:Q", scale=scale, axis=None), y=alt.value(height / 2))
     )
     return figure(layers, height, view=alt.ViewBackground(strokeOpacity=0))
 
@@ -127,7 +124,7 @@ def guesses_alt(
     return f"{'; '.join(told)}."
 
 
-def _bars(values: Sequence[float], low: float, high: float) -> alt.Chart:
+def _bars(values: Sequence[float], low: float, high: float, scale: alt.Scale) -> alt.Chart:
     """Counts in bins that do not depend on the guesses, so that bars grow and do not move."""
     width = (high - low) / BINS
     places = pd.Series([min(int((v - low) / width), BINS - 1) for v in values])
@@ -144,7 +141,7 @@ def _bars(values: Sequence[float], low: float, high: float) -> alt.Chart:
         alt.Chart(rows)
         .mark_bar(color=GREY, binSpacing=2, cornerRadiusEnd=2)
         .encode(
-            x=alt.X("from:Q", scale=alt.Scale(domain=[low, high], nice=False), axis=None),
+            x=alt.X("from:Q", scale=scale, axis=None),
             x2="to:Q",
             y=alt.Y(
                 "count:Q",

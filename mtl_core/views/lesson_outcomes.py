@@ -14,7 +14,7 @@ from mtl_core.views.panel import Panel, Shown, build
 if TYPE_CHECKING:
     from mtl_core.analysis import Comparison
 
-__all__ = ["Mark", "Outcome", "SLACK", "amount", "mark", "outcome", "panel", "score", "worded"]
+__all__ = ["SLACK", "Mark", "Outcome", "amount", "axis", "mark", "outcome", "panel", "score", "worded"]
 
 SLACK = 0.1
 """Of a slider's range: a guess this close to the interval counts as right."""
@@ -77,9 +77,9 @@ def mark(step: Step, guess: str, found: Outcome) -> Mark:
     compared = found.comparison
     if compared is None:
         raise InputError(f"{step.title}: a number was guessed where none came out")
-    share = _is_share(step)
+    unit, _ = axis(step)
     if isinstance(step.guess, Slider):
-        return _number(step, value / (100 if share else 1), found, compared)
+        return _number(step, value * unit, found, compared)
     return _ending(step, value[-1] / 100 - compared.baseline_mean, found)
 
 
@@ -102,7 +102,7 @@ def worded(step: Step, guess: str) -> str:
     if isinstance(step.guess, Choice):
         return step.guess.options[value]
     if isinstance(step.guess, Slider):
-        return amount(step, value / (100 if _is_share(step) else 1))
+        return amount(step, value * axis(step)[0])
     return f"a curve that ends at {value[-1]} %"
 
 
@@ -112,6 +112,13 @@ def amount(step: Step, value: float) -> str:
         return f"{value:+.2g}".replace("-", "−") if abs(value) >= 5e-4 else "0"
     config = step.configs[0]
     return measures.measure(config.setting, config.target).delta(value).replace("-", "−")
+
+
+def axis(step: Step) -> tuple[float, str]:
+    """What a slider's number is one of, and what an axis of them is called."""
+    if _is_share(step):
+        return 0.01, "change in percentage points"
+    return 1.0, "mean cosine" if step.measure == "cosine" else "change"
 
 
 def _is_share(step: Step) -> bool:
@@ -129,9 +136,10 @@ def _difference(step: Step, shown: Panel) -> Outcome:
     if found is None:
         return Outcome(UNCLEAR, "These runs have no such difference to look at.")
     key = found.verdict if found.significant else UNCLEAR
-    where = "At the same training loss " if step.measure == "gap" else ""
-    than = _curve(shown.shown[1]) if step.against_first else "the target alone"
-    said = f"{where}{_curve(last)} is **{found.verdict}** than {than}"
+    where = " at the same training loss" if step.measure == "gap" else ""
+    than = f"with {_curve(shown.shown[1])}" if step.against_first else "alone"
+    target = phrases.escaped(last.config.target)
+    said = f"With {_curve(last)}, {target} is **{found.verdict}** than {than}{where}"
     return Outcome(key, _sentence(step, said, found), found)
 
 
@@ -170,7 +178,7 @@ def _cosine(step: Step, shown: Panel, answers: Answers) -> Outcome:
     )
     key = {"better": "higher", "worse": "lower"}.get(found.verdict, UNCLEAR)
     side = "above" if key == "higher" else "below"
-    told = f"With {_curve(last)} the mean cosine between the tasks' gradients lies {side} 0"
+    told = f"With {_curve(last)}, the mean cosine between the tasks' gradients lies {side} 0"
     return Outcome(key, _sentence(step, told, found), found)
 
 
@@ -197,7 +205,7 @@ def _factor(name: str, shown: Panel) -> Outcome:
 
 
 def _curve(one: Shown) -> str:
-    return phrases.escaped(one.label)
+    return phrases.escaped(one.label.removeprefix("+ "))
 
 
 def _sentence(step: Step, said: str, found: "Comparison") -> str:
@@ -246,7 +254,7 @@ def _number(step: Step, guess: float, found: Outcome, compared: "Comparison") ->
     if not found.decided:
         return Mark(None, "Undecided. Nothing is scored.")
     assert isinstance(step.guess, Slider)
-    slack = SLACK * (step.guess.high - step.guess.low) / (100 if _is_share(step) else 1)
+    slack = SLACK * (step.guess.high - step.guess.low) * axis(step)[0]
     off = max(compared.low - guess, guess - compared.high, 0.0)
     said = f"Your guess was {amount(step, guess)}"
     if off == 0:
