@@ -49,7 +49,8 @@ def _list() -> None:
     good = [one for one in found if isinstance(one, Lesson)]
     st.markdown(
         "Each lesson asks a few questions about networks that learn several tasks at once. You say "
-        "what you expect, networks are trained on this machine, and you see what came of it."
+        "what you expect, the networks train on this machine, or have done so before you came, and "
+        "you see what came of it."
     )
     for start in range(0, len(good), COLUMNS):
         for column, lesson in zip(st.columns(COLUMNS), good[start:], strict=False):
@@ -127,6 +128,7 @@ def _step(place: Place, lesson: Lesson, answers: Answers) -> None:
             st.fragment(_race, run_every=TICK_SECONDS if active else None)(answers, active)
         else:
             _alone(shown, answers)
+    lesson_class.controls(PAGE)
 
 
 def _head(place: Place, lesson: Lesson) -> None:
@@ -251,11 +253,11 @@ def _result(place: Place, step: Step, found: Outcome) -> None:
 def _marked(step: Step, guess: str, found: Outcome) -> None:
     mark = lesson_outcomes.mark(step, guess, found)
     colour, icon = {
-        True: ("green", ":material/check:"),
-        False: ("orange", ":material/close:"),
-        None: ("gray", ":material/remove:"),
+        True: ("green", ":material/check_circle:"),
+        False: ("orange", ":material/cancel:"),
+        None: ("gray", ":material/do_not_disturb_on:"),
     }[mark.right]
-    st.badge(mark.said, icon=icon, color=colour)  # type: ignore[arg-type]
+    st.markdown(f":{colour}[{icon}] **{words.escaped(mark.said)}**")
 
 
 def _number_line(place: Place, step: Step, guess: str | None, found: Outcome) -> None:
@@ -282,7 +284,7 @@ def _number_line(place: Place, step: Step, guess: str | None, found: Outcome) ->
 
 
 def _next(place: Place, lesson: Lesson, done: bool, answers: Answers) -> None:
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         if place.step < len(lesson.steps):
             st.button(
                 "Next question",
@@ -337,10 +339,10 @@ def _alone(shown: Panel, answers: Answers) -> None:
     common.hero(alone, common.curves(alone), per_seed=False, key=_hero_key("alone"))
     st.caption(
         words.escaped(
-            f"{base.config.target} alone: {measure.value(sum(reached) / len(reached))} on new "
+            f"Alone, {base.config.target} reaches {measure.value(sum(reached) / len(reached))} on new "
             "examples. The other curves show once you have guessed."
             if reached
-            else f"{base.config.target} alone."
+            else f"{base.config.target}, alone."
         )
     )
 
@@ -372,12 +374,21 @@ def _race(answers: Answers, was_active: bool) -> None:
         "bands of ±2 standard deviations. At one place on the horizontal axis all fit their "
         "training examples equally well; higher is better on new ones."
     )
+    words.tell("caption", _names(shown))
     if step.measure in factors.names():
         common.factor_chart(
             shown, styled, step.measure, x="loss", key=_hero_key("factor"), place=st.container()
         )
     with st.expander("What the words mean", icon=":material/menu_book:"):
         st.markdown(common.GLOSSARY)
+
+
+def _names(shown: Panel) -> str:
+    """What the names of the tasks stand for."""
+    setting = settings.get(shown.baseline.config.setting)
+    tasks = dict.fromkeys(name for one in shown.shown for name in one.config.tasks)
+    titles = ((name, setting.task(name).title) for name in tasks)
+    return "; ".join(f"{name}: {title[:1].lower()}{title[1:]}" for name, title in titles) + "."
 
 
 def _progress(shown: Panel) -> None:

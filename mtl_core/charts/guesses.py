@@ -80,8 +80,9 @@ def guesses_chart(
         height: of the plot in pixels.
     """
     scale = alt.Scale(domain=[low, high], nice=False, clamp=True)
-    x = alt.X("value:Q", scale=scale, axis=alt.Axis(title=title, grid=False, tickCount=7))
-    layers = []
+    axis = alt.Axis(title=title, grid=False, tickCount=7)
+    x = alt.X("value:Q", scale=scale, axis=axis)
+    layers = [_bars(values, low, high, x)] if values else []
     band = pd.DataFrame([came] if came else [], columns=["value", "end"], dtype=float)
     layers.append(
         alt.Chart(band)
@@ -89,19 +90,17 @@ def guesses_chart(
         .encode(x=x, x2="end:Q")
         .properties(name=f"{name}_came")
     )
-    if values:
-        layers.append(_bars(values, low, high, scale))
     zero = pd.DataFrame({"zero": [0.0] if low < 0 < high else []}, dtype=float)
     layers.append(
         alt.Chart(zero)
         .mark_rule(color=GREY, strokeDash=[3, 3])
-        .encode(x=alt.X("zero:Q", scale=scale, axis=None))
+        .encode(x=alt.X("zero:Q", scale=scale, axis=axis))
     )
     mine = pd.DataFrame({"own": [] if own is None else [own]}, dtype=float)
     layers.append(
         alt.Chart(mine)
         .mark_point(shape="diamond", size=220, filled=True, color=OWN, opacity=1, yOffset=-2)
-        .encode(x=alt.X("own:Q", scale=scale, axis=None), y=alt.value(height / 2))
+        .encode(x=alt.X("own:Q", scale=scale, axis=axis), y=alt.value(height / 2))
     )
     return figure(layers, height, view=alt.ViewBackground(strokeOpacity=0))
 
@@ -124,30 +123,31 @@ def guesses_alt(
     return f"{'; '.join(told)}."
 
 
-def _bars(values: Sequence[float], low: float, high: float, scale: alt.Scale) -> alt.Chart:
+def _bars(values: Sequence[float], low: float, high: float, x: alt.X) -> alt.Chart:
     """Counts in bins that do not depend on the guesses, so that bars grow and do not move."""
     width = (high - low) / BINS
     places = pd.Series([min(int((v - low) / width), BINS - 1) for v in values])
     counts = places.value_counts().sort_index()
     rows = pd.DataFrame(
         {
-            "from": [low + place * width for place in counts.index],
-            "to": [low + (place + 1) * width for place in counts.index],
+            "value": [low + place * width for place in counts.index],
+            "end": [low + (place + 1) * width for place in counts.index],
             "count": counts.to_numpy(),
         }
     )
     most = max(int(counts.max()), 4)
     chart: alt.Chart = (
         alt.Chart(rows)
-        .mark_bar(color=GREY, binSpacing=2, cornerRadiusEnd=2)
+        .mark_rect(color=GREY, opacity=1, stroke="transparent", strokeWidth=2)
         .encode(
-            x=alt.X("from:Q", scale=scale, axis=None),
-            x2="to:Q",
+            x=x,
+            x2="end:Q",
             y=alt.Y(
                 "count:Q",
                 scale=alt.Scale(domain=[0, most]),
                 axis=alt.Axis(title="guesses", tickMinStep=1, tickCount=4, grid=False),
             ),
+            y2=alt.datum(0),
             tooltip=[alt.Tooltip("count:Q", title="guesses")],
         )
     )

@@ -372,7 +372,9 @@ def _comparable(step: Step, number: int) -> None:
     """All of a step's runs have one single task to be compared with."""
     if any(not config.auxiliaries for config in step.configs):
         raise _Wrong(number, "a run without auxiliary tasks; its single task is trained anyway")
-    if len({config.baseline for config in step.configs}) > 1:
+    # Configs of other seeds are equal, but their single tasks are other runs.
+    alone = {(config.baseline, config.seeds) for run in step.runs for config in run.configs}
+    if len(alone) > 1:
         raise _Wrong(
             number,
             "the runs of a step have to share setting, target, budget and seeds, so that one "
@@ -403,16 +405,16 @@ def _guess(value: _Value, measure: str) -> Guess:
     outcomes = MEASURES[measure]
     if text == "choice":
         return Choice(_options(number, below, outcomes))
+    match = _SLIDER.fullmatch(text)
+    if match is None and text != "sketch":
+        said = ("choice", "slider from LOW to HIGH pt", "sketch")
+        raise _Wrong(number, str(unknown("guess", text, said)))
     if below:
         raise _Wrong(below[0][0], "only guess: choice has answers below it; take them out")
-    if text == "sketch":
+    if match is None:
         if measure != "transfer":
             raise _Wrong(number, f"a sketch cannot tell of {measure}; judge transfer")
         return Sketch()
-    match = _SLIDER.fullmatch(text)
-    if match is None:
-        said = "choice, slider from LOW to HIGH pt, sketch"
-        raise _Wrong(number, f"unknown guess {quoted(text)}; one of: {said}")
     if outcomes == ("explains", "opposes"):
         raise _Wrong(number, f"{measure} has no number to guess; write guess: choice")
     low, high = (_number(end) for end in match.groups())

@@ -13,7 +13,7 @@ from mtl_core.views import lesson_outcomes
 from mtl_core.views.lesson_files import Choice, Sketch, Slider, Step
 from mtl_core.views.lesson_outcomes import Outcome
 from mtl_core.views.lessons import Place
-from mtl_core.views.phrases import counted
+from mtl_core.views.phrases import capitalised, counted
 from pages.parts import common, state, visitors, words
 
 __all__ = ["controls", "histogram", "line", "presents", "send"]
@@ -34,7 +34,7 @@ def line(page: Page) -> None:
     found, problem = _found(code)
     if found is None:
         with st.container(horizontal=True, vertical_alignment="center"):
-            words.tell("warning", problem, icon=":material/group_off:")
+            words.tell("warning", f"{capitalised(problem)}.", icon=":material/group_off:")
             st.button("Leave the class", on_click=_leave, args=(page,))
     elif found.presents:
         _presenting(page, found)
@@ -99,7 +99,8 @@ def _histogram(page: Page, step: Step, came: Outcome | None) -> None:
     guesses = _classes().guesses(place.code, visitor, _name(place, place.step))
     browsers = _classes().browsers(place.code, visitor)
     with st.container(border=True):
-        st.markdown(f"**The class**: {counted(len(guesses), 'answer')} here, of {browsers} so far")
+        taking_part = f"{browsers} browser{' takes' if browsers == 1 else 's take'} part"
+        st.markdown(f"**The class**: {counted(len(guesses), 'answer')} here; {taking_part}")
         _drawn(_readable(step, guesses), step, came)
 
 
@@ -186,6 +187,10 @@ def _join(page: Page) -> None:
     if code := st.session_state[_ASKED].strip():
         st.session_state.pop(_WRONG, None)
         page.change(code=code)
+        # What was guessed before counts; what was guessed at and shown is no guess any more.
+        for step in range(1, len(page.view.guesses) + 1):
+            if step not in page.view.shown:
+                send(page, step)
 
 
 def _open(page: Page) -> None:
