@@ -212,7 +212,9 @@ class Classes:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             # No autocommit: what is counted and then written is one step for all who write.
-            with closing(sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)) as db:
+            with closing(
+                sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)
+            ) as db:
                 db.execute("PRAGMA foreign_keys = ON")
                 db.execute("PRAGMA secure_delete = ON")  # what has ended is not left on the disk
                 if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'guesses'").fetchone():

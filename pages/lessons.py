@@ -339,8 +339,8 @@ def _alone(shown: Panel, answers: Answers) -> None:
     common.hero(alone, common.curves(alone), per_seed=False, key=_hero_key("alone"))
     st.caption(
         words.escaped(
-            f"Alone, {base.config.target} reaches {measure.value(sum(reached) / len(reached))} on new "
-            "examples. The other curves show once you have guessed."
+            f"Alone, {base.config.target} reaches {measure.value(sum(reached) / len(reached))} on "
+            "new examples. The other curves show once you have guessed."
             if reached
             else f"{base.config.target}, alone."
         )

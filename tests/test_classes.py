@@ -53,7 +53,9 @@ def test_a_code_is_found_however_it_is_written(classes: Classes) -> None:
 
 @pytest.mark.parametrize("code", ["", "BBBBBBBB", "' OR 1=1 --", "B" * 10_000, "🐟"])
 def test_a_wrong_code_says_so_in_one_line(classes: Classes, code: str) -> None:
-    with pytest.raises(InputError, match="there is no class of this code, or it has ended") as error:
+    with pytest.raises(
+        InputError, match="there is no class of this code, or it has ended"
+    ) as error:
         classes.find(code, "ann")
     assert "\n" not in str(error.value)
     with pytest.raises(InputError, match="no class of this code"):

@@ -42,6 +42,7 @@ MOST_WORDS = 60
 MOST_STEPS = 12
 MOST_RUNS = 4
 MOST_BYTES = 64 * 1024
+MOST_LESSONS = 200
 UNCLEAR = "unclear"
 """The option of whoever thinks that the runs will not tell."""
 SIGNS = ("better", "worse")
@@ -61,7 +62,7 @@ _STEP_FIELDS = ("guess", "run", "judge", "expect", "learned")
 _HEAD_FIELDS = ("title", "order", "minutes", "summary")
 _SLIDER_STEPS = 60  # about as many places as a hand can tell apart
 _LONGEST_TITLE, _LONGEST_SUMMARY = 80, 300
-_read: Kept["Lesson | Broken"] = Kept(most=200)
+_read: Kept["Lesson | Broken"] = Kept(most=MOST_LESSONS)
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def lessons() -> list[Lesson | Broken]:
 
 def names() -> list[str]:
     """Of the lessons that can be opened, those with an error included."""
-    return [path.stem for path in _files()]
+    return [path.stem for path in _files() if _NAME.fullmatch(path.stem)]
 
 
 def find(name: str) -> Lesson | Broken | None:
@@ -192,6 +193,11 @@ def find(name: str) -> Lesson | Broken | None:
 
 def read(path: Path) -> Lesson:
     """A lesson from its file. Raises InputError with file, line and the way out."""
+    if not _NAME.fullmatch(path.stem):
+        raise InputError(
+            f"{_shown(path)}: links cannot have this name; write it in small letters, digits and "
+            "underscores"
+        )
     try:
         text = path.read_bytes()[: MOST_BYTES + 1]
         if len(text) > MOST_BYTES:
@@ -214,7 +220,7 @@ class _Wrong(Exception):
 
 
 def _files() -> list[Path]:
-    return [path for path in sorted(folder().glob("*.md")) if _NAME.fullmatch(path.stem)]
+    return sorted(folder().glob("*.md"))[:MOST_LESSONS]
 
 
 def _known(path: Path) -> Lesson | Broken:
@@ -358,9 +364,7 @@ def _question(value: _Value) -> Question:
     query = text.rpartition("?")[2]
     found = dict(parse_qsl(query, keep_blank_values=True))
     if "setting" not in found:
-        raise _Wrong(
-            number, f"{quoted(text)} is no question; copy the address of the What if page"
-        )
+        raise _Wrong(number, f"{quoted(text)} is no question; copy the address of the What if page")
     question, problems = Question.from_query(found)
     if problems:
         said = problems[0].removeprefix("in the URL, ").partition("; using")[0]

@@ -14,7 +14,17 @@ from mtl_core.views.panel import Panel, Shown, build
 if TYPE_CHECKING:
     from mtl_core.analysis import Comparison
 
-__all__ = ["SLACK", "Mark", "Outcome", "amount", "axis", "mark", "outcome", "panel", "score", "worded"]
+__all__ = [
+    "SLACK",
+    "Mark",
+    "Outcome",
+    "amount",
+    "axis",
+    "mark",
+    "outcome",
+    "panel",
+    "score",
+]
 
 SLACK = 0.1
 """Of a slider's range: a guess this close to the interval counts as right."""
@@ -71,16 +81,14 @@ def outcome(step: Step, shown: Panel, answers: Answers) -> Outcome | None:
 
 def mark(step: Step, guess: str, found: Outcome) -> Mark:
     """A guess, as a URL has it, against the outcome. Raises InputError for what is no guess."""
-    value = step.guess.parse(guess)
     if isinstance(step.guess, Choice):
-        return _chosen(value, found)
+        return _chosen(step.guess.parse(guess), found)
     compared = found.comparison
     if compared is None:
         raise InputError(f"{step.title}: a number was guessed where none came out")
-    unit, _ = axis(step)
     if isinstance(step.guess, Slider):
-        return _number(step, value * unit, found, compared)
-    return _ending(step, value[-1] / 100 - compared.baseline_mean, found)
+        return _number(step, step.guess, step.guess.parse(guess), found, compared)
+    return _ending(step, step.guess.parse(guess)[-1] / 100 - compared.baseline_mean, found)
 
 
 def score(marks: Iterable[Mark]) -> str:
@@ -90,20 +98,11 @@ def score(marks: Iterable[Mark]) -> str:
     told = sum(one.right is not None for one in listed)
     if not listed:
         return "Nothing was guessed."
+    open_ = f"in {phrases.counted(len(listed) - told, 'step')} the runs cannot tell"
+    if not told:
+        return f"{phrases.capitalised(open_)}, so nothing is scored."
     said = f"{right} of {told} {'guess' if told == 1 else 'guesses'} right"
-    if left := len(listed) - told:
-        said += f"; in {phrases.counted(left, 'step')} the runs cannot tell, which counts for none"
-    return f"{said}."
-
-
-def worded(step: Step, guess: str) -> str:
-    """A guess in words."""
-    value = step.guess.parse(guess)
-    if isinstance(step.guess, Choice):
-        return step.guess.options[value]
-    if isinstance(step.guess, Slider):
-        return amount(step, value * axis(step)[0])
-    return f"a curve that ends at {value[-1]} %"
+    return f"{said}." if told == len(listed) else f"{said}; {open_}."
 
 
 def amount(step: Step, value: float) -> str:
@@ -187,7 +186,8 @@ def _mean_cosines(one: Shown, answers: Answers) -> dict[int, float]:
     rows, target = answers.table(one.answer, "cosines"), one.config.target
     involved = (rows["task"] == target) | (rows["other"] == target)
     seeds = rows[involved & (rows["step"] > 0)].dropna(subset=["cosine"]).groupby("seed")
-    return {int(seed): float(group["cosine"].mean()) for seed, group in seeds}
+    means = seeds["cosine"].mean()
+    return dict(zip(map(int, means.index), map(float, means), strict=True))
 
 
 def _factor(name: str, shown: Panel) -> Outcome:
@@ -249,12 +249,14 @@ def _chosen(key: str, found: Outcome) -> Mark:
     return Mark(right, "Your guess was right." if right else "It came out the other way.")
 
 
-def _number(step: Step, guess: float, found: Outcome, compared: "Comparison") -> Mark:
+def _number(
+    step: Step, slider: Slider, guess: float, found: Outcome, compared: "Comparison"
+) -> Mark:
     """Right on the same side of 0 and inside the interval, or close to it."""
     if not found.decided:
         return Mark(None, "Undecided. Nothing is scored.")
-    assert isinstance(step.guess, Slider)
-    slack = SLACK * (step.guess.high - step.guess.low) * axis(step)[0]
+    unit, _ = axis(step)
+    guess, slack = guess * unit, SLACK * (slider.high - slider.low) * unit
     off = max(compared.low - guess, guess - compared.high, 0.0)
     said = f"Your guess was {amount(step, guess)}"
     if off == 0:

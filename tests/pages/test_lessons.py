@@ -159,10 +159,12 @@ def test_what_the_author_did_not_expect_is_said(
 
 
 def test_undecided_is_said_and_scores_nothing(open_page: Callable[..., Any]) -> None:
-    app = open_page("lessons", lesson="a_helpful_task", step="5", guesses="- - - - better", shown="5")
+    app = open_page(
+        "lessons", lesson="a_helpful_task", step="5", guesses="- - - - better", shown="5"
+    )
     assert "Undecided. Nothing is scored." in said(app)
     assert "These runs cannot tell: −0.1 pt" in said(app)
-    assert "0 of 0 guesses right; in 1 step the runs cannot tell" in said(app)
+    assert "In 1 step the runs cannot tell, so nothing is scored." in said(app)
 
 
 def test_a_slider_is_a_guess_once_it_was_moved(open_page: Callable[..., Any]) -> None:

@@ -162,10 +162,12 @@ def test_sliders_have_round_steps(
         guess.parse(f"{high + 1:g}")
 
 
-@pytest.mark.parametrize("text", ["slider from 1 to 1", "slider from a to 2", "slider from 0 to inf"])
+@pytest.mark.parametrize(
+    "text", ["slider from 1 to 1", "slider from a to 2", "slider from 0 to inf"]
+)
 def test_sliders_need_two_ends(tmp_path: Path, text: str) -> None:
     changed = TEXT.replace("choice\n- better: Yes.\n- worse: No.", text)
-    with pytest.raises(InputError, match="line 12: .* has no two ends, the smaller first"):
+    with pytest.raises(InputError, match=r"line 12: .* has no two ends, the smaller first"):
         lesson_files.read(written(tmp_path, changed))
 
 
@@ -191,3 +193,20 @@ def test_a_new_file_shows_up_and_a_broken_one_leaves_the_others(folder: Path) ->
     assert isinstance(again, Lesson)
     assert again.title == "Anew", "a change is seen without a restart"
     assert lesson_files.find("none") is None
+
+
+def test_a_name_that_no_link_can_have_is_said(folder: Path) -> None:
+    written(folder, name="My lesson")
+    (found,) = lesson_files.lessons()
+    assert isinstance(found, Broken)
+    assert found.problem.startswith(
+        "lessons/My lesson.md: links cannot have this name; write it in"
+    )
+    assert lesson_files.names() == []
+
+
+def test_the_example_of_the_documentation_is_a_lesson(tmp_path: Path) -> None:
+    docs = Path(__file__).resolve().parents[2] / "docs" / "lessons.md"
+    example = docs.read_text(encoding="utf-8").split("```markdown\n")[1].split("```")[0]
+    lesson = lesson_files.read(written(tmp_path, example))
+    assert [step.title for step in lesson.steps] == ["Does more of the same help?"]

@@ -10,7 +10,7 @@ from mtl_core import analysis
 from mtl_core.errors import InputError
 from mtl_core.runs.library.answers import Answers
 from mtl_core.runs.library.artifacts import cache_dir, scan
-from mtl_core.views import lesson_files, lesson_outcomes
+from mtl_core.views import lesson_files
 from mtl_core.views.lesson_files import UNCLEAR, Choice, Lesson, Sketch, Slider, Step
 from mtl_core.views.lesson_outcomes import Mark, Outcome, mark, outcome, panel, score
 
@@ -132,9 +132,7 @@ FOUND = Outcome("worse", "", WORSE)
         ("2", False, "Your guess was +2.0 pt: on the other side of 0."),
     ],
 )
-def test_a_number_counts_inside_the_interval_or_close(
-    guess: str, right: bool, said: str
-) -> None:
+def test_a_number_counts_inside_the_interval_or_close(guess: str, right: bool, said: str) -> None:
     assert WORSE.verdict == "worse"
     assert 100 * WORSE.low == pytest.approx(-10.88, abs=0.01)
     assert 100 * WORSE.high == pytest.approx(-9.45, abs=0.01)
@@ -182,22 +180,12 @@ def test_what_is_no_guess_is_refused() -> None:
         ([], "Nothing was guessed."),
         ([True], "1 of 1 guess right."),
         ([True, False, True], "2 of 3 guesses right."),
-        ([True, None], "1 of 1 guess right; in 1 step the runs cannot tell, which counts for none."),
-        ([None, None], "0 of 0 guesses right; in 2 steps the runs cannot tell, which counts for "
-         "none."),
-    ],
-)  # fmt: skip
-def test_the_score_counts_what_was_decided(marks: list[bool | None], said: str) -> None:
-    assert score(Mark(right, "") for right in marks) == said
-
-
-@pytest.mark.parametrize(
-    ("name", "guess", "said"),
-    [
-        ("a_helpful_task-1", "better", "Better. It has seen more of the rule."),
-        ("a_harmful_task-1", "-3", "−3.0 pt"),
-        ("conflicting_gradients-1", "-0.25", "−0.25"),
+        ([True, None], "1 of 1 guess right; in 1 step the runs cannot tell."),
+        (
+            [None, None],
+            "In 2 steps the runs cannot tell, so nothing is scored.",
+        ),
     ],
 )
-def test_guesses_in_words(name: str, guess: str, said: str) -> None:
-    assert lesson_outcomes.worded(STEPS[name], guess) == said
+def test_the_score_counts_what_was_decided(marks: list[bool | None], said: str) -> None:
+    assert score(Mark(right, "") for right in marks) == said
