@@ -7,15 +7,24 @@ import streamlit as st
 
 from mtl_core import factors, settings
 from mtl_core.charts import guesses_alt, guesses_chart
+from mtl_core.errors import InputError
 from mtl_core.runs.library.answers import Answers
 from mtl_core.runs.queue.launch import tend
 from mtl_core.views import lesson_files, lesson_outcomes, panel
-from mtl_core.views.lesson_files import UNCLEAR, Broken, Choice, Lesson, Slider, Step
+from mtl_core.views.lesson_files import (
+    UNCLEAR,
+    Broken,
+    Choice,
+    Lesson,
+    Sketch,
+    Slider,
+    Step,
+)
 from mtl_core.views.lesson_outcomes import Outcome
 from mtl_core.views.lessons import Place
 from mtl_core.views.panel import Panel
 from mtl_core.views.phrases import counted
-from pages.parts import buttons, common, lesson_class, state, words
+from pages.parts import buttons, common, lesson_class, sketch, state, words
 
 PAGE = state.Page("les", Place.from_query, anew=True)
 
@@ -116,7 +125,7 @@ def _step(place: Place, lesson: Lesson, answers: Answers) -> None:
     left, right = st.columns([5, 6], gap="large")
     with left:
         st.markdown(step.question)
-        _prediction(place, step)
+        _prediction(place, step, shown, found)
         _actions(place, step, shown, answers)
         if found is not None:
             _result(place, step, found)
@@ -148,7 +157,7 @@ def _head(place: Place, lesson: Lesson) -> None:
     lesson_class.line(PAGE)
 
 
-def _prediction(place: Place, step: Step) -> None:
+def _prediction(place: Place, step: Step, shown: Panel, found: Outcome | None) -> None:
     """The widget that takes the guess; once the outcome is shown it is no guess any more."""
     fixed, guess, number = place.step in place.shown, place.guess(place.step), place.step
     if isinstance(step.guess, Choice):
@@ -178,6 +187,30 @@ def _prediction(place: Place, step: Step) -> None:
         )
         if guess is None and not fixed:
             st.caption("Move the slider: where you leave it is your guess.")
+    else:
+        _sketch(place, step.guess, shown, found)
+    PAGE.refused("guess")
+
+
+def _sketch(place: Place, asked: Sketch, shown: Panel, found: Outcome | None) -> None:
+    base, last, guess = shown.baseline, shown.shown[-1], place.guess(place.step)
+    key = f"{PAGE.key}_{_key(place)}"
+    sketch.sketch(
+        key,
+        points=asked.points,
+        heights=None if guess is None else asked.parse(guess),
+        alone=lesson_outcomes.course(shown, base) if base.answer.state == "done" else [],
+        came=lesson_outcomes.course(shown, last) if found else [],
+        colour=common.curves(shown)[-1].colour,
+        fixed=place.step in place.shown,
+        label="Accuracy on new examples over the training; your guess is drawn in it",
+        on_change=lambda: _take(place.step, sketch.drawn(key)),
+    )
+    st.caption(
+        "Draw the curve that you expect from left to right, or tab to its points and use the arrow "
+        "keys. Blue: the target alone. Dotted: your guess."
+        + (" The third curve came out." if found else "")
+    )
 
 
 def _key(place: Place) -> str:
@@ -186,11 +219,21 @@ def _key(place: Place) -> str:
 
 def _guess(step: int, key: str) -> None:
     value = st.session_state[f"{PAGE.key}_{key}"]
-    if value is None:
+    _take(step, f"{value:.6g}" if isinstance(value, float) else value)
+
+
+def _take(number: int, text: str | None) -> None:
+    """Keep a guess; limits of widgets are enforced in the browser alone."""
+    lesson = PAGE.view.found
+    if text is None or not isinstance(lesson, Lesson) or number in PAGE.view.shown:
         return
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    PAGE.put(PAGE.view.guessed(step, text))
-    lesson_class.send(PAGE, step)
+    try:
+        lesson.steps[number - 1].guess.parse(text)
+    except InputError as error:
+        PAGE.refuse("guess", error)
+        return
+    PAGE.put(PAGE.view.guessed(number, text))
+    lesson_class.send(PAGE, number)
 
 
 def _actions(place: Place, step: Step, shown: Panel, answers: Answers) -> None:

@@ -105,6 +105,19 @@ def score(marks: Iterable[Mark]) -> str:
     return f"{said}." if told == len(listed) else f"{said}; {open_}."
 
 
+def course(shown: Panel, one: Shown) -> list[tuple[float, float]]:
+    """A curve over its training: the share of it that is done, and the target's metric in percent.
+
+    Means over seeds, at checkpoints that all of them have reached.
+    """
+    rows = shown.settled
+    rows = rows[(rows["curve"] == one.label) & (rows["task"] == one.config.target)]
+    means = rows.groupby("epoch")["test_metric"].agg(["mean", "count"])
+    means = means[means["count"] == len(one.config.seeds)]
+    shares = (float(epoch) / one.config.epochs for epoch in means.index)
+    return list(zip(shares, (100 * float(mean) for mean in means["mean"]), strict=True))
+
+
 def amount(step: Step, value: float) -> str:
     """A number of the quantity that a step asks about."""
     if step.measure == "cosine":

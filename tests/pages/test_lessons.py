@@ -176,10 +176,18 @@ def test_a_slider_is_a_guess_once_it_was_moved(open_page: Callable[..., Any]) ->
     assert "Your guess was −9.5 pt: inside the interval." in said(app)
     press(app, "Next question")
     assert sent(app)["step"] == "2"
+    assert "Draw the curve that you expect" in said(app)
     press(press(app, "All lessons"), "Go on")
     assert sent(app) == {
         "lesson": "a_harmful_task", "step": "2", "guesses": "-9.5", "shown": "1"
     }  # fmt: skip
+
+
+def test_a_sketch_counts_by_where_it_ends(open_page: Callable[..., Any]) -> None:
+    curve = "25.40.50.60.65.70.72.72.72"
+    app = open_page("lessons", lesson="a_harmful_task", step="2", guesses=f"- {curve}", shown="2")
+    assert "from the other one, on the right side." in said(app)
+    assert "The third curve came out." in said(app)
 
 
 def test_a_lesson_in_one_markdown_file_shows_up(

@@ -57,8 +57,12 @@ def test_six_lessons_ship_of_four_to_six_steps_each() -> None:
     for one in found:
         assert isinstance(one, Lesson)
         assert 4 <= len(one.steps) <= 6
-        kinds = {type(step.guess) for step in one.steps}
-        assert kinds <= {Choice, Slider}
+
+
+def test_every_kind_of_prediction_is_asked_for() -> None:
+    found = [one for one in lesson_files.lessons() if isinstance(one, Lesson)]
+    kinds = {type(step.guess) for one in found for step in one.steps}
+    assert kinds == {Choice, Slider, Sketch}
 
 
 def test_every_step_that_ships_is_short_and_runs_offline() -> None:
@@ -199,9 +203,7 @@ def test_a_name_that_no_link_can_have_is_said(folder: Path) -> None:
     written(folder, name="My lesson")
     (found,) = lesson_files.lessons()
     assert isinstance(found, Broken)
-    assert found.problem.startswith(
-        "lessons/My lesson.md: links cannot have this name; write it in"
-    )
+    assert found.problem.startswith("lessons/My lesson.md: links cannot have this name")
     assert lesson_files.names() == []
 
 

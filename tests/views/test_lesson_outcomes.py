@@ -10,7 +10,7 @@ from mtl_core import analysis
 from mtl_core.errors import InputError
 from mtl_core.runs.library.answers import Answers
 from mtl_core.runs.library.artifacts import cache_dir, scan
-from mtl_core.views import lesson_files
+from mtl_core.views import lesson_files, lesson_outcomes
 from mtl_core.views.lesson_files import UNCLEAR, Choice, Lesson, Sketch, Slider, Step
 from mtl_core.views.lesson_outcomes import Mark, Outcome, mark, outcome, panel, score
 
@@ -111,6 +111,17 @@ def test_nothing_is_said_before_all_runs_are_done() -> None:
     step = STEPS["a_helpful_task-1"]
     unknown = replace(step, runs=(replace(step.runs[0], seeds=(0, 1, 77)),))
     assert outcome(unknown, panel(unknown, shipped()), shipped()) is None
+
+
+def test_a_course_ends_where_the_runs_end() -> None:
+    step = STEPS["a_harmful_task-2"]
+    shown = panel(step, shipped())
+    course = lesson_outcomes.course(shown, shown.current)
+    rows = shown.settled.query("curve == '+ cos0' and task == 'target'")
+    last = rows[rows["step"] == rows["step"].max()]["test_metric"].mean()
+    assert course[0][0] == 0
+    assert course[-1] == (1.0, pytest.approx(100 * last))
+    assert [share for share, _ in course] == sorted({share for share, _ in course})
 
 
 # Marks.
