@@ -10,7 +10,6 @@ from mtl_core.charts.layers import GREY, Figure, figure, unchecked
 __all__ = ["answers_alt", "answers_chart", "guesses_alt", "guesses_chart"]
 
 CAME = "#0072B2"
-OWN = "#E69F00"
 BINS = 20
 ROW = 44  # pixels
 LONGEST_ANSWER = 240  # pixels
@@ -74,7 +73,7 @@ def guesses_chart(
         low: end of the axis.
         high: its other end; the interval may reach beyond, and is cut there.
         title: of the axis, with its unit.
-        own: one's own guess, an orange diamond.
+        own: one's own guess, a grey diamond.
         came: the 95 % interval of the outcome, a blue band; None before that is known.
         name: of the chart, unique on its page.
         height: of the plot in pixels.
@@ -99,7 +98,7 @@ def guesses_chart(
     mine = pd.DataFrame({"own": [] if own is None else [own]}, dtype=float)
     layers.append(
         alt.Chart(mine)
-        .mark_point(shape="diamond", size=220, filled=True, color=OWN, opacity=1, yOffset=-2)
+        .mark_point(shape="diamond", size=220, filled=True, color=GREY, opacity=1, yOffset=-2)
         .encode(x=alt.X("own:Q", scale=scale, axis=axis), y=alt.value(height / 2))
     )
     return figure(layers, height, view=alt.ViewBackground(strokeOpacity=0))

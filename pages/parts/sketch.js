@@ -3,8 +3,8 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 260;
-const LEFT = 44, RIGHT = 12, TOP = 10, BOTTOM = 34;
-const OWN = "#E69F00", ALONE = "#0072B2";
+const LEFT = 50, RIGHT = 12, TOP = 10, BOTTOM = 34;
+const OWN = "currentColor", ALONE = "#0072B2";
 
 export default function (component) {
   const { data, parentElement, setStateValue } = component;
@@ -34,7 +34,7 @@ function draw(host) {
   const svg = make("svg", { width, height: HEIGHT, role: "group", "aria-label": data.label });
   for (const percent of [0, 25, 50, 75, 100]) {
     svg.append(make("line", { x1: x(0), x2: x(1), y1: y(percent), y2: y(percent), class: "grid" }));
-    svg.append(label(`${percent}%`, x(0) - 6, y(percent) + 4, "end"));
+    svg.append(label(`${percent}%`, x(0) - 12, y(percent) + 4, "end"));
   }
   svg.append(label("start of training", x(0), HEIGHT - 10, "start"));
   svg.append(label("end", x(1), HEIGHT - 10, "end"));
@@ -81,7 +81,7 @@ function point(host, place, height, x, y) {
 function strokes(host, svg, width) {
   let last = null;
   const at = (event) => {
-    const box = svg.getBoundingClientRect();
+    const box = host.firstChild.getBoundingClientRect();  // drawing replaces the one pressed
     const share = (event.clientX - box.left - LEFT) / (width - LEFT - RIGHT);
     const percent = 100 * (1 - (event.clientY - box.top - TOP) / (HEIGHT - TOP - BOTTOM));
     return [share * (host.heights.length - 1), percent];

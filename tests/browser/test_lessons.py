@@ -63,3 +63,29 @@ def test_a_phone_shows_all_of_a_step(look_at) -> None:
     expect(page.locator(HERO).nth(1)).to_be_visible()
     overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert overflow <= 0
+
+
+def test_a_curve_is_drawn_with_the_mouse_and_moved_with_keys(look_at) -> None:
+    page = look_at("/lessons?lesson=a_harmful_task&step=2")
+    plot = page.locator(".sketch svg")
+    expect(plot.locator("polyline")).to_have_count(1)  # the single task's
+    box = plot.bounding_box()
+    assert box is not None
+    left, width, middle = box["x"] + 50, box["width"] - 62, box["y"] + 118
+    page.mouse.move(left, middle)
+    page.mouse.down()
+    page.mouse.move(left + width, middle, steps=4)
+    page.mouse.up()
+    # Half of the height is 50 %, at all nine places.
+    expect(page).to_have_url(re.compile(r"guesses=-\+50(\.50){8}"), timeout=20_000)
+    expect(plot.locator("polyline")).to_have_count(2)
+    last = plot.get_by_role("slider").last
+    for _ in range(3):
+        last.press("ArrowUp")
+    expect(page).to_have_url(re.compile(r"guesses=-\+50(\.50){7}\.53"))
+    expect(last).to_have_attribute("aria-valuenow", "53")
+    page.get_by_role("button", name="Show what came out").click()
+    expect(page.get_by_text("from the other one, on the right side.")).to_be_visible()
+    expect(plot.locator("polyline")).to_have_count(3)
+    page.reload()
+    expect(plot.get_by_role("slider").last).to_have_attribute("aria-valuenow", "53")
