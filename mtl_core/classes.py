@@ -47,8 +47,9 @@ MOST_MINUTE = 60
 MOST_TRIES = 120
 """Wrong codes in a minute, of all visitors together."""
 LONGEST_GUESS = 40
-"""Characters of a guess, and of a lesson's name: neither is free text."""
+"""Characters; a guess is no free text."""
 LONGEST_STEP = 80
+"""Characters of a step's name."""
 
 LETTERS = "BCDFGHJKMNPQRTVWXZ"
 """Of codes: none that is read for another or for a digit, and no vowels, so that none is a word."""

@@ -289,7 +289,7 @@ def _sections(body: _Lines) -> Iterator[tuple[tuple[int, str], _Lines]]:
         yield (number, line.removeprefix("## ").strip()), body[start + 1 : end]
 
 
-_Value = tuple[int, str, _Lines]
+_Value = tuple[int, str, list[tuple[int, str]]]
 """A field's line, its text there, and the lines that belong to it."""
 
 
@@ -308,9 +308,7 @@ def _fields(lines: _Lines, known: Sequence[str]) -> Iterator[tuple[str, _Value]]
                 raise _Wrong(number, f"a second {last}; keep one of them")
             found.setdefault(last, []).append((number, match[2] or "", []))
         elif last and line.startswith((" ", "- ")):
-            list_ = found[last][-1][2]
-            assert isinstance(list_, list)
-            list_.append((number, line.strip()))
+            found[last][-1][2].append((number, line.strip()))
         else:
             raise _Wrong(
                 number,

@@ -1,5 +1,6 @@
 """A class: many browsers guess at one lesson, and who presents it sees how they guess."""
 
+import time
 from collections import Counter
 from urllib.parse import urlencode, urlsplit
 
@@ -19,6 +20,7 @@ from pages.parts import common, state, visitors, words
 __all__ = ["controls", "histogram", "line", "presents", "send"]
 
 TICK_SECONDS = 2.0
+WRONG_SECONDS = 60.0
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _WRONG, _ASKED = "les_wrong_code", "les_code"
 
@@ -170,13 +172,14 @@ def _name(place: Place, step: int) -> str:
 
 
 def _found(code: str) -> tuple[Class | None, str]:
-    """The class, or why there is none: a wrong code is tried once, not at every touch."""
-    if (wrong := st.session_state.get(_WRONG)) and wrong[0] == code:
-        return None, wrong[1]
+    """The class, or why there is none: a wrong code is tried once a minute, not at every touch."""
+    said, problem, at = st.session_state.get(_WRONG, ("", "", 0.0))
+    if said == code and time.monotonic() - at < WRONG_SECONDS:
+        return None, problem
     try:
         return _classes().find(code, visitors.visitor()), ""
     except InputError as error:
-        st.session_state[_WRONG] = code, str(error)
+        st.session_state[_WRONG] = code, str(error), time.monotonic()
         return None, str(error)
 
 
