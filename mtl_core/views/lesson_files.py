@@ -18,6 +18,7 @@ from mtl_core.config import RunConfig
 from mtl_core.errors import InputError, quoted, unknown
 from mtl_core.kept import Kept
 from mtl_core.places import shipped
+from mtl_core.views import measures
 from mtl_core.views.what_if import Question
 
 __all__ = [
@@ -202,7 +203,7 @@ def read(path: Path) -> Lesson:
         text = path.read_bytes()[: MOST_BYTES + 1]
         if len(text) > MOST_BYTES:
             raise _Wrong(1, f"the file is larger than {MOST_BYTES // 1024} KB; split the lesson")
-        return _lesson(path.stem, text.decode("utf-8").splitlines())
+        return _lesson(path.stem, text.decode("utf-8-sig").splitlines())
     except UnicodeDecodeError:
         raise InputError(f"{_shown(path)} is not UTF-8 text; save it as UTF-8") from None
     except OSError as error:
@@ -382,6 +383,9 @@ def _comparable(step: Step, number: int) -> None:
             "the runs of a step have to share setting, target, budget and seeds, so that one "
             "single task stands beside them all",
         )
+    config = step.configs[0]
+    if isinstance(step.guess, Sketch) and not measures.measure(config.setting, config.target).share:
+        raise _Wrong(number, "a sketch is of a share, such as accuracy; ask by a slider instead")
     if step.against_first and len(step.configs) < 2:
         raise _Wrong(number, "there is no first run beside the last; add another run: …")
     if step.measure in factors.explaining() and len(step.configs) < 2:

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mtl_core.errors import InputError
 from mtl_core.runs.library.answers import Answers
 from mtl_core.views import measures, phrases
 from mtl_core.views.lesson_files import UNCLEAR, Choice, Slider, Step
@@ -83,12 +82,12 @@ def mark(step: Step, guess: str, found: Outcome) -> Mark:
     """A guess, as a URL has it, against the outcome. Raises InputError for what is no guess."""
     if isinstance(step.guess, Choice):
         return _chosen(step.guess.parse(guess), found)
-    compared = found.comparison
-    if compared is None:
-        raise InputError(f"{step.title}: a number was guessed where none came out")
-    if isinstance(step.guess, Slider):
-        return _number(step, step.guess, step.guess.parse(guess), found, compared)
-    return _ending(step, step.guess.parse(guess)[-1] / 100 - compared.baseline_mean, found)
+    guessed, compared = step.guess.parse(guess), found.comparison
+    if not found.decided or compared is None:
+        return Mark(None, "Undecided. Nothing is scored.")
+    if isinstance(guessed, float):
+        return _number(step, guessed, compared)
+    return _ending(step, guessed[-1] / 100 - compared.baseline_mean, found)
 
 
 def score(marks: Iterable[Mark]) -> str:
@@ -262,14 +261,11 @@ def _chosen(key: str, found: Outcome) -> Mark:
     return Mark(right, "Your guess was right." if right else "It came out the other way.")
 
 
-def _number(
-    step: Step, slider: Slider, guess: float, found: Outcome, compared: "Comparison"
-) -> Mark:
+def _number(step: Step, guess: float, compared: "Comparison") -> Mark:
     """Right on the same side of 0 and inside the interval, or close to it."""
-    if not found.decided:
-        return Mark(None, "Undecided. Nothing is scored.")
+    assert isinstance(step.guess, Slider)
     unit, _ = axis(step)
-    guess, slack = guess * unit, SLACK * (slider.high - slider.low) * unit
+    guess, slack = guess * unit, SLACK * (step.guess.high - step.guess.low) * unit
     off = max(compared.low - guess, guess - compared.high, 0.0)
     said = f"Your guess was {amount(step, guess)}"
     if off == 0:
@@ -283,8 +279,6 @@ def _number(
 
 def _ending(step: Step, guess: float, found: Outcome) -> Mark:
     """Of a sketch: whether it ends on the right side of what it is compared with."""
-    if not found.decided:
-        return Mark(None, "Undecided. Nothing is scored.")
     right = guess * _SIGNED[found.key] > 0
     said = f"Your curve ends {amount(step, guess)} from the other one"
     return Mark(right, f"{said}, on the {'right' if right else 'wrong'} side.")

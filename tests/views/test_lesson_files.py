@@ -1,5 +1,6 @@
 """Lesson files: the six that ship, the format, and what is said of a mistake."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,20 @@ def test_a_new_file_shows_up_and_a_broken_one_leaves_the_others(folder: Path) ->
     assert isinstance(again, Lesson)
     assert again.title == "Anew", "a change is seen without a restart"
     assert lesson_files.find("none") is None
+
+
+def test_windows_editors_are_understood(tmp_path: Path) -> None:
+    path = tmp_path / "mine.md"
+    path.write_bytes(b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())
+    plain = lesson_files.read(written(tmp_path, name="other"))
+    assert lesson_files.read(path) == replace(plain, name="mine")
+
+
+def test_a_sketch_needs_a_share(tmp_path: Path) -> None:
+    run = "setting=cityscapes&target=depth&aux=segmentation&preset=quick&seeds=0+1"
+    text = TEXT.replace("choice\n- better: Yes.\n- worse: No.", "sketch").replace(RUN, run)
+    with pytest.raises(InputError, match=r"line 13: a sketch is of a share, such as accuracy"):
+        lesson_files.read(written(tmp_path, text))
 
 
 def test_a_name_that_no_link_can_have_is_said(folder: Path) -> None:

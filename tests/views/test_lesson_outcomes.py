@@ -172,6 +172,7 @@ def test_undecided_scores_nothing_whatever_was_guessed() -> None:
     assert isinstance(STEP.guess, Slider)
     for guess in ("-10", "0", "10"):
         assert mark(STEP, guess, Outcome(UNCLEAR, "", WORSE)).right is None
+        assert mark(STEP, guess, Outcome(UNCLEAR, "")).right is None
 
 
 @pytest.mark.parametrize(("end", "right"), [(40, True), (80, False)])
