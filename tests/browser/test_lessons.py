@@ -20,10 +20,10 @@ def test_a_lesson_from_prediction_to_outcome(app, open_page) -> None:
     expect(run).to_be_enabled()
     run.click()
     expect(page.get_by_text(re.compile(r"Training: \d+%"))).to_be_visible()
+    # Both curves grow, and then the guess is held against them.
     expect(page.locator(f"{HERO} g.mark-line path").nth(1)).to_be_visible()
-    expect(page.get_by_text("What this shows")).to_have_count(0)
     expect(page.get_by_text("Your guess was right.")).to_be_visible()
-    expect(page.get_by_text("at the same training loss: +5.5 pt")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"at the same training loss: \+\d"))).to_be_visible()
     expect(page.get_by_text("What this shows")).to_be_visible()
     expect(main.get_by_role("button", name="Stop", exact=True)).to_have_count(0)
     assert len(app.store.runs()) == 10
