@@ -4,7 +4,7 @@ import streamlit as st
 
 from mtl_core.data import own
 from pages.parts import visitors
-from pages.parts.arrival import arrived
+from pages.parts.arrival import arrived, settle
 
 own.only()  # a link that anybody wrote names files
 st.set_page_config(page_title="Multi-task transfer", page_icon="docs/icon.png", layout="wide")
@@ -46,3 +46,4 @@ page = st.navigation(
 if visitors.admitted():
     arrived()
     page.run()
+    settle()

@@ -97,8 +97,8 @@ class Session:
             message = ForwardMsg()
             message.ParseFromString(data)
             kind = message.WhichOneof("type")
-            if kind == "new_session":
-                self._hash = message.new_session.page_script_hash
+            if kind == "navigation":
+                self._hash = message.navigation.page_script_hash
             elif kind == "page_info_changed":
                 self._query = message.page_info_changed.query_string
             elif kind == "delta":
@@ -134,13 +134,13 @@ class Session:
 
 
 class Server:
-    """The app, on a store of its own."""
+    """The app on a store."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, store: Path) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.store_path = Path(folder) / "runs.db"
+        self.store_path = store
         command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py")]
         command += ["--server.port", str(self.port), "--server.headless", "true"]
         environment = {**os.environ, "MTL_STORE": str(self.store_path)}
@@ -221,7 +221,7 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=300)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        server = Server(folder)
+        server = Server(Path(folder) / "runs.db")
         try:
             asyncio.run(visits(server, 1, 0.0))  # somebody has looked before
             for count in options.sessions:

@@ -19,7 +19,7 @@ from mtl_core.views import comparisons, measures, phrases
 from mtl_core.views import conflict as views
 from mtl_core.views.comparisons import Pool
 from mtl_core.views.conflict import COLUMNS, METRIC, ConflictView, Found, Pair
-from pages.parts import common, papers, state
+from pages.parts import common, figures, papers, state
 
 KEY = "conflict"
 Page = state.Page[ConflictView]
@@ -194,7 +194,7 @@ def _panel(
     st.markdown(f"**{phrases.capitalised(title)}**")
     st.caption("  \n".join(_r(found.get((one.label, column)), one.label, styled) for one in styled))
     log = factor and analysis.spans_decades(points["value"])
-    st.altair_chart(
+    figures.draw(
         correlation_chart(
             points,
             styled,

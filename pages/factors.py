@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -30,7 +31,7 @@ from mtl_core.views.factors import FactorsView
 from mtl_core.views.generalization_gap import MOST_RUNS
 from mtl_core.views.measures import Measure
 from mtl_core.views.phrases import capitalised, counted, family, listed, number
-from pages.parts import common, papers, state
+from pages.parts import common, figures, papers, state
 from pages.parts.words import escaped, tell
 
 KEY = "factors"
@@ -191,8 +192,9 @@ def _trajectories(
         title = factors.get(factor).title
         with place:
             st.markdown(f"**{capitalised(title)}**")
-            st.altair_chart(
-                over_loss_chart(
+            figures.draw(
+                partial(
+                    over_loss_chart,
                     rows,
                     styled,
                     column=factor,
@@ -203,6 +205,7 @@ def _trajectories(
                     x_title=SHORT_X_TITLE,
                 ),
                 key=f"factors_{view.setting}_{task}_{factor}",
+                of=tuple((name, run.version) for name, run in named.items()),
                 alt=over_loss_alt(styled, task=task, title=title),
             )
     st.caption(

@@ -1,22 +1,28 @@
 """Generalization gap: does transfer show early, at equal training loss (M24, Fig. 1, 2, 6–10)?"""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mtl_core import analysis
 from mtl_core.analysis import EARLY_LOSS, GapCase, Versus
-from mtl_core.charts import SHORT_X_TITLE, generalization_alt, generalization_chart
+from mtl_core.charts import (
+    SHORT_X_TITLE,
+    Ready,
+    generalization_alt,
+    generalization_chart,
+    ready,
+)
 from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.views import comparisons, measures
 from mtl_core.views import generalization_gap as views
 from mtl_core.views.comparisons import Pool
 from mtl_core.views.generalization_gap import MOST_RUNS, GapView
 from mtl_core.views.measures import Measure
-from pages.parts import common, papers, state
+from pages.parts import common, figures, papers, state
 
 KEY = "gap"
 Page = state.Page[GapView]
@@ -120,8 +126,9 @@ def _hero(view: GapView, drawn: Mapping[str, Answer], against: Answer, answers: 
     named = {base: against, **{name: run for name, run in drawn.items() if name != base}}
     rows = comparisons.trajectories(named, task, answers)
     styled = papers.curves(named, task)
-    st.altair_chart(
-        generalization_chart(
+    figures.draw(
+        partial(
+            generalization_chart,
             rows,
             styled,
             task=task,
@@ -130,6 +137,7 @@ def _hero(view: GapView, drawn: Mapping[str, Answer], against: Answer, answers: 
             name="gap_hero",
         ),
         key=f"gap_hero_{view.setting}_{task}",
+        of=tuple((name, run.version) for name, run in named.items()),
         alt=generalization_alt(styled, task=task, metric_title=measure.title),
     )
     st.caption(
@@ -198,7 +206,7 @@ def _multiples(
         place.markdown(f"**{task}** {_mark(own, measure)}")
         runs = [pool.singles[task], *usual[task][: MOST_RUNS - 1]]
         chart, words = _small(papers.versions(runs), pool.setting.name, task, runs, answers)
-        place.altair_chart(chart, key=f"gap_{pool.setting.name}_{task}", alt=words)
+        figures.draw(chart, place=place, key=f"gap_{pool.setting.name}_{task}", alt=words)
     st.caption(
         "Each task alone and together with others, at one budget. Blue: a significant transfer "
         f"whose gap opens early, above L = {EARLY_LOSS:g}, and stays; orange: one whose gap "
@@ -210,7 +218,7 @@ def _multiples(
 @st.cache_resource(max_entries=256, show_spinner=False)
 def _small(
     runs: tuple[object, ...], setting: str, task: str, _runs: Sequence[Answer], _answers: Answers
-) -> tuple[alt.LayerChart, str]:
+) -> tuple[Ready, str]:
     """A task's chart, which never changes once it is built, and what it shows in words."""
     named = comparisons.labels(_runs, task)
     measure = measures.measure(setting, task)
@@ -225,7 +233,7 @@ def _small(
         name=f"gap_{task}",
         x_title=SHORT_X_TITLE,
     )
-    return chart, generalization_alt(styled, task=task, metric_title=measure.title)
+    return ready(chart), generalization_alt(styled, task=task, metric_title=measure.title)
 
 
 def _mark(cases: Sequence[GapCase], measure: Measure) -> str:

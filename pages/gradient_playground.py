@@ -12,7 +12,7 @@ from mtl_core.analysis import coincidence
 from mtl_core.charts.plane import plane_alt, plane_chart, style_methods
 from mtl_core.optimizers.tools.plane import Update, Vector, updates
 from mtl_core.views.gradient_playground import LENGTHS, MOST_SEED, PRESETS, Playground, preset
-from pages.parts import common, state
+from pages.parts import common, figures, state
 
 PAGE = state.Page("gp", Playground.from_query)
 
@@ -193,7 +193,7 @@ def _chart(playground: Playground, found: Sequence[Update]) -> None:
         log=playground.view == "log",
         name="gp_plane",
     )
-    st.altair_chart(
+    figures.draw(
         chart,
         key="gp_plane",
         on_select="rerun",  # else a new draw would undo the legend's pick

@@ -33,7 +33,7 @@ from mtl_core.views.measures import Measure
 from mtl_core.views.phrases import counted
 from mtl_core.views.spreadsheets import csv
 from mtl_core.views.what_if import kind
-from pages.parts import buttons, common, library_import, state, visitors, words
+from pages.parts import buttons, common, figures, library_import, state, visitors, words
 
 MOST_SHOWN = 24  # that are drawn, compared and described below the table
 MOST_NAMED = 10  # in the dialog that asks before they are deleted
@@ -325,7 +325,7 @@ def _figure(drawn: Sequence[Entry], search: Search, answers: Answers) -> None:
         rows, styled, task=task, metric_title=metric.title, metric_format=metric.format
     )
     alt = generalization_alt(styled, task=task, metric_title=metric.title)
-    st.altair_chart(chart, key="library_figure", alt=alt)
+    figures.draw(chart, key="library_figure", alt=alt)
     _figure_files(chart, task)
     _transfers(drawn, task, metric, answers)
 

@@ -1,51 +1,67 @@
 """Overview: the phenomenon, from artifacts, with nothing to set up."""
 
 import math
+from collections.abc import Mapping
 
 import streamlit as st
 
-from mtl_core import RunConfig, factors, settings
-from mtl_core.runs.library.answers import Answer, Answers, other_data
-from mtl_core.views import comparisons, phrases
-from mtl_core.views.comparisons import alike
+from mtl_core import factors, settings
+from mtl_core.runs.library.answers import Answers, other_data
+from mtl_core.views import comparisons, overview, phrases
 from mtl_core.views.panel import Panel, build
-from mtl_core.views.what_if import Question, named
-from pages.parts import common, hyperparameters, papers, words
+from mtl_core.views.phrases import capitalised
+from mtl_core.views.what_if import Question
+from pages.parts import buttons, common, hyperparameters, papers, words
 from pages.parts.words import escaped
-
-MOST_SETS = 4  # of auxiliaries, whose curves can still be told apart
 
 
 @common.errors_in_words
 def main() -> None:
-    st.title("At the same training loss, why does one network generalize better?")
+    st.title("Does learning a second task help the first?")
+    st.markdown(
+        "**Multi-task learning** trains one network on several tasks at once. Some company helps "
+        "and some harms, and how well the network fits its training data does not tell which."
+    )
     # What a user trained or brought is shown on other pages.
     answers = Answers(None, common.answers().shipped)
-    shown = {name: found for name in settings.names() if (found := _runs(name, answers))}
+    shown = {name: found for name in settings.names() if (found := overview.runs(name, answers))}
     if not shown:
         st.info("No artifact ships with this copy. Train a run on What if.")
         return
     first = "fashion" if "fashion" in shown else next(iter(shown))
-    name = st.segmented_control(
-        "Setting",
-        list(shown),
-        key="overview_setting",
-        bind="query-params",
-        default=first,
-        required=True,
-        format_func=lambda name: settings.get(name).title,
-        label_visibility="collapsed",
-    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        _try_it()
+        name = st.segmented_control(
+            "Setting",
+            list(shown),
+            key="overview_setting",
+            bind="query-params",
+            default=first,
+            required=True,
+            format_func=lambda name: settings.get(name).title,
+            label_visibility="collapsed",
+        )
     setting = settings.get(name or first)
     preset, runs = shown[setting.name]
     panel = build([runs[0].config], runs[1:], answers)
-    _cards(panel)
-    common.hero(panel, common.curves(panel), per_seed=False, key=f"overview_{setting.name}")
+    names = overview.names(panel)
+    _cards(panel, names)
+    marked = overview.brackets(panel)
+    common.hero(
+        panel,
+        common.curves(panel),
+        per_seed=False,
+        key=f"overview_{setting.name}",
+        names=names,
+        brackets=marked,
+        domain=overview.window(panel, marked),
+    )
     st.caption(
-        f"**Where do the curves part?** Each is a network trained on {panel.baseline.config.target}"
-        " alone, or together with other tasks. Same loss on the left and on the right means the "
-        "same fit to the training data; bands are ±2 standard deviations over "
-        f"{len(panel.baseline.config.seeds)} seeds. {setting.description}"
+        "**Where do the curves part?** At one place on the horizontal axis all networks fit their "
+        "training data equally well. A bracket marks the gap there: how much better, or worse, "
+        "one of them does on data that it has not seen; the numbers above compare each network at "
+        "its best. Bands are ±2 standard deviations over "
+        f"{len(panel.baseline.config.seeds)} networks each. {setting.description}"
     )
     papers.source([one.answer for one in panel.shown])
     _next(panel, preset)
@@ -57,49 +73,41 @@ def main() -> None:
         _computed(panel)
 
 
-def _runs(setting: str, answers: Answers) -> tuple[str, list[Answer]] | None:
-    """At the largest budget shipped: the single task, and it with as few others as there are."""
-    for preset in ("paper", "standard", "quick"):
-        base = RunConfig.from_preset(setting, preset)
-        single = answers.find_id(base.id)
-        together = [
-            answer
-            for answer in alike(base, answers)
-            if answer.config.auxiliaries
-            and (answer.config.optimizer, answer.config.options) == (base.optimizer, ())
-        ]
-        if single is None or not together:
-            continue
-        least = min(len(answer.config.auxiliaries) for answer in together)
-        few = [answer for answer in together if len(answer.config.auxiliaries) == least]
-        order = {task.name: number for number, task in enumerate(settings.get(setting).tasks)}
-        few.sort(key=lambda answer: [order[name] for name in answer.config.auxiliaries])
-        return preset, [single, *few[:MOST_SETS]]
-    return None
-
-
-def _cards(panel: Panel) -> None:
+def _cards(panel: Panel, names: Mapping[str, str]) -> None:
     cards = st.container(horizontal=True)
     measure, base = common.panel_measure(panel), panel.baseline
     alone = panel.reached(base)
     cards.metric(
-        "Single task",
+        capitalised(names[base.label]),
         measure.value(sum(alone) / len(alone) if alone else math.nan),
         delta=measure.title.removesuffix(" E"),
         delta_color="gray",
         delta_arrow="off",
         border=True,
-        help="At the best validation epoch, mean over seeds.",
+        help=f"{overview.about(base.config)} At the best validation epoch, mean over seeds.",
     )
     for one in panel.shown[1:]:
         comparison = panel.transfer(one)
         cards.metric(
-            f"Transfer from {named(one.config)}",
+            capitalised(names[one.label]),
             measure.delta(comparison.delta if comparison else None),
             border=True,
-            help=common.sureness(comparison),
+            help=f"{overview.about(one.config)} {common.sureness(comparison)}",
             **common.verdict(comparison, measure),
         )
+
+
+def _try_it() -> None:
+    """One way on, which trains on this machine with nothing to download."""
+    if st.button(
+        "Try it yourself",
+        type="primary",
+        icon=":material/play_arrow:",
+        help="Trains six small networks here and now, in seconds, before your eyes.",
+    ):
+        buttons.run_on_arrival()
+        question = overview.try_it(common.answers(tell=False))
+        st.switch_page("pages/what_if.py", query_params=question.to_query())
 
 
 def _factors(panel: Panel) -> None:

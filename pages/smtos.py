@@ -29,7 +29,7 @@ from mtl_core.views import comparisons, former, smtos
 from mtl_core.views.phrases import family, title
 from mtl_core.views.smtos import REFERENCE, Change, Entry, Group, Selection
 from mtl_core.views.spreadsheets import csv
-from pages.parts import common, hyperparameters, papers, state, words
+from pages.parts import common, figures, hyperparameters, papers, state, words
 from pages.parts.words import escaped
 
 Page = state.Page[Selection]
@@ -192,7 +192,7 @@ def _figure(
     labels = {entry.label for entry in drawn}
     every = style_optimizers([entry.label for entry in _known(groups)])
     styled = [curve for curve in every if curve.label in labels]
-    st.altair_chart(quadrant_legend(styled), key="smtos_legend", alt=quadrant_legend_alt(styled))
+    figures.draw(quadrant_legend(styled), key="smtos_legend", alt=quadrant_legend_alt(styled))
     places = [*st.columns(2), *st.columns(2)]
     for place, verdict, quadrant in zip(places, verdicts, quadrants, strict=True):
         with place:
@@ -283,7 +283,7 @@ def _panel(
     common.factor_badge(verdict)
     if why := papers.of_its_own(verdict, verdicts):
         words.tell("caption", why)
-    st.altair_chart(
+    figures.draw(
         quadrant_chart(points, styled, x_title=title, y_title=METRIC, name=verdict.factor),
         key=f"smtos_{verdict.factor}",
         alt=quadrant_alt(styled, x_title=title, y_title=METRIC),

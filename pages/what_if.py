@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -20,12 +20,13 @@ from mtl_core.runs.queue.launch import tend
 from mtl_core.views import comparisons, measures, panel
 from mtl_core.views.codec import parse_seeds
 from mtl_core.views.measures import Measure
-from mtl_core.views.panel import Panel, Shown
+from mtl_core.views.panel import Panel
 from mtl_core.views.spreadsheets import csv
 from mtl_core.views.what_if import LOOKS, MAY_BE_ALL, Question, label
 from pages.parts import (
     buttons,
     common,
+    figures,
     hyperparameters,
     state,
     what_if_looks,
@@ -303,7 +304,7 @@ def _share(question: Question, shown: Panel) -> None:
         st.caption("The address of this page is the whole question; share it as it is.")
         st.download_button(
             "Shown trajectories as CSV",
-            csv(shown.trajectories),
+            lambda: csv(shown.trajectories),
             file_name="trajectories.csv",
             mime="text/csv",
             icon=":material/download:",
@@ -311,7 +312,7 @@ def _share(question: Question, shown: Panel) -> None:
         )
         st.download_button(
             "Comparisons as CSV",
-            csv(shown.table()),
+            lambda: csv(shown.table),
             file_name="comparisons.csv",
             mime="text/csv",
             icon=":material/download:",
@@ -446,7 +447,7 @@ def _since(opened: Onset | None, gap: LossMatchedGap | None, *, so_far: bool) ->
 
 
 def _latest_cards(cards: DeltaGenerator, shown: Panel, measure: Measure) -> None:
-    latest = _latest(shown, shown.current)
+    latest = shown.latest(shown.current)
     cards.metric(
         f"Last {measure.title.removesuffix(' E')}",
         "–" if latest is None else measure.value(latest["test_metric"]),
@@ -465,17 +466,6 @@ def _latest_cards(cards: DeltaGenerator, shown: Panel, measure: Measure) -> None
         delta_arrow="off",
         border=True,
     )
-
-
-def _latest(shown: Panel, one: Shown) -> pd.Series | None:
-    """Means over seeds at the last step that all of them have reached."""
-    rows = shown.settled
-    rows = rows[(rows["curve"] == one.label) & (rows["task"] == one.config.target)]
-    if set(rows["seed"]) != set(one.config.seeds):
-        return None
-    step = rows.groupby("seed")["step"].max().min()
-    means = rows[rows["step"] == step][["epoch", "train_loss", "test_metric"]].mean()
-    return cast("pd.Series", means)
 
 
 def _look(shown: Panel, styled: Sequence[Curve], question: Question, answers: Answers) -> None:
@@ -514,7 +504,8 @@ def _over_epochs(shown: Panel, styled: Sequence[Curve]) -> None:
     measure = common.panel_measure(shown)
     titles = {"train_loss": "training loss L", "test_metric": measure.title}
     for column, (name, title) in zip(st.columns(2), titles.items(), strict=True):
-        chart = over_epochs_chart(
+        chart = partial(
+            over_epochs_chart,
             shown.settled,
             styled,
             column=name,
@@ -524,9 +515,11 @@ def _over_epochs(shown: Panel, styled: Sequence[Curve]) -> None:
             value_format=measure.format if name == "test_metric" else ".3~g",
             name=f"wi_{name}",
         )
-        column.altair_chart(
+        figures.draw(
             chart,
             key=f"wi_chart_{name}",
+            of=shown.version,
+            place=column,
             on_select="rerun",  # else a live update would undo zoom and legend pick
             alt=over_epochs_alt(styled, task=target, title=title),
         )

@@ -14,6 +14,7 @@ is printed says of each kind how often it was injected, and how often something 
 """
 
 import argparse
+import asyncio
 import os
 import random
 import shutil
@@ -25,6 +26,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from io import StringIO
@@ -36,6 +38,7 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.load import Server, Session  # noqa: E402
 from mtl_core import watch  # noqa: E402
 from mtl_core.config import RunConfig  # noqa: E402
 from mtl_core.errors import StoreError  # noqa: E402
@@ -286,7 +289,7 @@ class Ground:
     def copy_of_store(self) -> Path:
         template = self.once("store", self._make_store)
         path = self.place() / "runs.db"
-        for name in ("runs.db", "runs.db-wal"):
+        for name in ("runs.db", "runs.db-wal", "runs.db.seen"):
             if (template / name).exists():
                 shutil.copy(template / name, path.with_name(name))
         return path
@@ -298,7 +301,7 @@ class Ground:
         with store.held():
             carry_out(store, 9)
             self._known["before"] = tables_of(store, SMALL)
-            for suffix in ("", "-wal"):
+            for suffix in ("", "-wal", ".seen"):
                 shutil.copy(f"{store.path}{suffix}", folder / f"runs.db{suffix}")
         return folder
 
@@ -703,6 +706,33 @@ def full_disk(ground: Ground, store: Store, rng: random.Random) -> None:
     ground.control.write_text("0 -1")
 
 
+def to_server(number: int) -> Callable[..., None]:
+    """A signal to a web server that has just been asked for the page of these runs."""
+
+    def fault(_ground: Ground, store: Store, rng: random.Random) -> None:
+        server = Server(store.path)
+        try:
+            with ThreadPoolExecutor(1) as visitor:
+                looking = visitor.submit(asyncio.run, _look(server.url))
+                time.sleep(rng.random() * 4)
+                server.process.send_signal(number)
+                time.sleep(0.5)
+                server.process.kill()
+                with suppress(Exception):  # whatever became of the visitor
+                    looking.result(STUCK_SECONDS)
+        finally:
+            server.process.kill()
+            server.process.wait()
+
+    return fault
+
+
+async def _look(url: str) -> None:
+    query = "setting=digits&aux=digits2&epochs=60&batch_size=16&samples=64&held_out=50&width=4"
+    async with Session(url, "what_if", query) as session:
+        await asyncio.wait_for(session.open(), 10)
+
+
 PRECOMPUTE = """
 import json, sys
 from pathlib import Path
@@ -799,6 +829,8 @@ PROCESSES: dict[str, Callable[..., Found]] = {
     "idle process killed": process_fault(to_pool(signal.SIGKILL), busy=False, heard=False),
     "idle process stopped": process_fault(to_pool(signal.SIGSTOP), busy=False, heard=False),
     "stop while all hang": process_fault(stop_while_all_hang, heard=False),
+    "server killed": process_fault(to_server(signal.SIGKILL), heard=False),
+    "server stopped, then killed": process_fault(to_server(signal.SIGSTOP), heard=False),
     "clock jump": process_fault(clock_jump, heard=False),
     "disk full": process_fault(full_disk, heard=False),
     "precompute killed": precompute_fault("itself", signal.SIGKILL),

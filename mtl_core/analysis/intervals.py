@@ -11,6 +11,7 @@ against 3 there are 9 %. With n − 1 there never are more than 5 % (Mickey & Br
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -97,6 +98,7 @@ def holm(p: Sequence[float]) -> list[float]:
     return corrected
 
 
+@lru_cache(maxsize=1_024)
 def seeds_needed(delta: float, spread: float) -> int | None:
     """How many seeds find a difference of this size, with 80 % power at the 5 % level.
 

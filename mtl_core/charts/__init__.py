@@ -10,7 +10,7 @@ from mtl_core.charts.fronts import front_alt, front_chart, hypervolume_alt, hype
 from mtl_core.charts.generalization import generalization_alt, generalization_chart
 from mtl_core.charts.guesses import answers_alt, answers_chart, guesses_alt, guesses_chart
 from mtl_core.charts.over_epochs import over_epochs_alt, over_epochs_chart
-from mtl_core.charts.over_loss import SHORT_X_TITLE, over_loss_alt, over_loss_chart
+from mtl_core.charts.over_loss import SHORT_X_TITLE, Bracket, over_loss_alt, over_loss_chart
 from mtl_core.charts.palette import Curve, CurveKey, Kind, style_curves
 from mtl_core.charts.quadrants import (
     quadrant_alt,
@@ -19,13 +19,16 @@ from mtl_core.charts.quadrants import (
     quadrant_legend_alt,
     style_optimizers,
 )
+from mtl_core.charts.ready import Ready, ready
 from mtl_core.charts.transfers import kept_alt, kept_heatmap, transfer_alt, transfer_heatmap
 
 __all__ = [
     "SHORT_X_TITLE",
+    "Bracket",
     "Curve",
     "CurveKey",
     "Kind",
+    "Ready",
     "answers_alt",
     "answers_chart",
     "correlation_alt",
@@ -50,6 +53,7 @@ __all__ = [
     "quadrant_chart",
     "quadrant_legend",
     "quadrant_legend_alt",
+    "ready",
     "style_curves",
     "style_optimizers",
     "transfer_alt",

@@ -31,13 +31,28 @@ class Vertical:
     place: Callable[[pd.DataFrame], pd.DataFrame]
 
 
-def vertical(title: str, *, log: bool, value_format: str) -> Vertical:
-    """Shares (``%``) by their error on a logarithmic scale; anything else as ``log`` says."""
+def vertical(
+    title: str, *, log: bool, value_format: str, domain: tuple[float, float] | None = None
+) -> Vertical:
+    """Shares (``%``) by their error on a logarithmic scale; anything else as ``log`` says.
+
+    Args:
+        domain: the least and the largest value that are drawn; default as the data has it.
+    """
     if value_format == "%":
-        return Vertical(log_scale(reverse=True), error_axis(title, grid=True), ".1%", as_error)
+        if domain is not None:
+            low, high = (max(1 - value, ERROR_FLOOR) for value in domain)
+            domain = (high, low)
+        return Vertical(
+            log_scale(domain, reverse=True), error_axis(title, grid=True), ".1%", as_error
+        )
     if log:
-        return Vertical(log_scale(), log_axis("y", title, grid=True), value_format, above_zero)
+        return Vertical(
+            log_scale(domain), log_axis("y", title, grid=True), value_format, above_zero
+        )
     scale = alt.Scale(zero=False, nice=True, padding=6)
+    if domain is not None:
+        scale = alt.Scale(domain=list(domain), nice=False, zero=False)
     linear = axis(title, grid=True, percent=value_format.endswith("%"))
     return Vertical(scale, linear, value_format, lambda frame: frame)
 
@@ -53,8 +68,10 @@ def axis(title: str, *, grid: bool, percent: bool = False) -> alt.Axis:
     )
 
 
-def log_scale(*, reverse: bool = False) -> alt.Scale:
-    """A logarithmic scale that ends a little beyond its data."""
+def log_scale(domain: tuple[float, float] | None = None, *, reverse: bool = False) -> alt.Scale:
+    """A logarithmic scale that ends a little beyond its data, or where ``domain`` does."""
+    if domain is not None:
+        return alt.Scale(type="log", domain=list(domain), reverse=reverse, nice=False)
     return alt.Scale(type="log", reverse=reverse, nice=False, padding=12)
 
 

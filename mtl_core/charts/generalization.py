@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from mtl_core.charts.layers import Figure
-from mtl_core.charts.over_loss import X_TITLE, over_loss_alt, over_loss_chart
+from mtl_core.charts.over_loss import X_TITLE, Bracket, over_loss_alt, over_loss_chart
 from mtl_core.charts.palette import Curve
 
 __all__ = ["generalization_alt", "generalization_chart"]
@@ -26,6 +26,9 @@ def generalization_chart(
     height: int = 420,
     name: str = "generalization",
     x_title: str = X_TITLE,
+    brackets: Sequence[Bracket] = (),
+    domain_x: tuple[float, float] | None = None,
+    domain_y: tuple[float, float] | None = None,
 ) -> Figure:
     """Test metric E over full training loss L: mean lines, ±2 SD bands, a point per checkpoint.
 
@@ -42,6 +45,9 @@ def generalization_chart(
         height: of the plot in pixels, without axis and legend.
         name: of the chart, unique on its page.
         x_title: of the x axis; a narrow chart has room for a short one.
+        brackets: gaps that are marked.
+        domain_x: the least and the largest loss that are drawn; default all.
+        domain_y: the least and the largest value of the metric.
     """
     return over_loss_chart(
         trajectories,
@@ -54,6 +60,9 @@ def generalization_chart(
         height=height,
         name=name,
         x_title=x_title,
+        brackets=brackets,
+        domain_x=domain_x,
+        domain_y=domain_y,
     )
 
 

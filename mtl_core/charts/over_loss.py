@@ -5,19 +5,38 @@ y axis is not due to how far training has come.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import pandas as pd
 
 from mtl_core.analysis import LOSS_FLOOR, loss_matched, mean_band
 from mtl_core.charts.axes import Vertical, log_axis, log_scale, vertical
-from mtl_core.charts.layers import Figure, banded_curves, dimmed, stroke, unchecked
+from mtl_core.charts.layers import GREY, Figure, banded_curves, dimmed, stroke, unchecked
 from mtl_core.charts.palette import Curve
 
-__all__ = ["SHORT_X_TITLE", "over_loss_alt", "over_loss_chart"]
+__all__ = ["SHORT_X_TITLE", "Bracket", "over_loss_alt", "over_loss_chart"]
 
 X_TITLE = "training loss L (log) — training moves right →"
 SHORT_X_TITLE = "training loss L (log) →"
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """A difference between two curves at one training loss.
+
+    Args:
+        train_loss: where.
+        value: of the one curve there.
+        other: of the other.
+        label: the difference in words.
+    """
+
+    train_loss: float
+    value: float
+    other: float
+    label: str
 
 
 @unchecked
@@ -34,6 +53,9 @@ def over_loss_chart(
     height: int = 220,
     name: str = "over_loss",
     x_title: str = X_TITLE,
+    brackets: Sequence[Bracket] = (),
+    domain_x: tuple[float, float] | None = None,
+    domain_y: tuple[float, float] | None = None,
 ) -> Figure:
     """Mean over seeds with its ±2 SD band, against full training loss; a point per checkpoint.
 
@@ -53,15 +75,18 @@ def over_loss_chart(
         height: of the plot in pixels, without axis and legend.
         name: of the chart, unique on its page.
         x_title: of the x axis; a narrow chart has room for a short one.
+        brackets: differences that are marked.
+        domain_x: the least and the largest loss that are drawn; default all.
+        domain_y: the least and the largest value.
     """
     shown = _shown(trajectories, curves, task, column)
     x = alt.X(
         "train_loss:Q",
-        scale=log_scale(reverse=True),
+        scale=log_scale(domain_x, reverse=True),
         axis=log_axis("x", x_title, grid=False),
     )
-    y = vertical(title, log=log_y, value_format=value_format)
-    background = []
+    y = vertical(title, log=log_y, value_format=value_format, domain=domain_y)
+    background = _brackets(brackets, x, y)
     if per_seed:
         background.append(_seed_lines(y.place(_seed_rows(shown, column)), curves, x, y))
     return banded_curves(
@@ -129,6 +154,38 @@ def _points(shown: pd.DataFrame, task: str, column: str) -> pd.DataFrame:
     band = band.rename(columns={column: "metric"})
     band["value"] = band["metric"]
     return band[["curve", "step", "epoch", "train_loss", "value", "metric", "spread", "seeds"]]
+
+
+def _brackets(brackets: Sequence[Bracket], x: alt.X, y: Vertical) -> list[alt.Chart]:
+    """A line from one curve to the other with a stroke at each end, and the difference beside."""
+    if not brackets:
+        return []
+    places = pd.DataFrame({"train_loss": [max(one.train_loss, LOSS_FLOOR) for one in brackets]})
+    ends = [(one.value, one.other, (one.value + one.other) / 2) for one in brackets]
+    drawn = {
+        name: y.place(pd.DataFrame({"value": values}))["value"]
+        for name, values in zip(("value", "to", "middle"), zip(*ends, strict=True), strict=True)
+    }
+    rows = places.assign(**drawn, label=[one.label for one in brackets])
+    value = alt.Y("value:Q", scale=y.scale, axis=y.axis)
+    other = alt.Y("to:Q", scale=y.scale, axis=y.axis)
+    base = alt.Chart(rows).encode(x=x)
+    stroke_end: dict[str, Any] = {
+        "thickness": 2,
+        "size": 12,
+        "orient": "horizontal",
+        "color": GREY,
+        "opacity": 1,
+    }
+    words = base.mark_text(
+        align="left", dx=9, fontSize=19, fontWeight=700, fill=GREY, baseline="middle"
+    )
+    return [
+        base.mark_rule(strokeWidth=2, stroke=GREY).encode(y=value, y2=alt.Y2(field="to")),
+        base.mark_tick(**stroke_end).encode(y=value),
+        base.mark_tick(**stroke_end).encode(y=other),
+        words.encode(y=alt.Y("middle:Q", scale=y.scale, axis=y.axis), text="label:N"),
+    ]
 
 
 def _seed_rows(shown: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -204,7 +204,7 @@ def _mean_cosines(one: Shown, answers: Answers) -> dict[int, float]:
 
 def _factor(name: str, shown: Panel) -> Outcome:
     """Whether a factor moves as it must if it explained the transfers of all curves."""
-    found = next(one for one in shown.verdicts() if one.factor == name)
+    found = next(one for one in shown.verdicts if one.factor == name)
     key = _OF_FACTOR.get(found.outcome, UNCLEAR)
     reasons = phrases.escaped("; ".join((found.missing or found.reasons)[:2]))
     said = f"{phrases.capitalised(phrases.title(name))} **{found.outcome}**"

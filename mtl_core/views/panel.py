@@ -10,6 +10,7 @@ import numpy as np
 
 from mtl_core import optimizers, settings
 from mtl_core.config import RunConfig
+from mtl_core.kept import Kept
 from mtl_core.runs import Record
 from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.trajectory import UPDATES
@@ -50,6 +51,11 @@ class Panel:
     shown: tuple[Shown, ...]
     elsewhere: tuple[Answer, ...]
     trajectories: "pd.DataFrame"
+
+    @cached_property
+    def version(self) -> tuple[object, ...]:
+        """A key for what is computed or drawn from its rows: it changes when any of them does."""
+        return tuple((one.label, one.pinned, *one.answer.version) for one in self.shown)
 
     @property
     def baseline(self) -> Shown:
@@ -115,6 +121,30 @@ class Panel:
         found = reached_each(seeds, self.versus(one).direction)
         return found if all(map(math.isfinite, found)) else ()
 
+    def latest(self, one: Shown) -> "pd.Series | None":
+        """Means over a shown run's seeds at the last step that all of them have reached.
+
+        Returns:
+            Its ``epoch``, ``train_loss`` and ``test_metric`` on the target; None while a seed has
+            none.
+        """
+        if one.label not in self._latest:
+            self._latest[one.label] = self._last(one)
+        return self._latest[one.label]
+
+    @cached_property
+    def _latest(self) -> "dict[str, pd.Series | None]":
+        return {}
+
+    def _last(self, one: Shown) -> "pd.Series | None":
+        rows = self.settled
+        rows = rows[(rows["curve"] == one.label) & (rows["task"] == one.config.target)]
+        if set(rows["seed"]) != set(one.config.seeds):
+            return None
+        step = rows.groupby("seed")["step"].max().min()
+        means: pd.Series = rows[rows["step"] == step][["epoch", "train_loss", "test_metric"]].mean()
+        return means
+
     @cached_property
     def transfers(self) -> "dict[str, Comparison | None]":
         """ΔE of each comparable run over the panel's baseline, so far, judged as one family."""
@@ -155,10 +185,17 @@ class Panel:
 
     def onset(self, one: Shown) -> "Onset | None":
         """Where that gap opens for good, so far."""
-        from mtl_core import analysis
+        if one.label not in self._onsets:
+            from mtl_core import analysis
 
-        return analysis.onset(self.settled, self.versus(one))
+            self._onsets[one.label] = analysis.onset(self.settled, self.versus(one))
+        return self._onsets[one.label]
 
+    @cached_property
+    def _onsets(self) -> "dict[str, Onset | None]":
+        return {}
+
+    @cached_property
     def table(self) -> "pd.DataFrame":
         """How the comparable runs compare with the baseline: ``analysis.transfer_table``."""
         from mtl_core import analysis
@@ -174,6 +211,7 @@ class Panel:
         """Whether the panel's baseline is this run's, so that they differ by auxiliaries alone."""
         return one is not self.baseline and one.config.baseline == self.baseline.config
 
+    @cached_property
     def verdicts(self) -> "list[FactorVerdict]":
         """Whether each factor can explain the transfers of the comparable runs, so far."""
         from mtl_core import analysis
@@ -185,12 +223,12 @@ class Panel:
 def build(asked: Sequence[RunConfig], pins: Sequence[Answer], answers: Answers) -> Panel:
     """The panel of a question and the runs pinned beside it.
 
+    All sessions share one until anything about its runs changes.
+
     Args:
         asked: runs that differ by their optimizer alone, the first of which names the others: what
             differs from it is part of their labels.
     """
-    import pandas as pd
-
     config = asked[0]
     current = list(dict.fromkeys([config.baseline, *asked]))
     shown = [Shown(label(each, config), answers.find(each), pinned=False) for each in current]
@@ -200,9 +238,33 @@ def build(asked: Sequence[RunConfig], pins: Sequence[Answer], answers: Answers) 
             elsewhere.append(pin)
         elif pin.config not in current:
             shown.append(Shown(label(pin.config, config), pin, pinned=True))
+    place = None if answers.store is None else answers.store.path
+    every = [*(one.answer for one in shown), *elsewhere]
+    key = (place, *((one.label, one.config, one.pinned) for one in shown), *map(_id, elsewhere))
+    version = tuple((answer.version, answer.records) for answer in every)
+    return _panels.get(
+        key, lambda: Panel(tuple(shown), tuple(elsewhere), _rows(shown, answers)), version
+    )
+
+
+def _id(answer: Answer) -> str:
+    return str(answer.config.id)
+
+
+def _rows(shown: Sequence[Shown], answers: Answers) -> "pd.DataFrame":
+    import pandas as pd
+
     tables = [answers.main(one.answer).assign(curve=one.label) for one in shown]
     filled = [table for table in tables if len(table)] or tables[:1]
-    return Panel(tuple(shown), tuple(elsewhere), pd.concat(filled, ignore_index=True))
+    return pd.concat(filled, ignore_index=True)
+
+
+_panels: Kept[Panel] = Kept(
+    most=64,
+    most_bytes=32 * 2**20,
+    # The rows, those that are settled, and those of each run.
+    size=lambda panel: 3 * int(panel.trajectories.memory_usage().sum()),
+)
 
 
 def _late(answer: Answer) -> list[int]:

@@ -26,6 +26,8 @@ __all__ = [
     "named",
 ]
 
+FIRST = "synthetic"
+"""The setting that a newcomer finds: it needs no data, and its auxiliaries plainly help or harm."""
 BASELINE = "umtg"
 """The optimizer that every question has an answer for, beside those that were chosen."""
 MAY_BE_ALL = ("samples", "held_out", "factor_points")
@@ -92,7 +94,7 @@ class Question:
     against: str = "sharpness"
 
     @classmethod
-    def default(cls, setting: str = "digits") -> "Question":
+    def default(cls, setting: str = FIRST) -> "Question":
         """The question that a newcomer finds asked: the first auxiliary of the setting."""
         found = settings.get(setting)
         others = [task.name for task in found.tasks if task.name != found.default_target]
@@ -296,7 +298,7 @@ _FIELDS: Entries = (
     Field(
         "setting",
         lambda text, _: settings.get(text).name,
-        default=lambda _: settings.names()[0],
+        default=FIRST,
         always=True,
     ),
     Field("target", _task, default=_usual_target, always=True),

@@ -16,7 +16,15 @@ from mtl_core.views.codec import MOST_PINS
 from mtl_core.views.phrases import capitalised
 from pages.parts import visitors, words
 
-__all__ = ["add_seeds_button", "draw", "duration", "more_seeds", "pin_button", "stop_button"]
+__all__ = [
+    "add_seeds_button",
+    "draw",
+    "duration",
+    "more_seeds",
+    "pin_button",
+    "run_on_arrival",
+    "stop_button",
+]
 
 _asking = threading.Lock()
 _RUN_NOW, _DOUBT, _DOUBTED = "buttons_run_now", "buttons_doubt", "buttons_doubted"
@@ -64,6 +72,11 @@ def draw(
         st.caption(words.escaped(_status(asked, missing, answers, noun)))
     if line := st.session_state.pop(_DOUBT, None):
         words.tell("warning", f"{line}.", icon=":material/weight:")
+
+
+def run_on_arrival() -> None:
+    """Has the question that is opened next run at once."""
+    st.session_state[_RUN_NOW] = True
 
 
 def stop_button(

@@ -1,16 +1,17 @@
 """What the pages share: the store and artifacts behind them, and how numbers are worded."""
 
-from collections.abc import Callable, Sequence
-from functools import wraps
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial, wraps
 from typing import Any, ParamSpec
 
-import altair as alt
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mtl_core import factors
 from mtl_core.analysis import MOST_NEEDED, Comparison, FactorVerdict
 from mtl_core.charts import (
+    Bracket,
     Curve,
     CurveKey,
     generalization_alt,
@@ -33,7 +34,7 @@ from mtl_core.views.measures import Measure
 from mtl_core.views.panel import Panel
 from mtl_core.views.phrases import capitalised, title
 from mtl_core.views.what_if import kind
-from pages.parts import arrival, visitors, words
+from pages.parts import arrival, figures, visitors, words
 
 P = ParamSpec("P")
 METRIC = "test accuracy E"
@@ -143,22 +144,44 @@ def curves(panel: Panel, others: Sequence[CurveKey] = ()) -> list[Curve]:
     return style_curves([*own, *others])
 
 
-def hero(panel: Panel, styled: Sequence[Curve], *, per_seed: bool, key: str) -> None:
-    """Generalization against training loss. Zoom and legend pick survive live updates."""
+def hero(
+    panel: Panel,
+    styled: Sequence[Curve],
+    *,
+    per_seed: bool,
+    key: str,
+    names: Mapping[str, str] | None = None,
+    brackets: Sequence[Bracket] = (),
+    domain: tuple[tuple[float, float], tuple[float, float]] | None = None,
+) -> None:
+    """Generalization against training loss. Zoom and legend pick survive live updates.
+
+    Args:
+        names: curves' labels to what they are called here; default as elsewhere.
+        brackets: gaps that are marked.
+        domain: the losses, and the values of the metric, that are drawn; default all.
+    """
+    if names:
+        styled = [replace(one, label=names[one.label]) for one in styled]
     target = panel.baseline.config.target
     metric = panel_measure(panel)
-    chart: alt.LayerChart = generalization_chart(
-        panel.settled,
+    chart = partial(
+        generalization_chart,
+        panel.settled.replace({"curve": dict(names)}) if names else panel.settled,
         styled,
         task=target,
         metric_title=metric.title,
         metric_format=metric.format,
         per_seed=per_seed,
         name=key,
+        brackets=brackets,
+        domain_x=domain[0] if domain else None,
+        domain_y=domain[1] if domain else None,
     )
-    st.altair_chart(
+    figures.draw(
         chart,
         key=key,
+        of=(panel.version, per_seed),
         on_select="rerun",  # else a live update would undo zoom and legend pick
         alt=generalization_alt(styled, task=target, metric_title=metric.title),
     )
@@ -234,13 +257,13 @@ def factor_chart(
         "name": key,
     }
     if x == "loss":
-        chart = over_loss_chart(panel.settled, styled, **drawn)
+        chart = partial(over_loss_chart, panel.settled, styled, **drawn)
         alt = over_loss_alt(styled, task=target, title=shown.title)
     else:
-        chart = over_epochs_chart(panel.settled, styled, **drawn)
+        chart = partial(over_epochs_chart, panel.settled, styled, **drawn)
         alt = over_epochs_alt(styled, task=target, title=shown.title)
     # The axis is part of the key: another one is another chart, not the same with other data.
-    place.altair_chart(chart, key=f"{key}_{x}", on_select="rerun", alt=alt)
+    figures.draw(chart, key=f"{key}_{x}", of=panel.version, place=place, on_select="rerun", alt=alt)
 
 
 def verdicts(panel: Panel) -> None:
@@ -249,7 +272,7 @@ def verdicts(panel: Panel) -> None:
     if panel.going:
         st.caption("Decided when all runs on the page are done.")
         return
-    for found in panel.verdicts():
+    for found in panel.verdicts:
         with st.container(horizontal=True, vertical_alignment="center"):
             factor_badge(found)
             st.caption(words.escaped(because(found)))

@@ -28,7 +28,7 @@ from mtl_core.views import pareto_speedup as speedup
 from mtl_core.views import toy
 from mtl_core.views.pareto_front import METHOD_TITLES, FrontQuestion, preference_words
 from mtl_core.views.pareto_panel import FrontPanel, ShownFront
-from pages.parts import common, state
+from pages.parts import common, figures, state
 from pages.parts.words import escaped, tell
 
 Page = state.Page[FrontQuestion]
@@ -215,7 +215,7 @@ def _front(panel: FrontPanel, step: int, space: Any, zoom: bool, styles: list[Cu
     if space == "loss" and panel.front_known:
         known = toy.true_front(panel.focus.config)
         front = pd.DataFrame({"x": known[:, x], "y": known[:, y]})
-    st.altair_chart(
+    figures.draw(
         front_chart(
             panel.points(step, space),
             styles,
@@ -330,7 +330,7 @@ def _hypervolume(panel: FrontPanel, step: int) -> None:
     at = curves.band(panel.focus.quality)
     now = at.loc[at["step"] <= step, x]
     title = "hypervolume"
-    st.altair_chart(
+    figures.draw(
         hypervolume_chart(
             drawn,
             styles,
@@ -472,7 +472,7 @@ def _transfer(panel: FrontPanel, step: int) -> None:
     left, right = st.columns(2)
     with left:
         st.markdown(f"**Transfer matrix M of the step to iteration {at or 0:,}**")
-        st.altair_chart(
+        figures.draw(
             transfer_heatmap(rows[rows["step"] == at], labels=labels, name="pf_matrix"),
             key="pf_matrix",
             alt=transfer_alt(labels),
@@ -480,7 +480,7 @@ def _transfer(panel: FrontPanel, step: int) -> None:
     with right:
         st.markdown("**What each takes from others, over time**")
         kept = rows[rows["solution"] == rows["other"]][["step", "solution", "share"]]
-        st.altair_chart(
+        figures.draw(
             kept_heatmap(kept, labels=labels, now=at, name="pf_kept"),
             key="pf_kept",
             alt=kept_alt(labels),

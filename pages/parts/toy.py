@@ -10,7 +10,7 @@ from mtl_core.pareto.config import METHODS
 from mtl_core.views import toy as views
 from mtl_core.views.pareto_front import METHOD_TITLES
 from mtl_core.views.toy import TOY
-from pages.parts import common
+from pages.parts import common, figures
 
 __all__ = ["lesson", "toy"]
 
@@ -142,7 +142,7 @@ def _toy_chart(found: dict[str, pd.DataFrame], key: str, *, trails: bool = False
         trails=pd.concat(ways) if trails else None,
         name=key,
     )
-    st.altair_chart(
+    figures.draw(
         chart,
         key=key,
         on_select="rerun",

@@ -24,7 +24,7 @@ from mtl_core.views.comparisons import alike
 from mtl_core.views.measures import Measure
 from mtl_core.views.panel import Panel, Shown
 from mtl_core.views.what_if import AGAINST, Question, kind, label
-from pages.parts import common, state, words
+from pages.parts import common, figures, state, words
 
 Page = state.Page[Question]
 MOST_CURVES = 48  # that can be told apart
@@ -133,7 +133,8 @@ def _scatter(
     ]
     every = common.curves(panel, others[: MOST_CURVES - len(own)])
     styled = [curve for curve in every if curve.label in set(points["curve"])]
-    chart = correlation_chart(
+    chart = partial(
+        correlation_chart,
         points[points["curve"].isin([curve.label for curve in styled])],
         styled,
         x_title="early gradient similarity",
@@ -141,7 +142,7 @@ def _scatter(
         value_format=measure.format if question.against == "test_metric" else ".3~g",
         name="wi_correlation",
     )
-    event = st.altair_chart(
+    event = figures.draw(
         chart,
         key=f"wi_correlation_{question.against}",
         on_select="rerun",
@@ -216,8 +217,11 @@ def _pairs(one: Shown, answers: Answers) -> None:
         elif len(steps) == 1:
             st.caption(f"After {next(iter(steps.values())):.3g} epochs.")
     matrix = analysis.cosine_matrix(cosines, tasks, chosen)
-    st.altair_chart(
-        cosine_heatmap(matrix, tasks, name="wi_pairs"), key="wi_pairs", alt=cosine_alt(tasks)
+    figures.draw(
+        partial(cosine_heatmap, matrix, tasks, name="wi_pairs"),
+        key="wi_pairs",
+        of=(one.answer.version, chosen),
+        alt=cosine_alt(tasks),
     )
     st.caption(
         "Cosines between task gradients, mean over random batches and seeds: blue agree, orange "

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -21,7 +22,7 @@ from mtl_core.runs.library.answers import Answers
 from mtl_core.views import panel as panels
 from mtl_core.views.panel import Panel, Shown
 from mtl_core.views.what_if import BASELINE, Question
-from pages.parts import state
+from pages.parts import figures, state
 
 Page = state.Page[Question]
 
@@ -189,7 +190,8 @@ def _chart(
     *,
     log_y: bool = False,
 ) -> None:
-    chart = over_epochs_chart(
+    chart = partial(
+        over_epochs_chart,
         rows.assign(task=task),
         styled,
         column=column,
@@ -199,8 +201,9 @@ def _chart(
         height=220,
         name=f"wi_{column}",
     )
-    place.altair_chart(
+    figures.draw(
         chart,
+        place=place,
         key=f"wi_update_{column}",
         on_select="rerun",  # else a live update would undo zoom and legend pick
         alt=over_epochs_alt(styled, task=task, title=title),

@@ -55,7 +55,7 @@ def wait_for_rows(app, config: RunConfig, least: int = 1) -> int:
 
 
 def test_toggle_and_run_grow_a_curve(app, open_page) -> None:
-    page = open_page("/what_if")
+    page = open_page("/what_if?setting=digits")
     # The first paint is an answer, from the artifacts.
     expect(page.locator(f"{HERO} g.mark-line path").first).to_be_visible()
     expect(page.get_by_text("Answered already")).to_be_visible()
@@ -112,12 +112,17 @@ def test_added_seeds_are_the_only_ones_that_are_trained(app, open_page) -> None:
     assert {record.state for record in after.values()} == {"done"}
 
 
-def test_two_questions_move_at_once(app, open_page) -> None:
+def test_two_questions_move_at_once_before_five_visitors(app, open_page) -> None:
     first = open_page(LONG)
     second = open_page(LONG.replace("aux=digits2", "aux=noisy_digits&lr=0.002"))
     for page in (first, second):
         press(page, "Run")
-    for page in (first, second):
+    # Three look on: at the first question from its link, at one that ships, at another page.
+    third, fourth, fifth = map(open_page, (LONG, "/what_if?setting=digits&aux=digits2", "/"))
+    expect(fifth.locator(f"{HERO} g.mark-line path").first).to_be_visible()
+    fourth.get_by_text("Over epochs", exact=True).click()
+    expect(fourth.locator(HERO)).to_have_count(3)
+    for page in (first, second, third):
         going = page.get_by_text(re.compile(r"trains, \d+%"))
         seen = set()
         while len(seen) < 4:

@@ -2,11 +2,19 @@ import json
 import shutil
 import sqlite3
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from mtl_core import analysis, settings
+from mtl_core.runs import Store
+from mtl_core.runs.library.answers import Answers
 from mtl_core.runs.library.artifacts import cache_dir, scan
+from mtl_core.views import overview
+from mtl_core.views.overview import RELATED, UNRELATED
+from mtl_core.views.panel import Panel, build
+from tests import stored
 
 
 def cards(app) -> dict[str, tuple[str, str]]:
@@ -14,7 +22,10 @@ def cards(app) -> dict[str, tuple[str, str]]:
 
 
 def test_the_cards_say_what_the_artifacts_say(open_page) -> None:
-    shown = cards(open_page("overview"))
+    app = open_page("overview")
+    shown = cards(app)
+    plain = {"fashion2": "With a related task", "noisy_fashion": "With an unrelated task"}
+    helps = {metric.label: metric.help for metric in app.metric}
     found, _ = scan()
     runs = {
         a.config.auxiliaries_label: a.table("trajectory").assign(curve=a.config.auxiliaries_label)
@@ -35,7 +46,71 @@ def test_the_cards_say_what_the_artifacts_say(open_page) -> None:
             f"{100 * table['transfer']:+.1f} pt",
             f"{low} … {high} pt · {table['verdict']}",
         )
-        assert shown[f"Transfer from {name}"] == expected
+        assert shown[plain[name]] == expected
+        assert name in helps[plain[name]], "the task's own name is a hover away"
+    assert set(shown) == {"Alone", *plain.values()}
+
+
+def test_the_gaps_are_marked_where_both_curves_have_been(open_page) -> None:
+    panel = shipped_panel("fashion", "paper")
+    marked = overview.brackets(panel)
+    assert [one.label for one in marked] == ["+0.8 pt", "-1.7 pt"]
+    for one, curve in zip(marked, panel.shown[1:], strict=True):
+        gap = panel.gap(curve)
+        assert gap is not None
+        assert one.train_loss == gap.train_loss
+        assert one.other - one.value == pytest.approx(gap.comparison.delta)
+    (least, most), (low, high) = overview.window(panel, marked)  # type: ignore[misc]
+    ends = [value for one in marked for value in (one.value, one.other)]
+    assert low < min(ends) < max(ends) < high
+    assert least < min(one.train_loss for one in marked) < most
+    spec = app_spec(open_page("overview"))
+    assert {"label": "-1.7 pt"}.items() <= _texts(spec)[1].items()
+
+
+def shipped_panel(setting: str, preset: str) -> Panel:
+    answers = Answers(None, scan()[0])
+    found = overview.runs(setting, answers)
+    assert found is not None
+    assert found[0] == preset
+    return build([found[1][0].config], found[1][1:], answers)
+
+
+def app_spec(app) -> Any:
+    return app.get("vega_lite_chart")[0].proto
+
+
+def _texts(proto: Any) -> list[dict[str, Any]]:
+    """The rows of the data set that has the brackets' labels."""
+    for one in proto.datasets:
+        rows = pa.ipc.open_stream(one.data.data).read_all()
+        if "label" in rows.column_names:
+            found: list[dict[str, Any]] = rows.to_pylist()
+            return found
+    return []
+
+
+@pytest.mark.parametrize(
+    ("setting", "preset", "expected"),
+    [
+        ("fashion", "paper", {"alone": (), RELATED: ("fashion2",), UNRELATED: ("noisy_fashion",)}),
+        ("digits", "quick", {"alone": (), RELATED: ("digits2",), UNRELATED: ("noisy_digits",)}),
+        ("synthetic", "standard", {"alone": (), RELATED: ("cos100",), UNRELATED: ("cos0",)}),
+    ],
+)
+def test_plain_names_stand_for_what_was_made_to_help_or_to_harm(
+    setting: str, preset: str, expected: dict[str, tuple[str, ...]]
+) -> None:
+    panel = shipped_panel(setting, preset)
+    names = overview.names(panel)
+    assert {names[one.label]: one.config.auxiliaries for one in panel.shown} == expected
+
+
+def test_try_it_yourself_trains_what_nobody_has_trained(open_page, store: Store) -> None:
+    question = overview.try_it(Answers(store, scan()[0]))
+    assert question.seeds == (10, 11, 12)
+    stored.put(store, question.config, stored.solved(question.config))
+    assert overview.try_it(Answers(store, scan()[0])).seeds == (13, 14, 15)
 
 
 def test_settings_without_artifacts_say_so_and_damage_is_named(

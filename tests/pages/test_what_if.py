@@ -30,9 +30,11 @@ def press(app, name: str):
 
 def test_the_first_paint_is_an_answer(open_page) -> None:
     app = open_page("what_if")
-    assert app.title[0].value == "What if digits1 is trained together with digits2?"
-    assert labels(app)["Transfer ΔE"].endswith(" pt")
-    assert sent(app)["setting"] == "digits"
+    assert app.title[0].value == "What if target is trained together with cos100?"
+    (transfer,) = (one for one in app.metric if one.label == "Transfer ΔE")
+    assert transfer.value.endswith(" pt")
+    assert transfer.delta.endswith(" · better"), "plain to see"
+    assert sent(app)["setting"] == "synthetic"
 
 
 def test_run_submits_the_question_and_its_baseline_once(open_page, store: Store) -> None:
@@ -49,14 +51,14 @@ def test_run_submits_the_question_and_its_baseline_once(open_page, store: Store)
 
 
 def test_stop_takes_both_out_of_the_queue(open_page, store: Store) -> None:
-    app = press(open_page("what_if", aux="noisy_digits", lr="0.002"), "Run")
+    app = press(open_page("what_if", setting="digits", aux="noisy_digits", lr="0.002"), "Run")
     press(app, "Stop")
     assert {record.state for record in store.runs()} == {"cancelled"}
     assert any(button.label == "Resume" for button in app.button)
 
 
 def test_widgets_change_the_question_and_the_url(open_page) -> None:
-    app = open_page("what_if")
+    app = open_page("what_if", setting="digits")
     app.toggle(key="wi_aux_noisy_digits").set_value(True).run()
     assert sent(app)["aux"] == "digits2 noisy_digits"
     app.selectbox(key="wi_target").set_value("digits2").run()
@@ -77,7 +79,7 @@ def test_widgets_change_the_question_and_the_url(open_page) -> None:
 
 
 def test_limits_hold_also_where_the_browser_does_not_enforce_them(open_page, store: Store) -> None:
-    app = open_page("what_if")
+    app = open_page("what_if", setting="digits")
     app.number_input(key="wi_batch_size").set_value(100_000).run()
     message = "batch size 100000 is larger than the 250 training examples of a task"
     assert message in app.error[0].value
@@ -109,25 +111,25 @@ def test_the_url_opens_the_same_question(open_page) -> None:
 
 
 def test_rho_is_one_of_the_papers_or_that_of_the_address(open_page) -> None:
-    app = open_page("what_if")
+    app = open_page("what_if", setting="digits")
     assert app.selectbox(key="wi_sharpness_rho").options == ["0.001", "0.005", "0.01", "0.1"]
     app.selectbox(key="wi_sharpness_rho").set_value(0.01).run()
     assert sent(app)["sharpness_rho"] == "0.01"
     assert "--rho 0.01" in next(code.value for code in app.code if "mtl_core run" in code.value)
     app.selectbox(key="wi_sharpness_rho").set_value(0.001).run()
     assert "sharpness_rho" not in sent(app)
-    app = open_page("what_if", sharpness_rho="0.002")
+    app = open_page("what_if", setting="digits", sharpness_rho="0.002")
     assert app.selectbox(key="wi_sharpness_rho").value == 0.002
     assert app.selectbox(key="wi_sharpness_rho").options[:3] == ["0.001", "0.002", "0.005"]
 
 
 def test_a_pin_that_nobody_knows_is_named(open_page) -> None:
-    app = open_page("what_if", pins="0123456789abcdef")
+    app = open_page("what_if", setting="digits", pins="0123456789abcdef")
     assert "0123456789abcdef is not in this store" in app.warning[0].value
 
 
 def test_a_single_task_has_no_transfer(open_page) -> None:
-    app = open_page("what_if", aux="")
+    app = open_page("what_if", setting="digits", aux="")
     assert labels(app)["Transfer ΔE"] == "–"
     assert app.title[0].value == "What does digits1 reach alone?"
 
@@ -137,7 +139,7 @@ def words(app) -> str:
 
 
 def test_factors_say_what_they_can_explain(open_page) -> None:
-    app = open_page("what_if")
+    app = open_page("what_if", setting="digits")
     assert app.segmented_control(key="wi_look").value == "factors"
     text = words(app)
     assert "Can a factor explain the transfers on this page?" in text
@@ -155,7 +157,7 @@ def test_factors_say_what_they_can_explain(open_page) -> None:
 
 
 def test_views_are_part_of_the_url(open_page) -> None:
-    app = open_page("what_if")
+    app = open_page("what_if", setting="digits")
     app.segmented_control(key="wi_x").set_value("epoch").run()
     assert sent(app)["x"] == "epoch"
     app.segmented_control(key="wi_look").set_value("correlation").run()
@@ -174,7 +176,7 @@ def test_a_correlation_over_few_runs_is_called_one(open_page) -> None:
 
 
 def test_a_correlation_counts_every_optimizers_runs(open_page) -> None:
-    app = open_page("what_if", look="correlation")
+    app = open_page("what_if", setting="digits", look="correlation")
     shipped = [
         artifact.config
         for artifact in scan()[0].values()
@@ -189,16 +191,16 @@ def test_a_correlation_counts_every_optimizers_runs(open_page) -> None:
 
 
 def test_gradients_show_every_pair_at_a_step(open_page) -> None:
-    app = open_page("what_if", look="gradients")
+    app = open_page("what_if", setting="digits", look="gradients")
     (slider,) = app.select_slider
-    steps = factor_steps(Question.default().config)
+    steps = factor_steps(Question.default("digits").config)
     assert len(slider.options) == len(steps) == 8
     assert slider.value == steps[-1]
     slider.set_value(steps[0])
     app.run()
     assert not app.exception
     assert app.select_slider[0].value == steps[0]
-    alone = open_page("what_if", look="gradients", aux="")
+    alone = open_page("what_if", setting="digits", look="gradients", aux="")
     assert "Toggle an auxiliary task to see the cosine of its gradient" in words(alone)
 
 
@@ -238,7 +240,7 @@ def test_optimizers_are_shown_beside_umtg_and_told_when_they_coincide(
 
 
 def test_options_of_an_optimizer_are_part_of_the_question(open_page) -> None:
-    app = open_page("what_if", optimizer="umtg mean", look="optimizers")
+    app = open_page("what_if", setting="digits", optimizer="umtg mean", look="optimizers")
     app.segmented_control(key="wi_option_mean_scale").set_value("match_sum").run()
     assert sent(app)["mean.scale"] == "match_sum"
     assert "Their options (1 changed)" in [expander.label for expander in app.expander]
@@ -247,7 +249,7 @@ def test_options_of_an_optimizer_are_part_of_the_question(open_page) -> None:
 
 
 def test_a_single_task_has_nothing_to_combine(open_page) -> None:
-    app = open_page("what_if", aux="", look="optimizers")
+    app = open_page("what_if", setting="digits", aux="", look="optimizers")
     assert app.multiselect(key="wi_optimizers").disabled
     assert "A single task has nothing to combine: toggle an auxiliary task." in words(app)
 
@@ -279,7 +281,7 @@ def test_relatedness_is_shown_before_training(open_page) -> None:
 
 def test_a_pin_from_when_seeds_were_a_part_of_ids_shows_the_same_curve(open_page) -> None:
     """``0abbe0a1ea1aa9f6`` was digits1 with digits2 by Mean, quick, seeds 0 1 2."""
-    app = open_page("what_if", aux="noisy_digits", pins="0abbe0a1ea1aa9f6")
+    app = open_page("what_if", setting="digits", aux="noisy_digits", pins="0abbe0a1ea1aa9f6")
     rows = app.dataframe[-1].value.set_index("curve")
     pinned = rows.loc["+ digits2 · Mean"]
     assert (pinned["pinned"], pinned["seeds"], pinned["state"]) == (True, "0 1 2", "done")
@@ -287,7 +289,7 @@ def test_a_pin_from_when_seeds_were_a_part_of_ids_shows_the_same_curve(open_page
 
 
 def test_add_seeds_asks_for_as_many_again_and_runs_only_these(open_page, store: Store) -> None:
-    app = open_page("what_if", aux="noisy_digits")
+    app = open_page("what_if", setting="digits", aux="noisy_digits")
     assert "Answered already" in words(app)
     press(app, "Add seeds")
     assert sent(app)["seeds"] == "0 1 2 3 4 5"

@@ -473,8 +473,8 @@ def _bytes(frame: "pd.DataFrame") -> int:
 
 
 # A run that is carried out has another table every second, which takes the place of the one before.
-_tables: "Kept[pd.DataFrame]" = Kept(most=256, most_bytes=64 * 2**20, size=_bytes)
-_parts: "Kept[pd.DataFrame]" = Kept(most=1_024, most_bytes=96 * 2**20, size=_bytes)
+_tables: "Kept[pd.DataFrame]" = Kept(most=256, most_bytes=48 * 2**20, size=_bytes)
+_parts: "Kept[pd.DataFrame]" = Kept(most=1_024, most_bytes=48 * 2**20, size=_bytes)
 
 
 def _own(store: Store, record: Record, name: str) -> "pd.DataFrame":

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtl_core import checks
 from mtl_core.errors import InputError, quoted
+from mtl_core.kept import Kept
 from mtl_core.places import shipped
 from mtl_core.runs import kinds
 from mtl_core.runs.kinds import Kind, Piece
@@ -368,8 +369,16 @@ def scan(
     return found, problems
 
 
-@lru_cache(maxsize=512)
 def _table(path: Path, kind: str, digest: str) -> "pd.DataFrame":
+    return _tables.get((path, kind), lambda: _read_table(path, kind, digest), digest)
+
+
+_tables: "Kept[pd.DataFrame]" = Kept(
+    most=512, most_bytes=16 * 2**20, size=lambda rows: int(rows.memory_usage().sum())
+)
+
+
+def _read_table(path: Path, kind: str, digest: str) -> "pd.DataFrame":
     if path.is_file() and folders.digest(path) != digest:
         raise InputError(f"{path.name} was replaced a moment ago; look again")
     return folders.table(path, kinds.get(kind).tables[path.stem])

@@ -3,6 +3,7 @@
 import errno
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -46,7 +47,8 @@ class StoreFile:
 
     Attributes:
         path: absolute.
-        notice: what was wrong with the file that was found, if it was set aside.
+        notice: what was wrong with the file that was found, if it was set aside, or lost what was
+            written last.
 
     Raises:
         StoreError: as ``Store``.
@@ -54,6 +56,7 @@ class StoreFile:
 
     def __init__(self, path: Path) -> None:
         self.notice: str | None = None
+        self._noted = ""
         self.path = _expanded(path).absolute()
         self._connections = Connections(self.path, self._connect)
         self._open()
@@ -62,7 +65,9 @@ class StoreFile:
         """Check the file; create it where there is none, and set a corrupt one aside."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            before = self._last_seen()  # before the file, which may only have come further
             if self._sound():
+                self._compare(before)
                 return
             # One process at a time; another may have been first.
             with FileLock(self.path.with_name(f"{self.path.name}.lock"), timeout=30):
@@ -76,6 +81,41 @@ class StoreFile:
                     self._create()
         except (sqlite3.Error, OSError, NotImplementedError, Timeout) as error:
             raise self._unusable(error) from error
+
+    def _last_seen(self) -> tuple[str, int]:
+        """Which store was at the path, and how many changes it had, as was noted beside it."""
+        try:
+            store, last = self._seen.read_text(encoding="utf-8").split()
+            return store, int(last)
+        except (OSError, ValueError):
+            return "", 0
+
+    def _compare(self, before: tuple[str, int]) -> None:
+        """Say where changes are missing: SQLite drops what is damaged at the end of a log."""
+        with self._connection() as db:
+            store, last = db.execute("SELECT store, last FROM changes").fetchone()
+        if before[0] == store and before[1] > last:
+            missing = before[1] - last
+            self.notice = (
+                f"store {self.path} lacks what was written last ({missing} "
+                f"change{'s' * (missing > 1)}), as its log was damaged or an older copy was put in "
+                "its place; runs go on from what is there"
+            )
+            self._note_seen(store, last)
+
+    def _note_seen(self, store: str, last: int) -> None:
+        """Note beside the file how many changes it has had, for ``_compare``."""
+        if (text := f"{store} {last}") == self._noted:
+            return
+        part = self._seen.with_name(f"{self._seen.name}.{os.getpid()}-{threading.get_ident()}")
+        with suppress(OSError):
+            part.write_text(text, encoding="utf-8")
+            os.replace(part, self._seen)
+            self._noted = text
+
+    @property
+    def _seen(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.seen")
 
     def _sound(self) -> bool:
         """Whether nothing has to be done about the file, as far as can be said without its lock."""
@@ -255,7 +295,9 @@ class StoreFile:
                 if db.in_transaction:  # SQLite itself rolls back when the disk is full
                     db.execute("ROLLBACK")
                 raise
+            seen = db.execute("SELECT store, last FROM changes").fetchone()
             db.execute("COMMIT")
+            self._note_seen(*seen)
 
     def _unusable(self, error: Exception) -> StoreError:
         if _is_damage(error):

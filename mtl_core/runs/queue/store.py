@@ -20,6 +20,7 @@ from mtl_core.errors import InputError, StoreError
 from mtl_core.kept import Kept
 from mtl_core.runs import kinds
 from mtl_core.runs.kinds import Columns, Experiment, Piece, State
+from mtl_core.runs.queue.beside import Beside
 from mtl_core.runs.queue.checksums import piece_checksum, state_checksum
 from mtl_core.runs.queue.file import StoreFile, default_path
 from mtl_core.runs.queue.listing import Listing, Mirror
@@ -65,6 +66,7 @@ class Store:
 
     def __init__(self, path: Path | str | None = None) -> None:
         self._file = StoreFile(Path(path) if path else default_path())
+        self._beside = Beside(self._file.path)
 
     @property
     def path(self) -> Path:
@@ -159,7 +161,14 @@ class Store:
                 "AND NOT EXISTS (SELECT 1 FROM runs WHERE experiment = experiments.id)",
                 (experiment,),
             )
+        self._tidy()
         self._file.shrink()
+
+    def _tidy(self) -> None:
+        """Remove what is beside the store and no longer of use."""
+        if self._beside.any:
+            with suppress(OSError, StoreError), self._file.write() as db:
+                self._beside.tidy(db)
 
     # What is known.
 
@@ -363,7 +372,8 @@ class Store:
             )
             for piece in reversed(pieces):
                 if piece.state is not None:
-                    _save_state(db, number, piece.step, packed(piece.state))
+                    kept = self._beside.put(number, packed(piece.state))
+                    _save_state(db, number, piece.step, kept)
                     break
             step = max((piece.step for piece in pieces), default=-1)
             db.execute(
@@ -371,6 +381,7 @@ class Store:
                 "WHERE number = ?",
                 (step, seconds, more, number),
             )
+        self._tidy()
         return True
 
     def state(self, key: Key) -> State | None:
@@ -387,9 +398,12 @@ class Store:
             ).fetchone()
         if row is None:
             return None
+        content = None
         if row["checksum"] == state_checksum(row["run"], row["step"], row["state"]):
+            content = self._beside.get(row["state"])
+        if content is not None:
             with suppress(*BROKEN):
-                state = unpacked(row["state"])
+                state = unpacked(content)
                 int(state["step"])  # whoever goes on from it asks for that first
                 return state
         with self._file.write() as db:
@@ -430,6 +444,7 @@ class Store:
                 _end(db, number, "queued", None)
             else:
                 _end(db, number, state, error)
+        self._tidy()
         return True
 
     def release(self, worker: str) -> None:

@@ -189,3 +189,33 @@ def test_no_flipped_bit_changes_or_loses_a_number_without_a_word(
             said += 1
     assert said > 10
     assert unharmed > 10
+
+
+def test_changes_that_the_log_lost_are_missed(
+    store: Store, make_config: Make, tmp_path: Path
+) -> None:
+    """SQLite drops what is damaged at the end of its log, and all after it, without a word."""
+    one, two = make_config(epochs=1), make_config(epochs=2)
+    with store.held():
+        store.submit(one)
+        sql(store, "PRAGMA wal_checkpoint(TRUNCATE)")
+        store.submit(two)
+        copy = tmp_path / "copy" / "runs.db"
+        copy.parent.mkdir()
+        for suffix in ("", "-wal", ".seen"):
+            shutil.copy(f"{store.path}{suffix}", f"{copy}{suffix}")
+    assert Store(copy).notice is None, "nothing is missing"
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{copy}{suffix}").unlink(missing_ok=True)
+    with store.held():
+        sql(store, "PRAGMA wal_checkpoint(TRUNCATE)")
+        shutil.copy(store.path, copy)
+        store.submit(make_config(epochs=3))
+        shutil.copy(f"{store.path}.seen", f"{copy}.seen")
+    again = Store(copy)
+    assert again.notice is not None
+    assert "lacks what was written last (1 change)" in again.notice
+    assert {record.config for record in again.runs()} == {one, two}
+    assert Store(copy).notice is None, "it is said once"
+    Path(f"{copy}.seen").write_text("nonsense")
+    assert Store(copy).notice is None

@@ -1,0 +1,46 @@
+"""Figures on a page: what was drawn once is shown to all sessions until its rows change."""
+
+from collections.abc import Callable, Hashable
+from typing import Any, Literal
+
+import streamlit as st
+from altair import TopLevelMixin
+from streamlit.delta_generator import DeltaGenerator
+
+from mtl_core.charts import Ready, ready
+from mtl_core.kept import Kept
+
+__all__ = ["draw"]
+
+_ready: Kept[Ready] = Kept(most=1_000, most_bytes=32 * 2**20, size=lambda one: one.size)
+
+
+def draw(
+    chart: TopLevelMixin | Ready | Callable[[], TopLevelMixin],
+    *,
+    key: str,
+    alt: str,
+    of: Hashable = None,
+    place: DeltaGenerator | None = None,
+    on_select: Literal["rerun", "ignore"] = "ignore",
+    selection_mode: str | None = None,
+) -> Any:
+    """Shows a chart; what was selected in it, where it takes selections.
+
+    Args:
+        chart: or what makes it.
+        alt: what it shows, in words.
+        of: the version of all that the chart is made of, beside its key; None where that is not
+            known, and the chart is made anew.
+    """
+    if isinstance(chart, Ready):
+        found = chart
+    elif not callable(chart):
+        found = ready(chart)
+    else:
+        made = chart
+        found = ready(made()) if of is None else _ready.get((key, of), lambda: ready(made()))
+    taking: dict[str, Any] = {} if selection_mode is None else {"selection_mode": selection_mode}
+    return (place or st).vega_lite_chart(
+        spec=dict(found.spec), key=key, alt=alt, on_select=on_select, **taking
+    )
