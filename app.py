@@ -23,6 +23,9 @@ page = st.navigation(
                 icon=":material/explore:",
             ),
         ],
+        "Lessons": [
+            st.Page("pages/lessons.py", title="Lessons", icon=":material/school:"),
+        ],
         "The papers": [
             st.Page("pages/evidence.py", title="Evidence", icon=":material/fact_check:"),
             st.Page(

@@ -6,7 +6,7 @@ __all__ = ["shipped"]
 
 
 def shipped(name: str) -> Path:
-    """The folder ``cache`` or ``plans``: next to the package in a checkout, else inside it."""
+    """The folder ``cache``, ``lessons`` or ``plans``; beside the package, or installed in it."""
     package = Path(__file__).resolve().parent
     inside = package / "shipped" / name
     return inside if inside.is_dir() else package.parent / name

@@ -20,6 +20,8 @@ import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
+from mtl_core import classes
+
 ROOT = Path(__file__).resolve().parents[1]
 HOST = "10.213.7.1"
 REACH = """
@@ -201,6 +203,22 @@ def test_shared_with_a_password_nothing_is_seen_before_it(tmp_path: Path) -> Non
         _, kinds = visited(port, f"class.example:{port}")
         assert kinds.count("text_input") == 1
         assert not {"selectbox", "metric", "vega_lite_chart", "multiselect"} & {*kinds}
+
+
+def test_the_bounds_of_a_class_are_those_that_are_promised() -> None:
+    """Its actions stand in the table of docs/security.md with the numbers of the code."""
+    rows = (ROOT / "docs" / "security.md").read_text(encoding="utf-8").splitlines()
+    promised = {row.split("|")[1].strip(): row.split("|")[2] for row in rows if row.count("|") > 3}
+
+    def numbers(action: str) -> list[int]:
+        return [int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*", promised[action])]
+
+    opened = [classes.MOST_OWN, classes.MOST_CLASSES, classes.LASTS_HOURS]
+    assert numbers("open a class in Lessons") == opened
+    guessed = [classes.LONGEST_GUESS, classes.MOST_MINUTE, classes.MOST_GUESSES]
+    assert numbers("guess in a class") == guessed
+    assert numbers("try a class code") == [classes.MOST_TRIES, 10]
+    assert len(classes.LETTERS) ** 8 > 10**10
 
 
 def test_commands_that_are_tried_are_those_of_the_makefile() -> None:

@@ -32,6 +32,7 @@ print(json.dumps({
     "package": mtl_core.__file__,
     "version": version("mtl-explorer"),
     "cache": str(shipped("cache")),
+    "lessons": str(shipped("lessons")),
     "plans": str(shipped("plans")),
 }))
 """
@@ -139,10 +140,11 @@ def test_it_imports_from_anywhere_and_finds_what_ships(installed: Environment) -
     assert Path(told["package"]) == package / "__init__.py"
     assert told["version"] == mtl_core.__version__
     assert Path(told["cache"]) == package / "shipped" / "cache"
+    assert Path(told["lessons"]) == package / "shipped" / "lessons"
     assert Path(told["plans"]) == package / "shipped" / "plans"
 
 
-@pytest.mark.parametrize("name", ["cache", "plans"])
+@pytest.mark.parametrize("name", ["cache", "lessons", "plans"])
 def test_all_that_ships_is_in_it(name: str, installed: Environment) -> None:
     def files(folder: Path) -> set[Path]:
         kept = (path for path in folder.rglob("*") if ".unfinished" not in path.parts)

@@ -8,6 +8,7 @@ from mtl_core.charts.correlation import correlation_alt, correlation_chart
 from mtl_core.charts.cosines import cosine_alt, cosine_heatmap
 from mtl_core.charts.fronts import front_alt, front_chart, hypervolume_alt, hypervolume_chart
 from mtl_core.charts.generalization import generalization_alt, generalization_chart
+from mtl_core.charts.guesses import answers_alt, answers_chart, guesses_alt, guesses_chart
 from mtl_core.charts.over_epochs import over_epochs_alt, over_epochs_chart
 from mtl_core.charts.over_loss import SHORT_X_TITLE, Bracket, over_loss_alt, over_loss_chart
 from mtl_core.charts.palette import Curve, CurveKey, Kind, style_curves
@@ -28,6 +29,8 @@ __all__ = [
     "CurveKey",
     "Kind",
     "Ready",
+    "answers_alt",
+    "answers_chart",
     "correlation_alt",
     "correlation_chart",
     "cosine_alt",
@@ -36,6 +39,8 @@ __all__ = [
     "front_chart",
     "generalization_alt",
     "generalization_chart",
+    "guesses_alt",
+    "guesses_chart",
     "hypervolume_alt",
     "hypervolume_chart",
     "kept_alt",

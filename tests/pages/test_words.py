@@ -22,6 +22,7 @@ PARAMETERS = {
     "factors": "setting budget task sets aggregate rows",
     "smtos": "setting target budget aux optimizer",
     "conflict": "setting budget targets optimizers",
+    "lessons": "lesson step guesses shown class",
     "library": "setting target optimizer source state text task run",
 }
 
