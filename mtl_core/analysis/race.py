@@ -194,8 +194,8 @@ def race(
         failed: trainings that cannot be judged, since a run of theirs failed.
 
     Raises:
-        InputError: fewer than two trainings, no such reference or one that failed, a margin below
-            0, or too few seeds for a single look.
+        InputError: fewer than two trainings, no such reference or one that failed, no candidate
+            that did not, a margin below 0, or too few seeds for a single look.
 
     >>> known = {"alone": [70.1, 70.4, 69.8], "a": [80.2, 80.4, 79.9], "b": [80.0, 80.9, 79.8]}
     >>> found = race(known, reference="alone", most=10, margin=1.0)
@@ -227,6 +227,8 @@ def _check(
         raise InputError("a race takes at least one candidate beside what it is compared with")
     if reference in failed:
         raise InputError(f"a run of {reference!r} failed, which all others are compared with")
+    if not {*names} - {reference, *failed}:
+        raise InputError("a run of every candidate failed; try them again")
     if not margin >= 0:
         raise InputError(f"margin {margin:g} is below 0")
     if not looks(len(names), most):

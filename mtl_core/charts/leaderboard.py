@@ -14,6 +14,9 @@ PICKED = "picked"
 
 ROW = 22
 """Pixels of a row."""
+REACH = 4.0
+"""Intervals are drawn to so many times the range of the means beyond it."""
+LEAST = 1e-3
 LEADS, RACES, LEFT, REFERENCE = "#009E73", "#E69F00", GREY, "#0072B2"
 _COLOURS = {
     "winner": LEADS,
@@ -48,6 +51,9 @@ def leaderboard_chart(
         kind=rows["state"].mask(rows["reference"], "reference"),
     )
     low, high = _ends(cells)
+    # Words of the states stand at the right, where no interval reaches.
+    cells["left"], cells["right"] = cells["low"].clip(lower=low), cells["high"].clip(upper=high)
+    low, high = low - 0.03 * (high - low), high + 0.45 * (high - low)
     x_scale = alt.Scale(domain=[low, high], nice=False, zero=False)
     x_axis = alt.Axis(title=title, grid=True, tickCount=6, labelOverlap="greedy")
     names = list(cells["name"])
@@ -79,7 +85,7 @@ def leaderboard_chart(
             x=x,
             x2=alt.datum(0),
             color=colour,
-            opacity=alt.condition(picked, alt.value(0.75), alt.value(0.35)),
+            opacity=alt.condition(picked, alt.value(0.45), alt.value(0.2)),
             tooltip=tooltip,
         )
         .add_params(picked)
@@ -89,8 +95,8 @@ def leaderboard_chart(
         bars,
         zero.encode(x=alt.X("zero:Q", scale=x_scale, axis=x_axis)),
         base.transform_filter("isValid(datum.low) && datum.low != datum.high")
-        .mark_rule(clip=True, color=GREY, strokeWidth=1.5)
-        .encode(x=alt.X("low:Q", scale=x_scale, axis=x_axis), x2="high:Q"),
+        .mark_rule(clip=True, strokeWidth=2)
+        .encode(x=alt.X("left:Q", scale=x_scale, axis=x_axis), x2="right:Q", color=colour),
         base.transform_filter("isValid(datum.delta)")
         .mark_point(clip=True, filled=True, size=42, opacity=1)
         .encode(x=x, color=colour, tooltip=tooltip),
@@ -114,16 +120,13 @@ def _said(state: str, seeds: int) -> str:
 
 
 def _ends(cells: pd.DataFrame) -> tuple[float, float]:
-    """The horizontal domain: all means, and intervals as far as these do not dwarf them."""
+    """What the intervals reach, as far as they do not dwarf the means."""
     means = cells["delta"].dropna()
     if means.empty:
         return -1.0, 1.0
     low, high = min(float(means.min()), 0.0), max(float(means.max()), 0.0)
-    wide = max(high - low, 1e-3 if cells["delta"].abs().max() < 1e-3 else 0.0)
-    ends = cells[["low", "high"]].dropna()
-    ends = ends[(ends["high"] - ends["low"]) < 4 * max(wide, 1e-9)]
-    low = min([low, *ends["low"].clip(lower=low - 0.6 * wide)])
-    high = max([high, *ends["high"].clip(upper=high + 0.6 * wide)])
-    room = max(high - low, 1e-3)
-    # Words of the states stand at the right.
-    return low - 0.05 * room, high + 0.45 * room
+    most = REACH * max(high - low, LEAST)
+    ends = cells[["low", "high"]].replace([float("inf"), float("-inf")], float("nan"))
+    low = min([low, *ends["low"].clip(lower=low - most).dropna()])
+    high = max([high, *ends["high"].clip(upper=high + most).dropna()])
+    return low, max(high, low + LEAST)

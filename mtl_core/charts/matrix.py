@@ -64,7 +64,16 @@ def matrix_chart(
     picked = alt.selection_point(name=CELL, fields=["target", "auxiliary"], on="click")
     base = alt.Chart(drawn).encode(x=x, y=y)
     room = "min(bandwidth('x'), bandwidth('y'))"
+    every = pd.DataFrame(
+        [
+            {"auxiliary": auxiliary, "target": target, "blank": True}
+            for target in targets
+            for auxiliary in auxiliaries
+            if target != auxiliary
+        ]
+    )
     layers = [
+        alt.Chart(every).mark_rect(filled=False, stroke=GREY, strokeOpacity=0.25).encode(x=x, y=y),
         base.mark_rect(cursor="pointer")
         .encode(fill=_fill(most, unit), tooltip=tooltip)
         .add_params(picked)

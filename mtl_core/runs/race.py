@@ -165,6 +165,8 @@ def standing(contest: Contest, answers: Answers) -> Standing:
         and answer.states()[len(results[name])] == "failed"
         and name != contest.reference
     ]
+    if len(failed) == len(found) - 1:
+        failed = []  # a race without candidates is none; it waits for them to be tried again
     task = settings.get(contest.setting).task(contest.target)
     raced = analysis.race(
         results,

@@ -204,7 +204,9 @@ def sentence(standing: Standing, measure: Measure) -> str:
         "undecided": _undecided,
         "racing": _racing,
     }[race.outcome]
-    return told(standing, measure)
+    failed = sum(runner.state == "failed" for runner in race.runners)
+    unjudged = f" {counted(failed, 'candidate')} could not be judged: runs failed."
+    return told(standing, measure) + (unjudged if failed else "")
 
 
 def _winner(standing: Standing, measure: Measure) -> str:

@@ -166,6 +166,7 @@ def test_what_failed_neither_wins_nor_is_waited_for() -> None:
         ({"margin": -0.1}, "margin -0.1 is below 0"),
         ({"most": 2}, "2 seeds are too few for a race; give at least 3"),
         ({"failed": ["t0"]}, "a run of 't0' failed"),
+        ({"failed": ["t1", "t2"]}, "a run of every candidate failed"),
     ],
 )
 def test_what_cannot_be_raced_is_said(change: dict[str, object], message: str) -> None:
