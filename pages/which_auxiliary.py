@@ -11,8 +11,9 @@ from mtl_core import settings
 from mtl_core.analysis import race_looks
 from mtl_core.charts import PICKED, leaderboard_alt, leaderboard_chart
 from mtl_core.runs import Answers
+from mtl_core.runs.library.answers import other_data
 from mtl_core.runs.queue.launch import tend
-from mtl_core.runs.race import Standing, contests
+from mtl_core.runs.race import Standing, contests, table
 from mtl_core.views import measures, which_auxiliary
 from mtl_core.views.phrases import counted, escaped, listed
 from mtl_core.views.spreadsheets import csv
@@ -66,6 +67,9 @@ def main() -> None:
     st.fragment(_live, run_every=TICK_SECONDS if active or _on(view, standings) else None)(
         answers, active
     )
+    lines = {other_data(one) for one in standings[0].answers.values() if one.done}
+    for line in sorted(filter(None, lines)):
+        words.tell("warning", f"Some of these runs: {line}")
     with st.expander("How a race is judged", icon=":material/menu_book:"):
         st.markdown(HOW)
 
@@ -135,7 +139,7 @@ def _race_controls(view: RaceView, setting: settings.Setting) -> None:
         help="Differences up to this are worth nothing to you: the race ends when no candidate can "
         "be better than the leader by more. A wide margin makes it short.",
     )
-    count = len(view.contest.configs)
+    count = len(view.candidates or view.others) + 2  # alone and all together race too
     st.select_slider(
         "Seeds of each training, at most",
         sorted({*race_looks(count), view.most}),
@@ -355,8 +359,6 @@ def _numbers(view: RaceView, standings: Sequence[Standing]) -> None:
                 }
             )
             st.dataframe(shown, hide_index=True)
-        from mtl_core.runs.race import table
-
         st.download_button(
             "Table as CSV",
             csv(table(standings)),

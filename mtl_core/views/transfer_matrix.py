@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mtl_core import analysis, settings
@@ -84,6 +85,10 @@ class Matrix:
             ``decided``, whether that is better or worse, ``seeds``, and ``cosine``, the true one of
             a setting that knows it, else NaN.
         """
+        return self._table.copy()
+
+    @cached_property
+    def _table(self) -> "pd.DataFrame":
         import pandas as pd
 
         known = settings.get(self.setting).relatedness
