@@ -14,7 +14,7 @@ from mtl_core.runs import Answers
 from mtl_core.runs.library.answers import other_data
 from mtl_core.runs.queue.launch import tend
 from mtl_core.runs.race import Standing, contests, table
-from mtl_core.views import measures, which_auxiliary
+from mtl_core.views import foretelling, measures, which_auxiliary
 from mtl_core.views.phrases import counted, escaped, listed
 from mtl_core.views.spreadsheets import csv
 from mtl_core.views.which_auxiliary import RaceView
@@ -67,6 +67,8 @@ def main() -> None:
     st.fragment(_live, run_every=TICK_SECONDS if active or _on(view, standings) else None)(
         answers, active
     )
+    if not active:
+        _foretold(view, standings[0], answers)
     lines = {other_data(one) for one in standings[0].answers.values() if one.done}
     for line in sorted(filter(None, lines)):
         words.tell("warning", f"Some of these runs: {line}")
@@ -332,6 +334,36 @@ def _race(number: int, standing: Standing, count: int, measure: measures.Measure
         query_params=which_auxiliary.question(standing, name).to_query(),
         help="Click a bar for another one's.",
     )
+
+
+def _foretold(view: RaceView, standing: Standing, answers: Answers) -> None:
+    """Cheap guesses of what one run of each candidate tells, beside what was measured."""
+    found = foretelling.guesses(standing, answers)
+    if not found:
+        return
+    measure = measures.measure(view.setting, view.target)
+    with st.expander("Could it have been foretold?", icon=":material/online_prediction:"):
+        rows = [
+            {
+                "guess": one.title,
+                "candidates": one.found.n,
+                "rank correlation": f"{one.found.rho:+.2f}",
+                "95 % interval": f"{one.found.low:+.2f} … {one.found.high:+.2f}",
+                "would have picked": one.found.picked,
+                "best measured": one.found.best,
+                "regret": measure.delta(one.found.regret).removeprefix("+"),
+            }
+            for one in found
+        ]
+        st.dataframe(pd.DataFrame(rows), hide_index=True)
+        st.caption(
+            "Each guess is held against the measured ΔE of each candidate as the only auxiliary, "
+            "over all of its seeds that are known: Spearman's ρ with its interval, and the "
+            "*regret*, what trusting the guess alone would have lost against the best measured. "
+            "Gradient similarity is the cosine between the target's gradient and the sum of both, "
+            "in one run of each; *early* is the first tenth of it, at least an epoch. Many guesses "
+            "on few candidates: none of these intervals is corrected for the others."
+        )
 
 
 def _picked(event: Any) -> str | None:

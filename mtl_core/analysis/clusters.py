@@ -15,7 +15,7 @@ def clustered(rows: Sequence[Sequence[float]]) -> list[int]:
     know, NaN being what is not known, scaled up to all of them.
 
     >>> clustered([[1, 1], [-1, -1], [0.9, 1.1], [-1.1, -0.8]])
-    [1, 3, 0, 2]
+    [0, 2, 3, 1]
     """
     from scipy.cluster import hierarchy  # type: ignore[import-untyped, unused-ignore]
 
