@@ -31,11 +31,11 @@ HOW = """
 **A race.** The target is trained with each candidate, with all of them together, and alone. All
 start with few seeds. At each look, whoever cannot be the best any more is *out*, and seeds go to
 those still *in the race*, until one is left (the *winner*), none can be better than the leader by
-more than your margin (*level*), or the budget of seeds is spent (*undecided*). Numbers change at
-looks only: what is trained meanwhile counts at the next one.
+more than your margin (it is *chosen*, and the others *may be as good*), or the budget of seeds is
+spent (*undecided*). Numbers change at looks only: what is trained meanwhile counts at the next one.
 
-**How sure it is.** With 95 % probability everything that a race says is true: none of the best is
-called out, and none is called level that is not, whichever leads and however many looks there are.
+**How sure it is.** With 95 % probability both are true: none of the best is called out, and what is
+chosen is within the margin of the best, whichever leads and however many looks there are.
 That holds for one race; each race for one more auxiliary has its own 5 %. It goes by intervals that
 hold together, which are wider than the ones that are drawn: these are of 95 %, each by itself.
 Seeds have their start and batches in common, so differences are taken seed by seed; the spread of a

@@ -13,11 +13,12 @@ pair the upper bound of what i is better than j is
 
 with R the ones that are still in the race. A training i is out once u_ij < 0 for some j of R; R
 shrinks, and the bounds are looked at again. The race is over when one is left, or when u_jl ≤ the
-margin for a leader l and all others j of R: nobody is better than l by more than that.
+margin for a leader l and all others j of R: nobody is better than l by more than that. While the
+reference is in R, only the reference can end it so: whether anything helps is not left open.
 
-*All that a race says is true with probability 95 %*: of the trainings that are best (there may be
-several equal ones), none is called out, none is said to be within the margin that is not. To see
-it, let T be the best ones, k of them. Either mistake takes a u_ij below the true difference for
+*What a race says is true with probability 95 %*: of the trainings that are best (there may be
+several equal ones) none is called out, and a leader that ends the race is within the margin of
+them. To see it, let T be the best ones, k of them. Either mistake takes a u_ij below the true difference for
 some i of T. At the first one all of T is in R, so that |R| ≥ k and its level is at most 5 % /
 (r (r + 1) (m − 1) k). There are k (m − 1) pairs with an i of T, whichever of them leads, and
 Σ 1 / (r (r + 1)) = 1: altogether at most 5 %. This is Holm's (1979) step-down, where the hypotheses

@@ -20,7 +20,8 @@ LEAST = 1e-3
 LEADS, RACES, LEFT, REFERENCE = "#009E73", "#E69F00", GREY, "#0072B2"
 _COLOURS = {
     "winner": LEADS,
-    "level": LEADS,
+    "chosen": LEADS,
+    "may be as good": LEADS,
     "in the race": RACES,
     "undecided": RACES,
     "out": LEFT,

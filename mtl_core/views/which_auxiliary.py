@@ -41,7 +41,7 @@ STATES = {
     "racing": "in the race",
     "out": "out",
     "winner": "winner",
-    "level": "level",
+    "level": "may be as good",
     "undecided": "undecided",
     "failed": "failed",
 }
@@ -228,18 +228,19 @@ def _level(standing: Standing, measure: Measure) -> str:
             f"**Train {target} {alone}.** No auxiliary is worth it: none of the candidates can be "
             f"better than {alone} by more than {margin}."
         )
-    alike = [_name(standing, runner.name) for runner in race.runners if runner.state == "level"]
+    left = [one.name for one in race.runners if one.state == "level" and one.name != leader]
     return (
-        f"**Train {target} with {_or(alike)}.** Each helps ({_name(standing, leader)}: "
-        f"{_by(race.runner(leader), measure)} over {alone}), and none of them can be better than "
-        f"{_name(standing, leader)} by more than {margin}."
+        f"**Train {target} with {_name(standing, leader)}**: "
+        f"{_by(race.runner(leader), measure)} over {alone}, which is out. "
+        f"{_or([_name(standing, name) for name in left])} may be as good or better, but not by "
+        f"more than {margin}."
     )
 
 
 def _undecided(standing: Standing, measure: Measure) -> str:
     race = standing.race
     left = [_name(standing, one.name) for one in race.runners if one.state == "undecided"]
-    helped = f" Each of these is better than {_without(standing)}." if race.helped else ""
+    helped = f" Whichever it is, it beats {_without(standing)}." if race.helped else ""
     return (
         f"**Undecided** after {counted(standing.contest.most, 'seed')}: the best may be "
         f"{_or(left)}.{helped} More seeds would tell, or a margin wider than "
@@ -305,7 +306,7 @@ def leaderboard(standing: Standing) -> "pd.DataFrame":
                 "key": runner.name,
                 "name": called(standing, runner.name),
                 "reference": reference,
-                "state": STATES[runner.state],
+                "state": _state(standing, runner),
                 "seeds": runner.seeds,
                 "metric": runner.mean,
                 "delta": runner.delta,
@@ -324,6 +325,12 @@ def command(view: RaceView) -> str:
         parts.append(f"--candidates {' '.join(view.candidates)}")
     parts += [f"--preset {view.preset}", f"--most {view.most}", f"--margin {view.margin:g}"]
     return " ".join([*parts, *(["--grow"] if view.grow else [])])
+
+
+def _state(standing: Standing, runner: Runner) -> str:
+    if runner.state == "level" and runner.name == standing.race.leader:
+        return "chosen"
+    return STATES[runner.state]
 
 
 # The URL.
