@@ -18,13 +18,13 @@ reference is in R, only the reference can end it so: whether anything helps is n
 
 *What a race says is true with probability 95 %*: of the trainings that are best (there may be
 several equal ones) none is called out, and a leader that ends the race is within the margin of
-them. To see it, let T be the best ones, k of them. Either mistake takes a u_ij below the true difference for
-some i of T. At the first one all of T is in R, so that |R| ≥ k and its level is at most 5 % /
-(r (r + 1) (m − 1) k). There are k (m − 1) pairs with an i of T, whichever of them leads, and
-Σ 1 / (r (r + 1)) = 1: altogether at most 5 %. This is Holm's (1979) step-down, where the hypotheses
-are "i is a best one", with Bonferroni over pairs and alpha spending (Lan & DeMets 1983) over any
-number of looks. So the leader may be chosen by the data, and the race may be given more seeds
-afterwards.
+them. To see it, let T be the best ones, k of them. Either mistake takes a u_ij below the true
+difference for some i of T. At the first one all of T is in R, so that |R| ≥ k and its level is at
+most 5 % / (r (r + 1) (m − 1) k). There are k (m − 1) pairs with an i of T, whichever of them leads,
+and Σ 1 / (r (r + 1)) = 1: altogether at most 5 %. This is Holm's (1979) step-down, where the
+hypotheses are "i is a best one", with Bonferroni over pairs and alpha spending (Lan & DeMets 1983)
+over any number of looks. So the leader may be chosen by the data, and the race may be given more
+seeds afterwards.
 
 **The spread.** Two or three seeds tell little of a pair's spread: alone, its t has one or two
 degrees of freedom, and 23 candidates would need five seeds each before anybody is out. So the
