@@ -208,8 +208,8 @@ def _live(answers: Answers, was_active: bool) -> None:
         words.tell("warning", problem, icon=":material/engineering:")
     standings = contests(view.contest, answers, grow=view.grow)
     on = _on(view, standings)
-    if on and (new := standings[-1].next_runs) and not st.session_state.get(_REFUSED):
-        st.session_state[_REFUSED] = buttons.go_on(new, answers)
+    if on and (new := standings[-1].next_runs):
+        st.session_state[_REFUSED] = buttons.go_on(new, answers)  # there may be room later
         standings = contests(view.contest, answers, grow=view.grow)
     if was_active and not _active(standings):
         st.rerun()

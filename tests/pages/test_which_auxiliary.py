@@ -169,6 +169,26 @@ def test_a_race_has_a_visitors_share_of_the_queue(
     assert states == {OTHER: "queued"}, "another's runs are not stopped"
 
 
+@pytest.mark.usefixtures("nothing_ships")
+def test_a_race_waits_for_room_in_the_queue(
+    open_page, store: Store, finish: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = press(open_page("which_auxiliary"), "Run")
+    for run in {run.config.id for run in store.runs()}:
+        store.remove(run)
+    for auxiliaries in GAINS:
+        finish(config(*auxiliaries, seeds=(0, 1)))
+    with monkeypatch.context() as full:
+        full.setattr("mtl_core.views.asking.LEAST_FREE", 2**80)
+        full.setenv("MTL_SHARED", "1")
+        app.run()
+    assert store.runs(state="queued") == []
+    assert any("The race waits: this server's disk is" in one.value for one in app.warning)
+    app.run()
+    assert len(store.runs(state="queued")) == 4
+    assert not app.warning
+
+
 # The matrix.
 
 
