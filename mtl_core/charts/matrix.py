@@ -19,6 +19,8 @@ HATCH = "M-1,0L0,-1M-1,1L1,-1M0,1L1,0"
 MOST_WRITTEN = 8
 """Tasks beyond which cells are too small for their numbers."""
 LONGEST_CELL = 1.8  # times its height
+NARROW = 16
+"""Pixels of a column, below which slanting labels would cover each other."""
 LEAST = 1e-3
 """The colour scale reaches at least so far."""
 
@@ -47,7 +49,7 @@ def matrix_chart(
     drawn = cells.assign(**{one: cells[one] * scale for one in ("gain", "delta", "low", "high")})
     drawn["written"] = drawn["gain"].map("{:+.1f}".format) if len(drawn) else []
     most = max(float(drawn["gain"].abs().max() if len(drawn) else 0.0), LEAST * scale)
-    x = alt.X("auxiliary:N", scale=_across(auxiliaries), axis=_axis("auxiliary", labelAngle=-50))
+    x = alt.X("auxiliary:N", scale=_across(auxiliaries), axis=_columns_axis())
     y = alt.Y("target:N", scale=alt.Scale(domain=list(targets), padding=0.05), axis=_axis("target"))
     unit = ", points" if share else ""
     tooltip = [
@@ -121,6 +123,18 @@ def _axis(title: str, **options: Any) -> alt.Axis:
         labelOverlap=False,
         labelPadding=5,
         **options,
+    )
+
+
+def _columns_axis() -> alt.Axis:
+    """Labels slant, and stand upright and small where columns are narrow, as on a phone."""
+    narrow = f"bandwidth('x') < {NARROW}"
+    return _axis(
+        "auxiliary",
+        labelAngle=alt.ExprRef(f"({narrow} ? -90 : -50)"),
+        labelAlign="right",
+        labelBaseline=alt.ExprRef(f"({narrow} ? 'middle' : 'top')"),
+        labelFontSize=alt.ExprRef("clamp(bandwidth('x'), 7, 11)"),
     )
 
 
