@@ -16,6 +16,11 @@ page = st.navigation(
                 "pages/overview.py", title="Overview", icon=":material/show_chart:", default=True
             ),
             st.Page("pages/what_if.py", title="What if", icon=":material/experiment:"),
+            st.Page(
+                "pages/which_auxiliary.py",
+                title="Which auxiliary",
+                icon=":material/sports_score:",
+            ),
             st.Page("pages/pareto_front.py", title="Pareto front", icon=":material/balance:"),
             st.Page(
                 "pages/gradient_playground.py",

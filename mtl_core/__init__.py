@@ -12,6 +12,7 @@ from mtl_core.errors import DataMissing, FactorUndefined, InputError, StoreError
 
 if TYPE_CHECKING:
     from mtl_core import analysis, pareto
+    from mtl_core.runs.race import race
     from mtl_core.training import Checkpoint
     from mtl_core.training.train import train
 
@@ -27,6 +28,7 @@ __all__ = [
     "factors",
     "optimizers",
     "pareto",
+    "race",
     "settings",
     "train",
 ]
@@ -37,6 +39,8 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     if name in ("Checkpoint", "train"):
         return getattr(import_module("mtl_core.training"), name)
+    if name == "race":
+        return import_module("mtl_core.runs.race").race
     if name in ("analysis", "pareto"):
         return import_module(f"mtl_core.{name}")
     raise AttributeError(f"module 'mtl_core' has no attribute {name!r}")

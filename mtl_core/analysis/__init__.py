@@ -44,6 +44,9 @@ from mtl_core.analysis.loss_matching import (
 )
 from mtl_core.analysis.onset import Onset, beginning, onset
 from mtl_core.analysis.power import detectable, detectable_r, power, sets_for_little, smallest
+from mtl_core.analysis.race import LOOKS as RACE_LOOKS
+from mtl_core.analysis.race import Race, RaceOutcome, Runner, RunnerState, race
+from mtl_core.analysis.race import looks as race_looks
 from mtl_core.analysis.sets import SetsCorrelation, correlate_sets, spans_decades
 from mtl_core.analysis.significance import Comparison, Verdict, compare, judged
 from mtl_core.analysis.smto import (
@@ -103,6 +106,7 @@ __all__ = [
     "LOSS_FLOOR",
     "MOST_NEEDED",
     "PHASES",
+    "RACE_LOOKS",
     "READINGS",
     "SMTO_FACTORS",
     "TABLE_COLUMNS",
@@ -127,7 +131,11 @@ __all__ = [
     "PublishedRow",
     "QuadrantOutcome",
     "QuadrantVerdict",
+    "Race",
+    "RaceOutcome",
     "Reading",
+    "Runner",
+    "RunnerState",
     "SetsCorrelation",
     "SmtoCase",
     "TableRow",
@@ -175,6 +183,8 @@ __all__ = [
     "power",
     "published_refuted",
     "quadrant_verdicts",
+    "race",
+    "race_looks",
     "reached",
     "seeds_needed",
     "sets_for_little",

@@ -9,6 +9,8 @@ from mtl_core.charts.cosines import cosine_alt, cosine_heatmap
 from mtl_core.charts.fronts import front_alt, front_chart, hypervolume_alt, hypervolume_chart
 from mtl_core.charts.generalization import generalization_alt, generalization_chart
 from mtl_core.charts.guesses import answers_alt, answers_chart, guesses_alt, guesses_chart
+from mtl_core.charts.leaderboard import PICKED, leaderboard_alt, leaderboard_chart
+from mtl_core.charts.matrix import CELL, matrix_alt, matrix_chart
 from mtl_core.charts.over_epochs import over_epochs_alt, over_epochs_chart
 from mtl_core.charts.over_loss import SHORT_X_TITLE, Bracket, over_loss_alt, over_loss_chart
 from mtl_core.charts.palette import Curve, CurveKey, Kind, style_curves
@@ -23,6 +25,8 @@ from mtl_core.charts.ready import Ready, ready
 from mtl_core.charts.transfers import kept_alt, kept_heatmap, transfer_alt, transfer_heatmap
 
 __all__ = [
+    "CELL",
+    "PICKED",
     "SHORT_X_TITLE",
     "Bracket",
     "Curve",
@@ -45,6 +49,10 @@ __all__ = [
     "hypervolume_chart",
     "kept_alt",
     "kept_heatmap",
+    "leaderboard_alt",
+    "leaderboard_chart",
+    "matrix_alt",
+    "matrix_chart",
     "over_epochs_alt",
     "over_epochs_chart",
     "over_loss_alt",

@@ -20,6 +20,7 @@ __all__ = [
     "add_seeds_button",
     "draw",
     "duration",
+    "go_on",
     "more_seeds",
     "pin_button",
     "run_on_arrival",
@@ -45,6 +46,7 @@ def draw(
     noun: tuple[str, str, str],
     beside: Callable[[], None],
     started: Callable[[], None] = lambda: None,
+    stopped: Callable[[], None] = lambda: None,
 ) -> None:
     """A row of buttons, and in words how things stand.
 
@@ -55,6 +57,7 @@ def draw(
             ``networks``, ``to train``, ``runs``.
         beside: draws further buttons.
         started: called when runs were put into the queue.
+        stopped: called when runs were stopped.
     """
     active = [curve.answer for curve in asked if curve.answer.active]
     missing = [curve.answer for curve in asked if curve.answer.missing]
@@ -63,7 +66,7 @@ def draw(
         _run(missing, answers, started)
     with st.container(horizontal=True, vertical_alignment="center"):
         if active and (_able(active) or not missing):
-            stop_button(active, answers, type="primary")
+            stop_button(active, answers, type="primary", stopped=stopped)
         elif missing:
             _run_button(missing, answers, can, started)
         else:
@@ -80,9 +83,13 @@ def run_on_arrival() -> None:
 
 
 def stop_button(
-    active: Sequence[Answer], answers: Answers, *, type: Literal["primary", "secondary"]
+    active: Sequence[Answer],
+    answers: Answers,
+    *,
+    type: Literal["primary", "secondary"],
+    stopped: Callable[[], None] = lambda: None,
 ) -> None:
-    """Stops those runs under way that this visitor may end."""
+    """Stops those runs under way that this visitor may end, and says so to ``stopped``."""
     able = _able(active)
     if st.button(
         "Stop",
@@ -93,7 +100,27 @@ def stop_button(
     ):
         for answer, seeds in able:
             answers.store.cancel(answer.config.id, seeds)  # type: ignore[union-attr]
+        stopped()
         st.rerun()
+
+
+def go_on(configs: Sequence[Any], answers: Answers) -> str | None:
+    """Puts further runs of what a visitor has started into the queue, within the same bounds.
+
+    Returns:
+        None, or in a line why they were not.
+    """
+    if answers.store is None:
+        return "there is no store to put them into"
+    who = visitors.visitor()
+    try:
+        with _asking:
+            if found := doubt(configs, answers, who, visitors.access()):
+                return found.line
+            answers.store.submit(*configs, visitor=who)
+    except InputError as error:
+        return str(error)
+    return tend(answers.store)
 
 
 def _able(active: Sequence[Answer]) -> list[tuple[Answer, list[int]]]:

@@ -137,7 +137,7 @@ def test_a_deep_link_to_a_fresh_server_has_the_navigation(open_own) -> None:
     expect(page.get_by_role("heading", level=1)).to_contain_text("noisy_digits")
     page.get_by_test_id("stTopNavSection").filter(has_text="Explore").click()
     # Their text begins with the name of an icon.
-    titles = ("Overview", "What if", "Pareto front", "Gradient playground")
+    titles = ("Overview", "What if", "Which auxiliary", "Pareto front", "Gradient playground")
     links = [re.compile(f"{title}$") for title in titles]
     expect(page.get_by_test_id("stTopNavDropdownLink")).to_have_text(links)
     expect(page.get_by_test_id("stSidebarNavLink")).to_have_count(0)

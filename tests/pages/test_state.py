@@ -14,6 +14,7 @@ from mtl_core.views.what_if import MAY_BE_ALL
 
 PAGES = {
     "what_if": {"look": "optimizers", "optimizer": "umtg mgda", "pins": "0123456789abcdef"},
+    "which_auxiliary": {"margin": "3", "most": "16", "grow": "true"},
     "pareto_front": {"look": "hypervolume", "focus": "decay"},
     "gradient_playground": {"third": "true", "angles": "17 100 -100"},
     "generalization_gap": {},

@@ -15,6 +15,7 @@ NOT_MARKDOWN = {"text_input", "text_area", "arrow_data_frame", "code", "vega_lit
 PARAMETERS = {
     "what_if": "setting target aux preset optimizer seeds pins per_seed look x against lr samples "
     "base_optimizer auxiliary_factors mgda.normalization",
+    "which_auxiliary": "setting target look preset candidates most margin grow seeds clustered",
     "pareto_front": "problem preset method focus seeds pins look seed pick axes zoom scalarization "
     "layout preferences optimizer lr samples decay.halving problem.file problem.targets",
     "gradient_playground": "angles lengths losses third methods scale view seed",
