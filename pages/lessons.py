@@ -24,7 +24,7 @@ from mtl_core.views.lesson_outcomes import Outcome
 from mtl_core.views.lessons import Place
 from mtl_core.views.panel import Panel
 from mtl_core.views.phrases import counted
-from pages.parts import buttons, common, lesson_class, sketch, state, words
+from pages.parts import buttons, common, figures, lesson_class, sketch, state, words
 
 PAGE = state.Page("les", Place.from_query, anew=True)
 
@@ -309,7 +309,7 @@ def _number_line(place: Place, step: Step, guess: str | None, found: Outcome) ->
     unit, title = lesson_outcomes.axis(step)
     own = None if guess is None else step.guess.parse(guess)
     came = (found.comparison.low / unit, found.comparison.high / unit)
-    st.altair_chart(
+    figures.draw(
         guesses_chart(
             [],
             low=step.guess.low,

@@ -18,7 +18,7 @@ from mtl_core.views import foretelling, measures, which_auxiliary
 from mtl_core.views.phrases import counted, escaped, listed
 from mtl_core.views.spreadsheets import csv
 from mtl_core.views.which_auxiliary import RaceView
-from pages.parts import buttons, common, state, transfer_matrix, visitors, words
+from pages.parts import buttons, common, figures, state, transfer_matrix, visitors, words
 
 PAGE = state.Page("wa", RaceView.from_query)
 
@@ -318,7 +318,7 @@ def _race(number: int, standing: Standing, count: int, measure: measures.Measure
         share=measure.share,
         name=f"wa_race_{number}",
     )
-    picked = st.altair_chart(
+    picked = figures.draw(
         chart,
         key=f"wa_race_{number}_{standing.race.looks}",
         on_select="rerun",

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -80,6 +81,16 @@ def test_pages_touch_nothing_private_of_streamlit() -> None:
 
 
 KINDS = ROOT / "mtl_core" / "runs" / "kinds"
+
+
+def test_all_charts_are_drawn_by_one_function() -> None:
+    """Altair keeps how it writes data for the whole process; two that set it would be in a race."""
+    drawing = [
+        path.relative_to(ROOT).as_posix()
+        for path in PAGES
+        if re.search(r"altair_chart|vega_lite_chart", path.read_text(encoding="utf-8"))
+    ]
+    assert drawing == ["pages/parts/figures.py"]
 
 
 def test_only_kinds_ask_of_which_kind_an_experiment_is() -> None:

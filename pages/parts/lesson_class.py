@@ -15,7 +15,7 @@ from mtl_core.views.lesson_files import Choice, Sketch, Slider, Step
 from mtl_core.views.lesson_outcomes import Outcome
 from mtl_core.views.lessons import Place
 from mtl_core.views.phrases import capitalised, counted
-from pages.parts import common, state, visitors, words
+from pages.parts import common, figures, state, visitors, words
 
 __all__ = ["controls", "histogram", "line", "presents", "send"]
 
@@ -124,7 +124,7 @@ def _drawn(guesses: list[str], step: Step, came: Outcome | None) -> None:
         bars = {said: counts[key] for key, said in step.guess.options.items()}
         said = step.guess.options.get(came.key) if came else None
         chart = answers_chart(bars, said, name="les_class")
-        st.altair_chart(chart, key="les_class_answers", alt=answers_alt(bars, said))
+        figures.draw(chart, key="les_class_answers", alt=answers_alt(bars, said))
         return
     if isinstance(step.guess, Sketch):
         low, high, unit, title = 0.0, 100.0, 0.01, "end of the curve, in percent"
@@ -136,7 +136,7 @@ def _drawn(guesses: list[str], step: Step, came: Outcome | None) -> None:
         values = [step.guess.parse(guess) for guess in guesses]
     found = came.comparison if came and isinstance(step.guess, Slider) else None
     interval = (found.low / unit, found.high / unit) if found else None
-    st.altair_chart(
+    figures.draw(
         guesses_chart(values, low=low, high=high, title=title, came=interval, name="les_class"),
         key="les_class_numbers",
         alt=guesses_alt(values, title=title, came=interval),

@@ -14,7 +14,7 @@ from mtl_core.views.spreadsheets import csv
 from mtl_core.views.transfer_matrix import Cell, Matrix
 from mtl_core.views.what_if import Question
 from mtl_core.views.which_auxiliary import Asked, RaceView
-from pages.parts import buttons, common, state, words
+from pages.parts import buttons, common, figures, state, words
 
 __all__ = ["controls", "draw"]
 
@@ -78,7 +78,7 @@ def _live(page: Page, answers: Answers, was_active: bool) -> None:
     st.markdown(_summary(found))
     rows, columns = found.ordered(by_likeness=view.clustered)
     measure = measures.measure(view.setting, view.target)
-    event = st.altair_chart(
+    event = figures.draw(
         matrix_chart(found.table(), rows, columns, share=measure.share, name="wa_matrix"),
         key="wa_matrix",
         on_select="rerun",
@@ -147,7 +147,7 @@ def _cosines(found: Matrix, tasks: list[str]) -> None:
         return
     with st.expander("The true cosine of each pair", icon=":material/join_inner:"):
         pairs = cells.rename(columns={"target": "task", "auxiliary": "other"})
-        st.altair_chart(
+        figures.draw(
             cosine_heatmap(pairs, tasks, height=max(24 * len(tasks), 180), name="wa_cosines"),
             key="wa_cosines",
             alt=cosine_alt(tasks),
