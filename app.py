@@ -39,7 +39,7 @@ page = st.navigation(
                 icon=":material/stacked_line_chart:",
             ),
             st.Page("pages/factors.py", title="Factors", icon=":material/landscape:"),
-            st.Page("pages/smtos.py", title="SMTOs", icon=":material/scatter_plot:"),
+            st.Page("pages/smtos.py", title="Optimizers", icon=":material/scatter_plot:"),
             st.Page("pages/conflict.py", title="Conflict", icon=":material/call_split:"),
         ],
         "Library": [

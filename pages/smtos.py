@@ -1,4 +1,4 @@
-"""SMTOs: what multi-task optimizers change of a task's optimization, and of its generalization."""
+"""Optimizers: what they change of a task's optimization, and of its generalization."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

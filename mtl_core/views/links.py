@@ -56,7 +56,7 @@ def question(found: Sequence[Answer]) -> Question:
 
 
 def smtos_selection(found: Sequence[Answer]) -> smtos.Selection | None:
-    """What the SMTOs page shows of these: the optimizers of the first one's tasks and budget.
+    """What the page Optimizers shows of these: the optimizers of the first one's tasks and budget.
 
     None where none with a finished run has auxiliaries.
     """
@@ -91,7 +91,7 @@ def front_question(found: Sequence[Answer]) -> FrontQuestion:
 def _training(found: Sequence[Answer]) -> list[Link]:
     ways = [Link("what_if", "Open on What if", question(found).to_query())]
     if selection := smtos_selection(found):
-        ways.append(Link("smtos", "Compare on SMTOs", selection.to_query()))
+        ways.append(Link("smtos", "Compare on Optimizers", selection.to_query()))
     return ways
 
 

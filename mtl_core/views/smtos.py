@@ -158,7 +158,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Selection:
-    """What the SMTOs page shows, as it stands in its URL.
+    """What the page Optimizers shows, as it stands in its URL.
 
     Args:
         budget: a preset's name, or the id of the single-task run with that budget.

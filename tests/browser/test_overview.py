@@ -23,7 +23,7 @@ def test_first_paint_shows_curves(look_at, dark: bool) -> None:
     cards = page.get_by_test_id("stMetricLabel")
     expect(cards).to_have_text(["Alone", "With a related task", "With an unrelated task"])
     # The gaps are marked, each with its size.
-    marks = page.locator(HERO).first.locator("g.mark-text text")
+    marks = page.locator(HERO).first.locator("g.mark-text.role-mark text")
     expect(marks).to_have_count(2)
     assert [re.sub(r"[0-9]", "0", text) for text in marks.all_text_contents()] == [
         "+0.0 pt",

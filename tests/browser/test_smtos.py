@@ -1,4 +1,4 @@
-"""SMTOs: a shared link to a comparison, and what there is to do where there is none."""
+"""Optimizers: a shared link to a comparison, and what there is to do where there is none."""
 
 import re
 from collections.abc import Iterator

@@ -248,7 +248,7 @@ def test_chosen_experiments_are_compared_and_drawn(open_page, ship, train) -> No
     ]
     links = {one.proto.label: one.proto.query_string for one in app.get("page_link")}
     assert f"pins={own.id}" in links["Open on What if"]
-    assert "aux=digits2" in links["Compare on SMTOs"]
+    assert "aux=digits2" in links["Compare on Optimizers"]
     button(app, "Choose none").click().run()
     assert sent(app) == {"source": "own"}
 
@@ -427,7 +427,7 @@ def test_a_training_and_a_front_are_looked_at_together(open_page, front, ship) -
     assert app.multiselect(key="library_kind").value == ["front"]
     assert [one.proto.label for one in app.get("page_link")] == [
         "Open on What if",
-        "Compare on SMTOs",
+        "Compare on Optimizers",
         "Open on Pareto front",
     ]
     assert len(app.get("vega_lite_chart") or app.get("arrow_vega_lite_chart")) == 1

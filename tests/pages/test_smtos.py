@@ -1,4 +1,4 @@
-"""SMTOs: from runs to a verdict, and what the page says while there are none."""
+"""Optimizers: from runs to a verdict, and what the page says while there are none."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

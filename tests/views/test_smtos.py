@@ -1,4 +1,4 @@
-"""The runs behind the SMTOs page: how they are grouped, asked for by a URL, and made points of."""
+"""The runs behind Optimizers: how they are grouped, asked for by a URL, and made points of."""
 
 from collections.abc import Callable
 from dataclasses import fields, replace

@@ -60,7 +60,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Changes:
-    """What the page SMTOs shows of a budget, judged together."""
+    """What the page Optimizers shows of a budget, judged together."""
 
     selection: Selection
     groups: Sequence[Group]
@@ -118,7 +118,7 @@ class Known:
         return pool_choice.best(own, conflict.most_sets, conflict.telling_sets)
 
     def optimized(self, setting: str) -> list[Selection]:
-        """What the page SMTOs is asked for, the best budget first; none without a comparison."""
+        """What Optimizers is asked for, the best budget first; none without a comparison."""
         usual = Selection.default(self.groups, setting)
         budgets = smtos.ranked_budgets(self.groups, setting, usual.target)
         return [replace(usual, budget=smtos.budget_name(budget)) for budget in budgets]
