@@ -47,6 +47,12 @@ class Kept(Generic[V]):
             self._put(key, (version, value, self._size(value)))
         return value
 
+    def clear(self) -> None:
+        """Keep nothing of what was made so far."""
+        with self._lock:
+            self._values.clear()
+            self._bytes = 0
+
     def _put(self, key: Hashable, entry: tuple[Hashable, V, int]) -> None:
         self._bytes += entry[2] - self._values.pop(key, (None, None, 0))[2]
         self._values[key] = entry

@@ -141,7 +141,7 @@ def test_writing_again_replaces_all_files(folder: Path, content: Content) -> Non
     assert artifact.stamp != before.stamp
     for name in side:
         assert len(artifact.table(name)) == 0
-    artifacts._table.cache_clear()
+    artifacts._tables.clear()
     with pytest.raises(InputError, match=rf"{main}\.parquet was replaced a moment ago; look again"):
         before.table(main)
 

@@ -418,7 +418,7 @@ def test_whoever_brings_or_deletes_one_everybody_sees_it(files: Files, config: A
     artifact.folder.rmdir()
     assert exchange.imported() == ({}, [])
     # A page that was drawing with it says so in a line.
-    artifacts._table.cache_clear()
+    artifacts._tables.clear()
     main = artifact.kind.main
     with pytest.raises(InputError, match=rf"{main}\.parquet cannot be read"):
         artifact.table(main)
