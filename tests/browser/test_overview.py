@@ -43,10 +43,10 @@ def test_every_setting_has_a_figure(look_at) -> None:
     page = look_at()
     expect(page.locator(HERO).first).to_be_visible()
     page.get_by_role("radio", name="Digits").click()
-    expect(page.get_by_text("scikit-learn")).to_be_visible()
+    expect(page.get_by_text("handwritten")).to_be_visible()
     expect(page.get_by_text("clothing images")).to_have_count(0)
     page.reload()
-    expect(page.get_by_text("scikit-learn")).to_be_visible()
+    expect(page.get_by_text("handwritten")).to_be_visible()
 
 
 def test_try_it_yourself_trains_here_and_now(app, open_page) -> None:
