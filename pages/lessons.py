@@ -22,7 +22,6 @@ from mtl_core.views.lesson_files import (
 )
 from mtl_core.views.lesson_outcomes import Outcome
 from mtl_core.views.lessons import Place
-from mtl_core.views.live_axes import live_axes
 from mtl_core.views.panel import Panel
 from mtl_core.views.phrases import counted
 from pages.parts import buttons, common, figures, lesson_class, sketch, state, words
@@ -411,13 +410,7 @@ def _race(answers: Answers, was_active: bool) -> None:
         st.rerun()
     _progress(shown)
     styled = common.curves(shown)
-    common.hero(
-        shown,
-        styled,
-        per_seed=False,
-        key=_hero_key("hero"),
-        domain=live_axes(shown, step.runs[0].preset, answers),
-    )
+    common.hero(shown, styled, per_seed=False, key=_hero_key("hero"))
     seeds = counted(len(shown.baseline.config.seeds), "run")
     st.caption(
         f"Each curve is a network while it trains, from left to right: the mean of {seeds}, with "
