@@ -19,7 +19,6 @@ from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.runs.queue.launch import tend
 from mtl_core.views import comparisons, measures, panel
 from mtl_core.views.codec import parse_seeds
-from mtl_core.views.live_axes import live_axes
 from mtl_core.views.measures import Measure
 from mtl_core.views.panel import Panel
 from mtl_core.views.spreadsheets import csv
@@ -356,13 +355,7 @@ def _answer(answers: Answers, was_active: bool) -> None:
     styled = common.curves(shown)
     _progress(shown)
     _cards(shown)
-    common.hero(
-        shown,
-        styled,
-        per_seed=question.per_seed,
-        key="wi_hero",
-        domain=live_axes(shown, question.preset, answers),
-    )
+    common.hero(shown, styled, per_seed=question.per_seed, key="wi_hero")
     if less := comparisons.reduced(shown.current.config):
         st.caption(f"Smaller than the paper's setup: {less}.")
     _look(shown, styled, question, answers)

@@ -181,7 +181,7 @@ def hero(
     figures.draw(
         chart,
         key=key,
-        of=(panel.version, per_seed, domain),
+        of=(panel.version, per_seed),
         on_select="rerun",  # else a live update would undo zoom and legend pick
         alt=generalization_alt(styled, task=target, metric_title=metric.title),
     )
