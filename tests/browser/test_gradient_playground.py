@@ -65,6 +65,6 @@ def test_the_page_is_in_the_navigation_and_keeps_its_state(look_at, navigate) ->
     page = look_at(LINK)
     expect(page.locator(PLOT)).to_be_visible()
     navigate(page, "Explore", "Overview")
-    expect(page.get_by_role("heading", level=1)).to_contain_text("At the same training loss")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Does learning a second task")
     navigate(page, "Explore", "Gradient playground")
     expect(page).to_have_url(re.compile(r"/gradient_playground\?angles=0\+120"))

@@ -47,6 +47,7 @@ def test_a_front_is_watched_paused_stepped_and_picked_from(open_page, dark: bool
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("button", name="Play")).to_be_visible()
     page.wait_for_selector(DRAWN)  # the button comes before the metrics
+    page.wait_for_timeout(1_000)  # a step that was under way when the button was pressed
     stopped, before = iteration(page), places(page)
     page.wait_for_timeout(1_500)
     assert iteration(page) == stopped

@@ -350,7 +350,7 @@ def test_pins_stay_on_the_chart(shared_app, look_at) -> None:
     ],
 )
 def test_nonsense_in_the_url_is_named(look_at, query: str, words: str) -> None:
-    page = look_at(f"/what_if?{query}")
+    page = look_at(f"/what_if?setting=digits&{query}")
     expect(page.get_by_text(words)).to_be_visible()
     # And the page works all the same.
     expect(page.locator(f"{HERO} g.mark-line path").first).to_be_visible()
