@@ -205,7 +205,7 @@ def _trajectories(
                     x_title=SHORT_X_TITLE,
                 ),
                 key=f"factors_{view.setting}_{task}_{factor}",
-                of=tuple((name, run.version) for name, run in named.items()),
+                of=papers.versions(named.values()),
                 alt=over_loss_alt(styled, task=task, title=title),
             )
     st.caption(

@@ -5,16 +5,16 @@ from functools import partial
 
 import pandas as pd
 import streamlit as st
+from altair import TopLevelMixin
 from streamlit.delta_generator import DeltaGenerator
 
 from mtl_core import analysis
 from mtl_core.analysis import EARLY_LOSS, GapCase, Versus
 from mtl_core.charts import (
     SHORT_X_TITLE,
-    Ready,
+    Curve,
     generalization_alt,
     generalization_chart,
-    ready,
 )
 from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.views import comparisons, measures
@@ -137,7 +137,7 @@ def _hero(view: GapView, drawn: Mapping[str, Answer], against: Answer, answers: 
             name="gap_hero",
         ),
         key=f"gap_hero_{view.setting}_{task}",
-        of=tuple((name, run.version) for name, run in named.items()),
+        of=papers.versions(named.values()),
         alt=generalization_alt(styled, task=task, metric_title=measure.title),
     )
     st.caption(
@@ -205,8 +205,14 @@ def _multiples(
         own = [case for case, name in cases if name == task]
         place.markdown(f"**{task}** {_mark(own, measure)}")
         runs = [pool.singles[task], *usual[task][: MOST_RUNS - 1]]
-        chart, words = _small(papers.versions(runs), pool.setting.name, task, runs, answers)
-        figures.draw(chart, place=place, key=f"gap_{pool.setting.name}_{task}", alt=words)
+        styled = papers.curves(comparisons.labels(runs, task), task)
+        figures.draw(
+            partial(_small, runs, task, styled, measure, answers),
+            key=f"gap_{pool.setting.name}_{task}",
+            of=papers.versions(runs),
+            place=place,
+            alt=generalization_alt(styled, task=task, metric_title=measure.title),
+        )
     st.caption(
         "Each task alone and together with others, at one budget. Blue: a significant transfer "
         f"whose gap opens early, above L = {EARLY_LOSS:g}, and stays; orange: one whose gap "
@@ -215,16 +221,12 @@ def _multiples(
     papers.source([run for task in pool.tasks for run in (pool.singles[task], *usual[task])])
 
 
-@st.cache_resource(max_entries=256, show_spinner=False)
 def _small(
-    runs: tuple[object, ...], setting: str, task: str, _runs: Sequence[Answer], _answers: Answers
-) -> tuple[Ready, str]:
-    """A task's chart, which never changes once it is built, and what it shows in words."""
-    named = comparisons.labels(_runs, task)
-    measure = measures.measure(setting, task)
-    styled = papers.curves(named, task)
-    chart = generalization_chart(
-        comparisons.trajectories(named, task, _answers),
+    runs: Sequence[Answer], task: str, styled: Sequence[Curve], measure: Measure, answers: Answers
+) -> TopLevelMixin:
+    """A task's chart."""
+    return generalization_chart(
+        comparisons.trajectories(comparisons.labels(runs, task), task, answers),
         styled,
         task=task,
         metric_title=measure.title,
@@ -233,7 +235,6 @@ def _small(
         name=f"gap_{task}",
         x_title=SHORT_X_TITLE,
     )
-    return ready(chart), generalization_alt(styled, task=task, metric_title=measure.title)
 
 
 def _mark(cases: Sequence[GapCase], measure: Measure) -> str:

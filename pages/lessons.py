@@ -247,7 +247,7 @@ def _actions(place: Place, step: Step, shown: Panel, answers: Answers) -> None:
         buttons.draw(
             shown.shown,
             answers,
-            ready=lambda: _data_ready(step),
+            ready=lambda: common.data_ready(step.configs[0].setting, TICK_SECONDS),
             noun=("networks", "to train", "runs"),
             beside=lambda: None,
             started=_reveal,
@@ -264,16 +264,6 @@ def _actions(place: Place, step: Step, shown: Panel, answers: Answers) -> None:
 
 def _reveal() -> None:
     PAGE.put(PAGE.view.revealed(PAGE.view.step))
-
-
-def _data_ready(step: Step) -> bool:
-    """Whether the setting's data is here; if not, what to do about it."""
-    setting = settings.get(step.configs[0].setting)
-    found = setting.data_state()
-    if found.state == "found":
-        return True
-    common.data_missing(found, setting.sources, TICK_SECONDS)
-    return False
 
 
 def _result(place: Place, step: Step, found: Outcome) -> None:

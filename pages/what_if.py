@@ -293,7 +293,7 @@ def _actions(question: Question, shown: Panel, answers: Answers) -> None:
     buttons.draw(
         [one for one in shown.shown if not one.pinned],
         answers,
-        ready=lambda: _data_ready(question),
+        ready=lambda: common.data_ready(question.setting, TICK_SECONDS),
         noun=("networks", "to train", "runs"),
         beside=beside,
     )
@@ -325,16 +325,6 @@ def _share(question: Question, shown: Panel) -> None:
             language="bash",
             wrap_lines=True,
         )
-
-
-def _data_ready(question: Question) -> bool:
-    """Whether the setting's data is here; if not, what to do about it."""
-    setting = settings.get(question.setting)
-    found = setting.data_state()
-    if found.state == "found":
-        return True
-    common.data_missing(found, setting.sources, TICK_SECONDS)
-    return False
 
 
 # The answer, which grows while its runs are carried out.
@@ -447,7 +437,7 @@ def _since(opened: Onset | None, gap: LossMatchedGap | None, *, so_far: bool) ->
 
 
 def _latest_cards(cards: DeltaGenerator, shown: Panel, measure: Measure) -> None:
-    latest = shown.latest(shown.current)
+    latest = shown.latest
     cards.metric(
         f"Last {measure.title.removesuffix(' E')}",
         "–" if latest is None else measure.value(latest["test_metric"]),

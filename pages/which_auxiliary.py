@@ -250,7 +250,7 @@ def _actions(view: RaceView, standing: Standing, answers: Answers) -> None:
         buttons.draw(
             asked,
             answers,
-            ready=lambda: _data_ready(view),
+            ready=lambda: common.data_ready(view.setting, TICK_SECONDS),
             noun=("networks", "to train for the next look", "runs"),
             beside=beside,
             started=lambda: _switch(on=True),
@@ -292,15 +292,6 @@ def _estimate(standing: Standing, answers: Answers) -> None:
         f"{len(standing.answers) * standing.contest.most:,} with all seeds of all, "
         f"{standing.known:,} are known."
     )
-
-
-def _data_ready(view: RaceView) -> bool:
-    setting = settings.get(view.setting)
-    found = setting.data_state()
-    if found.state == "found":
-        return True
-    common.data_missing(found, setting.sources, TICK_SECONDS)
-    return False
 
 
 def _race(number: int, standing: Standing, count: int, measure: measures.Measure) -> None:

@@ -121,23 +121,15 @@ class Panel:
         found = reached_each(seeds, self.versus(one).direction)
         return found if all(map(math.isfinite, found)) else ()
 
-    def latest(self, one: Shown) -> "pd.Series | None":
-        """Means over a shown run's seeds at the last step that all of them have reached.
+    @cached_property
+    def latest(self) -> "pd.Series | None":
+        """Means over the current run's seeds at the last step that all of them have reached.
 
         Returns:
             Its ``epoch``, ``train_loss`` and ``test_metric`` on the target; None while a seed has
             none.
         """
-        if one.label not in self._latest:
-            self._latest[one.label] = self._last(one)
-        return self._latest[one.label]
-
-    @cached_property
-    def _latest(self) -> "dict[str, pd.Series | None]":
-        return {}
-
-    def _last(self, one: Shown) -> "pd.Series | None":
-        rows = self.settled
+        rows, one = self.settled, self.current
         rows = rows[(rows["curve"] == one.label) & (rows["task"] == one.config.target)]
         if set(rows["seed"]) != set(one.config.seeds):
             return None

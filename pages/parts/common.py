@@ -8,7 +8,7 @@ from typing import Any, ParamSpec
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mtl_core import factors
+from mtl_core import factors, settings
 from mtl_core.analysis import MOST_NEEDED, Comparison, FactorVerdict
 from mtl_core.charts import (
     Bracket,
@@ -97,6 +97,20 @@ def answers(*, tell: bool = True) -> Answers:
 def origins(answer: Answer) -> str:
     """Where an answer's runs come from, in words."""
     return ", ".join(ORIGINS[origin] for origin in answer.origins) or "–"
+
+
+def data_ready(setting: str, tick: float) -> bool:
+    """Whether a setting's data is here; where it is not, says what to do about it.
+
+    Args:
+        tick: seconds between looks at a download's progress.
+    """
+    known = settings.get(setting)
+    found = known.data_state()
+    if found.state == "found":
+        return True
+    data_missing(found, known.sources, tick)
+    return False
 
 
 def data_missing(found: DataState, sources: Sequence[str], tick: float) -> None:

@@ -16,7 +16,7 @@ _ready: Kept[Ready] = Kept(most=1_000, most_bytes=32 * 2**20, size=lambda one: o
 
 
 def draw(
-    chart: TopLevelMixin | Ready | Callable[[], TopLevelMixin],
+    chart: TopLevelMixin | Callable[[], TopLevelMixin],
     *,
     key: str,
     alt: str,
@@ -33,13 +33,8 @@ def draw(
         of: the version of all that the chart is made of, beside its key; None where that is not
             known, and the chart is made anew.
     """
-    if isinstance(chart, Ready):
-        found = chart
-    elif not callable(chart):
-        found = ready(chart)
-    else:
-        made = chart
-        found = ready(made()) if of is None else _ready.get((key, of), lambda: ready(made()))
+    make = chart if callable(chart) else lambda: chart
+    found = ready(make()) if of is None else _ready.get((key, of), lambda: ready(make()))
     taking: dict[str, Any] = {} if selection_mode is None else {"selection_mode": selection_mode}
     return (place or st).vega_lite_chart(
         spec=dict(found.spec), key=key, alt=alt, on_select=on_select, **taking

@@ -50,7 +50,7 @@ def draw(page: Page, answers: Answers) -> None:
     buttons.draw(
         asked,
         answers,
-        ready=lambda: _data_ready(view),
+        ready=lambda: common.data_ready(view.setting, TICK_SECONDS),
         noun=("networks", "to train", "runs"),
         beside=lambda: None,
     )
@@ -156,12 +156,3 @@ def _cosines(found: Matrix, tasks: list[str]) -> None:
             "Of the true functions, of the pairs that are known above. Each task has a head of its "
             "own, which can undo a sign: what counts is how far a cosine is from 0."
         )
-
-
-def _data_ready(view: RaceView) -> bool:
-    setting = settings.get(view.setting)
-    found = setting.data_state()
-    if found.state == "found":
-        return True
-    common.data_missing(found, setting.sources, TICK_SECONDS)
-    return False
