@@ -19,8 +19,9 @@ from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.runs.queue.launch import tend
 from mtl_core.views import comparisons, measures, panel
 from mtl_core.views.codec import parse_seeds
+from mtl_core.views.live_axes import live_axes
 from mtl_core.views.measures import Measure
-from mtl_core.views.panel import Panel
+from mtl_core.views.panel import Panel, Shown
 from mtl_core.views.spreadsheets import csv
 from mtl_core.views.what_if import LOOKS, MAY_BE_ALL, Question, label
 from pages.parts import (
@@ -36,7 +37,9 @@ from pages.parts import (
 
 PAGE = state.Page("wi", Question.from_query)
 
-TICK_SECONDS = 2.0  # drawing takes its part of the cores that train
+TICK_SECONDS = 1.0
+MEANS_SOMETHING = 0.1  # the share of a run from which on its time left is told
+MOST_NAMED = 3  # curves that the progress line names
 MOST_TOGGLES = 6  # auxiliaries beyond which they are chosen from a list
 RELATEDNESS = (
     "The cosine is that of the true functions, measured on the auxiliary's training data. Each "
@@ -345,7 +348,9 @@ def _answer(answers: Answers, was_active: bool) -> None:
     styled = common.curves(shown)
     _progress(shown)
     _cards(shown)
-    common.hero(shown, styled, per_seed=question.per_seed, key="wi_hero")
+    frame = live_axes(shown, question.preset, answers)
+    common.hero(shown, styled, per_seed=question.per_seed, key="wi_hero", frame=frame)
+    common.strip(shown, styled, key="wi_strip", frame=frame)
     if less := comparisons.reduced(shown.current.config):
         st.caption(f"Smaller than the paper's setup: {less}.")
     _look(shown, styled, question, answers)
@@ -360,11 +365,13 @@ def _answer(answers: Answers, was_active: bool) -> None:
 
 
 def _progress(shown: Panel) -> None:
+    """One line for all runs, and what went wrong with any of them."""
+    going = [one for one in shown.shown if one.answer.active]
+    if going:
+        share = sum(one.answer.share for one in going) / len(going)
+        st.progress(share, text=_going(going, share))
     for curve in shown.shown:
         answer = curve.answer
-        if answer.active:
-            text = f"**{words.escaped(curve.label)}** {_going(answer)}"
-            st.progress(answer.share, text=text)
         for reason in answer.errors:
             words.tell("error", f"{curve.label}: {reason}", icon=":material/error:")
         if "cancelled" in answer.states().values():
@@ -372,19 +379,27 @@ def _progress(shown: Panel) -> None:
             words.tell("info", stopped)
 
 
-def _going(answer: Answer) -> str:
-    begun = [record for record in answer.records if record.step >= 0]
+def _going(going: Sequence[Shown], share: float) -> str:
+    """How far the curves under way are, and which of them still wait."""
+    records = [record for one in going for record in one.answer.records]
+    begun = [record for record in records if record.step >= 0]
     if not begun:
-        place = min((r.place for r in answer.records if r.place), default=None)
-        return "waits in the queue" + (f", at place {place}" if place and place > 1 else "")
-    return f"trains, {answer.share:.0%}{_left(begun)}"
+        place = min((record.place for record in records if record.place), default=None)
+        return "Waits in the queue" + (f", at place {place}" if place and place > 1 else "")
+    waiting = [
+        words.escaped(one.label)
+        for one in going
+        if all(record.step < 0 for record in one.answer.records)
+    ]
+    names = f"; {', '.join(waiting[:MOST_NAMED])} still in the queue" if waiting else ""
+    return f"Training, {share:.0%}{_left(begun)}{names}"
 
 
 def _left(begun: Sequence[Record]) -> str:
-    """How long a curve's runs that have begun may take, by the computing time they have had."""
+    """How long the runs that have begun may take, by the computing time they have had."""
     going = [record for record in begun if record.active and record.step > 0]
     spent, done = sum(r.seconds for r in going), sum(r.share for r in going)
-    if not done:
+    if not going or done < MEANS_SOMETHING * len(going):
         return ""
     return f", about {buttons.duration(spent / done * (len(going) - done))} of computing left"
 

@@ -33,6 +33,7 @@ from mtl_core.analysis.early import (
     gap_case,
     judged_cases,
 )
+from mtl_core.analysis.gap_over_loss import gap_over_loss
 from mtl_core.analysis.intervals import LEVEL, MOST_NEEDED, Interval, holm, seeds_needed
 from mtl_core.analysis.loss_bins import PHASES, BinnedComparison, Phase, comparable, loss_bins
 from mtl_core.analysis.loss_matching import (
@@ -163,6 +164,7 @@ __all__ = [
     "footnote_applies",
     "gap",
     "gap_case",
+    "gap_over_loss",
     "holm",
     "judged",
     "judged_cases",

@@ -22,6 +22,7 @@ __all__ = [
     "loss_levels",
     "loss_matched",
     "metric_at_loss",
+    "read_at",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -95,8 +96,8 @@ def gap(trajectories: pd.DataFrame, versus: Versus) -> LossMatchedGap | None:
     if not ours or not theirs or reach is None:
         return None
     _, lowest = reach
-    metrics = tuple(_read(seed, np.array([lowest])).item() for seed in ours)
-    baseline_metrics = tuple(_read(seed, np.array([lowest])).item() for seed in theirs)
+    metrics = tuple(read_at(seed, np.array([lowest])).item() for seed in ours)
+    baseline_metrics = tuple(read_at(seed, np.array([lowest])).item() for seed in theirs)
     comparison = compare(
         metrics,
         baseline_metrics,
@@ -161,6 +162,17 @@ def loss_levels(highest: float, lowest: float, points_per_decade: int = 20) -> A
     return np.array([highest, *grid[(grid < highest) & (grid > lowest)], lowest])
 
 
+def read_at(
+    replica: pd.DataFrame, levels: Array, column: str = "test_metric", *, geometric: bool = False
+) -> Array:
+    """A replica's ``column`` at each of (M,) losses, as ``metric_at_loss`` reads it: (M,)."""
+    values = replica[column].astype(float)
+    if not geometric:
+        return metric_at_loss(replica["train_loss"], values, levels)
+    read: Array = np.exp(metric_at_loss(replica["train_loss"], np.log(values), levels))
+    return read
+
+
 def _positive(trajectories: pd.DataFrame, column: str, geometric: bool) -> pd.DataFrame:
     if not geometric or trajectories.empty:
         return trajectories
@@ -177,7 +189,7 @@ def _band(
     highest, lowest = reach
     levels = loss_levels(highest, lowest, points_per_decade)
     metrics = np.stack(
-        [_read(seed, levels, column, geometric=geometric) for seed in seeds]
+        [read_at(seed, levels, column, geometric=geometric) for seed in seeds]
     )  # (seeds, levels)
     mean = metrics.mean(axis=0)
     spread = 2 * metrics.std(axis=0, ddof=1) if len(seeds) > 1 else np.zeros_like(mean)
@@ -191,16 +203,6 @@ def _band(
             "seeds": len(seeds),
         }
     )
-
-
-def _read(
-    replica: pd.DataFrame, levels: Array, column: str = "test_metric", *, geometric: bool = False
-) -> Array:
-    values = replica[column].astype(float)
-    if not geometric:
-        return metric_at_loss(replica["train_loss"], values, levels)
-    read: Array = np.exp(metric_at_loss(replica["train_loss"], np.log(values), levels))
-    return read
 
 
 def _records(train_loss: Array, metric: Array) -> tuple[Array, Array]:

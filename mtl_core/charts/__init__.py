@@ -6,7 +6,9 @@ page can redraw it while a run is alive and the reader keeps zoom, hover and leg
 
 from mtl_core.charts.correlation import correlation_alt, correlation_chart
 from mtl_core.charts.cosines import cosine_alt, cosine_heatmap
+from mtl_core.charts.frame import Frame
 from mtl_core.charts.fronts import front_alt, front_chart, hypervolume_alt, hypervolume_chart
+from mtl_core.charts.gap_strip import gap_strip, gap_strip_alt
 from mtl_core.charts.generalization import generalization_alt, generalization_chart
 from mtl_core.charts.guesses import answers_alt, answers_chart, guesses_alt, guesses_chart
 from mtl_core.charts.leaderboard import PICKED, leaderboard_alt, leaderboard_chart
@@ -31,6 +33,7 @@ __all__ = [
     "Bracket",
     "Curve",
     "CurveKey",
+    "Frame",
     "Kind",
     "Ready",
     "answers_alt",
@@ -41,6 +44,8 @@ __all__ = [
     "cosine_heatmap",
     "front_alt",
     "front_chart",
+    "gap_strip",
+    "gap_strip_alt",
     "generalization_alt",
     "generalization_chart",
     "guesses_alt",

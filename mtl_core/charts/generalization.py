@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from mtl_core.charts.frame import Frame
 from mtl_core.charts.layers import Figure
 from mtl_core.charts.over_loss import X_TITLE, Bracket, over_loss_alt, over_loss_chart
 from mtl_core.charts.palette import Curve
@@ -29,6 +30,7 @@ def generalization_chart(
     brackets: Sequence[Bracket] = (),
     domain_x: tuple[float, float] | None = None,
     domain_y: tuple[float, float] | None = None,
+    frame: Frame | None = None,
 ) -> Figure:
     """Test metric E over full training loss L: mean lines, ±2 SD bands, a point per checkpoint.
 
@@ -48,6 +50,7 @@ def generalization_chart(
         brackets: gaps that are marked.
         domain_x: the least and the largest loss that are drawn; default all.
         domain_y: the least and the largest value of the metric.
+        frame: what the axes show at least.
     """
     return over_loss_chart(
         trajectories,
@@ -63,6 +66,7 @@ def generalization_chart(
         brackets=brackets,
         domain_x=domain_x,
         domain_y=domain_y,
+        frame=frame,
     )
 
 

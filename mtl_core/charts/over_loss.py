@@ -13,6 +13,7 @@ import pandas as pd
 
 from mtl_core.analysis import LOSS_FLOOR, loss_matched, mean_band
 from mtl_core.charts.axes import Vertical, log_axis, log_scale, vertical
+from mtl_core.charts.frame import EXTENT, Frame, frame_layer, within
 from mtl_core.charts.layers import GREY, Figure, banded_curves, dimmed, stroke, unchecked
 from mtl_core.charts.palette import Curve
 
@@ -56,6 +57,7 @@ def over_loss_chart(
     brackets: Sequence[Bracket] = (),
     domain_x: tuple[float, float] | None = None,
     domain_y: tuple[float, float] | None = None,
+    frame: Frame | None = None,
 ) -> Figure:
     """Mean over seeds with its ±2 SD band, against full training loss; a point per checkpoint.
 
@@ -78,19 +80,22 @@ def over_loss_chart(
         brackets: differences that are marked.
         domain_x: the least and the largest loss that are drawn; default all.
         domain_y: the least and the largest value.
+        frame: what the axes show at least.
     """
     shown = _shown(trajectories, curves, task, column)
-    x = alt.X(
-        "train_loss:Q",
-        scale=log_scale(domain_x, reverse=True),
-        axis=log_axis("x", x_title, grid=False),
-    )
+    x_scale, x_axis = log_scale(domain_x, reverse=True), log_axis("x", x_title, grid=False)
+    x = alt.X("train_loss:Q", scale=x_scale, axis=x_axis)
     y = vertical(title, log=log_y, value_format=value_format, domain=domain_y)
     background = _brackets(brackets, x, y)
+    lines = _lines(shown, task, column, log_y)
+    if frame is not None:
+        y.axis.minExtent = EXTENT
+        lines = within(lines, frame)
+        background.append(frame_layer(frame, x_scale, x_axis, y))
     if per_seed:
         background.append(_seed_lines(y.place(_seed_rows(shown, column)), curves, x, y))
     return banded_curves(
-        y.place(_lines(shown, task, column, log_y)),
+        y.place(lines),
         y.place(_points(shown, task, column)),
         curves,
         x=x,

@@ -213,7 +213,8 @@ def _drawn(points: pd.DataFrame, optimizers: Sequence[Curve]) -> pd.DataFrame:
     drawn = points.reindex(columns=_FIELDS).dropna(subset=["x", "y"])
     drawn = drawn[drawn["curve"].isin([curve.label for curve in optimizers])]
     counted = drawn["counted"].astype(bool)
-    told = {name: drawn[name].fillna("–") for name in ("change", "factor_change", "paper_change")}
+    names = ("change", "factor_change", "paper_change")
+    told = {name: drawn[name].astype(object).fillna("–") for name in names}
     drawn = drawn.assign(counted=counted, **told)
     return drawn.sort_values("counted", kind="stable", ignore_index=True)
 

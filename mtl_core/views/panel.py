@@ -175,6 +175,18 @@ class Panel:
             return self.gaps[one.label]
         return analysis.gap(self.settled, self.versus(one))
 
+    @cached_property
+    def gap_curves(self) -> "pd.DataFrame":
+        """The gap of each comparable run at each training loss, so far."""
+        import pandas as pd
+
+        from mtl_core.analysis import gap_over_loss
+
+        others = [one for one in self.shown if self.comparable(one)]
+        found = [gap_over_loss(self.settled, self.versus(one)) for one in others]
+        filled = [rows for rows in found if len(rows)] or found[:1]
+        return pd.concat(filled, ignore_index=True)
+
     def onset(self, one: Shown) -> "Onset | None":
         """Where that gap opens for good, so far."""
         if one.label not in self._onsets:

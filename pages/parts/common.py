@@ -14,6 +14,9 @@ from mtl_core.charts import (
     Bracket,
     Curve,
     CurveKey,
+    Frame,
+    gap_strip,
+    gap_strip_alt,
     generalization_alt,
     generalization_chart,
     over_epochs_alt,
@@ -167,6 +170,7 @@ def hero(
     names: Mapping[str, str] | None = None,
     brackets: Sequence[Bracket] = (),
     domain: tuple[tuple[float, float], tuple[float, float]] | None = None,
+    frame: Frame | None = None,
 ) -> None:
     """Generalization against training loss. Zoom and legend pick survive live updates.
 
@@ -174,6 +178,7 @@ def hero(
         names: curves' labels to what they are called here; default as elsewhere.
         brackets: gaps that are marked.
         domain: the losses, and the values of the metric, that are drawn; default all.
+        frame: what the axes show at least.
     """
     if names:
         styled = [replace(one, label=names[one.label]) for one in styled]
@@ -191,13 +196,34 @@ def hero(
         brackets=brackets,
         domain_x=domain[0] if domain else None,
         domain_y=domain[1] if domain else None,
+        frame=frame,
     )
     figures.draw(
         chart,
         key=key,
-        of=(panel.version, per_seed),
+        of=(panel.version, per_seed, frame),
         on_select="rerun",  # else a live update would undo zoom and legend pick
         alt=generalization_alt(styled, task=target, metric_title=metric.title),
+    )
+
+
+def strip(panel: Panel, styled: Sequence[Curve], *, key: str, frame: Frame) -> None:
+    """The gap at each training loss, below the hero figure and to its horizontal scale."""
+    if not any(map(panel.comparable, panel.shown)):
+        return
+    measure = panel_measure(panel)
+    figures.draw(
+        partial(
+            gap_strip,
+            panel.gap_curves,
+            styled,
+            title="gap (pt)" if measure.share else "gap",
+            share=measure.share,
+            losses=frame.losses,
+        ),
+        key=key,
+        of=(panel.version, frame.losses),
+        alt=gap_strip_alt(styled[1:], task=panel.baseline.config.target),
     )
 
 

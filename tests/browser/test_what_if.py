@@ -68,7 +68,7 @@ def test_toggle_and_run_grow_a_curve(app, open_page) -> None:
     seeds.press("Enter")
     expect(page.get_by_text("2 networks to train")).to_be_visible()
     press(page, "Run")
-    expect(page.get_by_text(re.compile(r"trains, \d+%")).first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Training, \d+%")).first).to_be_visible()
     # Two networks with all their factors: a quarter of a minute on two free cores.
     expect(page.get_by_text("these runs are in the store")).to_be_visible(timeout=240_000)
     labels = page.locator(HERO).first.locator("g.role-legend-label text")
@@ -121,9 +121,9 @@ def test_two_questions_move_at_once_before_five_visitors(app, open_page) -> None
     third, fourth, fifth = map(open_page, (LONG, "/what_if?setting=digits&aux=digits2", "/"))
     expect(fifth.locator(f"{HERO} g.mark-line path").first).to_be_visible()
     fourth.get_by_text("Over epochs", exact=True).click()
-    expect(fourth.locator(HERO)).to_have_count(3)
+    expect(fourth.locator(HERO)).to_have_count(4)  # the hero, its strip, loss and metric
     for page in (first, second, third):
-        going = page.get_by_text(re.compile(r"trains, \d+%"))
+        going = page.get_by_text(re.compile(r"Training, \d+%"))
         seen = set()
         while len(seen) < 4:
             seen.add(re.sub(r"%.*", "%", going.first.text_content()))
@@ -166,24 +166,24 @@ def test_reload_second_browser_and_live_chart(app, open_page) -> None:
     wait_for_rows(app, config_of(LONG).baseline, 5)
     marks = page.locator(HERO).first
     expect(marks).to_be_visible()
-    expect(page.get_by_text(re.compile(r"trains, \d+%")).first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Training, \d+%")).first).to_be_visible()
 
     # The chart keeps its node while the worker adds points.
     marks.evaluate("node => { node.untouched = true }")
     seen = set()
     while len(seen) < 6:
-        seen.add(page.get_by_text(re.compile(r"trains, \d+%")).first.text_content())
+        seen.add(page.get_by_text(re.compile(r"Training, \d+%")).first.text_content())
         time.sleep(0.2)
     assert marks.evaluate("node => node.untouched === true")
 
     # Closing and coming back changes nothing for the run.
     page.reload()
-    expect(page.get_by_text(re.compile(r"trains, \d+%")).first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Training, \d+%")).first).to_be_visible()
     assert len(app.store.runs()) == 2
 
     # Its address says everything, in any browser.
     other = open_page(page.url.removeprefix(app.url), elsewhere=True)
-    expect(other.get_by_text(re.compile(r"trains, \d+%")).first).to_be_visible()
+    expect(other.get_by_text(re.compile(r"Training, \d+%")).first).to_be_visible()
     heading = page.get_by_role("heading", level=1).text_content()
     expect(other.get_by_role("heading", level=1)).to_have_text(heading)
     assert other.url == page.url
@@ -191,20 +191,38 @@ def test_reload_second_browser_and_live_chart(app, open_page) -> None:
     expect(page.get_by_text("was stopped").first).to_be_visible()
 
 
+def test_axes_stand_still_while_curves_grow(app, open_page) -> None:
+    page = open_page(LONG)
+    press(page, "Run")
+    ticks = page.locator(HERO).first.locator("g.role-axis-label text")
+    tall = page.locator(HERO).first
+    expect(page.get_by_text(re.compile(r"Training, \d+%")).first).to_be_visible()
+    seen: dict[int, tuple[list[str], float]] = {}
+    # Three moments, each with more points than the one before.
+    for least in (3, 12, 24):
+        wait_for_rows(app, config_of(LONG), least)
+        expect(tall.locator("g.mark-symbol.role-mark path").nth(least)).to_be_attached()
+        seen[least] = (ticks.all_text_contents(), page.evaluate("scrollY"))
+    assert seen[3] == seen[12] == seen[24]
+    assert "10%" in seen[3][0], "from chance on"
+    press(page, "Stop")
+    expect(page.get_by_text("was stopped").first).to_be_visible()
+
+
 def test_factors_grow_live_in_charts_that_stay(app, open_page) -> None:
     page = open_page(FACTORS)
     press(page, "Run")
-    expect(page.get_by_text(re.compile(r"trains, \d+%")).first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Training, \d+%")).first).to_be_visible()
     charts = page.locator(HERO)
-    expect(charts).to_have_count(5)  # the hero and four factors
-    for chart in range(5):
+    expect(charts).to_have_count(6)  # the hero, its strip and four factors
+    for chart in range(6):
         charts.nth(chart).evaluate("node => { node.untouched = true }")
-    path = charts.nth(1).locator("g.mark-line path").first
+    path = charts.nth(2).locator("g.mark-line path").first
     expect(path).to_have_attribute("d", re.compile("L"))  # two points make a line
     before = path.get_attribute("d")
-    expect(page.get_by_text(re.compile(r"trains, \d+%")).first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Training, \d+%")).first).to_be_visible()
     expect(path).not_to_have_attribute("d", before)
-    for chart in range(5):
+    for chart in range(6):
         assert charts.nth(chart).evaluate("node => node.untouched === true")
     press(page, "Stop")
     expect(page.get_by_text("was stopped").first).to_be_visible()
@@ -221,9 +239,9 @@ def test_the_correlation_panel_grows_live_and_a_click_pins(app, open_page) -> No
     expect(page).to_have_url(re.compile("look=correlation"))
     press(page, "Run")
     # The run's point is there while it still trains; only finished runs count.
-    points = page.locator(HERO).nth(1).locator("g.mark-symbol path[aria-roledescription=point]")
+    points = page.locator(HERO).nth(2).locator("g.mark-symbol path[aria-roledescription=point]")
     expect(points.first).to_be_attached(timeout=120_000)
-    expect(page.get_by_text(re.compile(r"trains, \d+%")).first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Training, \d+%")).first).to_be_visible()
     before = points.first.get_attribute("aria-label")
     expect(points.first).not_to_have_attribute("aria-label", before)
     press(page, "Stop")
@@ -254,7 +272,7 @@ def test_optimizers_are_chosen_run_and_looked_into(app, open_page) -> None:
     page.get_by_role("radio", name="Optimizers", exact=True).click()
     expect(page).to_have_url(re.compile("look=optimizers"))
     # The weights of both tasks, the cosine they met, and both optimizers' updates.
-    for chart, lines in ((1, 2), (2, 1), (3, 2), (4, 2)):
+    for chart, lines in ((2, 2), (3, 1), (4, 2), (5, 2)):
         expect(page.locator(HERO).nth(chart).locator("g.mark-line path")).to_have_count(lines)
     (told,) = {
         record.config
@@ -318,7 +336,7 @@ def test_the_run_outlives_the_server(own_app, open_own) -> None:
     wait_for_rows(app, config, rows + 3)
     app.start()
     again = open_own(LONG)
-    expect(again.get_by_text(re.compile(r"trains, \d+%")).first).to_be_visible()
+    expect(again.get_by_text(re.compile(r"Training, \d+%")).first).to_be_visible()
     assert app.worker_pid() == worker
     press(again, "Stop")
     expect(again.get_by_text("was stopped").first).to_be_visible()
