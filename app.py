@@ -3,11 +3,12 @@
 import streamlit as st
 
 from mtl_core.data import own
-from pages.parts import visitors
+from pages.parts import stage, visitors
 from pages.parts.arrival import arrived, settle
 
 own.only()  # a link that anybody wrote names files
 st.set_page_config(page_title="Multi-task transfer", page_icon="docs/icon.png", layout="wide")
+bare = stage.arrive().bare
 
 page = st.navigation(
     {
@@ -46,7 +47,7 @@ page = st.navigation(
             st.Page("pages/library.py", title="Library", icon=":material/library_books:"),
         ],
     },
-    position="top",
+    position="hidden" if bare else "top",
 )
 if visitors.admitted():
     arrived()

@@ -19,7 +19,7 @@ from mtl_core.views import comparisons, measures, phrases
 from mtl_core.views import conflict as views
 from mtl_core.views.comparisons import Pool
 from mtl_core.views.conflict import COLUMNS, METRIC, ConflictView, Found, Pair
-from pages.parts import common, figures, papers, state
+from pages.parts import common, figures, papers, stage, state
 
 KEY = "conflict"
 Page = state.Page[ConflictView]
@@ -51,8 +51,9 @@ def main() -> None:
         return
     pool = comparisons.find(pools, view.setting, view.budget)
     targets = view.shown(pool)
-    with st.sidebar:
-        _controls(page, pool, pools, targets)
+    if stage.shows("controls"):
+        with st.sidebar:
+            _controls(page, pool, pools, targets)
     runs = views.chosen(view, pool)
     every = list({one.config.id: one for named in runs.values() for one in named.values()}.values())
     tables, found = _points(papers.versions(every), view, runs, answers)

@@ -23,7 +23,7 @@ from mtl_core.views.evidence import (
 )
 from mtl_core.views.phrases import escaped, listed
 from mtl_core.views.spreadsheets import csv
-from pages.parts import common, papers, state
+from pages.parts import common, papers, stage, state
 
 Page = state.Page[EvidenceView]
 KEY = "evidence"
@@ -38,8 +38,9 @@ def main() -> None:
     st.title("What do the papers claim, and what do the runs here say?")
     page.problems()
     rows = _rows(tuple((run, one.stamp) for run, one in shipped.items()), shipped)
-    with st.sidebar:
-        _controls(page, rows)
+    if stage.shows("controls"):
+        with st.sidebar:
+            _controls(page, rows)
     st.markdown(summary(rows))
     with st.expander("What do these words mean?", icon=":material/help:"):
         st.markdown(RULES)

@@ -31,7 +31,7 @@ from mtl_core.views.factors import FactorsView
 from mtl_core.views.generalization_gap import MOST_RUNS
 from mtl_core.views.measures import Measure
 from mtl_core.views.phrases import capitalised, counted, family, listed, number
-from pages.parts import common, figures, papers, state
+from pages.parts import common, figures, papers, stage, state
 from pages.parts.words import escaped, tell
 
 KEY = "factors"
@@ -70,8 +70,9 @@ def main() -> None:
         _others(printed, ())
         return
     pool = comparisons.find(pools, view.setting, view.budget)
-    with st.sidebar:
-        _controls(page, pool, pools)
+    if stage.shows("controls"):
+        with st.sidebar:
+            _controls(page, pool, pools)
     cases = views.chosen(pool, view.sets)
     shown = [run for task, runs in cases.items() for run in (pool.singles[task], *runs)]
     rows, counts = _rows(papers.versions(shown), view.aggregate, cases, pool, answers)

@@ -22,7 +22,7 @@ from mtl_core.views import generalization_gap as views
 from mtl_core.views.comparisons import Pool
 from mtl_core.views.generalization_gap import MOST_RUNS, GapView
 from mtl_core.views.measures import Measure
-from pages.parts import common, figures, papers, state
+from pages.parts import common, figures, papers, stage, state
 
 KEY = "gap"
 Page = state.Page[GapView]
@@ -50,8 +50,9 @@ def main() -> None:
         return
     pool = comparisons.find(pools, view.setting, view.budget)
     drawn, against = _runs(view, pool)
-    with st.sidebar:
-        _controls(page, pool, pools, drawn)
+    if stage.shows("controls"):
+        with st.sidebar:
+            _controls(page, pool, pools, drawn)
     usual = {task: pool.cases(task) for task in pool.tasks}
     every = [run for task in pool.tasks for run in (pool.singles[task], *usual[task])]
     cases = _cases(papers.versions(every), pool, answers)

@@ -12,7 +12,7 @@ from mtl_core.analysis import coincidence
 from mtl_core.charts.plane import plane_alt, plane_chart, style_methods
 from mtl_core.optimizers.tools.plane import Update, Vector, updates
 from mtl_core.views.gradient_playground import LENGTHS, MOST_SEED, PRESETS, Playground, preset
-from pages.parts import common, figures, state
+from pages.parts import common, figures, stage, state
 
 PAGE = state.Page("gp", Playground.from_query)
 
@@ -43,10 +43,12 @@ Methods that read the gradients of the last shared layer get these two coordinat
 @common.errors_in_words
 def main() -> None:
     playground = PAGE.open()
-    with st.sidebar:
-        _controls(playground)
+    if stage.shows("controls"):
+        with st.sidebar:
+            _controls(playground)
     st.title("What does each optimizer make of these gradients?")
     PAGE.problems()
+    PAGE.over()
     PAGE.refused("gradients")
     with st.container(horizontal=True):
         for name in PRESETS:

@@ -44,6 +44,7 @@ def main() -> None:
         return
     st.title("Guess first, then watch it train")
     PAGE.problems()
+    PAGE.over()
     lesson_class.line(PAGE)
     if isinstance(lesson, Broken):
         words.tell("error", lesson.problem, icon=":material/edit_document:")
@@ -118,6 +119,7 @@ def _step(place: Place, lesson: Lesson, answers: Answers) -> None:
     _head(place, lesson)
     st.title(words.escaped(step.title))
     PAGE.problems()
+    PAGE.over()
     shown = lesson_outcomes.panel(step, answers)
     revealed = place.step in place.shown
     active = revealed and any(one.answer.active for one in shown.shown)

@@ -33,7 +33,7 @@ from mtl_core.views.measures import Measure
 from mtl_core.views.phrases import counted
 from mtl_core.views.spreadsheets import csv
 from mtl_core.views.what_if import kind
-from pages.parts import buttons, common, figures, library_import, state, visitors, words
+from pages.parts import buttons, common, figures, library_import, stage, state, visitors, words
 
 MOST_SHOWN = 24  # that are drawn, compared and described below the table
 MOST_NAMED = 10  # in the dialog that asks before they are deleted
@@ -54,8 +54,9 @@ def main() -> None:
             words.tell("warning", problem, icon=":material/engineering:")
         found = library.entries(answers)
     search = _search(found, answers)
-    with st.sidebar:
-        _filters(search, found)
+    if stage.shows("controls"):
+        with st.sidebar:
+            _filters(search, found)
     st.title("Which experiments are there, and where do their numbers come from?")
     _told()
     shown = [entry for entry in found if search.passes(entry)]
@@ -73,6 +74,7 @@ def main() -> None:
 def _told() -> None:
     """What came of the reader's last click, or of the link that led here."""
     PAGE.problems()
+    PAGE.over()
     for line in st.session_state.pop("library_failed", []):
         words.tell("error", line, icon=":material/error:")
     for line in st.session_state.pop("library_done", []):

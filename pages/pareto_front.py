@@ -25,7 +25,7 @@ from mtl_core.views.pareto_front import (
     parse_preferences,
 )
 from mtl_core.views.pareto_panel import FrontPanel
-from pages.parts import buttons, common, own_files, pareto_figures, player, state, toy, words
+from pages.parts import buttons, common, own_files, pareto_figures, player, stage, state, toy, words
 
 PAGE = state.Page("pf", FrontQuestion.from_query)
 TICK_SECONDS = 1.0
@@ -39,10 +39,12 @@ def main() -> None:
     # The worker starts with the page, so that Run does not wait for it.
     if answers.store is not None and (problem := tend(answers.store)):
         words.tell("warning", problem, icon=":material/engineering:")
-    with st.sidebar:
-        _controls(question, answers)
+    if stage.shows("controls"):
+        with st.sidebar:
+            _controls(question, answers)
     st.title(TITLE)
     PAGE.problems()
+    PAGE.over()
     if not (problems.get(question.problem).objectives or question.problem_options):
         st.info(
             "Choose a table, or bring one, and name two or more of its columns to predict.",

@@ -29,7 +29,7 @@ from mtl_core.views import comparisons, former, smtos
 from mtl_core.views.phrases import family, title
 from mtl_core.views.smtos import REFERENCE, Change, Entry, Group, Selection
 from mtl_core.views.spreadsheets import csv
-from pages.parts import common, figures, hyperparameters, papers, state, words
+from pages.parts import common, figures, hyperparameters, papers, stage, state, words
 from pages.parts.words import escaped
 
 Page = state.Page[Selection]
@@ -51,8 +51,9 @@ def main() -> None:
     page: Page = state.Page("smtos", read, anew=True)
     selection = page.open()
     chosen = selection.groups(found)
-    with st.sidebar:
-        _controls(page, found, chosen)
+    if stage.shows("controls"):
+        with st.sidebar:
+            _controls(page, found, chosen)
     st.title("When an optimizer makes a task generalize better, does it also optimize it better?")
     papers.claim(
         "When optimizers for multi-task learning help or harm a task's generalization, no factor "

@@ -29,6 +29,7 @@ from pages.parts import (
     common,
     figures,
     hyperparameters,
+    stage,
     state,
     what_if_looks,
     what_if_optimizers,
@@ -62,9 +63,13 @@ def main() -> None:
     # The worker starts with the page, so that Run does not wait for it.
     if answers.store is not None and (problem := tend(answers.store)):
         words.tell("warning", problem, icon=":material/engineering:")
-    with st.sidebar:
-        _controls(question, answers)
-    st.title(_title(question))
+    if stage.shows("controls"):
+        with st.sidebar:
+            _controls(question, answers)
+    if stage.now().show == "figure":
+        st.subheader(_title(question), anchor=False)
+    else:
+        st.title(_title(question))
     PAGE.problems()
     try:
         configs = question.configs
@@ -72,7 +77,8 @@ def main() -> None:
         words.tell("error", str(error), icon=":material/error:")
         return
     shown = panel.build(configs, _pins(question, answers), answers)
-    _actions(question, shown, answers)
+    if stage.shows("buttons"):
+        _actions(question, shown, answers)
     active = any(one.answer.active for one in shown.shown)
     st.session_state.built = shown  # for the fragment's first run; later ones look again
     st.fragment(_answer, run_every=TICK_SECONDS if active else None)(answers, active)
@@ -283,6 +289,9 @@ def _actions(question: Question, shown: Panel, answers: Answers) -> None:
     current = shown.current
 
     def beside() -> None:
+        if stage.now().bare:
+            PAGE.over()
+            return
         buttons.add_seeds_button(question.seeds, lambda seeds: PAGE.change(seeds=seeds))
         buttons.pin_button(
             current.config.id,
@@ -303,8 +312,8 @@ def _actions(question: Question, shown: Panel, answers: Answers) -> None:
 
 
 def _share(question: Question, shown: Panel) -> None:
-    with st.popover("Export", icon=":material/ios_share:"):
-        st.caption("The address of this page is the whole question; share it as it is.")
+    with st.popover("Share", icon=":material/ios_share:"):
+        stage.share(question.to_query(), _title(question))
         st.download_button(
             "Shown trajectories as CSV",
             lambda: csv(shown.trajectories),
@@ -347,14 +356,23 @@ def _answer(answers: Answers, was_active: bool) -> None:
         st.rerun()
     styled = common.curves(shown)
     _progress(shown)
-    _cards(shown)
+    if stage.shows("cards"):
+        _cards(shown)
     frame = live_axes(shown, question.preset, answers)
     common.hero(shown, styled, per_seed=question.per_seed, key="wi_hero", frame=frame)
-    common.strip(shown, styled, key="wi_strip", frame=frame)
+    if stage.shows("strip"):
+        common.strip(shown, styled, key="wi_strip", frame=frame)
     if less := comparisons.reduced(shown.current.config):
         st.caption(f"Smaller than the paper's setup: {less}.")
-    _look(shown, styled, question, answers)
-    _table(shown)
+    if stage.shows("looks"):
+        _look(shown, styled, question, answers)
+    if stage.shows("table"):
+        _table(shown)
+    if stage.shows("notes"):
+        _notes(shown, answers)
+
+
+def _notes(shown: Panel, answers: Answers) -> None:
     for one in shown.shown:
         for note in answers.notes(one.answer):
             words.tell("caption", f"{one.label}: {note}")
@@ -439,7 +457,8 @@ def _cards(shown: Panel) -> None:
         help="The first training loss from which on the gap at equal loss is there, in every half "
         "decade down to the lowest loss that all seeds of both runs have reached.",
     )
-    _latest_cards(cards, shown, measure)
+    if not stage.now().bare:
+        _latest_cards(cards, shown, measure)
 
 
 def _since(opened: Onset | None, gap: LossMatchedGap | None, *, so_far: bool) -> str:

@@ -18,7 +18,7 @@ from mtl_core.views import foretelling, measures, which_auxiliary
 from mtl_core.views.phrases import counted, escaped, listed
 from mtl_core.views.spreadsheets import csv
 from mtl_core.views.which_auxiliary import RaceView
-from pages.parts import buttons, common, figures, state, transfer_matrix, visitors, words
+from pages.parts import buttons, common, figures, stage, state, transfer_matrix, visitors, words
 
 PAGE = state.Page("wa", RaceView.from_query)
 
@@ -52,16 +52,19 @@ def main() -> None:
     answers = common.answers()
     if answers.store is not None and (problem := tend(answers.store)):
         words.tell("warning", problem, icon=":material/engineering:")
-    with st.sidebar:
-        _controls(view)
+    if stage.shows("controls"):
+        with st.sidebar:
+            _controls(view)
     if view.look == "pairs":
         title = settings.get(view.setting).title
         st.title(f"Which tasks of {title} help each other?")
         PAGE.problems()
+        PAGE.over()
         transfer_matrix.draw(PAGE, answers)
         return
     st.title(f"Which auxiliary task helps {view.target}?")
     PAGE.problems()
+    PAGE.over()
     standings = contests(view.contest, answers, grow=view.grow)
     active = _active(standings)
     st.fragment(_live, run_every=TICK_SECONDS if active or _on(view, standings) else None)(

@@ -11,6 +11,7 @@ from mtl_core.charts.fronts import front_alt, front_chart, hypervolume_alt, hype
 from mtl_core.charts.gap_strip import gap_strip, gap_strip_alt
 from mtl_core.charts.generalization import generalization_alt, generalization_chart
 from mtl_core.charts.guesses import answers_alt, answers_chart, guesses_alt, guesses_chart
+from mtl_core.charts.larger import larger
 from mtl_core.charts.leaderboard import PICKED, leaderboard_alt, leaderboard_chart
 from mtl_core.charts.matrix import CELL, matrix_alt, matrix_chart
 from mtl_core.charts.over_epochs import over_epochs_alt, over_epochs_chart
@@ -54,6 +55,7 @@ __all__ = [
     "hypervolume_chart",
     "kept_alt",
     "kept_heatmap",
+    "larger",
     "leaderboard_alt",
     "leaderboard_chart",
     "matrix_alt",

@@ -7,8 +7,9 @@ import streamlit as st
 from altair import TopLevelMixin
 from streamlit.delta_generator import DeltaGenerator
 
-from mtl_core.charts import Ready, ready
+from mtl_core.charts import Ready, larger, ready
 from mtl_core.kept import Kept
+from pages.parts import stage
 
 __all__ = ["draw"]
 
@@ -36,6 +37,6 @@ def draw(
     make = chart if callable(chart) else lambda: chart
     found = ready(make()) if of is None else _ready.get((key, of), lambda: ready(make()))
     taking: dict[str, Any] = {} if selection_mode is None else {"selection_mode": selection_mode}
-    return (place or st).vega_lite_chart(
-        spec=dict(found.spec), key=key, alt=alt, on_select=on_select, **taking
-    )
+    # Its data is the same, and is not copied.
+    spec = larger(found.spec, stage.LARGER) if stage.now().present else dict(found.spec)
+    return (place or st).vega_lite_chart(spec=spec, key=key, alt=alt, on_select=on_select, **taking)

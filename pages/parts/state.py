@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 import streamlit as st
 
 from mtl_core import InputError
-from pages.parts import words
+from pages.parts import stage, words
 
 __all__ = ["Page", "entered", "show"]
 
@@ -81,7 +81,7 @@ class Page(Generic[V]):
     def find(self, opened: Callable[[], None] = lambda: None) -> V | None:
         """The same; None where there is nothing to show."""
         kept = self._kept
-        query = st.query_params.to_dict()
+        query = stage.without(st.query_params.to_dict())
         asked = kept is None or kept.asked_by(query)
         if kept is not None and not asked:
             if not self.anew:
@@ -93,8 +93,15 @@ class Page(Generic[V]):
         if view is not None:
             self.put(view)
         if asked:
+            st.session_state[self._first] = query
             opened()
         return view
+
+    def start_over(self) -> None:
+        """Show again what the address asked for that brought the reader here."""
+        view, _ = self.read(st.session_state.get(self._first, {}))
+        if view is not None:
+            self.put(view)
 
     @property
     def view(self) -> V:
@@ -106,8 +113,9 @@ class Page(Generic[V]):
     def put(self, view: V) -> None:
         """Show this from now on."""
         query, kept, now = view.to_query(), self._kept, time.monotonic()
-        if st.query_params.to_dict() != query:
-            st.query_params.from_dict(query)
+        said = {**query, **stage.own()}
+        if st.query_params.to_dict() != said:
+            st.query_params.from_dict(said)
         replaced = kept.replaced if kept is not None else ()
         if kept is not None and kept.query != query:
             replaced = (*replaced, (kept.query, now))
@@ -137,6 +145,17 @@ class Page(Generic[V]):
         for line in st.session_state.pop(self._problems, []):
             words.tell("warning", line, icon=":material/link_off:")
 
+    def over(self) -> None:
+        """Where a page stands without menus: the way back to where its link led, on one key."""
+        if stage.now().bare and stage.shows("buttons"):
+            st.button(
+                "Start over",
+                icon=":material/restart_alt:",
+                key=f"{self.key}_over",
+                shortcut="Home",
+                on_click=self.start_over,
+            )
+
     def refuse(self, name: str, error: InputError) -> None:
         """Keep what is wrong with what was entered into a widget, for ``refused``."""
         st.session_state[f"{self.key}: {name} is wrong"] = str(error)
@@ -150,6 +169,10 @@ class Page(Generic[V]):
     def _kept(self) -> _Kept[V] | None:
         kept: _Kept[V] | None = st.session_state.get(self.key)
         return kept
+
+    @property
+    def _first(self) -> str:
+        return f"{self.key}: first"
 
     @property
     def _problems(self) -> str:
