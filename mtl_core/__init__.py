@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mtl_core.runs.race import race
     from mtl_core.training import Checkpoint
     from mtl_core.training.train import train
+    from mtl_core.views.compare import compare
 
 __all__ = [
     "Checkpoint",
@@ -25,6 +26,7 @@ __all__ = [
     "StoreError",
     "TrainingDiverged",
     "analysis",
+    "compare",
     "factors",
     "optimizers",
     "pareto",
@@ -41,6 +43,8 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module("mtl_core.training"), name)
     if name == "race":
         return import_module("mtl_core.runs.race").race
+    if name == "compare":
+        return import_module("mtl_core.views.compare").compare
     if name in ("analysis", "pareto"):
         return import_module(f"mtl_core.{name}")
     raise AttributeError(f"module 'mtl_core' has no attribute {name!r}")

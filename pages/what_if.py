@@ -18,15 +18,18 @@ from mtl_core.runs import Record
 from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.runs.queue.launch import tend
 from mtl_core.views import comparisons, measures, panel
+from mtl_core.views.citations import bibtex
 from mtl_core.views.codec import parse_seeds
 from mtl_core.views.live_axes import live_axes
 from mtl_core.views.measures import Measure
 from mtl_core.views.panel import Panel, Shown
 from mtl_core.views.spreadsheets import csv
+from mtl_core.views.takeaways import comparison_code
 from mtl_core.views.what_if import LOOKS, MAY_BE_ALL, Question, label
 from pages.parts import (
     buttons,
     common,
+    exports,
     figures,
     hyperparameters,
     stage,
@@ -312,26 +315,22 @@ def _actions(question: Question, shown: Panel, answers: Answers) -> None:
 
 
 def _share(question: Question, shown: Panel) -> None:
-    with st.popover("Share", icon=":material/ios_share:"):
+    with st.popover("Share", icon=":material/share:"):
         stage.share(question.to_query(), _title(question))
-        st.download_button(
-            "Shown trajectories as CSV",
-            lambda: csv(shown.trajectories),
-            file_name="trajectories.csv",
-            mime="text/csv",
-            icon=":material/download:",
-            on_click="ignore",
+    with st.popover("Export", icon=":material/download:"):
+        exports.draw(
+            exports.Takeaway(
+                "generalization",
+                _title(question),
+                lambda: common.hero_chart(shown, common.curves(shown), per_seed=question.per_seed),
+                lambda: shown.table,
+                bibtex([config.optimizer for config in question.configs]),
+            ),
+            [("Trajectories as CSV", lambda: csv(shown.trajectories))],
         )
-        st.download_button(
-            "Comparisons as CSV",
-            lambda: csv(shown.table),
-            file_name="comparisons.csv",
-            mime="text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-            help="Transfer and gap against the single task, with intervals.",
-        )
-        st.caption("The same run on the command line:")
+        st.caption("The same in a notebook:")
+        st.code(comparison_code(question), language="python")
+        st.caption("The run that the page speaks of, on the command line:")
         st.code(
             shown.current.answer.kind.command.line(shown.current.config, question.preset),
             language="bash",

@@ -17,8 +17,8 @@ from mtl_core.config import RunConfig
 from mtl_core.errors import InputError, StoreError
 from mtl_core.kept import Kept
 from mtl_core.runs.library.answers import Answer, Answers
+from mtl_core.runs.library.here import answers_here
 from mtl_core.runs.queue.launch import tend
-from mtl_core.runs.queue.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -264,7 +264,7 @@ def race(
     others = [task.name for task in found.tasks if task.name != goal]
     asked = others if candidates is None else [found.task(name).name for name in candidates]
     contest = Contest(setting, goal, preset, tuple(asked), most=most, margin=margin)
-    answers = _answers(Store())
+    answers = answers_here()
     standings = contests(contest, answers, grow=grow)
     for standings in _carried_out(contest, answers, grow=grow) if train else ():
         if tell is not None:
@@ -313,12 +313,6 @@ def _carried_out(contest: Contest, answers: Answers, *, grow: bool) -> Iterator[
         if problem := tend(store):
             raise StoreError(problem)
         time.sleep(_POLL_SECONDS)
-
-
-def _answers(store: Store) -> Answers:
-    from mtl_core.runs.library import artifacts, exchange
-
-    return Answers(store, artifacts.scan()[0], exchange.imported()[0])
 
 
 def _line(standings: Sequence[Standing]) -> str:

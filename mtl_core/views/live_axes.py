@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from mtl_core import settings
 from mtl_core.analysis import LOSS_FLOOR
-from mtl_core.charts.frame import Frame
 from mtl_core.config import RunConfig
 from mtl_core.runs.library.answers import Answers
 from mtl_core.settings.base import METRIC_RANGES
@@ -14,6 +13,8 @@ from mtl_core.views.panel import Panel
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mtl_core.charts.frame import Frame
 
 __all__ = ["live_axes"]
 
@@ -23,13 +24,15 @@ FEWER = 10
 """How many times fewer errors than at chance are expected there."""
 
 
-def live_axes(panel: Panel, preset: str, answers: Answers) -> Frame:
+def live_axes(panel: Panel, preset: str, answers: Answers) -> "Frame":
     """What the target's curves need, and while runs go on what they will need.
 
     It reaches as far as any seed of the panel has come. While runs go on also as far as the
     finished runs of the same target and budget, alone, which are known; without them from chance to
     what a small network may learn. So it only ever extends.
     """
+    from mtl_core.charts.frame import Frame
+
     base = panel.baseline.config
     tables = [panel.trajectories]
     live = any(one.answer.active for one in panel.shown)
@@ -57,8 +60,10 @@ def _ends(tables: "Iterable[pd.DataFrame]", column: str) -> list[float]:
     return [float(end) for one in columns if len(one) for end in (one.min(), one.max())]
 
 
-def _chance(setting: str, target: str) -> Frame | None:
+def _chance(setting: str, target: str) -> "Frame | None":
     """From chance on; None where chance is not known, as for a regression."""
+    from mtl_core.charts.frame import Frame
+
     task = settings.get(setting).task(target)
     if task.loss != "cross_entropy" or METRIC_RANGES[task.metric] != (0, 1):
         return None

@@ -5,7 +5,9 @@ from dataclasses import replace
 from functools import partial, wraps
 from typing import Any, ParamSpec
 
+import pandas as pd
 import streamlit as st
+from altair import TopLevelMixin
 from streamlit.delta_generator import DeltaGenerator
 
 from mtl_core import factors, settings
@@ -184,26 +186,38 @@ def hero(
         styled = [replace(one, label=names[one.label]) for one in styled]
     target = panel.baseline.config.target
     metric = panel_measure(panel)
-    chart = partial(
-        generalization_chart,
-        panel.settled.replace({"curve": dict(names)}) if names else panel.settled,
-        styled,
-        task=target,
-        metric_title=metric.title,
-        metric_format=metric.format,
-        per_seed=per_seed,
-        name=key,
-        brackets=brackets,
-        domain_x=domain[0] if domain else None,
-        domain_y=domain[1] if domain else None,
-        frame=frame,
-    )
     figures.draw(
-        chart,
+        partial(
+            hero_chart,
+            panel,
+            styled,
+            rows=panel.settled.replace({"curve": dict(names)}) if names else None,
+            per_seed=per_seed,
+            name=key,
+            brackets=brackets,
+            domain_x=domain[0] if domain else None,
+            domain_y=domain[1] if domain else None,
+            frame=frame,
+        ),
         key=key,
         of=(panel.version, per_seed, frame),
         on_select="rerun",  # else a live update would undo zoom and legend pick
         alt=generalization_alt(styled, task=target, metric_title=metric.title),
+    )
+
+
+def hero_chart(
+    panel: Panel, styled: Sequence[Curve], *, rows: pd.DataFrame | None = None, **more: Any
+) -> TopLevelMixin:
+    """The hero figure by itself; ``more`` as ``generalization_chart`` takes it."""
+    metric = panel_measure(panel)
+    return generalization_chart(
+        panel.settled if rows is None else rows,
+        styled,
+        task=panel.baseline.config.target,
+        metric_title=metric.title,
+        metric_format=metric.format,
+        **more,
     )
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from PIL import Image
 
 from mtl_core.charts import Curve, generalization_chart
-from mtl_core.charts.export import figure_png, figure_svg
+from mtl_core.charts.export import figure_pdf, figure_png, figure_svg
 
 TITLE = "digits1: generalization & loss"
 
@@ -39,3 +39,13 @@ def test_a_png_is_a_picture_of_it(
     colours = {colour for _, colour in picture.getcolors(2**20) or []}
     for curve in curves:
         assert tuple(bytes.fromhex(curve.colour[1:])) in colours
+
+
+def test_a_pdf_is_one_page_of_it(
+    trajectories: Callable[..., pd.DataFrame], curves: list[Curve]
+) -> None:
+    chart = generalization_chart(trajectories(6), curves, task="digits1", metric_title="accuracy E")
+    pdf = figure_pdf(chart, TITLE)
+    assert pdf.startswith(b"%PDF-")
+    assert pdf.count(b"/Type /Page\n") == 1
+    assert b"/Subtype /Image" not in pdf, "lines and letters, no picture"

@@ -175,7 +175,7 @@ def worker(store: Store, answers: Answers, monkeypatch: pytest.MonkeyPatch) -> C
 
     monkeypatch.setattr(module, "tend", tend)
     monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
-    monkeypatch.setattr(module, "_answers", lambda _: answers)
+    monkeypatch.setattr(module, "answers_here", lambda: answers)
     return lambda: len(carried_out)
 
 
