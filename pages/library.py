@@ -31,6 +31,7 @@ from mtl_core.views.library_search import (
 from mtl_core.views.links import links
 from mtl_core.views.measures import Measure
 from mtl_core.views.phrases import counted
+from mtl_core.views.results import RESULTS, with_results
 from mtl_core.views.spreadsheets import csv
 from mtl_core.views.what_if import kind
 from pages.parts import buttons, common, figures, library_import, stage, state, visitors, words
@@ -61,7 +62,7 @@ def main() -> None:
     _told()
     shown = [entry for entry in found if search.passes(entry)]
     _summary(found, shown, search, answers)
-    _table(shown, search)
+    _table(shown, search, answers)
     by_key = {entry.key: entry for entry in found}
     chosen = [by_key[key] for key in search.chosen]
     if chosen:
@@ -114,6 +115,16 @@ def _filters(search: Search, found: Sequence[Entry]) -> None:
     )
     for name, offered in choices(search, found).items():
         _filter(name, offered, search)
+    st.multiselect(
+        "Results in the table",
+        list(RESULTS),
+        key=PAGE.widget("results", list(search.results)),
+        placeholder="none",
+        help="\n".join(f"- {about}" for about in RESULTS.values())
+        + "\n\nShares are in percent, their differences in points. Click a column to sort by it.",
+        on_change=PAGE.take,
+        args=("results", tuple),
+    )
     if search.filtered:
         st.button(
             "Show all experiments",
@@ -162,7 +173,7 @@ def _summary(
             )
 
 
-def _table(shown: Sequence[Entry], search: Search) -> None:
+def _table(shown: Sequence[Entry], search: Search, answers: Answers) -> None:
     if not shown:
         st.info("No experiment passes these filters.", icon=":material/filter_alt:")
         return
@@ -173,8 +184,10 @@ def _table(shown: Sequence[Entry], search: Search) -> None:
     rows = sorted(place[key] for key in search.chosen if key in place)
     st.session_state.library_keys = list(place)
     state.show("library_table", {"selection": {"rows": rows, "columns": [], "cells": []}})
+    with st.spinner("Reading results …", show_time=True):
+        table = with_results(library.table(shown), shown, answers, search.results)
     st.dataframe(
-        library.table(shown),
+        table,
         key="library_table",
         hide_index=True,
         height=420 if len(shown) > 10 else "auto",
@@ -189,6 +202,7 @@ def _table(shown: Sequence[Entry], search: Search) -> None:
             "done": st.column_config.ProgressColumn("done", format="percent", width="small"),
             "created": st.column_config.DatetimeColumn("created", format="YYYY-MM-DD HH:mm"),
             "seconds": st.column_config.NumberColumn("duration", format="%.0f s"),
+            **_RESULT_COLUMNS,
         },
     )
     if pages > 1:
@@ -203,6 +217,15 @@ def _table(shown: Sequence[Entry], search: Search) -> None:
             args=("page",),
             width=360,
         )
+
+
+_RESULT_COLUMNS = {
+    name: st.column_config.NumberColumn(
+        name, help=about, format="%.3g" if name in ("final L", "sharpness") else "%.1f"
+    )
+    for name, about in RESULTS.items()
+    if name != "ΔE is"
+} | {"ΔE is": st.column_config.TextColumn("ΔE is", help=RESULTS["ΔE is"])}
 
 
 def _choose() -> None:

@@ -1,22 +1,16 @@
 """The package: ``pip install .`` gives all that a checkout has, but for the app and its pages."""
 
 import json
-import os
-import site
-import subprocess
-import sysconfig
 import tomllib
-import venv
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from packaging.requirements import Requirement
 
 import mtl_core
+from tests.installed import ROOT, Environment, install
 
-ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 
@@ -93,45 +87,9 @@ def test_the_build_backend_is_among_what_the_tests_need() -> None:
 # Installed.
 
 
-class Environment(NamedTuple):
-    folder: Path  # of the environment
-    elsewhere: Path  # a folder with nothing in it
-
-    @property
-    def packages(self) -> Path:
-        return Path(sysconfig.get_path("purelib", "venv", {"base": str(self.folder)}))
-
-    def run(self, program: str, *arguments: str) -> str:
-        """What a program of the environment prints, started from a folder with nothing in it."""
-        scripts = Path(sysconfig.get_path("scripts", "venv", {"base": str(self.folder)}))
-        hidden = ("PYTHON", "MTL_", "VIRTUAL_ENV")
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
-        done = subprocess.run(
-            [str(scripts / program), *arguments],
-            capture_output=True,
-            text=True,
-            cwd=self.elsewhere,
-            env={**environment, "MTL_DATA_DIR": str(self.elsewhere)},
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """A new environment with the package, which borrows all else from the tests' own."""
-    environment = Environment(
-        tmp_path_factory.mktemp("environment"), tmp_path_factory.mktemp("elsewhere")
-    )
-    venv.create(environment.folder, with_pip=False)
-    borrowed = environment.packages / "borrowed.pth"
-    borrowed.write_text("\n".join(site.getsitepackages()), encoding="utf-8")
-    quiet = ("--quiet", "--disable-pip-version-check")
-    environment.run(
-        "python", "-m", "pip", "install", *quiet, "--no-deps", "--no-build-isolation", str(ROOT)
-    )
-    return environment
+    return install(tmp_path_factory.mktemp("environment"), tmp_path_factory.mktemp("elsewhere"))
 
 
 def test_it_imports_from_anywhere_and_finds_what_ships(installed: Environment) -> None:

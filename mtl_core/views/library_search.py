@@ -10,6 +10,7 @@ from mtl_core.runs.library.answers import Answers, Origin
 from mtl_core.views import codec, vocabulary
 from mtl_core.views.codec import Entries, Field, Values
 from mtl_core.views.library import Entry
+from mtl_core.views.results import RESULTS
 
 __all__ = [
     "FILTERS",
@@ -94,6 +95,7 @@ class Search:
         text: words that must all stand somewhere in what the table says of an experiment.
         chosen: keys of entries, in the order in which they were chosen.
         task: whose curves are drawn; None for the first that the chosen experiments share.
+        results: columns of results, of ``results.RESULTS``, that the table has.
         page: of those that pass, where they are more than a table shows at once; from 1.
     """
 
@@ -106,6 +108,7 @@ class Search:
     text: str = ""
     chosen: tuple[str, ...] = ()
     task: str | None = None
+    results: tuple[str, ...] = ()
     page: int = 1
 
     @property
@@ -116,7 +119,7 @@ class Search:
     @property
     def unfiltered(self) -> "Search":
         """The same choice among all entries."""
-        return Search(chosen=self.chosen, task=self.task)
+        return Search(chosen=self.chosen, task=self.task, results=self.results)
 
     def pages(self, passing: int) -> int:
         """How many pages so many experiments take, at least one."""
@@ -243,6 +246,24 @@ def _task(text: str, _: Values) -> str:
     return text
 
 
+def _results(text: str, _: Values) -> tuple[str, ...]:
+    names = dict(zip(map(_short, RESULTS), RESULTS, strict=True))
+    asked = text.split()
+    for name in asked:
+        if name not in names:
+            raise unknown("column of results", name, names)
+    return tuple(column for short, column in names.items() if short in asked)
+
+
+def _shown_results(columns: Sequence[str]) -> str:
+    return " ".join(map(_short, columns))
+
+
+def _short(column: str) -> str:
+    """A column's name in a URL: ``delta_from``."""
+    return column.replace("Δ", "delta_").replace(" ", "_").lower().replace("delta_e", "delta")
+
+
 def _filter(name: str) -> Field:
     filtered = FILTERS[name]
     parse = codec.some_of(filtered.title.lower(), lambda _: filtered.known(), none=True)
@@ -253,6 +274,7 @@ _FIELDS: Entries = [
     *map(_filter, FILTERS),
     Field("text", _text, default=""),
     Field("page", _page, default=1),
+    Field("results", _results, _shown_results, default=()),
     Field("task", _task, usually="the first in common"),
     Field(
         "run",
