@@ -24,7 +24,7 @@ from mtl_core.views.lesson_outcomes import Outcome
 from mtl_core.views.lessons import Place
 from mtl_core.views.panel import Panel
 from mtl_core.views.phrases import counted
-from pages.parts import buttons, common, figures, lesson_class, sketch, state, words
+from pages.parts import buttons, common, figures, lesson_class, sketch, stage, state, words
 
 PAGE = state.Page("les", Place.from_query, anew=True)
 
@@ -156,6 +156,9 @@ def _head(place: Place, lesson: Lesson) -> None:
             label_visibility="collapsed",
         )
         st.caption(words.escaped(lesson.title))
+        if not stage.now().bare:
+            with st.popover("Share", icon=":material/share:"):
+                stage.share(Place(lesson.name).to_query(), lesson.title, stage.LESSON)
     lesson_class.line(PAGE)
 
 

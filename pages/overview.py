@@ -11,7 +11,7 @@ from mtl_core.views import comparisons, overview, phrases
 from mtl_core.views.panel import Panel, build
 from mtl_core.views.phrases import capitalised
 from mtl_core.views.what_if import Question
-from pages.parts import buttons, common, hyperparameters, papers, words
+from pages.parts import buttons, common, hyperparameters, papers, stage, words
 from pages.parts.words import escaped
 
 
@@ -29,8 +29,10 @@ def main() -> None:
         st.info("No artifact ships with this copy. Train a run on What if.")
         return
     first = "fashion" if "fashion" in shown else next(iter(shown))
+    alone = stage.now().show == "figure"
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        _try_it()
+        if not alone:
+            _try_it()
         name = st.segmented_control(
             "Setting",
             list(shown),
@@ -45,7 +47,8 @@ def main() -> None:
     preset, runs = shown[setting.name]
     panel = build([runs[0].config], runs[1:], answers)
     names = overview.names(panel)
-    _cards(panel, names)
+    if stage.shows("cards"):
+        _cards(panel, names)
     marked = overview.brackets(panel)
     common.hero(
         panel,
@@ -56,6 +59,8 @@ def main() -> None:
         brackets=marked,
         domain=overview.window(panel, marked),
     )
+    if alone:
+        return
     st.caption(
         "**Where do the curves part?** At one place on the horizontal axis all networks fit their "
         "training data equally well. A bracket marks the gap there: how much better, or worse, "

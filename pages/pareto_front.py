@@ -42,7 +42,10 @@ def main() -> None:
     if stage.shows("controls"):
         with st.sidebar:
             _controls(question, answers)
-    st.title(TITLE)
+    if stage.now().show == "figure":
+        st.subheader(TITLE, anchor=False)
+    else:
+        st.title(TITLE)
     PAGE.problems()
     PAGE.over()
     if not (problems.get(question.problem).objectives or question.problem_options):
@@ -57,7 +60,8 @@ def main() -> None:
     except InputError as error:
         words.tell("error", str(error), icon=":material/error:")
         return
-    _actions(panel, answers, ready)
+    if stage.shows("buttons"):
+        _actions(panel, answers, ready)
     active = any(one.answer.active for one in panel.shown)
     every = player.interval(active, TICK_SECONDS)
     st.session_state.pf_built = panel  # for the fragment's first run; later ones look again

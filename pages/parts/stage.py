@@ -5,7 +5,7 @@ without menus, for a page of somebody else's. ``hide=`` leaves out parts by name
 is for a projector: no menus and no controls, and text and marks larger.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 from urllib.parse import urlencode
@@ -15,7 +15,19 @@ import streamlit as st
 from mtl_core.errors import unknown
 from pages.parts import words
 
-__all__ = ["LARGER", "PARTS", "Part", "Stage", "arrive", "now", "own", "share", "shows", "without"]
+__all__ = [
+    "LARGER",
+    "LESSON",
+    "PARTS",
+    "Part",
+    "Stage",
+    "arrive",
+    "now",
+    "own",
+    "share",
+    "shows",
+    "without",
+]
 
 Show = Literal["page", "run", "figure"]
 Part = Literal["controls", "buttons", "cards", "strip", "looks", "table", "notes"]
@@ -128,30 +140,39 @@ def own() -> dict[str, str]:
     return now().to_query()
 
 
-def share(query: Mapping[str, str], title: str) -> None:
-    """Links to this question as a page, a figure with Run, a figure, or for a projector.
+_WAYS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "Page": ("All of it.", {}),
+    "Lesson": ("For a page of your own: the lesson without the app's menus.", {"show": "run"}),
+    "Figure with Run": ("For a page of your own: it trains here.", {"show": "run"}),
+    "Figure only": ("For a page of your own.", {"show": "figure"}),
+    "Presenter": ("For a projector: large, without menus and controls.", {"present": True}),
+}
+FIGURE = ("Page", "Figure with Run", "Figure only", "Presenter")
+LESSON = ("Page", "Lesson", "Presenter")
+
+
+def share(query: Mapping[str, str], title: str, ways: Sequence[str] = FIGURE) -> None:
+    """Links to this question as a page, a lesson, a figure with Run or alone, or for a projector.
 
     Args:
         query: the question.
         title: of the figure, for those who do not see it.
+        ways: which of these there are.
     """
-    kinds: dict[str, tuple[str, dict[str, Any]]] = {
-        "Page": ("All of it.", {}),
-        "Figure with Run": ("For a page of your own: it trains here.", {"show": "run"}),
-        "Figure only": ("For a page of your own.", {"show": "figure"}),
-        "Presenter": ("For a projector: large, without controls.", {"present": True}),
-    }
-    kind = st.segmented_control(
-        "Share as", list(kinds), default="Page", required=True, key="stage_share"
-    )
-    about, asked = kinds[kind or "Page"]
+    way = st.segmented_control("Share as", ways, default="Page", required=True, key="stage_share")
+    about, asked = _WAYS[way or "Page"]
     st.caption(about)
     usual = Stage(**asked)
-    hide = st.multiselect(
-        "Leave out",
-        [part for part in PARTS if usual.shows(part)],
-        format_func=lambda part: PARTS[part],
-        key=f"stage_hide_{usual.show}_{usual.present}",
+    parts = [part for part in PARTS if usual.shows(part)] if ways == FIGURE else []
+    hide = (
+        st.multiselect(
+            "Leave out",
+            parts,
+            format_func=lambda part: PARTS[part],
+            key=f"stage_hide_{usual.show}_{usual.present}",
+        )
+        if parts
+        else []
     )
     theme = st.segmented_control("Theme", ["reader's", "light", "dark"], default="reader's")
     stage = Stage(**asked, hide=tuple(hide))

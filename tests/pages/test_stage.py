@@ -98,6 +98,22 @@ def test_a_link_to_share_says_question_and_stage(open_page: Opened) -> None:
     assert len(opened.get("vega_lite_chart")) == 1
 
 
+def test_a_lesson_is_shared_without_its_readers_guesses(open_page: Opened) -> None:
+    app = open_page("lessons", lesson="a_helpful_task", step="2")
+    (way,) = (one for one in app.button_group if one.label == "Share as")
+    way.set_value("Lesson").run()
+    asked = dict(parse_qsl(urlsplit(app.code[0].value).query))
+    assert asked == {"lesson": "a_helpful_task", "show": "run", "embed": "true"}
+    bare = open_page("lessons", **asked)
+    assert not any(one.label == "Share as" for one in bare.button_group)
+
+
+def test_the_overviews_figure_alone(open_page: Opened) -> None:
+    app = open_page("overview", show="figure")
+    assert not app.button
+    assert len(app.get("vega_lite_chart")) == 1
+
+
 def test_a_part_that_is_not_there_is_named(open_page: Opened) -> None:
     app = open_page("what_if", setting="synthetic", hide="table everything")
     assert any("unknown part to hide 'everything'" in one.value for one in app.warning)
