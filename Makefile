@@ -10,13 +10,14 @@ HOSTS ?= *
 # Without MTL_UPLOADS=1 no byte of an upload is taken in.
 UPLOADS := $(if $(filter 1 true yes on TRUE YES ON True Yes On,$(MTL_UPLOADS)),20,0)
 
-.PHONY: help run serve test lint browser bench precompute clean
+.PHONY: help run serve test lint browser bench gpu precompute clean
 
 help:
 	@echo "make run         the app on http://localhost:$(PORT)"
 	@echo "make serve       the app for others, such as a class: see docs/security.md"
 	@echo "make test        lint, types and all tests"
 	@echo "make bench       benchmarks, side by side with what a user would write or pick instead"
+	@echo "make gpu         all that a GPU decides: its tests, its benchmarks, a table of verdicts"
 	@echo "make precompute  train the artifacts in cache/ that are missing"
 
 run: $(VENV)/.run
@@ -52,7 +53,12 @@ browser:
 
 # With what the tests need, since torchjd is among what is compared.
 bench: $(VENV)/.dev
-	@for file in benchmarks/[a-z]*.py; do PYTHONPATH=. $(BIN)/python $$file || exit 1; done
+	@for file in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/[a-z]*.py)); do PYTHONPATH=. $(BIN)/python $$file || exit 1; done
+
+# A machine that has PyTorch need not have the rest: make gpu GPU_PYTHON=python3
+GPU_PYTHON ?= $(BIN)/python
+gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),$(VENV)/.dev)
+	@PYTHONPATH=.:$$PYTHONPATH $(GPU_PYTHON) benchmarks/gpu.py
 
 precompute: $(VENV)/.run
 	@$(BIN)/python -m mtl_core precompute plans/overview.toml

@@ -1,0 +1,108 @@
+"""Whole questions on a device: three experiments of three seeds against the loop of a tutorial.
+
+    python benchmarks/questions.py [--device cuda] [--epochs 2] [--samples N]
+
+FashionMTL at the paper's size, alone, with a helpful and with a noisy auxiliary, without factors:
+ours trains each experiment's seeds as one stack, the plain loop one network after the other, both
+on the same device with the same batches and evaluations. Few epochs are timed, and the time of the
+paper's 100 is said from them. Then the `digits` question at the quick budget, with all factors,
+from the first step to the last.
+"""
+
+import argparse
+import time
+from dataclasses import replace
+
+import torch
+from panel import PlainNetwork, plain_evaluate, tensors
+from torch.nn.functional import cross_entropy
+
+from mtl_core import RunConfig, settings, train
+from mtl_core.training import checkpoint_steps
+
+
+def question(setting: str, preset: str, **fields: object) -> list[RunConfig]:
+    """The single task and each other task as the only auxiliary, three seeds each."""
+    base = RunConfig.from_preset(setting, preset, seeds=(0, 1, 2), **fields)
+    others = [t.name for t in settings.get(setting).tasks if t.name != base.target]
+    return [base, *(replace(base, auxiliaries=(other,)) for other in others)]
+
+
+def ours(configs: list[RunConfig], device: str) -> float:
+    started = time.perf_counter()
+    for config in configs:
+        for _ in train(config, device=device):
+            pass
+    _wait(device)
+    return time.perf_counter() - started
+
+
+def plain(configs: list[RunConfig], device: str) -> float:
+    """One seed of each experiment, three times its seconds: the loop's seeds are alike."""
+    spent = 0.0
+    for config in configs:
+        splits = {
+            task: tuple(
+                torch.utils.data.TensorDataset(*(one.to(device) for one in split.tensors))
+                for split in found
+            )
+            for task, found in tensors(config).items()
+        }
+        _wait(device)
+        started = time.perf_counter()
+        _loop(config, splits, device)
+        _wait(device)
+        spent += time.perf_counter() - started
+    return spent * len(configs[0].seeds)
+
+
+def _loop(config: RunConfig, data: dict, device: str) -> None:
+    torch.manual_seed(0)
+    network = PlainNetwork(config).to(device)
+    optimizer = torch.optim.Adam(network.parameters(), lr=config.lr)
+    due, step = set(checkpoint_steps(config)), 0
+    plain_evaluate(network, data)
+    while step < config.steps:
+        orders = {task: torch.randperm(config.train_size, device=device) for task in data}
+        for start in range(0, config.train_size, config.batch_size):
+            network.train()
+            losses = []
+            for task, (train_split, _, _) in data.items():
+                index = orders[task][start : start + config.batch_size]
+                inputs, targets = train_split.tensors
+                losses.append(cross_entropy(network(task, inputs[index]), targets[index]))
+            optimizer.zero_grad()
+            sum(losses).backward()
+            optimizer.step()
+            step += 1
+            if step in due:
+                plain_evaluate(network, data)
+
+
+def _wait(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--samples", type=int, default=None)
+    asked = parser.parse_args()
+    fields = {"samples": asked.samples} if asked.samples else {}
+    configs = question("fashion", "paper", epochs=asked.epochs, factors=(), **fields)
+    for config in configs:
+        tensors(config)
+    ours([replace(configs[0], epochs=1)], asked.device)  # kernels are chosen, memory is taken
+    own, loop = ours(configs, asked.device), plain(configs, asked.device)
+    print(f"fashion, paper's size, 9 networks: {loop / own:.2f} x the plain loop")
+    hundred = own * 100 / asked.epochs
+    print(f"fashion, paper's size, 9 networks, 100 epochs: {hundred:.0f} s from {asked.epochs}")
+    digits = question("digits", "quick")
+    ours([replace(digits[0], epochs=1)], asked.device)
+    print(f"digits, quick, 9 networks with factors: {ours(digits, asked.device):.1f} s")
+
+
+if __name__ == "__main__":
+    main()
