@@ -252,8 +252,35 @@ def carry(
     except Exception as error:
         with suppress(OSError):  # the log's disk is full
             traceback.print_exc()
-        return Done([], time.monotonic() - started, provenance, in_words(error))
+        seconds = time.monotonic() - started
+        if _too_large(error):
+            return Done([], seconds, provenance, _out_of_memory(config, device), expected=True)
+        return Done([], seconds, provenance, in_words(error))
     return Done(pieces, time.monotonic() - started, provenance)
+
+
+def _too_large(error: Exception) -> bool:
+    """Whether memory ran out: the machine's, or PyTorch's on a GPU."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def _out_of_memory(config: Any, device: str) -> str:
+    """What a run is told that does not fit by itself; of a stack, each run is tried alone first."""
+    if device == "cuda":
+        from torch.cuda import empty_cache
+
+        empty_cache()  # what the failed attempt held is free for the next
+    where = "the GPU" if device == "cuda" else "this machine"
+    sizes = [
+        f"{title} {value}"
+        for name, title in _SIZES.items()
+        if (value := getattr(config, name, None)) is not None
+    ]
+    asked = f" at {' and '.join(sizes)}" if sizes else ""
+    return f"{where} ran out of memory{asked}; make it smaller, or end what else takes memory"
+
+
+_SIZES = {"width": "width", "batch_size": "batch size", "solutions": "solutions"}
 
 
 def in_words(error: Exception) -> str:

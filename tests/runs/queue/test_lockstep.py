@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 from mtl_core.errors import TrainingDiverged
 from mtl_core.runs import kinds
@@ -499,3 +500,48 @@ def test_a_diverging_run_keeps_the_points_before_it(
     kept = expected[expected["step"] <= failed.steps / 2].reset_index(drop=True)
     assert len(kept)
     pd.testing.assert_frame_equal(stored(store, config)[name], kept, check_exact=True)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
+def test_a_stack_that_memory_has_no_room_for_is_split(
+    store: Store,
+    make: Make,
+    stored: Make,
+    undisturbed: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    config = make(4, seeds=(0, 1, 2))
+    kind = kinds.of(config)
+    expected = undisturbed(config)[kind.main]
+
+    def advance(one: Any, seeds: tuple[int, ...], *rest: Any) -> Any:
+        if len(seeds) > 1:
+            raise error
+        return kind.advance(one, seeds, *rest)
+
+    monkeypatch.setitem(kinds.KINDS, kind.name, replace(kind, advance=advance))
+    store.submit(config)
+    to_the_end(begun(store, Stacks())[0])
+    assert {record.state for record in store.runs()} == {"done"}
+    close(stored(store, config)[kind.main], expected)
+
+
+def test_a_run_that_memory_has_no_room_for_fails_with_the_way_out(
+    store: Store, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make(1)
+    kind = kinds.of(config)
+
+    def advance(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore lines")
+
+    monkeypatch.setitem(kinds.KINDS, kind.name, replace(kind, advance=advance))
+    store.submit(config)
+    to_the_end(begun(store, Stacks())[0])
+    (record,) = store.runs()
+    assert record.state == "failed"
+    assert record.error is not None
+    assert record.error.startswith("this machine ran out of memory at ")
+    assert record.error.endswith("; make it smaller, or end what else takes memory")
+    assert "\n" not in record.error
