@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 from altair.utils.schemapi import debug_mode
 
-from mtl_core.charts.legend import MARKERS, curve_legend
+from mtl_core.charts.legend import MARKERS, curve_legend, legend_rows
 from mtl_core.charts.palette import Curve
 
 __all__ = [
@@ -32,6 +32,9 @@ __all__ = [
 P = ParamSpec("P")
 
 GREY = "#858585"  # shows on white and on near-black alike
+LARGE = 300  # pixels of height from which on a figure is made for the full screen too
+USUAL_WIDTH = 640
+AXIS, LEGEND_ROW = 70, 20  # pixels below the plot
 PICK = "pick"
 ZOOM = "zoom"
 
@@ -60,14 +63,22 @@ def unchecked(build: Callable[P, Figure]) -> Callable[P, Figure]:
     return built
 
 
-def figure(layers: Sequence[alt.Chart], height: int, **options: Any) -> Figure:
-    """Layers as wide as the page's column; ``height`` is the plot's, in pixels."""
+def figure(
+    layers: Sequence[alt.Chart], height: int, *, below: int | None = None, **options: Any
+) -> Figure:
+    """Layers as wide as the page's column.
+
+    Args:
+        height: of the plot, in pixels.
+        below: pixels of axis and legend below it, about; the figure then fits into the height that
+            it is given, as a full screen's. Without it the legend takes the rows it needs without
+            squeezing the plot, and a full screen cuts them off.
+    """
     return Figure(
         layer=list(layers),
         width="container",
-        height=height,
-        # The legend takes the rows it needs without squeezing the plot.
-        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+        height=height + (below or 0),
+        autosize=alt.AutoSizeParams(type="fit" if below else "fit-x", contains="padding"),
         **options,
     )
 
@@ -111,7 +122,9 @@ def banded_curves(
         markers(alt.Chart(points), curves, x, y),
         hover(points, curves, x, y, tooltip).properties(name=f"{name}_hover"),
     ]
-    return figure([*background, *layers], height)
+    # Small figures stand in grids, where plots of equal height matter more than the full screen.
+    below = AXIS + LEGEND_ROW * legend_rows(curves, USUAL_WIDTH) if height >= LARGE else None
+    return figure([*background, *layers], height, below=below)
 
 
 def band(lines: pd.DataFrame, curves: Sequence[Curve], x: alt.X, low: alt.Y) -> alt.Chart:

@@ -6,7 +6,7 @@ import altair as alt
 
 from mtl_core.charts.palette import Curve
 
-__all__ = ["MARKERS", "POINTS", "curve_legend"]
+__all__ = ["MARKERS", "POINTS", "curve_legend", "legend_rows"]
 
 RADIUS = 3.5  # pixels, of a point in the legend
 LINE = 4.5  # radii, half the length of the line through it
@@ -39,11 +39,8 @@ def curve_legend(curves: Sequence[Curve], *, line: bool = True) -> alt.Legend:
         curves: the entries, in order.
         line: whether the symbols are points on a line, ``MARKERS``, or points alone, ``POINTS``.
     """
-    # Vega reserves room for the symbol's nominal size only; the line sticks out on both sides.
-    overhang = (LINE - 1) * RADIUS if line else 0
-    sample = 2 * (overhang + RADIUS) + LINE_TO_LABEL + ENTRY_GAP
-    entries = [sample + CHARACTER * min(len(curve.label), LONGEST_LABEL) for curve in curves]
-    row, widest, count = sum(entries), max(entries, default=sample), max(len(entries), 1)
+    overhang = _overhang(line)
+    row, widest, count = _extents(curves, line)
     columns = f"width > {row:.0f} ? {count} : clamp(floor(width / {widest:.0f}), 1, {count})"
     return alt.Legend(
         title=None,
@@ -59,3 +56,22 @@ def curve_legend(curves: Sequence[Curve], *, line: bool = True) -> alt.Legend:
         rowPadding=5,
         offset=12,
     )
+
+
+def legend_rows(curves: Sequence[Curve], width: float) -> int:
+    """How many rows the legend of curves takes below a plot of so many pixels."""
+    row, widest, count = _extents(curves, line=True)
+    columns = count if width > row else min(max(int(width / widest), 1), count)
+    return -(-count // columns)
+
+
+def _overhang(line: bool) -> float:
+    """Vega reserves room for a symbol's nominal size only; the line sticks out on both sides."""
+    return (LINE - 1) * RADIUS if line else 0
+
+
+def _extents(curves: Sequence[Curve], line: bool) -> tuple[float, float, int]:
+    """Pixels of all entries in a row and of the widest, and how many there are, at least one."""
+    sample = 2 * (_overhang(line) + RADIUS) + LINE_TO_LABEL + ENTRY_GAP
+    entries = [sample + CHARACTER * min(len(curve.label), LONGEST_LABEL) for curve in curves]
+    return sum(entries), max(entries, default=sample), max(len(entries), 1)
