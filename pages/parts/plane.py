@@ -1,0 +1,116 @@
+"""The gradient playground's plane, whose gradients are dragged by pointer or keys."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from pages.parts.components import component
+
+__all__ = ["Move", "moved", "plane"]
+
+_CSS = """
+.plane {
+  position: relative; width: 100%; color: var(--st-text-color); font-family: var(--st-font);
+}
+svg { display: block; }
+.sector path { fill: #858585; fill-opacity: 0.16; }
+.rings circle { fill: none; stroke: #858585; stroke-width: 0.8; stroke-opacity: 0.45; }
+.rings text { fill: #858585; font-size: 11px; }
+.arrows line { stroke: #858585; stroke-width: 6; }
+.arrows path { fill: #858585; }
+.arrows text { fill: #858585; font-size: 17px; font-weight: 600; }
+text { user-select: none; pointer-events: none; }
+.updates line { stroke-width: 2.5; pointer-events: none; }
+.updates path { pointer-events: none; }
+.over { fill: transparent; }
+.faded { opacity: 0.12; }
+.hands circle {
+  fill: currentColor; fill-opacity: 0; stroke: currentColor; stroke-opacity: 0.3;
+  cursor: grab; touch-action: none; outline: none;
+}
+.hands circle:hover { fill-opacity: 0.08; stroke-opacity: 0.6; }
+.hands circle:active { cursor: grabbing; }
+.hands circle:focus-visible {
+  stroke: var(--st-primary-color); stroke-opacity: 1; stroke-width: 2.5;
+}
+.legend { display: flex; flex-wrap: wrap; justify-content: center; gap: 2px 10px; }
+.legend button {
+  display: flex; align-items: center; gap: 6px; padding: 3px 4px; border: 0; background: none;
+  color: inherit; font: 13px var(--st-font); cursor: pointer;
+}
+.legend button.faded { opacity: 0.4; }
+.legend button:focus-visible { outline: 2px solid var(--st-primary-color); }
+.legend path { stroke-width: 2; }
+dl {
+  position: absolute; z-index: 1; display: grid; grid-template-columns: auto auto; gap: 2px 8px;
+  margin: 0; padding: 6px 9px; max-width: 100%; pointer-events: none; font-size: 12px;
+  background: var(--st-background-color); border: 1px solid var(--st-border-color);
+  border-radius: var(--st-base-radius);
+}
+dl[hidden] { display: none; }
+dt { opacity: 0.65; }
+dd { margin: 0; }
+"""
+
+
+@dataclass(frozen=True)
+class Move:
+    """Where a gradient was moved to.
+
+    Args:
+        place: of the gradient, from 0.
+        angle: whole degrees.
+        length: not negative.
+        held: whether a hand still holds it.
+        number: of the move, which an answer names.
+    """
+
+    place: int
+    angle: int
+    length: float
+    held: bool
+    number: int
+
+
+def plane(
+    key: str,
+    drawing: Mapping[str, Any],
+    gradients: Sequence[Mapping[str, Any]],
+    *,
+    label: str,
+    on_move: Callable[[], None],
+) -> None:
+    """The arrows; ``moved`` has where one was dragged.
+
+    Args:
+        drawing: of ``charts.plane_drawing``.
+        gradients: ``name, angle, length, loss`` of each.
+        label: what the plane is, for those who do not see it.
+        on_move: called some ten times a second while a gradient is moved, and at the end.
+    """
+    last = moved(key)
+    answered = None if last is None else last.number
+    data = {**drawing, "gradients": list(gradients), "label": label, "answered": answered}
+    component("plane", _CSS)(key=key, data=data, on_moved_change=on_move)
+
+
+def moved(key: str) -> Move | None:
+    """The last move; None before, and for what no hand of ours can have sent."""
+    state: Any = st.session_state.get(key)
+    told = None if state is None else state.get("moved")
+    if not isinstance(told, Mapping):
+        return None
+    place, angle, length = (told.get(name) for name in ("place", "angle", "length"))
+    number, held = told.get("number"), told.get("held")
+    if not (_whole(place) and _whole(angle) and _whole(number) and isinstance(held, bool)):
+        return None
+    if isinstance(length, bool) or not isinstance(length, int | float) or not math.isfinite(length):
+        return None
+    return Move(place, angle, float(length), held, number)
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
