@@ -392,7 +392,7 @@ def _answer(answers: Answers, every: float | None, look: str) -> None:
         )
     else:
         pareto_figures.cards(panel, step)
-        pareto_figures.fronts(panel, step, active, PAGE)
+        pareto_figures.fronts(panel, active=active, live=player.live(active), page=PAGE)
         pareto_figures.picked(panel, step, PAGE)
     pareto_figures.views(panel, step, PAGE)
     for answer in panel.elsewhere:

@@ -26,11 +26,23 @@ from mtl_core.charts.layers import (
 )
 from mtl_core.charts.palette import Curve
 
-__all__ = ["front_alt", "front_chart", "hypervolume_alt", "hypervolume_chart"]
+__all__ = [
+    "FRAME_EVENT",
+    "front_alt",
+    "front_chart",
+    "hypervolume_alt",
+    "hypervolume_chart",
+]
 
 CROSS = "M-1,-1L1,1M-1,1L1,-1"
 MARKS = 8
 """Most markers on a line: enough to tell its curve without colour."""
+
+FRAME_EVENT = "mtl-frame"
+"""What tells a played chart of another frame: an event on the document's body, whose ``value`` is
+the step that is shown, or null for the newest frame."""
+ENDLESS = 10**14
+"""A step that no front reaches: the newest frame is shown until it."""
 
 TIME = {"evaluations": "gradient evaluations", "seconds": "seconds of solving"}
 
@@ -73,6 +85,7 @@ def front_chart(
     ray: pd.DataFrame | None = None,
     trails: pd.DataFrame | None = None,
     joined: bool = True,
+    played: bool = False,
     format_x: str = ".3~g",
     format_y: str = ".3~g",
     height: int = 380,
@@ -96,6 +109,9 @@ def front_chart(
         ray: ``x, y, x2, y2`` of grey dashed lines, such as from the ideal point in the direction of
             the chosen preference; may reach beyond the domains.
         trails: ``curve, solution, step, x, y``: the path of each solution while solving, faint.
+        played: whether ``points`` and ``trails`` hold several frames, of which the browser shows
+            the one that ``FRAME_EVENT`` tells: points then have the steps ``since`` and ``until``,
+            from the one to before the other they are shown, and a trail is drawn up to the step.
         joined: whether a curve's solutions, by ``solution``, and the true front's points are joined
             by lines; a projection of more than two objectives has no such order.
         format_x: d3 format for hovering; with one that ends in % the axis has percentages.
@@ -109,7 +125,7 @@ def front_chart(
         axis(x_title, grid=True, percent=format_x.endswith("%")),
         axis(y_title, grid=True, percent=format_y.endswith("%")),
     )
-    drawn = _points(points, styles)
+    drawn = _points(points, styles, played)
     tooltip = [
         *_WHICH_SOLUTION,
         alt.Tooltip("x:Q", title=x_title, format=format_x),
@@ -118,12 +134,15 @@ def front_chart(
     layers = [
         _true_front(front, axes, joined),
         _ray(ray, axes),
-        _trails(trails, styles, axes),
+        _in_frame(_trails(trails, styles, axes), "datum.step <= at", played),
         *_reference(reference, axes),
-        *_solutions(drawn, styles, axes, joined),
-        hover(drawn, styles, axes.x("x"), axes.y("y"), tooltip).properties(name=f"{name}_hover"),
+        *(_in_frame(layer, SHOWN, played) for layer in _solutions(drawn, styles, axes, joined)),
+        _in_frame(
+            hover(drawn, styles, axes.x("x"), axes.y("y"), tooltip), SHOWN, played
+        ).properties(name=f"{name}_hover"),
     ]
-    return figure(layers, height)
+    chart = figure(layers, height)
+    return chart.add_params(*_frame()) if played else chart
 
 
 def front_alt(styles: Sequence[Curve], *, x_title: str, y_title: str) -> str:
@@ -203,11 +222,30 @@ def _tooltip(title: str) -> list[alt.Tooltip]:
     ]
 
 
-def _points(points: pd.DataFrame, styles: Sequence[Curve]) -> pd.DataFrame:
+SHOWN = "datum.since <= at && at < datum.until"
+
+
+def _frame() -> tuple[alt.Parameter, alt.Parameter]:
+    """The step that the browser is told, and the step that is shown."""
+    told = alt.BindDirect(element="body", event=FRAME_EVENT)
+    newest = ENDLESS - 1
+    return (
+        alt.param(name="frame", bind=told),
+        alt.param(name="at", expr=f"isNumber(frame) ? frame : {newest}"),
+    )
+
+
+def _in_frame(layer: alt.Chart, shown: str, played: bool) -> alt.Chart:
+    return layer.transform_filter(shown) if played else layer
+
+
+def _points(points: pd.DataFrame, styles: Sequence[Curve], played: bool) -> pd.DataFrame:
     columns = ["curve", "solution", "x", "y", "preference", "chosen"]
-    drawn = _finite(points.reindex(columns=columns), styles)
+    frames = ["since", "until"] if played else []
+    drawn = _finite(points.reindex(columns=[*columns, *frames]), styles)
     shapes = drawn["curve"].map({style.label: style.shape for style in styles})
-    return drawn.assign(chosen=drawn["chosen"].eq(True), shape=shapes)
+    drawn = drawn.assign(chosen=drawn["chosen"].eq(True), shape=shapes)
+    return drawn.assign(**{name: drawn[name].astype(float).clip(upper=ENDLESS) for name in frames})
 
 
 def _solutions(

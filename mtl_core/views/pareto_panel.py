@@ -1,10 +1,12 @@
 """A Pareto panel: the fronts that a question compares, and where they stand at a step."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["FrontPanel", "ShownFront", "build"]
 
 Space = Literal["loss", "metric"]
+MOST_FRAMES = 250
+"""A browser holds so many of each front."""
 MARGIN = 0.05
 """Of an axis beyond what it must show."""
 _KEPT = 64
@@ -99,12 +103,19 @@ class FrontPanel:
 
     @cached_property
     def steps(self) -> tuple[int, ...]:
-        """All steps at which any of them has measured the shown seed, ascending."""
+        """Steps at which any of them has measured the shown seed, ascending.
+
+        All of them, or every second, fourth, … and the last, so that they are no more than
+        ``MOST_FRAMES`` and a browser can hold and play them.
+        """
         found: set[int] = set()
         for one in self.shown:
             rows = one.quality[one.quality["seed"] == self.question.seed]
             found |= set(rows["step"].tolist())
-        return tuple(sorted(found))
+        every = sorted(found)
+        # By powers of two, so that steps stay while more are added.
+        apart = 2 ** max(0, math.ceil(math.log2(max(len(every), 1) / MOST_FRAMES)))
+        return tuple(dict.fromkeys([*every[::apart], *every[-1:]]))
 
     @property
     def pick(self) -> int:
@@ -155,48 +166,66 @@ class FrontPanel:
         rows = table[(table["seed"] == self.question.seed) & (table["step"] == at)]
         return rows[self.column(space)].to_numpy(dtype=float).reshape(-1, count)
 
-    def points(self, step: int, space: Space) -> "pd.DataFrame":
-        """What ``charts.front_chart`` draws of all fronts; solutions count from 1."""
+    def points(self, steps: Sequence[int], space: Space) -> "pd.DataFrame":
+        """What ``charts.front_chart`` draws of all fronts at these steps; solutions count from 1.
+
+        A front that has no frame of its own at a step is shown as it was at its last one.
+        """
         import pandas as pd
 
+        x, y = self.axes
         parts = []
         for one in self.shown:
-            values = self.values(one, step, space)
-            x, y = self.axes
-            places = np.arange(len(values))
-            words = [preference_words(row) for row in one.config.weights]
+            rows, found = self._measured_at(one, steps, space)
+            own = sorted(rows["step"].unique())
+            until = dict(pairwise([*own, math.inf]))
+            words = np.array([preference_words(row) for row in one.config.weights], dtype=object)
+            places = rows["solution"].to_numpy(dtype=int)
             parts.append(
                 pd.DataFrame(
                     {
                         "curve": one.label,
                         "solution": places + 1,
-                        "x": values[:, x],
-                        "y": values[:, y],
-                        "preference": words[: len(values)],
+                        "x": found[:, x],
+                        "y": found[:, y],
+                        "preference": words[places],
                         "chosen": (places == self.pick) & (one is self.focus),
+                        "since": rows["step"].to_numpy(),
+                        "until": rows["step"].map(until).to_numpy(),
                     }
                 )
             )
         return pd.concat(parts, ignore_index=True)
 
-    def trails(self, step: int, space: Space) -> "pd.DataFrame":
-        """Where the focus's solutions came along, up to ``step``."""
+    def trails(self, steps: Sequence[int], space: Space) -> "pd.DataFrame":
+        """Where the focus's solutions were at these steps."""
         import pandas as pd
 
-        one, names = self.focus, [objective.name for objective in self.problem.objectives]
-        table = one.tables.front
-        rows = table[(table["seed"] == self.question.seed) & (table["step"] <= step)]
-        found = rows[self.column(space)].to_numpy(dtype=float).reshape(-1, len(names))
-        x, y = self.axes
+        one, (x, y) = self.focus, self.axes
+        rows, found = self._measured_at(one, steps, space)
         return pd.DataFrame(
             {
                 "curve": one.label,
-                "solution": rows["solution"].to_numpy()[:: len(names)] + 1,
-                "step": rows["step"].to_numpy()[:: len(names)],
+                "solution": rows["solution"].to_numpy() + 1,
+                "step": rows["step"].to_numpy(),
                 "x": found[:, x],
                 "y": found[:, y],
             }
         )
+
+    def _measured_at(
+        self, one: ShownFront, steps: Sequence[int], space: Space
+    ) -> "tuple[pd.DataFrame, NDArray[np.float64]]":
+        """The shown seed's ``step`` and ``solution``, and its values (…, K), at the last steps up
+        to these; as they were measured, in that order."""
+        count = len(self.problem.objectives)
+        seed = self.question.seed
+        there = np.sort(one.quality.loc[one.quality["seed"] == seed, "step"].to_numpy(dtype=int))
+        places = np.searchsorted(there, steps, side="right") - 1
+        table = one.tables.front
+        rows = table[(table["seed"] == seed) & table["step"].isin(there[places[places >= 0]])]
+        values = rows[self.column(space)].to_numpy(dtype=float).reshape(-1, count)
+        return rows[["step", "solution"]].iloc[::count], values
 
     def domain(self, axis: int, space: Space, *, zoom: bool) -> tuple[float, float]:
         """Both ends of an objective's axis, which stay while steps are played.

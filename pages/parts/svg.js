@@ -17,11 +17,11 @@ function label(text, x, y, anchor) {
   return made;
 }
 
-// Tells the server how a hand moves: at most once in `apart` milliseconds, and only when it has
+// Tells the server what moves here: at most once in `apart` milliseconds, and only when it has
 // answered the last time, so that a slow server is not asked for more than it can draw. A newer
 // move replaces one that waits, and the last of a stroke is always told.
-function teller(tell, apart = 100, patience = 3000) {
-  let waiting = null, timer = null, asked = null, at = -Infinity;
+function teller(tell, patience = 3000) {
+  let waiting = null, apart = 100, timer = null, asked = null, at = -Infinity;
   let number = Date.now();  // none that an earlier teller has used
 
   const send = () => {
@@ -39,8 +39,9 @@ function teller(tell, apart = 100, patience = 3000) {
     else send();
   };
   return {
-    move(what) {
+    move(what, milliseconds = 100) {
       waiting = what;
+      apart = milliseconds;
       if (timer === null) look();
     },
     end(what) {
