@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -167,65 +166,58 @@ class FrontPanel:
         return rows[self.column(space)].to_numpy(dtype=float).reshape(-1, count)
 
     def points(self, steps: Sequence[int], space: Space) -> "pd.DataFrame":
-        """What ``charts.front_chart`` draws of all fronts at these steps; solutions count from 1.
+        """What ``charts.front_chart`` plays of all fronts at these steps; solutions count from 1.
 
-        A front that has no frame of its own at a step is shown as it was at its last one.
+        A front that has no frame of its own at a step is where its last one was; one that has none
+        yet is nowhere (NaN).
         """
         import pandas as pd
 
         x, y = self.axes
         parts = []
         for one in self.shown:
-            rows, found = self._measured_at(one, steps, space)
-            own = sorted(rows["step"].unique())
-            until = dict(pairwise([*own, math.inf]))
-            words = np.array([preference_words(row) for row in one.config.weights], dtype=object)
-            places = rows["solution"].to_numpy(dtype=int)
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "curve": one.label,
-                        "solution": places + 1,
-                        "x": found[:, x],
-                        "y": found[:, y],
-                        "preference": words[places],
-                        "chosen": (places == self.pick) & (one is self.focus),
-                        "since": rows["step"].to_numpy(),
-                        "until": rows["step"].map(until).to_numpy(),
-                    }
-                )
-            )
+            found = self._frames(one, steps, space)
+            places = np.arange(found.shape[1])
+            known = {
+                "curve": [one.label] * len(places),
+                "solution": places + 1,
+                "preference": [preference_words(row) for row in one.config.weights],
+                "chosen": (places == self.pick) & (one is self.focus),
+                "x": found[-1, :, x],
+                "y": found[-1, :, y],
+            }
+            for step, values in zip(steps, found, strict=True):
+                known |= {f"x{step}": values[:, x], f"y{step}": values[:, y]}
+            parts.append(pd.DataFrame(known))
         return pd.concat(parts, ignore_index=True)
 
     def trails(self, steps: Sequence[int], space: Space) -> "pd.DataFrame":
         """Where the focus's solutions were at these steps."""
         import pandas as pd
 
-        one, (x, y) = self.focus, self.axes
-        rows, found = self._measured_at(one, steps, space)
+        found, (x, y) = self._frames(self.focus, steps, space), self.axes
+        solutions = found.shape[1]
         return pd.DataFrame(
             {
-                "curve": one.label,
-                "solution": rows["solution"].to_numpy() + 1,
-                "step": rows["step"].to_numpy(),
-                "x": found[:, x],
-                "y": found[:, y],
+                "curve": self.focus.label,
+                "solution": np.tile(np.arange(solutions) + 1, len(steps)),
+                "step": np.repeat(np.array(steps), solutions),
+                "x": found[:, :, x].ravel(),
+                "y": found[:, :, y].ravel(),
             }
         )
 
-    def _measured_at(
-        self, one: ShownFront, steps: Sequence[int], space: Space
-    ) -> "tuple[pd.DataFrame, NDArray[np.float64]]":
-        """The shown seed's ``step`` and ``solution``, and its values (…, K), at the last steps up
-        to these; as they were measured, in that order."""
-        count = len(self.problem.objectives)
-        seed = self.question.seed
-        there = np.sort(one.quality.loc[one.quality["seed"] == seed, "step"].to_numpy(dtype=int))
-        places = np.searchsorted(there, steps, side="right") - 1
+    def _frames(self, one: ShownFront, steps: Sequence[int], space: Space) -> NDArray[np.float64]:
+        """(steps, N, K): the shown seed's last front up to each step; NaN before the first."""
+        shape = (len(one.config.weights), len(self.problem.objectives))
         table = one.tables.front
-        rows = table[(table["seed"] == seed) & table["step"].isin(there[places[places >= 0]])]
-        values = rows[self.column(space)].to_numpy(dtype=float).reshape(-1, count)
-        return rows[["step", "solution"]].iloc[::count], values
+        rows = table[table["seed"] == self.question.seed]
+        rows = rows.sort_values(["step", "solution"], kind="stable")  # objectives stay in order
+        values = rows[self.column(space)].to_numpy(dtype=float).reshape(-1, *shape)
+        nowhere = np.full((1, *shape), np.nan)
+        own = rows["step"].to_numpy()[:: shape[0] * shape[1]]
+        places = np.searchsorted(own, steps, side="right")
+        return np.concatenate([nowhere, values])[places]
 
     def domain(self, axis: int, space: Space, *, zoom: bool) -> tuple[float, float]:
         """Both ends of an objective's axis, which stay while steps are played.
