@@ -14,6 +14,7 @@ export default function (component) {
   host.data = data;
   host.send = (move) => setStateValue("moved", move);
   if (!host.svg) build(host);
+  host.width = host.clientWidth;
   host.teller.answered(data.answered);
   // Until the server has seen a hand's last move it sends older ones, which must not be drawn.
   if (host.hand && !host.hand.held && (!host.teller.awaits || data.answered === null)) {
@@ -23,7 +24,12 @@ export default function (component) {
   draw(host);
   updates(host);
   if (!host.observer) {
-    host.observer = new ResizeObserver(() => { draw(host); updates(host); });
+    host.observer = new ResizeObserver(() => {
+      if (host.width === host.clientWidth) return;
+      host.width = host.clientWidth;
+      draw(host);
+      updates(host);
+    });
     host.observer.observe(host);
   }
   return () => {
@@ -71,7 +77,7 @@ function lengthAt({ longest, floor }, r) {
 }
 
 function plot(host) {
-  const width = Math.max(260, host.clientWidth);
+  const width = Math.max(260, host.width);  // known, as asking would lay the page out each time
   const unit = Math.min(width, HEIGHT) / 2 / EDGE;
   const at = (r, angle) => {
     const turn = ((angle ?? 0) * Math.PI) / 180;
@@ -183,8 +189,9 @@ function tell(host, of, [x, y], words) {
     return pair;
   }));
   host.tip.hidden = false;
-  const left = Math.min(x + 14, host.clientWidth - host.tip.offsetWidth);
-  host.tip.style.left = `${Math.max(0, left)}px`;
+  const right = x > host.width / 2;
+  host.tip.style.left = right ? "" : `${x + 14}px`;
+  host.tip.style.right = right ? `${host.width - x + 14}px` : "";
   host.tip.style.top = `${y + 16}px`;
 }
 
@@ -256,12 +263,12 @@ function release(host) {
 }
 
 function dragged(host, place, circle, drawn) {
-  let last = null, frame = null, grip = null;
+  let last = null, frame = null, start = null;
   const follow = () => {
     frame = null;
     const { unit, at } = plot(host);
-    const box = host.svg.getBoundingClientRect(), [cx, cy] = at(0, 0);
-    const x = last.clientX - box.left - cx + grip[0], y = cy - (last.clientY - box.top) - grip[1];
+    const [cx, cy] = at(0, 0);
+    const x = start.x + last.pageX - start.pageX - cx, y = cy - (start.y + last.pageY - start.pageY);
     const r = Math.min(EDGE, Math.hypot(x, y) / unit);
     if (r > 0) host.hand.shown.angle = (Math.atan2(y, x) * 180) / Math.PI;
     host.hand.shown.length = rounded(host.hand.scale, lengthAt(host.hand.scale, r));
@@ -274,11 +281,10 @@ function dragged(host, place, circle, drawn) {
     circle.focus({ preventScroll: true });
     event.preventDefault();
     grasp(host, place);
-    // From where it was seized to the arrow's tip, so that nothing moves yet.
-    const { at } = plot(host), { angle, length } = host.hand.shown;
-    const box = host.svg.getBoundingClientRect();
-    const [x, y] = at(radius(host.hand.scale, length), angle);
-    grip = [x + box.left - event.clientX, y + box.top - event.clientY];
+    // The arrow's tip moves as far as the pointer does from where it seized the head.
+    const { angle, length } = host.hand.shown;
+    const [x, y] = plot(host).at(radius(host.hand.scale, length), angle);
+    start = { x, y, pageX: event.pageX, pageY: event.pageY };
     last = null;
   });
   circle.addEventListener("pointermove", (event) => {

@@ -115,7 +115,7 @@ function start(host, from) {
   host.mode = "play";
   host.step = host.data.steps[from];
   show(host);
-  host.teller.move(state(host), 250);
+  host.teller.move(state(host), 400);
   const began = performance.now();
   const advance = (now) => {
     let next = from + Math.floor((Math.max(0, now - began) / 1000) * RATE * host.speed);
@@ -132,7 +132,7 @@ function start(host, from) {
     if (host.data.steps[next] === host.step) return;
     host.step = host.data.steps[next];
     show(host);
-    host.teller.move(state(host), 250);
+    host.teller.move(state(host), 400);
   };
   host.frame = requestAnimationFrame(advance);
 }
