@@ -239,14 +239,13 @@ def _at_frame(layer: alt.Chart, played: bool) -> alt.Chart:
 
 
 def _points(points: pd.DataFrame, styles: Sequence[Curve], played: bool) -> pd.DataFrame:
-    columns = ["curve", "solution", "x", "y", "preference", "chosen"]
-    frames = [name for name in points if FRAME.match(str(name))] if played else []
-    drawn = points.reindex(columns=[*columns, *frames])
-    places = drawn[["x", "y", *frames]].astype(float)
-    drawn[["x", "y", *frames]] = places.where(places.abs().lt(math.inf))
-    shapes = {style.label: style.shape for style in styles}
-    drawn = drawn[drawn["curve"].isin(list(shapes))].reset_index(drop=True)
-    drawn = drawn.assign(chosen=drawn["chosen"].eq(True), shape=drawn["curve"].map(shapes))
+    frames = [name for name in map(str, points) if FRAME.match(name)] if played else []
+    places = points.reindex(columns=["x", "y", *frames]).astype(float)
+    places = places.where(places.abs().lt(math.inf))
+    rest = points.reindex(columns=["curve", "solution", "preference", "chosen"])
+    shapes = rest["curve"].map({style.label: style.shape for style in styles})
+    rest = rest.assign(chosen=rest["chosen"].eq(True), shape=shapes)
+    drawn = pd.concat([rest, places], axis="columns")[shapes.notna()].reset_index(drop=True)
     return drawn.rename(columns={"x": "newest_x", "y": "newest_y"}) if played else _placed(drawn)
 
 

@@ -1,7 +1,7 @@
 """The Pareto front page's figures: the front, what was picked off it, hypervolume, transfers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -30,7 +30,7 @@ from mtl_core.views import pareto_speedup as speedup
 from mtl_core.views import toy
 from mtl_core.views.pareto_front import METHOD_TITLES, FrontQuestion, preference_words
 from mtl_core.views.pareto_panel import FrontPanel, ShownFront
-from pages.parts import common, figures, state
+from pages.parts import common, figures, slider, state
 from pages.parts.words import escaped, tell
 
 Page = state.Page[FrontQuestion]
@@ -261,20 +261,23 @@ def _front_chart(
     )
 
 
-def picked(panel: FrontPanel, step: int, page: Page) -> None:
-    """The preference slider, and the solution that it picks off the front."""
+def picked(panel: FrontPanel, step: int, pick: Callable[[int, bool], None]) -> None:
+    """The preference slider, and the solution that it picks off the front.
+
+    Args:
+        pick: called with a solution's place and whether the slider is still held.
+    """
     focus, objectives = panel.focus, panel.problem.objectives
     weights = focus.config.weights
     words = [f"{i + 1}: {preference_words(row)}" for i, row in enumerate(weights)]
-    names = escaped(" · ".join(objective.title for objective in objectives))
-    key = page.widget("pick", words[panel.pick])
+    names = " · ".join(objective.title for objective in objectives)
     if len(words) > 1:
-        st.select_slider(
-            f"Preference among {escaped(focus.label)}'s solutions (weights of {names})",
+        slider.slider(
+            f"Preference among {focus.label}'s solutions (weights of {names})",
             words,
-            key=key,
-            on_change=page.take,
-            args=("pick", words.index),
+            panel.pick,
+            key="pf_pick",
+            on_slide=pick,
         )
     if not _picked_cards(panel, step):
         return
