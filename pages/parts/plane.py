@@ -1,13 +1,10 @@
 """The gradient playground's plane, whose gradients are dragged by pointer or keys."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-import streamlit as st
-
-from pages.parts.components import component
+from pages.parts.components import component, told
 
 __all__ = ["Move", "moved", "plane"]
 
@@ -65,14 +62,12 @@ class Move:
         angle: whole degrees.
         length: not negative.
         held: whether a hand still holds it.
-        number: of the move, which an answer names.
     """
 
     place: int
     angle: int
     length: float
     held: bool
-    number: int
 
 
 def plane(
@@ -91,25 +86,20 @@ def plane(
         label: what the plane is, for those who do not see it.
         on_move: called some ten times a second while a gradient is moved, and at the end.
     """
-    last = moved(key)
-    answered = None if last is None else last.number
+    answered = told(key, "moved").get("number")
     data = {**drawing, "gradients": list(gradients), "label": label, "answered": answered}
     component("plane", _CSS)(key=key, data=data, on_moved_change=on_move)
 
 
 def moved(key: str) -> Move | None:
     """The last move; None before, and for what no hand of ours can have sent."""
-    state: Any = st.session_state.get(key)
-    told = None if state is None else state.get("moved")
-    if not isinstance(told, Mapping):
+    now = told(key, "moved")
+    place, angle, length, held = (now.get(name) for name in ("place", "angle", "length", "held"))
+    if not (_whole(place) and place >= 0 and _whole(angle) and isinstance(held, bool)):
         return None
-    place, angle, length = (told.get(name) for name in ("place", "angle", "length"))
-    number, held = told.get("number"), told.get("held")
-    if not (_whole(place) and _whole(angle) and _whole(number) and isinstance(held, bool)):
+    if not (_whole(length) or isinstance(length, float)):
         return None
-    if isinstance(length, bool) or not isinstance(length, int | float) or not math.isfinite(length):
-        return None
-    return Move(place, angle, float(length), held, number)
+    return Move(place, angle, float(length), held)
 
 
 def _whole(value: object) -> TypeGuard[int]:

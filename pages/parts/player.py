@@ -1,12 +1,11 @@
 """The player of saved frames: play, pause, step, slide, or follow what is being solved for."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import streamlit as st
 
 from mtl_core.charts import FRAME_EVENT
-from pages.parts.components import component
+from pages.parts.components import component, told
 
 __all__ = ["draw", "interval", "live", "reset"]
 
@@ -68,7 +67,7 @@ def draw(steps: Sequence[int], active: bool) -> int | None:
         "step": step,
         "active": active,
         "event": FRAME_EVENT,
-        "answered": _told().get("number"),
+        "answered": told(_KEY, "shown").get("number"),
         "resets": st.session_state.get(_RESETS, 0),
     }
     component("player", _CSS)(key=_KEY, data=data, on_shown_change=_take)
@@ -82,13 +81,7 @@ def _frame(steps: Sequence[int]) -> int:
 
 
 def _take() -> None:
-    mode, step = _told().get("mode"), _told().get("step")
+    now = told(_KEY, "shown")
+    mode, step = now.get("mode"), now.get("step")
     if mode in _MODES and isinstance(step, int):
         st.session_state[_MODE], st.session_state[_STEP] = mode, step
-
-
-def _told() -> Mapping[str, Any]:
-    """What the browser has said last, of which nothing is certain; empty before."""
-    state: Any = st.session_state.get(_KEY)
-    told = None if state is None else state.get("shown")
-    return told if isinstance(told, Mapping) else {}

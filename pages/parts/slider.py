@@ -1,11 +1,8 @@
 """A slider that is answered while it is dragged; Streamlit's own are answered on release."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
-import streamlit as st
-
-from pages.parts.components import component
+from pages.parts.components import component, told
 
 __all__ = ["slider"]
 
@@ -39,17 +36,11 @@ def slider(
     count = len(words)
 
     def slid() -> None:
-        at, held = _told(key).get("place"), _told(key).get("held")
+        now = told(key, "slid")
+        at, held = now.get("place"), now.get("held")
         if isinstance(at, int) and 0 <= at < count:
             on_slide(at, held is True)
 
-    answered = _told(key).get("number")
+    answered = told(key, "slid").get("number")
     data = {"label": label, "words": list(words), "place": place, "answered": answered}
     component("slider", _CSS)(key=key, data=data, on_slid_change=slid)
-
-
-def _told(key: str) -> Mapping[str, Any]:
-    """What the browser has said last, of which nothing is certain; empty before."""
-    state: Any = st.session_state.get(key)
-    told = None if state is None else state.get("slid")
-    return told if isinstance(told, Mapping) else {}
