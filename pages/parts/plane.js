@@ -89,7 +89,7 @@ function plot(host) {
 // All but the updates.
 function draw(host) {
   const { width, unit, at } = plot(host);
-  const { sector, rings, arrows } = host.layers;
+  const { sector, arrows } = host.layers;
   const now = scale(host), shown = gradients(host);
   put(host.svg, { width, "aria-label": host.data.label });
   const [low, high] = directions(shown.filter(({ length }) => length > 0));
@@ -100,11 +100,7 @@ function draw(host) {
     sector.append(make("path", { d, "data-low": low, "data-high": high }));
   }
   const [cx, cy] = at(0, 0);
-  rings.replaceChildren(...now.rings.flatMap((length) => {
-    const [x, y] = at(radius(now, length), now.quiet);
-    const r = unit * radius(now, length);
-    return [make("circle", { cx, cy, r }), label(String(length), x + 2, y - 2, "start")];
-  }));
+  if (host.ringed?.now !== now || host.ringed.width !== width) rings(host);
   arrows.replaceChildren(...shown.flatMap(({ name, angle, length }) => {
     const r = radius(now, length);
     const [x2, y2] = at(Math.max(0, r - HEAD), angle), [x, y] = at(r, angle);
@@ -116,6 +112,16 @@ function draw(host) {
     ];
   }));
   hands(host, shown, now, at);
+}
+
+function rings(host) {
+  const { width, unit, at } = plot(host);
+  const now = scale(host), [cx, cy] = at(0, 0);
+  host.ringed = { now, width };
+  host.layers.rings.replaceChildren(...now.rings.flatMap((length) => {
+    const r = radius(now, length), [x, y] = at(r, now.quiet);
+    return [make("circle", { cx, cy, r: unit * r }), label(String(length), x + 2, y - 2, "start")];
+  }));
 }
 
 // Both ends of the directions at 90° or less from every gradient; none where the first is not below.
