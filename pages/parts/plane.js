@@ -91,7 +91,9 @@ function draw(host) {
   const { width, unit, at } = plot(host);
   const { sector, arrows } = host.layers;
   const now = scale(host), shown = gradients(host);
+  const { larger } = host.data;
   put(host.svg, { width, "aria-label": host.data.label });
+  host.style.setProperty("--larger", larger);
   const [low, high] = directions(shown.filter(({ length }) => length > 0));
   const corners = [at(0, 0), at(1, low), at(1, high)].map((corner) => corner.join());
   sector.replaceChildren();
@@ -103,11 +105,12 @@ function draw(host) {
   if (host.ringed?.now !== now || host.ringed.width !== width) rings(host);
   arrows.replaceChildren(...shown.flatMap(({ name, angle, length }) => {
     const r = radius(now, length);
-    const [x2, y2] = at(Math.max(0, r - HEAD), angle), [x, y] = at(r, angle);
-    const word = label(name, ...at(r + LABEL_GAP, angle), "middle");
+    const [x2, y2] = at(Math.max(0, r - HEAD * larger), angle), [x, y] = at(r, angle);
+    const word = label(name, ...at(r + LABEL_GAP * larger, angle), "middle");
+    const transform = `translate(${x},${y})rotate(${90 - angle})scale(${larger})`;
     return [
       make("line", { x1: cx, y1: cy, x2, y2 }),
-      make("path", { d: HEAD_PATH, transform: `translate(${x},${y})rotate(${90 - angle})` }),
+      make("path", { d: HEAD_PATH, transform }),
       put(word, { "dominant-baseline": "central" }),
     ];
   }));
@@ -120,7 +123,7 @@ function rings(host) {
   host.ringed = { now, width };
   host.layers.rings.replaceChildren(...now.rings.flatMap((length) => {
     const r = radius(now, length), [x, y] = at(r, now.quiet);
-    return [make("circle", { cx, cy, r: unit * r }), label(String(length), x + 2, y - 2, "start")];
+    return [make("circle", { cx, cy, r: unit * r }), label(String(Number(length.toPrecision(6))), x + 2, y - 2, "start")];
   }));
 }
 
@@ -142,7 +145,7 @@ function updates(host) {
     const { label: name, colour, dash, marker } = host.data.methods[update.method];
     const [x2, y2] = at(radius(now, update.length), update.angle);
     const group = make("g", { class: faded(host, name), "data-method": name });
-    const transform = `translate(${x2},${y2})scale(${Math.sqrt(update.size) / 2})`;
+    const transform = `translate(${x2},${y2})scale(${(host.data.larger * Math.sqrt(update.size)) / 2})`;
     const over = make("circle", { cx: x2, cy: y2, r: 9, class: "over" });
     over.addEventListener("pointerenter", () =>
       tell(host, "update", [x2, y2], { method: name, ...update.words }));

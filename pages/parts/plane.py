@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+from pages.parts import stage
 from pages.parts.components import component, told
 
 __all__ = ["Move", "moved", "plane"]
@@ -15,12 +16,12 @@ _CSS = """
 svg { display: block; }
 .sector path { fill: #858585; fill-opacity: 0.16; }
 .rings circle { fill: none; stroke: #858585; stroke-width: 0.8; stroke-opacity: 0.45; }
-.rings text { fill: #858585; font-size: 11px; }
-.arrows line { stroke: #858585; stroke-width: 6; }
+.rings text { fill: #858585; font-size: calc(11px * var(--larger)); }
+.arrows line { stroke: #858585; stroke-width: calc(6px * var(--larger)); }
 .arrows path { fill: #858585; }
-.arrows text { fill: #858585; font-size: 17px; font-weight: 600; }
+.arrows text { fill: #858585; font-size: calc(17px * var(--larger)); font-weight: 600; }
 text { user-select: none; pointer-events: none; }
-.updates line { stroke-width: 2.5; pointer-events: none; }
+.updates line { stroke-width: calc(2.5px * var(--larger)); pointer-events: none; }
 .updates path { pointer-events: none; }
 .over { fill: transparent; }
 .faded { opacity: 0.12; }
@@ -36,7 +37,7 @@ text { user-select: none; pointer-events: none; }
 .legend { display: flex; flex-wrap: wrap; justify-content: center; gap: 2px 10px; }
 .legend button {
   display: flex; align-items: center; gap: 6px; padding: 3px 4px; border: 0; background: none;
-  color: inherit; font: 13px var(--st-font); cursor: pointer;
+  color: inherit; font: calc(13px * var(--larger)) var(--st-font); cursor: pointer;
 }
 .legend button.faded { opacity: 0.4; }
 .legend button:focus-visible { outline: 2px solid var(--st-primary-color); }
@@ -87,7 +88,13 @@ def plane(
         on_move: called some ten times a second while a gradient is moved, and at the end.
     """
     answered = told(key, "moved").get("number")
-    data = {**drawing, "gradients": list(gradients), "label": label, "answered": answered}
+    data = {
+        **drawing,
+        "gradients": list(gradients),
+        "label": label,
+        "larger": stage.LARGER if stage.now().present else 1,
+        "answered": answered,
+    }
     component("plane", _CSS)(key=key, data=data, on_moved_change=on_move)
 
 
