@@ -6,7 +6,8 @@ A real server and a real Chromium (on the path, or named by MTL_CHROMIUM). On Gr
 gradient is dragged to and fro by the mouse: how often the browser draws it, and how often it draws
 updates that the server has sent. On Pareto front the toy problem's fronts are played in a loop: how
 many frames that differ from the one before the browser draws. All in a second, on a machine that
-shares its cores between server and browser.
+shares its cores between server and browser; and the processor time of the page's own process for
+each, which depends less on what else runs.
 """
 
 import argparse
@@ -53,19 +54,33 @@ def main() -> None:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(120_000)
         page.goto(f"{url}/gradient_playground?lengths=1+2&methods={'+'.join(options.methods)}")
-        tell("dragged arrow", drag(page, ".plane .hands", options.seconds))
-        tell("updates from the server", drag(page, ".plane .updates", options.seconds))
+        cost = Cost(page)
+        tell("dragged arrow", *drag(page, ".plane .hands", options.seconds, cost))
+        tell("updates from the server", *drag(page, ".plane .updates", options.seconds, cost))
         page.goto(f"{url}/pareto_front")
-        tell("frames played", play(page, options.seconds))
+        tell("frames played", *play(page, options.seconds, cost))
         browser.close()
 
 
-def tell(what: str, rate: float) -> None:
-    print(f"{what}: {rate:.0f} a second (budget {BUDGETS[what]})")
+def tell(what: str, rate: float, cost: float) -> None:
+    print(f"{what}: {rate:.0f} a second (budget {BUDGETS[what]}), {1000 * cost:.0f} ms each")
 
 
-def drag(page: Any, what: str, seconds: float) -> float:
-    """How often a part of the plane changes in a second while a gradient is dragged."""
+class Cost:
+    """Seconds of processor time of a page's process."""
+
+    def __init__(self, page: Any) -> None:
+        self._devtools = page.context.new_cdp_session(page)
+        self._devtools.send("Performance.enable")
+
+    def __call__(self) -> float:
+        metrics = self._devtools.send("Performance.getMetrics")["metrics"]
+        return next(float(one["value"]) for one in metrics if one["name"] == "ProcessTime")
+
+
+def drag(page: Any, what: str, seconds: float, cost: Cost) -> tuple[float, float]:
+    """How often a part of the plane changes in a second while a gradient is dragged, and what each
+    time costs."""
     hand = page.get_by_role("slider", name="Gradient g₂")
     hand.wait_for()
     page.wait_for_timeout(2_000)  # the page is drawn to its end
@@ -74,17 +89,18 @@ def drag(page: Any, what: str, seconds: float) -> float:
     page.mouse.move(x, y)
     page.mouse.down()
     page.locator(what).evaluate(COUNT)
-    started, passed = time.perf_counter(), 0.0
+    spent, started, passed = cost(), time.perf_counter(), 0.0
     while passed < seconds:
         page.mouse.move(x + 80 * math.sin(2 * passed), y + 40 * math.sin(3 * passed))
         passed = time.perf_counter() - started
     count: int = page.evaluate("window.drawn")
+    spent = cost() - spent
     page.mouse.up()
-    return count / passed
+    return count / passed, spent / count
 
 
-def play(page: Any, seconds: float) -> float:
-    """Frames in a second."""
+def play(page: Any, seconds: float, cost: Cost) -> tuple[float, float]:
+    """Frames in a second, and what each costs."""
     front = page.locator(".st-key-pf_front_loss svg.marks")
     front.wait_for()
     page.wait_for_timeout(2_000)
@@ -93,11 +109,12 @@ def play(page: Any, seconds: float) -> float:
     page.get_by_role("button", name="Play").click()
     started = time.perf_counter()
     before: int = page.evaluate("window.drawn")
+    spent = cost()
     page.wait_for_timeout(1_000 * seconds)
     count: int = page.evaluate("window.drawn") - before
-    passed = time.perf_counter() - started
+    passed, spent = time.perf_counter() - started, cost() - spent
     page.get_by_role("button", name="Pause").click()
-    return count / passed
+    return count / passed, spent / count
 
 
 @contextmanager
