@@ -125,6 +125,23 @@ def test_play_is_drawn_in_the_browser_and_the_numbers_follow(look_at) -> None:
     assert front.evaluate("node => node.untouched === true")
 
 
+def test_the_toy_is_solved_for_while_a_slider_is_held(look_at) -> None:
+    page = look_at("/pareto_front?look=toy")
+    said = page.get_by_text(re.compile("^Hypervolume: Independent"))
+    expect(said).to_be_visible()
+    before = said.inner_text()
+    slider = page.get_by_role("slider", name="Iterations")
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + box["height"] / 2)
+    expect(slider).to_have_attribute("aria-valuetext", re.compile(r"^1[45]\d$"))
+    expect(said).not_to_have_text(before)
+    page.mouse.up()
+
+
 def test_a_phone_sees_shipped_fronts_and_nothing_sticks_out(look_at) -> None:
     page = look_at("/pareto_front?problem=multimnist&preset=standard", width=390)
     expect(page.locator(FRONT)).to_be_visible()
