@@ -44,7 +44,8 @@ text { user-select: none; pointer-events: none; }
 .legend path { stroke-width: 2; }
 dl {
   position: absolute; z-index: 1; display: grid; grid-template-columns: auto auto; gap: 2px 8px;
-  margin: 0; padding: 6px 9px; max-width: 100%; pointer-events: none; font-size: 12px;
+  margin: 0; padding: 6px 9px; max-width: 100%; pointer-events: none;
+  font-size: calc(12px * var(--larger));
   background: var(--st-background-color); border: 1px solid var(--st-border-color);
   border-radius: var(--st-base-radius);
 }
