@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -9,12 +10,15 @@ import streamlit as st
 
 from mtl_core import InputError, optimizers
 from mtl_core.analysis import coincidence
-from mtl_core.charts.plane import plane_alt, plane_chart, style_methods
+from mtl_core.charts.plane import Arrow, plane_alt, plane_drawing, style_methods
 from mtl_core.optimizers.tools.plane import Update, Vector, updates
 from mtl_core.views.gradient_playground import LENGTHS, MOST_SEED, PRESETS, Playground, preset
-from pages.parts import common, figures, stage, state
+from pages.parts import common, plane, stage, state
 
 PAGE = state.Page("gp", Playground.from_query)
+_PLANE = "gp_plane"
+# In the session: what is shown while a gradient is held, and whether one was let go just now.
+_HELD, _RELEASED = "gp: held", "gp: released"
 
 GRADIENTS = ("g₁", "g₂", "g₃")
 WEIGHTS = ("w₁", "w₂", "w₃")
@@ -43,6 +47,7 @@ Methods that read the gradients of the last shared layer get these two coordinat
 @common.errors_in_words
 def main() -> None:
     playground = PAGE.open()
+    st.session_state.pop(_HELD, None)  # a hand that was lost, with its page for instance
     if stage.shows("controls"):
         with st.sidebar:
             _controls(playground)
@@ -53,6 +58,19 @@ def main() -> None:
     with st.container(horizontal=True):
         for name in PRESETS:
             st.button(name, key=f"gp_preset_{name}", on_click=_show_preset, args=(name,))
+    _answer()
+    _methods(playground)
+    with st.expander("What the words mean", icon=":material/menu_book:"):
+        st.markdown(GLOSSARY)
+
+
+@st.fragment
+@common.errors_in_words
+def _answer() -> None:
+    """What the methods make of the gradients; all that a gradient under the hand changes."""
+    if st.session_state.pop(_RELEASED, False):
+        st.rerun()  # the sliders and the address follow
+    playground = st.session_state.get(_HELD, PAGE.view)
     # Seen only while PyTorch is loaded, once per server; later calls are quicker than its delay.
     with st.spinner("Loading the optimizers …"):
         found = updates(
@@ -72,9 +90,6 @@ def main() -> None:
             st.info("No method is shown. Choose some on the left.", icon=":material/left_click:")
         _words(playground, found)
     _draws(found, playground)
-    _methods(playground)
-    with st.expander("What the words mean", icon=":material/menu_book:"):
-        st.markdown(GLOSSARY)
 
 
 # What is shown: changed by callbacks only.
@@ -85,6 +100,26 @@ def _change(**changes: Any) -> None:
         PAGE.change(**changes)
     except InputError as error:  # limits of widgets are enforced in the browser alone
         PAGE.refuse("gradients", error)
+
+
+def _drag() -> None:
+    """Take where a gradient was moved to: while a hand holds it, for the figure alone."""
+    move = plane.moved(_PLANE)
+    if move is None or move.place >= PAGE.view.tasks:
+        return
+    angles, lengths = list(PAGE.view.angles), list(PAGE.view.lengths)
+    angles[move.place], lengths[move.place] = move.angle, move.length
+    try:
+        moved = replace(PAGE.view, angles=tuple(angles), lengths=tuple(lengths))
+    except InputError as error:
+        PAGE.refuse("gradients", error)
+        return
+    if move.held:
+        st.session_state[_HELD] = moved
+        return
+    PAGE.put(moved)
+    st.session_state.pop(_HELD, None)
+    st.session_state[_RELEASED] = True
 
 
 def _show_preset(name: str) -> None:
@@ -181,45 +216,45 @@ def _chart(playground: Playground, found: Sequence[Update]) -> None:
     # A method looks the same whichever others are shown beside it.
     every = dict(zip(names, style_methods(titles), strict=True))
     styled = [every[one.name] for one in found]
-    arrows = [
-        {"task": task, "x": x, "y": y, "loss": loss}
-        for task, (x, y), loss in zip(
-            GRADIENTS, playground.gradients, playground.losses, strict=False
+    gradients = [
+        {"name": name, "angle": angle, "length": length, "loss": loss}
+        for name, angle, length, loss in zip(
+            GRADIENTS[: playground.tasks],
+            playground.angles,
+            playground.lengths,
+            playground.losses,
+            strict=False,
         )
     ]
-    moves = [_arrow(one, playground) for one in found]
-    chart = plane_chart(
-        pd.DataFrame(arrows),
-        pd.DataFrame(moves),
-        styled,
-        log=playground.view == "log",
-        name="gp_plane",
+    log = playground.view == "log"
+    plane.plane(
+        _PLANE,
+        plane_drawing(
+            playground.gradients, [_arrow(one, playground) for one in found], styled, log=log
+        ),
+        gradients,
+        label=plane_alt(GRADIENTS[: playground.tasks], styled),
+        on_move=_drag,
     )
-    figures.draw(
-        chart,
-        key="gp_plane",
-        on_select="rerun",  # else a new draw would undo the legend's pick
-        alt=plane_alt(GRADIENTS[: playground.tasks], styled),
-    )
-    logarithmic = " They are drawn logarithmically." if playground.view == "log" else ""
+    logarithmic = " They are drawn logarithmically." if log else ""
     st.caption(
-        "**Which updates leave the shaded sector?** Grey arrows are task gradients; parameters "
-        "step against an update's arrow, and one in the shaded sector makes no task's loss rise. "
-        f"Rings tell lengths.{logarithmic} Colours tell methods apart, as dashes and markers do."
+        "**Which updates leave the shaded sector?** Grey arrows are task gradients: drag their "
+        "heads, or turn them with ← → and stretch them with ↑ ↓ (Shift for larger steps). "
+        "Parameters step against an update's arrow, and one in the shaded sector makes no task's "
+        f"loss rise. Rings tell lengths.{logarithmic} Colours tell methods apart, as dashes and "
+        "markers do."
     )
 
 
-def _arrow(update: Update, playground: Playground) -> dict[str, Any]:
-    """An update as the chart draws it, with what hovering says of it."""
+def _arrow(update: Update, playground: Playground) -> Arrow:
+    """An update as it is drawn, with what hovering says of it."""
     weights = ", ".join(f"{weight:.3g}" for weight in update.weights or ())
     effects = zip(LOSSES, _effects(update, playground), strict=False)
-    return {
-        "method": _title(update),
-        "x": update.vector[0],
-        "y": update.vector[1],
+    words = {
         "weights": weights or "none",
-        "effects": ", ".join(f"{loss} {done}" for loss, done in effects),
+        "losses": ", ".join(f"{loss} {done}" for loss, done in effects),
     }
+    return Arrow(_title(update), *update.vector, words)
 
 
 def _table(playground: Playground, found: Sequence[Update]) -> None:

@@ -29,12 +29,14 @@ from pages.parts import buttons, common, own_files, pareto_figures, player, stag
 
 PAGE = state.Page("pf", FrontQuestion.from_query)
 TICK_SECONDS = 1.0
+_HELD_PICK = "pf: held pick"  # in the session; the address follows when the slider is let go
 TITLE = "Which trade-offs can one run reach, and how soon?"
 
 
 @common.errors_in_words
 def main() -> None:
     question = PAGE.open(player.reset)
+    st.session_state.pop(_HELD_PICK, None)
     answers = common.answers()
     # The worker starts with the page, so that Run does not wait for it.
     if answers.store is not None and (problem := tend(answers.store)):
@@ -368,13 +370,21 @@ def _actions(panel: FrontPanel, answers: Answers, ready: bool) -> None:
     )
 
 
+def _pick(place: int, held: bool) -> None:
+    if held:
+        st.session_state[_HELD_PICK] = place
+        return
+    st.session_state.pop(_HELD_PICK, None)
+    PAGE.change(pick=place)
+
+
 # The answer, which grows while its fronts are solved for, and is played.
 
 
 @common.errors_in_words
 def _answer(answers: Answers, every: float | None, look: str) -> None:
     # Not as an argument: a click in here runs this part alone again, with the arguments of before.
-    question = PAGE.view
+    question = replace(PAGE.view, pick=st.session_state.get(_HELD_PICK, PAGE.view.pick))
     if answers.store is not None and every is not None and (problem := tend(answers.store)):
         words.tell("warning", problem, icon=":material/engineering:")
     panel: FrontPanel | None = st.session_state.pop("pf_built", None)
@@ -392,8 +402,8 @@ def _answer(answers: Answers, every: float | None, look: str) -> None:
         )
     else:
         pareto_figures.cards(panel, step)
-        pareto_figures.fronts(panel, step, active, PAGE)
-        pareto_figures.picked(panel, step, PAGE)
+        pareto_figures.fronts(panel, active=active, live=player.live(active), page=PAGE)
+        pareto_figures.picked(panel, step, _pick)
     pareto_figures.views(panel, step, PAGE)
     for answer in panel.elsewhere:
         what = f"{answer.config.problem} {label(answer.config)}"

@@ -7,7 +7,13 @@ page can redraw it while a run is alive and the reader keeps zoom, hover and leg
 from mtl_core.charts.correlation import correlation_alt, correlation_chart
 from mtl_core.charts.cosines import cosine_alt, cosine_heatmap
 from mtl_core.charts.frame import Frame
-from mtl_core.charts.fronts import front_alt, front_chart, hypervolume_alt, hypervolume_chart
+from mtl_core.charts.fronts import (
+    FRAME_EVENT,
+    front_alt,
+    front_chart,
+    hypervolume_alt,
+    hypervolume_chart,
+)
 from mtl_core.charts.gap_strip import gap_strip, gap_strip_alt
 from mtl_core.charts.generalization import generalization_alt, generalization_chart
 from mtl_core.charts.guesses import answers_alt, answers_chart, guesses_alt, guesses_chart
@@ -29,6 +35,7 @@ from mtl_core.charts.transfers import kept_alt, kept_heatmap, transfer_alt, tran
 
 __all__ = [
     "CELL",
+    "FRAME_EVENT",
     "PICKED",
     "SHORT_X_TITLE",
     "Bracket",

@@ -1,6 +1,7 @@
 """Fronts of solutions in the plane of two objectives, and how much they dominate over time."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -26,11 +27,22 @@ from mtl_core.charts.layers import (
 )
 from mtl_core.charts.palette import Curve
 
-__all__ = ["front_alt", "front_chart", "hypervolume_alt", "hypervolume_chart"]
+__all__ = [
+    "FRAME_EVENT",
+    "front_alt",
+    "front_chart",
+    "hypervolume_alt",
+    "hypervolume_chart",
+]
 
 CROSS = "M-1,-1L1,1M-1,1L1,-1"
+FRAME = re.compile(r"[xy]\d+$")
 MARKS = 8
 """Most markers on a line: enough to tell its curve without colour."""
+
+FRAME_EVENT = "mtl-frame"
+"""What tells a played chart of another frame: an event on the document's body, whose ``value`` is
+the step that is shown, or null for the newest frame."""
 
 TIME = {"evaluations": "gradient evaluations", "seconds": "seconds of solving"}
 
@@ -73,6 +85,7 @@ def front_chart(
     ray: pd.DataFrame | None = None,
     trails: pd.DataFrame | None = None,
     joined: bool = True,
+    played: bool = False,
     format_x: str = ".3~g",
     format_y: str = ".3~g",
     height: int = 380,
@@ -96,6 +109,9 @@ def front_chart(
         ray: ``x, y, x2, y2`` of grey dashed lines, such as from the ideal point in the direction of
             the chosen preference; may reach beyond the domains.
         trails: ``curve, solution, step, x, y``: the path of each solution while solving, faint.
+        played: whether ``points`` have further columns, ``x10, y10`` for a saved step 10 and so
+            on, of which the browser shows the step that ``FRAME_EVENT`` tells, with trails up to
+            it; without such an event, and at a step that has none, it shows ``x, y``.
         joined: whether a curve's solutions, by ``solution``, and the true front's points are joined
             by lines; a projection of more than two objectives has no such order.
         format_x: d3 format for hovering; with one that ends in % the axis has percentages.
@@ -109,7 +125,7 @@ def front_chart(
         axis(x_title, grid=True, percent=format_x.endswith("%")),
         axis(y_title, grid=True, percent=format_y.endswith("%")),
     )
-    drawn = _points(points, styles)
+    drawn = _points(points, styles, played)
     tooltip = [
         *_WHICH_SOLUTION,
         alt.Tooltip("x:Q", title=x_title, format=format_x),
@@ -118,12 +134,16 @@ def front_chart(
     layers = [
         _true_front(front, axes, joined),
         _ray(ray, axes),
-        _trails(trails, styles, axes),
+        _trails(trails, styles, axes, played),
         *_reference(reference, axes),
-        *_solutions(drawn, styles, axes, joined),
-        hover(drawn, styles, axes.x("x"), axes.y("y"), tooltip).properties(name=f"{name}_hover"),
+        *_solutions(drawn, styles, axes, joined, played),
+        _at_frame(hover(drawn, styles, axes.x("x"), axes.y("y"), tooltip), played).properties(
+            name=f"{name}_hover"
+        ),
     ]
-    return figure(layers, height)
+    chart = figure(layers, height)
+    told = alt.BindDirect(element="body", event=FRAME_EVENT)
+    return chart.add_params(alt.param(name="frame", bind=told)) if played else chart
 
 
 def front_alt(styles: Sequence[Curve], *, x_title: str, y_title: str) -> str:
@@ -203,18 +223,37 @@ def _tooltip(title: str) -> list[alt.Tooltip]:
     ]
 
 
-def _points(points: pd.DataFrame, styles: Sequence[Curve]) -> pd.DataFrame:
-    columns = ["curve", "solution", "x", "y", "preference", "chosen"]
-    drawn = _finite(points.reindex(columns=columns), styles)
-    shapes = drawn["curve"].map({style.label: style.shape for style in styles})
-    return drawn.assign(chosen=drawn["chosen"].eq(True), shape=shapes)
+def _at_frame(layer: alt.Chart, played: bool) -> alt.Chart:
+    """Where solutions are at the frame that the browser was told.
+
+    Columns, not rows that are filtered: Vega interprets an expression once for each row and frame.
+    """
+    if not played:
+        return layer
+    for name in ("x", "y"):
+        place = f"datum['{name}' + frame]"
+        layer = layer.transform_calculate(
+            as_=name, calculate=f"isDefined({place}) ? {place} : datum.newest_{name}"
+        )
+    return layer
+
+
+def _points(points: pd.DataFrame, styles: Sequence[Curve], played: bool) -> pd.DataFrame:
+    frames = [name for name in map(str, points) if FRAME.match(name)] if played else []
+    places = points.reindex(columns=["x", "y", *frames]).astype(float)
+    places = places.where(places.abs().lt(math.inf))
+    rest = points.reindex(columns=["curve", "solution", "preference", "chosen"])
+    shapes = rest["curve"].map({style.label: style.shape for style in styles})
+    rest = rest.assign(chosen=rest["chosen"].eq(True), shape=shapes)
+    drawn = pd.concat([rest, places], axis="columns")[shapes.notna()].reset_index(drop=True)
+    return drawn.rename(columns={"x": "newest_x", "y": "newest_y"}) if played else _placed(drawn)
 
 
 def _solutions(
-    drawn: pd.DataFrame, styles: Sequence[Curve], axes: _Axes, joined: bool
+    drawn: pd.DataFrame, styles: Sequence[Curve], axes: _Axes, joined: bool, played: bool
 ) -> list[alt.Chart]:
     """The line through a curve's solutions, their markers, and a ring around the chosen one."""
-    base = alt.Chart(drawn).encode(x=axes.x("x"), y=axes.y("y"))
+    base = _at_frame(alt.Chart(drawn), played).encode(x=axes.x("x"), y=axes.y("y"))
     line = base.mark_line(clip=True, strokeWidth=1.2, strokeJoin="round").encode(
         stroke=stroke(styles),
         strokeDash=dash(styles),
@@ -233,7 +272,9 @@ def _solutions(
     return [line, marks, ring] if joined else [marks, ring]
 
 
-def _trails(trails: pd.DataFrame | None, styles: Sequence[Curve], axes: _Axes) -> alt.Chart:
+def _trails(
+    trails: pd.DataFrame | None, styles: Sequence[Curve], axes: _Axes, played: bool
+) -> alt.Chart:
     columns = ["curve", "solution", "step", "x", "y"]
     rows = pd.DataFrame() if trails is None else trails
     chart: alt.Chart = (
@@ -248,14 +289,17 @@ def _trails(trails: pd.DataFrame | None, styles: Sequence[Curve], axes: _Axes) -
             opacity=dimmed(0.35, 0.03),
         )
     )
-    return chart
+    return chart.transform_filter("!isNumber(frame) || datum.step <= frame") if played else chart
 
 
 def _finite(rows: pd.DataFrame, styles: Sequence[Curve]) -> pd.DataFrame:
-    rows = rows.astype({"x": float, "y": float})
     known = rows["curve"].isin([style.label for style in styles])
+    return _placed(rows[known].astype({"x": float, "y": float}))
+
+
+def _placed(rows: pd.DataFrame) -> pd.DataFrame:
     placed = rows["x"].abs().lt(math.inf) & rows["y"].abs().lt(math.inf)
-    return rows[known & placed].reset_index(drop=True)
+    return rows[placed].reset_index(drop=True)
 
 
 def _renamed(rows: pd.DataFrame | None, names: dict[str, str]) -> pd.DataFrame:

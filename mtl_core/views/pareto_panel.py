@@ -1,5 +1,6 @@
 """A Pareto panel: the fronts that a question compares, and where they stand at a step."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["FrontPanel", "ShownFront", "build"]
 
 Space = Literal["loss", "metric"]
+MOST_FRAMES = 250
+"""A browser holds so many of each front."""
 MARGIN = 0.05
 """Of an axis beyond what it must show."""
 _KEPT = 64
@@ -99,12 +102,19 @@ class FrontPanel:
 
     @cached_property
     def steps(self) -> tuple[int, ...]:
-        """All steps at which any of them has measured the shown seed, ascending."""
+        """Steps at which any of them has measured the shown seed, ascending.
+
+        All of them, or every second, fourth, … and the last, so that they are no more than
+        ``MOST_FRAMES`` and a browser can hold and play them.
+        """
         found: set[int] = set()
         for one in self.shown:
             rows = one.quality[one.quality["seed"] == self.question.seed]
             found |= set(rows["step"].tolist())
-        return tuple(sorted(found))
+        every = sorted(found)
+        # By powers of two, so that steps stay while more are added.
+        apart = 2 ** max(0, math.ceil(math.log2(max(len(every), 1) / MOST_FRAMES)))
+        return tuple(dict.fromkeys([*every[::apart], *every[-1:]]))
 
     @property
     def pick(self) -> int:
@@ -155,48 +165,59 @@ class FrontPanel:
         rows = table[(table["seed"] == self.question.seed) & (table["step"] == at)]
         return rows[self.column(space)].to_numpy(dtype=float).reshape(-1, count)
 
-    def points(self, step: int, space: Space) -> "pd.DataFrame":
-        """What ``charts.front_chart`` draws of all fronts; solutions count from 1."""
+    def points(self, steps: Sequence[int], space: Space) -> "pd.DataFrame":
+        """What ``charts.front_chart`` plays of all fronts at these steps; solutions count from 1.
+
+        A front that has no frame of its own at a step is where its last one was; one that has none
+        yet is nowhere (NaN).
+        """
         import pandas as pd
 
+        x, y = self.axes
         parts = []
         for one in self.shown:
-            values = self.values(one, step, space)
-            x, y = self.axes
-            places = np.arange(len(values))
-            words = [preference_words(row) for row in one.config.weights]
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "curve": one.label,
-                        "solution": places + 1,
-                        "x": values[:, x],
-                        "y": values[:, y],
-                        "preference": words[: len(values)],
-                        "chosen": (places == self.pick) & (one is self.focus),
-                    }
-                )
-            )
+            found = self._frames(one, steps, space)
+            places = np.arange(found.shape[1])
+            known = {
+                "curve": [one.label] * len(places),
+                "solution": places + 1,
+                "preference": [preference_words(row) for row in one.config.weights],
+                "chosen": (places == self.pick) & (one is self.focus),
+                "x": found[-1, :, x],
+                "y": found[-1, :, y],
+            }
+            for step, values in zip(steps, found, strict=True):
+                known |= {f"x{step}": values[:, x], f"y{step}": values[:, y]}
+            parts.append(pd.DataFrame(known))
         return pd.concat(parts, ignore_index=True)
 
-    def trails(self, step: int, space: Space) -> "pd.DataFrame":
-        """Where the focus's solutions came along, up to ``step``."""
+    def trails(self, steps: Sequence[int], space: Space) -> "pd.DataFrame":
+        """Where the focus's solutions were at these steps."""
         import pandas as pd
 
-        one, names = self.focus, [objective.name for objective in self.problem.objectives]
-        table = one.tables.front
-        rows = table[(table["seed"] == self.question.seed) & (table["step"] <= step)]
-        found = rows[self.column(space)].to_numpy(dtype=float).reshape(-1, len(names))
-        x, y = self.axes
+        found, (x, y) = self._frames(self.focus, steps, space), self.axes
+        solutions = found.shape[1]
         return pd.DataFrame(
             {
-                "curve": one.label,
-                "solution": rows["solution"].to_numpy()[:: len(names)] + 1,
-                "step": rows["step"].to_numpy()[:: len(names)],
-                "x": found[:, x],
-                "y": found[:, y],
+                "curve": self.focus.label,
+                "solution": np.tile(np.arange(solutions) + 1, len(steps)),
+                "step": np.repeat(np.array(steps), solutions),
+                "x": found[:, :, x].ravel(),
+                "y": found[:, :, y].ravel(),
             }
         )
+
+    def _frames(self, one: ShownFront, steps: Sequence[int], space: Space) -> NDArray[np.float64]:
+        """(steps, N, K): the shown seed's last front up to each step; NaN before the first."""
+        shape = (len(one.config.weights), len(self.problem.objectives))
+        table = one.tables.front
+        rows = table[table["seed"] == self.question.seed]
+        rows = rows.sort_values(["step", "solution"], kind="stable")  # objectives stay in order
+        values = rows[self.column(space)].to_numpy(dtype=float).reshape(-1, *shape)
+        nowhere = np.full((1, *shape), np.nan)
+        own = rows["step"].to_numpy()[:: shape[0] * shape[1]]
+        places = np.searchsorted(own, steps, side="right")
+        return np.concatenate([nowhere, values])[places]
 
     def domain(self, axis: int, space: Space, *, zoom: bool) -> tuple[float, float]:
         """Both ends of an objective's axis, which stay while steps are played.

@@ -1,6 +1,7 @@
 """The Pareto front page's figures: the front, what was picked off it, hypervolume, transfers."""
 
 import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from mtl_core.charts import (
     transfer_alt,
     transfer_heatmap,
 )
+from mtl_core.charts.layers import Figure
 from mtl_core.charts.plane import style_methods
 from mtl_core.pareto import curves, transfer
 from mtl_core.pareto.config import BASELINES, METHODS, WITHOUT_TRANSFER, ParetoConfig
@@ -28,7 +30,7 @@ from mtl_core.views import pareto_speedup as speedup
 from mtl_core.views import toy
 from mtl_core.views.pareto_front import METHOD_TITLES, FrontQuestion, preference_words
 from mtl_core.views.pareto_panel import FrontPanel, ShownFront
-from pages.parts import common, figures, state
+from pages.parts import common, figures, slider, state
 from pages.parts.words import escaped, tell
 
 Page = state.Page[FrontQuestion]
@@ -151,8 +153,13 @@ def _convergence_words(focus: ShownFront, alone: ShownFront | None, known: dict[
     return f"{words}, {row['evaluations'] / control['evaluations']:.2f} × Averaged start"
 
 
-def fronts(panel: FrontPanel, step: int, active: bool, page: Page) -> None:
-    """The front in loss space and, where the problem has metrics, in metric space."""
+def fronts(panel: FrontPanel, *, active: bool, live: bool, page: Page) -> None:
+    """The front in loss space and, where the problem has metrics, in metric space.
+
+    Args:
+        active: whether it is being solved for.
+        live: whether the newest frame is all that is shown; else all are, for the player.
+    """
     objectives = panel.problem.objectives
     # While solving goes on, the last front changes.
     zoom = _choices(panel, page) and not active
@@ -161,7 +168,7 @@ def fronts(panel: FrontPanel, step: int, active: bool, page: Page) -> None:
     columns = st.columns(len(spaces)) if len(spaces) > 1 else [st.container()]
     for space, column in zip(spaces, columns, strict=True):
         with column:
-            _front(panel, step, space, zoom, styles)
+            _front(panel, panel.steps[-1:] if live else panel.steps, space, zoom, styles)
     if len(spaces) == 1 and panel.front_known:
         st.caption(
             "The thick grey line is the true front, which is known here."
@@ -206,53 +213,71 @@ def _choices(panel: FrontPanel, page: Page) -> bool:
     return zoom
 
 
-def _front(panel: FrontPanel, step: int, space: Any, zoom: bool, styles: list[Curve]) -> None:
+def _front(
+    panel: FrontPanel, steps: Sequence[int], space: Any, zoom: bool, styles: list[Curve]
+) -> None:
+    titles = [_axis_title(panel, axis, space) for axis in panel.axes]
+    figures.draw(
+        lambda: _front_chart(panel, steps, space, zoom, styles),
+        key=f"pf_front_{space}",
+        # What is played in the browser is not drawn anew for each of its steps.
+        of=(
+            tuple((one.label, one.pinned, one.answer.version) for one in panel.shown),
+            (panel.focus.label, panel.question.seed, panel.axes, panel.pick, zoom, tuple(steps)),
+        ),
+        on_select="rerun",  # else a live update would undo zoom and legend pick
+        alt=front_alt(styles, x_title=titles[0], y_title=titles[1]),
+    )
+
+
+def _front_chart(
+    panel: FrontPanel, steps: Sequence[int], space: Any, zoom: bool, styles: list[Curve]
+) -> Figure:
     x, y = panel.axes
-    titles = [_axis_title(panel, axis, space) for axis in (x, y)]
     formats = [".3~g" if space == "loss" else _metric(panel, axis)[1] for axis in (x, y)]
     reference = (panel.problem.reference[x], panel.problem.reference[y])
     front = None
     if space == "loss" and panel.front_known:
         known = toy.true_front(panel.focus.config)
         front = pd.DataFrame({"x": known[:, x], "y": known[:, y]})
-    figures.draw(
-        front_chart(
-            panel.points(step, space),
-            styles,
-            x_title=titles[0],
-            y_title=titles[1],
-            domain_x=panel.domain(x, space, zoom=zoom),
-            domain_y=panel.domain(y, space, zoom=zoom),
-            reference=reference if space == "loss" else None,
-            front=front,
-            ray=_ray(panel) if space == "loss" else None,
-            # Networks jump about from frame to frame; their ways would hide the front.
-            trails=panel.trails(step, space) if panel.problem.fingerprint is None else None,
-            joined=len(panel.problem.objectives) == 2,
-            format_x=formats[0],
-            format_y=formats[1],
-            name=f"pf_{space}",
-        ),
-        key=f"pf_front_{space}",
-        on_select="rerun",  # else a live update would undo zoom and legend pick
-        alt=front_alt(styles, x_title=titles[0], y_title=titles[1]),
+    # Networks jump about from frame to frame; their ways would hide the front.
+    ways = panel.problem.fingerprint is None
+    return front_chart(
+        panel.points(steps, space),
+        styles,
+        x_title=_axis_title(panel, x, space),
+        y_title=_axis_title(panel, y, space),
+        domain_x=panel.domain(x, space, zoom=zoom),
+        domain_y=panel.domain(y, space, zoom=zoom),
+        reference=reference if space == "loss" else None,
+        front=front,
+        ray=_ray(panel) if space == "loss" else None,
+        trails=panel.trails(panel.steps, space) if ways else None,
+        joined=len(panel.problem.objectives) == 2,
+        played=True,
+        format_x=formats[0],
+        format_y=formats[1],
+        name=f"pf_{space}",
     )
 
 
-def picked(panel: FrontPanel, step: int, page: Page) -> None:
-    """The preference slider, and the solution that it picks off the front."""
+def picked(panel: FrontPanel, step: int, pick: Callable[[int, bool], None]) -> None:
+    """The preference slider, and the solution that it picks off the front.
+
+    Args:
+        pick: called with a solution's place and whether the slider is still held.
+    """
     focus, objectives = panel.focus, panel.problem.objectives
     weights = focus.config.weights
     words = [f"{i + 1}: {preference_words(row)}" for i, row in enumerate(weights)]
-    names = escaped(" · ".join(objective.title for objective in objectives))
-    key = page.widget("pick", words[panel.pick])
+    names = " · ".join(objective.title for objective in objectives)
     if len(words) > 1:
-        st.select_slider(
-            f"Preference among {escaped(focus.label)}'s solutions (weights of {names})",
+        slider.slider(
+            f"Preference among {focus.label}'s solutions (weights of {names})",
             words,
-            key=key,
-            on_change=page.take,
-            args=("pick", words.index),
+            panel.pick,
+            key="pf_pick",
+            on_slide=pick,
         )
     if not _picked_cards(panel, step):
         return

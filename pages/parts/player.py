@@ -1,99 +1,87 @@
-"""The player of saved frames: play, pause, step, or follow what is being solved for."""
+"""The player of saved frames: play, pause, step, slide, or follow what is being solved for."""
 
 from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.parts import state
+from mtl_core.charts import FRAME_EVENT
+from pages.parts.components import component, told
 
-__all__ = ["draw", "interval", "reset"]
+__all__ = ["draw", "interval", "live", "reset"]
 
-PLAY_SECONDS = 0.5
-_MODE, _STEP = "pf_mode", "pf_step"
+_KEY = "pf_player"
+_MODE, _STEP, _RESETS = "pf_mode", "pf_step", "pf_resets"
+_MODES = ("follow", "play", "pause")
 """``follow`` the newest frame, ``play`` from the shown one on, or ``pause`` at it."""
+
+_CSS = """
+.player {
+  display: flex; flex-wrap: wrap; align-items: center; gap: 8px 12px;
+  color: var(--st-text-color); font: 14px var(--st-font);
+}
+button, select {
+  display: flex; align-items: center; gap: 4px; min-height: 40px; padding: 4px 12px;
+  color: inherit; font: inherit; background: var(--st-background-color); cursor: pointer;
+  border: 1px solid var(--st-border-color); border-radius: var(--st-button-radius);
+}
+button:hover:enabled, select:hover {
+  color: var(--st-primary-color); border-color: var(--st-primary-color);
+}
+button:disabled { opacity: 0.4; cursor: default; }
+button:focus-visible, select:focus-visible, input:focus-visible {
+  outline: 2px solid var(--st-primary-color); outline-offset: 2px;
+}
+label { display: flex; align-items: center; gap: 6px; }
+label.range { flex: 1 1 220px; }
+input { accent-color: var(--st-primary-color); }
+.range input { flex: 1; min-width: 120px; height: 24px; }
+"""
 
 
 def reset() -> None:
     """Follow the newest frame."""
     st.session_state[_MODE] = "follow"
+    st.session_state[_RESETS] = st.session_state.get(_RESETS, 0) + 1
+
+
+def live(active: bool) -> bool:
+    """Whether the newest frame alone is shown, of fronts that are being solved for."""
+    return active and st.session_state.get(_MODE, "follow") == "follow"
 
 
 def interval(active: bool, tick: float) -> float | None:
     """Seconds until the page should be drawn again by itself; None for not at all."""
-    mode = st.session_state.get(_MODE, "follow")
-    if mode == "play":
-        return PLAY_SECONDS
     return tick if active else None
 
 
 def draw(steps: Sequence[int], active: bool) -> int | None:
-    """The controls; the step to show, None while there is none.
-
-    Call it once in a run of the fragment that ``interval`` repeats: playing, it goes on by a frame.
-    """
+    """The controls; the step to show, None while there is none."""
     if not steps:
         return None
-    mode, place = _advance(steps)
-    moving = mode == "play" or (mode == "follow" and active)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.button(
-            "Step back",
-            icon=":material/skip_previous:",
-            disabled=place == 0,
-            on_click=_go,
-            args=(steps[max(place - 1, 0)],),
-        )
-        if moving:
-            st.button("Pause", icon=":material/pause:", on_click=_go, args=(steps[place],))
-        else:
-            start = steps[0] if place == len(steps) - 1 else steps[place]
-            st.button(
-                "Play",
-                icon=":material/play_circle:",
-                disabled=len(steps) < 2,
-                on_click=_play,
-                args=(start,),
-            )
-        st.button(
-            "Step",
-            icon=":material/skip_next:",
-            disabled=place == len(steps) - 1,
-            on_click=_go,
-            args=(steps[min(place + 1, len(steps) - 1)],),
-        )
-        if len(steps) > 1:
-            state.show("pf_slider", steps[place])
-            st.select_slider("Iteration", steps, key="pf_slider", on_change=_slide)
-    return steps[place]
-
-
-def _advance(steps: Sequence[int]) -> tuple[str, int]:
-    """The mode and the frame to show now: playing, the next one, and at the last one it follows."""
     mode = st.session_state.get(_MODE, "follow")
-    place = _place(steps) if mode != "follow" else len(steps) - 1
-    if mode == "play" and st.session_state.pop("pf_ticked", False):
-        place = min(place + 1, len(steps) - 1)
-        if place == len(steps) - 1:
-            mode = st.session_state[_MODE] = "follow"
-    st.session_state[_STEP] = steps[place]
-    st.session_state.pf_ticked = mode == "play"
-    return mode, place
+    step = steps[-1] if mode == "follow" else _frame(steps)
+    st.session_state[_STEP] = step
+    data = {
+        "steps": list(steps),
+        "mode": mode,
+        "step": step,
+        "active": active,
+        "event": FRAME_EVENT,
+        "answered": told(_KEY, "shown").get("number"),
+        "resets": st.session_state.get(_RESETS, 0),
+    }
+    component("player", _CSS)(key=_KEY, data=data, on_shown_change=_take)
+    return step
 
 
-def _place(steps: Sequence[int]) -> int:
-    """Of the last frame up to the shown step."""
+def _frame(steps: Sequence[int]) -> int:
+    """The last step up to the shown one at which there is a frame."""
     shown = st.session_state.get(_STEP, steps[-1])
-    return max((i for i, step in enumerate(steps) if step <= shown), default=0)
+    return max((step for step in steps if step <= shown), default=steps[0])
 
 
-def _go(step: int) -> None:
-    st.session_state[_MODE], st.session_state[_STEP] = "pause", step
-
-
-def _slide() -> None:
-    _go(st.session_state.pf_slider)
-
-
-def _play(step: int) -> None:
-    st.session_state[_MODE], st.session_state[_STEP] = "play", step
-    st.session_state.pf_ticked = False
+def _take() -> None:
+    now = told(_KEY, "shown")
+    mode, step = now.get("mode"), now.get("step")
+    if mode in _MODES and isinstance(step, int):
+        st.session_state[_MODE], st.session_state[_STEP] = mode, step

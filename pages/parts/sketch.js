@@ -1,7 +1,6 @@
 // A curve that is drawn by hand: heights in percent at even places, from the start of training to
 // its end. Drawn with a pointer across the plot, or point by point with the arrow keys.
 
-const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 260;
 const LEFT = 50, RIGHT = 12, TOP = 10, BOTTOM = 34;
 const OWN = "currentColor", ALONE = "#0072B2";
@@ -137,16 +136,4 @@ function line(svg, corners, colour, dash = "") {
   if (corners.length < 2) return;
   const points = corners.map((corner) => corner.join(",")).join(" ");
   svg.append(make("polyline", { points, stroke: colour, "stroke-dasharray": dash, class: "curve" }));
-}
-
-function label(text, x, y, anchor) {
-  const made = make("text", { x, y, "text-anchor": anchor });
-  made.textContent = text;
-  return made;
-}
-
-function make(name, attributes) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
 }

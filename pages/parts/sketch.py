@@ -1,10 +1,11 @@
 """A curve that is drawn by hand, with a pointer or with the arrow keys; it is a v2 component."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
+
+from pages.parts.components import component
 
 __all__ = ["drawn", "sketch"]
 
@@ -56,7 +57,7 @@ def sketch(
         "fixed": fixed,
         "label": label,
     }
-    _component()(key=key, data=data, on_heights_change=on_change)
+    component("sketch", _CSS)(key=key, data=data, on_heights_change=on_change)
 
 
 def drawn(key: str) -> str | None:
@@ -64,12 +65,3 @@ def drawn(key: str) -> str | None:
     state: Any = st.session_state.get(key)
     text = None if state is None else state.get("heights")
     return text if isinstance(text, str) else None
-
-
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _component() -> Callable[..., Any]:
-    script = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
-    made: Callable[..., Any] = st.components.v2.component(
-        "lesson_sketch", html='<div class="sketch"></div>', css=_CSS, js=script
-    )
-    return made

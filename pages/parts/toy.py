@@ -1,5 +1,8 @@
 """The Pareto front page's toy problem: why not a weighted sum, and a front that follows sliders."""
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import pandas as pd
 import streamlit as st
 
@@ -10,7 +13,7 @@ from mtl_core.pareto.config import METHODS
 from mtl_core.views import toy as views
 from mtl_core.views.pareto_front import METHOD_TITLES
 from mtl_core.views.toy import TOY
-from pages.parts import common, figures
+from pages.parts import common, figures, slider
 
 __all__ = ["lesson", "toy"]
 
@@ -49,12 +52,12 @@ def lesson() -> None:
 @st.fragment
 @common.errors_in_words
 def toy() -> None:
-    """Sliders on the toy problem; it is solved for anew at each touch."""
+    """Sliders on the toy problem; it is solved for anew while they are dragged."""
     st.subheader("Toy problem, live")
     st.markdown("Drag anything: the front is solved for again while you do.")
     left, right = st.columns([1, 2])
     with left:
-        iterations = st.slider("Iterations", 0, 300, 30, key="pft_iterations")
+        iterations = _slid("Iterations", range(301), 30, "pft_iterations")
         method = st.selectbox(
             "Method",
             ["decay", "constant", "adaptive", "averaged", "independent"],
@@ -62,10 +65,9 @@ def toy() -> None:
             format_func=METHOD_TITLES.__getitem__,
         )
         options = _options(method)
-        rates = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5]
-        lr = st.select_slider("Learning rate", rates, 0.1, key="pft_lr")
-        solutions = st.slider("Solutions", 2, 40, 10, key="pft_solutions")
-        seed = st.slider("Seed of the starts", 0, 9, 0, key="pft_seed")
+        lr = _slid("Learning rate", (0.01, 0.02, 0.05, 0.1, 0.2, 0.5), 0.1, "pft_lr")
+        solutions = _slid("Solutions", range(2, 41), 10, "pft_solutions")
+        seed = _slid("Seed of the starts", range(10), 0, "pft_seed")
         scalarization = st.selectbox(
             "Scalarization",
             ["tchebycheff", "smooth_tchebycheff", "weighted_sum"],
@@ -90,12 +92,32 @@ def toy() -> None:
 def _options(method: str) -> tuple[tuple[str, float], ...]:
     options: tuple[tuple[str, float], ...] = ()
     if method in ("constant", "decay"):
-        strength = st.slider("Strength", 0.0, 0.9, 0.5, 0.05, key="pft_strength")
-        options = (("strength", strength),)
+        strengths = [place / 20 for place in range(19)]
+        options = (("strength", _slid("Strength", strengths, 0.5, "pft_strength")),)
     if method == "decay":
-        halving = st.slider("Halved after", 1, 200, 10, key="pft_halving")
+        halving = _slid("Halved after", range(1, 201), 10, "pft_halving")
         options += (("halving", float(halving)),)
     return options
+
+
+N = TypeVar("N", int, float)
+
+
+def _slid(label: str, values: Sequence[N], usual: N, name: str) -> N:
+    """A slider over these values; what it shows is kept in the session under its name."""
+    value: N = st.session_state.get(name, usual)
+
+    def take(place: int, _: bool) -> None:
+        st.session_state[name] = values[place]
+
+    slider.slider(
+        label,
+        [f"{one:g}" for one in values],
+        values.index(value),
+        key=f"{name}_slider",
+        on_slide=take,
+    )
+    return value
 
 
 @st.cache_data(max_entries=200, show_spinner=False)

@@ -91,6 +91,57 @@ def test_a_front_is_watched_paused_stepped_and_picked_from(open_page, dark: bool
     expect(again.get_by_test_id("stException")).to_have_count(0)
 
 
+def test_play_is_drawn_in_the_browser_and_the_numbers_follow(look_at) -> None:
+    page = look_at("/pareto_front")
+    front = page.locator(FRONT)
+    expect(front).to_be_visible()
+    front.evaluate("node => { node.untouched = true }")
+    # How many fronts the browser has drawn that differ from each other.
+    page.evaluate(
+        f"""front => {{
+            window.drawn = new Set();
+            new MutationObserver(() => window.drawn.add(String({PLACES}))).observe(
+                document.querySelector(front), {{ subtree: true, attributeFilter: ["transform"] }}
+            );
+        }}""",
+        FRONT,
+    )
+    page.get_by_label("Loop").check()
+    page.get_by_label("Speed").select_option("½×")
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("window.drawn.size >= 20")
+    page.get_by_role("button", name="Pause").click()
+    slider = page.get_by_role("slider", name="Iteration")
+    shown = int((slider.get_attribute("aria-valuetext") or "").removeprefix("Iteration "))
+    value = page.get_by_test_id("stMetricValue")
+    expect(value.filter(has_text=re.compile(f"^{shown}$"))).to_be_visible()
+
+    # Sliding moves the front at once, here and then there.
+    before = places(page)
+    slider.focus()
+    slider.press("Home")
+    page.wait_for_function(f"before => String({PLACES}) !== String(before)", arg=before)
+    expect(value.filter(has_text=re.compile("^0$"))).to_be_visible()
+    assert front.evaluate("node => node.untouched === true")
+
+
+def test_the_toy_is_solved_for_while_a_slider_is_held(look_at) -> None:
+    page = look_at("/pareto_front?look=toy")
+    said = page.get_by_text(re.compile("^Hypervolume: Independent"))
+    expect(said).to_be_visible()
+    before = said.inner_text()
+    slider = page.get_by_role("slider", name="Iterations")
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + box["height"] / 2)
+    expect(slider).to_have_attribute("aria-valuetext", re.compile(r"^1[45]\d$"))
+    expect(said).not_to_have_text(before)
+    page.mouse.up()
+
+
 def test_a_phone_sees_shipped_fronts_and_nothing_sticks_out(look_at) -> None:
     page = look_at("/pareto_front?problem=multimnist&preset=standard", width=390)
     expect(page.locator(FRONT)).to_be_visible()

@@ -8,7 +8,13 @@ import pandas as pd
 import pytest
 import vl_convert
 
-from mtl_core.charts import front_alt, front_chart, hypervolume_alt, hypervolume_chart
+from mtl_core.charts import (
+    FRAME_EVENT,
+    front_alt,
+    front_chart,
+    hypervolume_alt,
+    hypervolume_chart,
+)
 from mtl_core.charts.plane import style_methods
 
 Rows = Callable[..., pd.DataFrame]
@@ -99,6 +105,29 @@ def test_trails_are_a_line_per_solution(scene: Scene) -> None:
     # Solution after solution, each from left to right.
     assert all(places[i] < places[i + 1] < places[i + 2] for i in (0, 3, 6))
     assert places[0] < places[3] < places[6]
+
+
+def test_a_played_front_is_where_it_was_at_the_step_that_is_told(
+    scene: Scene,
+) -> None:
+    points = _points("adaptive").assign(x0=[1.1, math.inf, 1.0], y0=[1.0, 1.0, 1.0])
+    trails = pd.concat([_points("adaptive").assign(step=step) for step in (0, 10)])
+
+    def shown(told: int | None) -> list[float]:
+        chart = _front(points, trails=trails, played=True)
+        (frame,) = (param for param in chart.params if param.name == "frame")
+        assert frame.bind.to_dict() == {"element": "body", "event": FRAME_EVENT}
+        frame.value = alt.Undefined if told is None else told
+        ends = [item for item in scene(chart, "symbol") if item.get("opacity") == 0]
+        lines = [item for item in scene(chart, "line") if item["opacity"] == 0.35]
+        assert len(lines) == (6 if told is None else 3)
+        return [round(item["x"] / 600, 3) for item in ends]
+
+    newest = shown(None)
+    assert len(newest) == 3
+    assert newest == shown(7), "a step without a frame"
+    first, last = shown(0)  # the second solution was nowhere yet
+    assert first > last == newest[2]
 
 
 def test_points_without_a_place_or_a_style_are_left_out(rows: Rows) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -186,11 +187,21 @@ def test_a_gradient_of_no_length_stops_nothing(open_page) -> None:
     assert {*table(app)["L₂"]} == {"stands still"}
 
 
-def test_the_chart_has_what_the_table_has(open_page) -> None:
-    app = open_page(PAGE, methods="umtg mean")
-    (chart,) = app.get("vega_lite_chart")
-    spec = json.loads(chart.proto.spec)
-    (fill,) = [
-        layer["encoding"]["shape"] for layer in spec["layer"] if "shape" in layer["encoding"]
+def drawing(app) -> dict[str, Any]:
+    """What the browser is sent to draw."""
+    (plane,) = app.get("bidi_component")
+    return json.loads(plane.proto.json)
+
+
+def test_the_plane_has_what_the_table_has(open_page) -> None:
+    app = open_page(PAGE, angles="0 90", lengths="3 4", methods="umtg mean")
+    drawn = drawing(app)
+    assert [method["label"] for method in drawn["methods"]] == table(app).index.tolist()
+    assert [(g["name"], g["angle"], g["length"]) for g in drawn["gradients"]] == [
+        ("g₁", 0, 3),
+        ("g₂", 90, 4),
     ]
-    assert fill["scale"]["domain"] == table(app).index.tolist()
+    lengths = {update["method"]: update["length"] for update in drawn["updates"]}
+    assert lengths == pytest.approx({0: 5, 1: 2.5})
+    assert drawn["longest"] == pytest.approx(5)
+    assert drawn["answered"] is None

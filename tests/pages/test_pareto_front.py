@@ -1,13 +1,17 @@
 """The Pareto front page: what it asks, shows and plays, by value."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 
+from mtl_core.charts import FRAME_EVENT
 from mtl_core.pareto import Front, ParetoConfig, curves, measures, solve
 from mtl_core.pareto.problems import tables
 from mtl_core.runs import Store
@@ -181,41 +185,70 @@ def test_only_the_control_leaves_independent_where_there_is_none(open_page: Any)
     assert not app.exception
 
 
-def test_frames_are_stepped_slid_and_played(open_page: Any, solved: Any) -> None:
+def show(app: Any, mode: str, step: int) -> Any:
+    """As the player in the browser asks."""
+    app.session_state["pf_mode"], app.session_state["pf_step"] = mode, step
+    app.run()
+    assert not app.exception
+    return app
+
+
+def components(app: Any) -> list[dict[str, Any]]:
+    """What the components in the browser are sent."""
+    return [json.loads(one.proto.json) for one in app.get("bidi_component")]
+
+
+def sent_to_player(app: Any) -> dict[str, Any]:
+    return components(app)[0]
+
+
+def drawn(app: Any) -> pd.DataFrame:
+    """All points of the front's chart."""
+    (chart, *_) = app.get("vega_lite_chart")
+    found = (pa.ipc.open_stream(one.data.data).read_pandas() for one in chart.proto.datasets)
+    return next(table for table in found if "newest_x" in table)
+
+
+def test_numbers_are_those_of_the_frame_that_the_player_shows(open_page: Any, solved: Any) -> None:
     fronts = solved()["decay"]
     app = open_page("pareto_front", **SMALL)
     assert labels(app)["Iteration"] == "40"
-    press(app, "Step back")
-    assert labels(app)["Iteration"] == "30"
-    app.select_slider(key="pf_slider").set_value(10).run()
-    assert labels(app)["Iteration"] == "10"
-    press(app, "Step")
-    assert labels(app)["Iteration"] == "20"
+    assert sent_to_player(app)["steps"] == [0, 10, 20, 30, 40]
+    for mode in ("pause", "play"):
+        show(app, mode, 20)
+        assert labels(app)["Iteration"] == "20"
+        assert {**sent_to_player(app), "steps": None} == {
+            "steps": None,
+            "mode": mode,
+            "step": 20,
+            "active": False,
+            "event": FRAME_EVENT,
+            "answered": None,
+            "resets": 1,
+        }
     at = next(front for front in fronts if (front.seed, front.step) == (0, 20))
     assert labels(app)["First peak: loss"] == f"{at.train[2, 0]:.3g}"
-    press(app, "Play")
-    for _ in range(6):
-        app.run()
+    show(app, "follow", 20)
     assert labels(app)["Iteration"] == "40"
-    assert any(button.label == "Play" for button in app.button)
 
 
-def test_pause_keeps_the_frame(open_page: Any, solved: Any) -> None:
-    solved()
-    app = press(open_page("pareto_front", **SMALL), "Play")
-    press(app, "Pause")
-    shown = labels(app)["Iteration"]
-    app.run()
-    app.run()
-    assert labels(app)["Iteration"] == shown
-    assert shown != "40"
+def test_the_chart_holds_every_frame_and_is_the_same_for_all(open_page: Any, solved: Any) -> None:
+    fronts = solved()
+    app = open_page("pareto_front", **SMALL)
+    table = drawn(app)
+    assert drawn(show(app, "pause", 10)).equals(table)
+    for method, found in fronts.items():
+        curve = table[table["curve"] == METHOD_TITLES[method]]
+        assert curve["solution"].tolist() == [1, 2, 3, 4, 5]
+        for front in (front for front in found if front.seed == 0):
+            places = curve[[f"x{front.step}", f"y{front.step}"]].to_numpy()
+            assert places == pytest.approx(front.train)
+    assert table["newest_x"].equals(table["x40"].rename("newest_x"))
 
 
 def test_a_preference_picks_a_model_off_the_front(open_page: Any, solved: Any) -> None:
     fronts = solved()["decay"]
-    app = open_page("pareto_front", **SMALL)
-    slider = app.select_slider(key="pf_pick")
-    slider.set_value(slider.options[4]).run()
+    app = open_page("pareto_front", **SMALL, pick="5")
     last = next(front for front in fronts if (front.seed, front.step) == (0, 40))
     assert labels(app)["First peak: loss"] == f"{last.train[4, 0]:.3g}"
     assert labels(app)["Second peak: loss"] == f"{last.train[4, 1]:.3g}"
@@ -378,7 +411,8 @@ def test_the_toy_is_solved_for_at_a_touch(open_page: Any) -> None:
     alone = measures.hypervolume(list(solve(config))[-1].train, (1.0, 1.0))
     before = said()
     assert f"Independent **{alone:.4f}**" in before
-    app.slider(key="pft_iterations").set_value(120).run()
+    app.session_state["pft_iterations"] = 120  # as its slider does
+    app.run()
     assert said() != before
     assert not app.exception
 
@@ -467,8 +501,7 @@ def test_a_column_may_have_any_name(
     app = open_page("pareto_front", **query)
     assert "solution: test loss" in labels(app)
     assert f"{shown}: test loss" in labels(app)
-    said = [app.select_slider(key="pf_pick").label, *(one.value for one in app.caption)]
-    assert not any("![" in text for text in said)
+    assert not any("![" in one.value for one in app.caption)
 
 
 def test_what_was_left_out_of_a_table_is_said(open_page: Any, store: Store, csv: Path) -> None:
@@ -517,7 +550,8 @@ def test_odd_links_are_words_and_no_crash(open_page: Any, query: dict[str, str])
             "is not the name of a file in the app's folder own" in e.value for e in app.error
         )
     elif "pick" in query:
-        assert app.select_slider(key="pf_pick").value.startswith("20: "), "the last solution"
+        (slider,) = (one for one in components(app) if "words" in one)
+        assert slider["words"][slider["place"]].startswith("20: "), "the last solution"
     else:
         said = " ".join(warning.value for warning in app.warning)
         assert "constant.neighbours:" in said
