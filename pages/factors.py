@@ -207,7 +207,14 @@ def _trajectories(
                 ),
                 key=f"factors_{view.setting}_{task}_{factor}",
                 of=papers.versions(named.values()),
-                alt=over_loss_alt(styled, task=task, title=title),
+                alt=partial(
+                    over_loss_alt,
+                    styled,
+                    task=task,
+                    title=title,
+                    trajectories=rows,
+                    column=factor,
+                ),
             )
     st.caption(
         f"**{task}: which curve is lowest at equal training loss?** If a factor explained "

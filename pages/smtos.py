@@ -287,7 +287,7 @@ def _panel(
     figures.draw(
         quadrant_chart(points, styled, x_title=title, y_title=METRIC, name=verdict.factor),
         key=f"smtos_{verdict.factor}",
-        alt=quadrant_alt(styled, x_title=title, y_title=METRIC),
+        alt=quadrant_alt(points, styled, x_title=title, y_title=METRIC),
     )
     st.caption(f"By the paper's rule: {_words(quadrant)}")
 

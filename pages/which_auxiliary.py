@@ -316,7 +316,7 @@ def _race(number: int, standing: Standing, count: int, measure: measures.Measure
         chart,
         key=f"wa_race_{number}_{standing.race.looks}",
         on_select="rerun",
-        alt=leaderboard_alt(list(rows["name"]), reference),
+        alt=leaderboard_alt(rows, reference, share=measure.share),
     )
     name = _picked(picked) or standing.race.leader or contest.reference
     if name not in standing.answers:

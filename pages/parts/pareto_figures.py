@@ -161,7 +161,7 @@ def fronts(panel: FrontPanel, step: int, active: bool, page: Page) -> None:
     columns = st.columns(len(spaces)) if len(spaces) > 1 else [st.container()]
     for space, column in zip(spaces, columns, strict=True):
         with column:
-            _front(panel, step, space, zoom, styles)
+            _front(panel, step, space, zoom, styles, None if active else panel.steps[-1])
     if len(spaces) == 1 and panel.front_known:
         st.caption(
             "The thick grey line is the true front, which is known here."
@@ -206,7 +206,9 @@ def _choices(panel: FrontPanel, page: Page) -> bool:
     return zoom
 
 
-def _front(panel: FrontPanel, step: int, space: Any, zoom: bool, styles: list[Curve]) -> None:
+def _front(
+    panel: FrontPanel, step: int, space: Any, zoom: bool, styles: list[Curve], last: int | None
+) -> None:
     x, y = panel.axes
     titles = [_axis_title(panel, axis, space) for axis in (x, y)]
     formats = [".3~g" if space == "loss" else _metric(panel, axis)[1] for axis in (x, y)]
@@ -235,7 +237,14 @@ def _front(panel: FrontPanel, step: int, space: Any, zoom: bool, styles: list[Cu
         ),
         key=f"pf_front_{space}",
         on_select="rerun",  # else a live update would undo zoom and legend pick
-        alt=front_alt(styles, x_title=titles[0], y_title=titles[1]),
+        alt=front_alt(
+            styles,
+            x_title=titles[0],
+            y_title=titles[1],
+            points=None if last is None else panel.points(last, space),
+            format_x=formats[0],
+            format_y=formats[1],
+        ),
     )
 
 
@@ -342,7 +351,12 @@ def _hypervolume(panel: FrontPanel, step: int) -> None:
         ),
         key=f"pf_hypervolume_{x}",
         on_select="rerun",
-        alt=hypervolume_alt(styles, x=x, title=title),
+        alt=hypervolume_alt(
+            styles,
+            x=x,
+            title=title,
+            bands=None if any(one.answer.active for one in panel.shown) else drawn,
+        ),
     )
     caption = (
         "Lines are means over seeds, bands ± 2 standard deviations. The same seeds have the same "

@@ -1,8 +1,8 @@
 """Text that Streamlit's theme draws too faint to read, in the page's own text colour.
 
 Its theme has one primary colour for the ground of buttons, whose words are white, and for words on
-the page's ground: those of a chosen pill and beside a slider's thumb. On a dark page no colour gives
-both a contrast of 4.5:1. For the words in charts it has no colour at all.
+the page's ground: those of a chosen pill and beside a slider's thumb. On a dark page no colour
+gives both a contrast of 4.5:1. For the words in charts it has no colour at all.
 """
 
 import streamlit as st
