@@ -63,12 +63,12 @@ def unchecked(build: Callable[P, Figure]) -> Callable[P, Figure]:
 def figure(layers: Sequence[alt.Chart], height: int, **options: Any) -> Figure:
     """Layers as wide as the page's column; ``height`` is the plot's, in pixels.
 
-    Its marks are not read out one by one, which would be hundreds of raw numbers: the chart's alt
-    says what comes of them, and the page has them as a table.
+    Its marks and axes are not read out one by one, which would be hundreds of raw numbers: the
+    chart's alt names the axes and says what comes of the marks.
     """
     return Figure(
         layer=list(layers),
-        config=alt.Config(mark=alt.MarkConfig(aria=False)),
+        config=alt.Config(mark=alt.MarkConfig(aria=False), axis=alt.AxisConfig(aria=False)),
         width="container",
         height=height,
         # The legend takes the rows it needs without squeezing the plot.

@@ -149,8 +149,9 @@ def quadrant_alt(
     widest = counted.sort_values("y", key=abs).iloc[-1]
     most = f"{told.number(abs(widest['y']), '')} % {'more' if widest['y'] > 0 else 'less'}"
     return told.sentence(
-        f"{plot}: of {len(counted)} significant ones {better} are better in both, {worse} worse in "
-        f"both, {outside} lie outside; the largest is {widest['curve']} on {widest['task']}, {most}"
+        f"{plot}: {len(counted)} significant by the paper's rule, {better} better in both, {worse} "
+        f"worse in both, {outside} outside; the largest is {widest['curve']} on {widest['task']}, "
+        f"{most}"
     )
 
 

@@ -197,7 +197,7 @@ def test_descriptions_say_what_came_out(trajectories: Trajectories, curves: list
         trajectories=rows,
         column="gradient_similarity",
     )
-    assert "the lowest that all reach, single task 0.46, + digits2 0.061, + noisy" in factor
+    assert "the lowest that all reach, single task 0.46, + digits2 0.06, + noisy" in factor
     epochs = over_epochs_alt(
         curves, task="digits1", title="test accuracy E", trajectories=rows, value_format="%"
     )

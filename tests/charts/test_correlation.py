@@ -232,7 +232,7 @@ def test_the_description_says_where_the_fitted_lines_lead() -> None:
     )
     assert "falls from 1 at 0.1 to 0.01 at 0.5" in told
     flat = correlation_alt(_curves(1), **asked | {"points": points.assign(value=0.5)})
-    assert "stays at 0.5" in flat
+    assert "stays at 50 %" in flat
     assert len(told.split()) <= 60
 
 

@@ -187,8 +187,8 @@ def test_the_descriptions_name_axes_and_optimizers() -> None:
     told = quadrant_alt(points, styled, x_title="sharpness", y_title="accuracy")
     assert told == (
         "Change of accuracy over the plain sum against that of sharpness, in percent, a point per "
-        "optimizer and task: of 2 significant ones 1 are better in both, 0 worse in both, 1 lie "
-        "outside; the largest is PCGrad on digits1, 3 % more."
+        "optimizer and task: 2 significant by the paper's rule, 1 better in both, 0 worse in both, "
+        "1 outside; the largest is PCGrad on digits1, 3 % more."
     )
     uncounted = quadrant_alt(points.assign(counted=False), styled, x_title="a", y_title="b")
     assert uncounted.endswith("none of 2 is significant by the paper's rule.")
