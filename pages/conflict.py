@@ -193,7 +193,7 @@ def _panel(
     factor = column != METRIC
     title = phrases.title(column) if factor else measure.title
     x_title = X_TITLES[view.reading]
-    st.markdown(f"**{phrases.capitalised(title)}**")
+    st.markdown(f"**{phrases.capitalised(title)}**", help=phrases.brief(column))
     st.caption("  \n".join(_r(found.get((one.label, column)), one.label, styled) for one in styled))
     log = factor and analysis.spans_decades(points["value"])
     drawn: dict[str, Any] = {

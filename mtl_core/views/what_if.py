@@ -49,7 +49,7 @@ _TITLES = {
     "samples": "samples ",
     "held_out": "held out ",
     "width": "width ",
-    "early_checkpoints": "early ",
+    "early_checkpoints": "early checkpoints ",
     "factors": "factors ",
     "factor_points": "factor points ",
     "factor_examples": "factor examples ",
@@ -57,7 +57,7 @@ _TITLES = {
     "sharpness_rho": "ρ ",
     "fisher_draws": "Fisher draws ",
     "similarity_batches": "similarity batches ",
-    "auxiliary_factors": "auxiliaries' factors ",
+    "auxiliary_factors": "auxiliaries' factors",
     "seeds": "seeds ",
     "options": "",
 }
@@ -198,6 +198,8 @@ def differences(config: RunConfig, reference: RunConfig) -> list[str]:
             continue
         if name == "optimizer" and mine != theirs:
             words.append(optimizers.rule(config.optimizer).title)
+        elif isinstance(mine, bool) and mine != theirs:
+            words.append(f"{'with' if mine else 'without'} {title}")
         elif mine != theirs:
             words.append(f"{title}{codec.show(mine)}")
     return words

@@ -37,7 +37,7 @@ from mtl_core.runs.library.artifacts import scan
 from mtl_core.views import measures
 from mtl_core.views.measures import Measure
 from mtl_core.views.panel import Panel
-from mtl_core.views.phrases import capitalised, title
+from mtl_core.views.phrases import brief, capitalised, title
 from mtl_core.views.what_if import kind
 from pages.parts import arrival, figures, visitors, words
 
@@ -362,7 +362,8 @@ def verdicts(panel: Panel) -> None:
 def factor_badge(found: FactorVerdict) -> None:
     """What was found of a factor, in a few words."""
     colour, icon = BADGES[found.outcome]
-    st.badge(f"{title(found.factor)}: {found.outcome}", icon=icon, color=colour)  # type: ignore[arg-type]
+    said = f"{title(found.factor)}: {found.outcome}"
+    st.badge(said, icon=icon, color=colour, help=brief(found.factor))  # type: ignore[arg-type]
 
 
 def because(found: FactorVerdict, most: int | None = None) -> str:
@@ -400,8 +401,9 @@ training loss* $L_k$, measured on the whole training set, not on a batch. Read t
 to right: where two bands part, networks that fit their training data equally well have begun to
 generalize differently.
 
-**Transfer.** $\Delta E_k = E_k(\text{MTL}) - E_k(\text{STL})$ on test data. $E_k$ of a run is its
-test metric at its best validation epoch; only whole epochs count.
+**Transfer.** $\Delta E_k = E_k(\text{MTL}) - E_k(\text{STL})$ on test data: multi-task less
+single-task learning. $E_k$ of a run is its test metric at its best validation epoch; only whole
+epochs count.
 
 **Better, worse.** The difference is taken seed by seed, over the seeds that both curves have: the
 same start and the same batches. *Better* and *worse* are said where its 95 % interval (Student's t)
