@@ -88,8 +88,8 @@ def _live(page: Page, answers: Answers, was_active: bool) -> None:
     _opened(event, found)
     st.caption(
         "Each row is a target, each column the one task that it is trained with; a run of two "
-        "tasks counts for both where they have equally many examples. ΔE over the target alone "
-        f"with its 95 % interval; *decided* after Holm's correction for all {found.judged} cells. "
+        "tasks counts for both where they have equally many examples. ΔE is the change of the "
+        f"target's test metric over training it alone, with its 95 % interval; *decided* after Holm's correction for all {found.judged} cells. "
         "Blank cells are not known."
     )
     _cosines(found, rows)

@@ -146,8 +146,8 @@ def test_the_verdict_is_that_of_the_intervals(open_page, put) -> None:
     assert len(app.get("vega_lite_chart") or app.get("arrow_vega_lite_chart")) == 5
     assert answer(app) == (
         "disagree: 2 of 4 changes of generalization are significant (Holm's correction for 4), 1 "
-        "better and 1 worse; **minimum training loss and Fisher trace** can explain all of them; against at "
-        "least one of them moves **sharpness**; no change was found that would rule out "
+        "better and 1 worse; **minimum training loss and Fisher trace** can explain all of them; "
+        "against at least one of them moves **sharpness**; no change was found that would rule out "
         "**gradient covariance**."
     )
     assert badges(app) == [
