@@ -280,10 +280,10 @@ def _table(
     st.caption(
         "ΔE: transfer, in percentage points where it is a share; Δ of sharpness, Fisher trace and "
         "gradient covariance, of which lower is better. The first mark decides: ✓ better, ✗ worse, "
-        "≈ no change found, – not known where the losses are comparable, though measured elsewhere; by "
-        "the 95 % interval of the difference over seeds, "
-        f"each column judged together ({_families(rows)}). **2SD**: the paper's rule, that mean "
-        "± 2 standard deviations do not overlap."
+        "≈ no change found, – not known at comparable loss, though measured elsewhere; by the 95 % "
+        "interval of the difference over seeds, each column judged together "
+        f"({_families(rows)}). **2SD**: the paper's rule, that mean ± 2 standard deviations do not "
+        "overlap."
     )
     st.caption(_counted(rows) if view.aggregate == "bins" else _averaged(counts))
     if shown:

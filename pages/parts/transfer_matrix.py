@@ -88,9 +88,9 @@ def _live(page: Page, answers: Answers, was_active: bool) -> None:
     _opened(event, found)
     st.caption(
         "Each row is a target, each column the one task that it is trained with; a run of two "
-        "tasks counts for both where they have equally many examples. ΔE is the change of the "
-        f"target's test metric over training it alone, with its 95 % interval; *decided* after Holm's correction for all {found.judged} cells. "
-        "Blank cells are not known."
+        "tasks counts for both where they have equally many examples. ΔE is what the target's test "
+        "metric gains over training it alone, with its 95 % interval; *decided* after Holm's "
+        f"correction for all {found.judged} cells. Blank cells are not known."
     )
     _cosines(found, rows)
     st.download_button(
