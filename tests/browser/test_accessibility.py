@@ -91,6 +91,17 @@ def test_run_is_reached_with_five_tabs(look_at: Any, path: str) -> None:
     raise AssertionError(f"after five tabs the focus is on {page.locator(':focus').text_content()}")
 
 
+def test_on_a_phone_the_answer_of_what_if_is_seen_without_scrolling(look_at: Any) -> None:
+    page = look_at("/what_if", width=390)
+    page.set_viewport_size({"width": 390, "height": 844})
+    transfer = page.get_by_test_id("stMetric").filter(has_text="Transfer ΔE")
+    expect(transfer).to_be_visible()
+    page.wait_for_selector(STILL)
+    box = transfer.bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] <= 844
+
+
 def test_charts_say_what_came_out_and_not_their_marks(look_at: Any) -> None:
     page = look_at("/what_if")
     hero = page.locator("[role=graphics-document]").first
