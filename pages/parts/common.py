@@ -37,7 +37,7 @@ from mtl_core.runs.library.artifacts import scan
 from mtl_core.views import measures
 from mtl_core.views.measures import Measure
 from mtl_core.views.panel import Panel
-from mtl_core.views.phrases import brief, capitalised, title
+from mtl_core.views.phrases import capitalised, title
 from mtl_core.views.what_if import kind
 from pages.parts import arrival, figures, visitors, words
 
@@ -362,8 +362,7 @@ def verdicts(panel: Panel) -> None:
 def factor_badge(found: FactorVerdict) -> None:
     """What was found of a factor, in a few words."""
     colour, icon = BADGES[found.outcome]
-    said = f"{title(found.factor)}: {found.outcome}"
-    st.badge(said, icon=icon, color=colour, help=brief(found.factor))  # type: ignore[arg-type]
+    st.badge(f"{title(found.factor)}: {found.outcome}", icon=icon, color=colour)  # type: ignore[arg-type]
 
 
 def because(found: FactorVerdict, most: int | None = None) -> str:
