@@ -222,7 +222,7 @@ def _marks(at: alt.Chart, curves: Sequence[Curve], tooltip: Sequence[alt.Tooltip
         range=[POINTS[curve.shape] for curve in curves],
     )
     chart: alt.Chart = (
-        at.mark_point(clip=True, filled=True, size=80, opacity=1, cursor="pointer")
+        at.mark_point(clip=True, filled=True, size=80, opacity=1, cursor="pointer", aria=True)
         .encode(
             fill=alt.Fill("curve:N", scale=colour_scale(curves), legend=legend),
             shape=alt.Shape("curve:N", scale=shapes, legend=legend),
