@@ -5,10 +5,12 @@ import streamlit as st
 from mtl_core.data import own
 from pages.parts import stage, visitors
 from pages.parts.arrival import arrived, settle
+from pages.parts.readable import readable
 
 own.only()  # a link that anybody wrote names files
 st.set_page_config(page_title="Multi-task transfer", page_icon="docs/icon.png", layout="wide")
 bare = stage.arrive().bare
+readable()
 
 page = st.navigation(
     {

@@ -1,6 +1,7 @@
 """Conflict: what gradient similarity goes with, over auxiliary sets (M24, Fig. 5)."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -192,23 +193,26 @@ def _panel(
     factor = column != METRIC
     title = phrases.title(column) if factor else measure.title
     x_title = X_TITLES[view.reading]
-    st.markdown(f"**{phrases.capitalised(title)}**")
+    st.markdown(f"**{phrases.capitalised(title)}**", help=phrases.brief(column))
     st.caption("  \n".join(_r(found.get((one.label, column)), one.label, styled) for one in styled))
     log = factor and analysis.spans_decades(points["value"])
+    drawn: dict[str, Any] = {
+        "x_title": x_title,
+        "log_y": log,
+        "value_format": ".3~g" if factor else measure.format,
+        "each": True,
+    }
     figures.draw(
         correlation_chart(
             points,
             styled,
-            x_title=x_title,
             y_title=f"{title} (log)" if log else title,
-            log_y=log,
-            value_format=".3~g" if factor else measure.format,
             name=f"conflict_{column}",
             detail="auxiliaries",
-            each=True,
+            **drawn,
         ),
         key=f"conflict_{view.setting}_{column}",
-        alt=correlation_alt(styled, x_title=x_title, y_title=title),
+        alt=correlation_alt(styled, y_title=title, points=points, **drawn),
     )
 
 

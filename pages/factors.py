@@ -30,7 +30,7 @@ from mtl_core.views.comparisons import Pool
 from mtl_core.views.factors import FactorsView
 from mtl_core.views.generalization_gap import MOST_RUNS
 from mtl_core.views.measures import Measure
-from mtl_core.views.phrases import capitalised, counted, family, listed, number
+from mtl_core.views.phrases import brief, capitalised, counted, family, listed, number
 from pages.parts import common, figures, papers, stage, state
 from pages.parts.words import escaped, tell
 
@@ -192,7 +192,7 @@ def _trajectories(
     for place, factor in zip(st.columns(3), TABLE_FACTORS, strict=True):
         title = factors.get(factor).title
         with place:
-            st.markdown(f"**{capitalised(title)}**")
+            st.markdown(f"**{capitalised(title)}**", help=brief(factor))
             figures.draw(
                 partial(
                     over_loss_chart,
@@ -207,7 +207,14 @@ def _trajectories(
                 ),
                 key=f"factors_{view.setting}_{task}_{factor}",
                 of=papers.versions(named.values()),
-                alt=over_loss_alt(styled, task=task, title=title),
+                alt=partial(
+                    over_loss_alt,
+                    styled,
+                    task=task,
+                    title=title,
+                    trajectories=rows,
+                    column=factor,
+                ),
             )
     st.caption(
         f"**{task}: which curve is lowest at equal training loss?** If a factor explained "
@@ -273,9 +280,10 @@ def _table(
     st.caption(
         "ΔE: transfer, in percentage points where it is a share; Δ of sharpness, Fisher trace and "
         "gradient covariance, of which lower is better. The first mark decides: ✓ better, ✗ worse, "
-        "≈ no change found, – not measured; by the 95 % interval of the difference over seeds, "
-        f"each column judged together ({_families(rows)}). **2SD**: the paper's rule, that mean "
-        "± 2 standard deviations do not overlap."
+        "≈ no change found, – not known at comparable loss, though measured elsewhere; by the 95 % "
+        "interval of the difference over seeds, each column judged together "
+        f"({_families(rows)}). **2SD**: the paper's rule, that mean ± 2 standard deviations do not "
+        "overlap."
     )
     st.caption(_counted(rows) if view.aggregate == "bins" else _averaged(counts))
     if shown:
@@ -292,8 +300,8 @@ def _families(rows: Sequence[TableRow]) -> str:
     counts = {HEADS[column]: _judged(rows, column) for column in TABLE_COLUMNS}
     sizes = {head: size for head, size in counts.items() if size}
     if len(set(sizes.values())) < 2:
-        return f"Holm, m = {max(sizes.values(), default=0)}"
-    return f"Holm, m = {', '.join(f'{size} of {head}' for head, size in sizes.items())}"
+        return f"Holm's correction for {max(sizes.values(), default=0)}"
+    return f"Holm's correction for {', '.join(f'{size} of {head}' for head, size in sizes.items())}"
 
 
 def _counted(rows: Sequence[TableRow]) -> str:

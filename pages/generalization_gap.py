@@ -139,7 +139,14 @@ def _hero(view: GapView, drawn: Mapping[str, Answer], against: Answer, answers: 
         ),
         key=f"gap_hero_{view.setting}_{task}",
         of=papers.versions(named.values()),
-        alt=generalization_alt(styled, task=task, metric_title=measure.title),
+        alt=partial(
+            generalization_alt,
+            styled,
+            task=task,
+            metric_title=measure.title,
+            metric_format=measure.format,
+            trajectories=rows,
+        ),
     )
     st.caption(
         f"**{task}: where do the curves part, and do they meet again?** At one place on the loss "
@@ -212,7 +219,7 @@ def _multiples(
             key=f"gap_{pool.setting.name}_{task}",
             of=papers.versions(runs),
             place=place,
-            alt=generalization_alt(styled, task=task, metric_title=measure.title),
+            alt=partial(_small_alt, runs, task, styled, measure, answers),
         )
     st.caption(
         "Each task alone and together with others, at one budget. Blue: a significant transfer "
@@ -235,6 +242,18 @@ def _small(
         height=180,
         name=f"gap_{task}",
         x_title=SHORT_X_TITLE,
+    )
+
+
+def _small_alt(
+    runs: Sequence[Answer], task: str, styled: Sequence[Curve], measure: Measure, answers: Answers
+) -> str:
+    return generalization_alt(
+        styled,
+        task=task,
+        metric_title=measure.title,
+        metric_format=measure.format,
+        trajectories=comparisons.trajectories(comparisons.labels(runs, task), task, answers),
     )
 
 

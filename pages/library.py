@@ -349,7 +349,13 @@ def _figure(drawn: Sequence[Entry], search: Search, answers: Answers) -> None:
     chart = generalization_chart(
         rows, styled, task=task, metric_title=metric.title, metric_format=metric.format
     )
-    alt = generalization_alt(styled, task=task, metric_title=metric.title)
+    alt = generalization_alt(
+        styled,
+        task=task,
+        metric_title=metric.title,
+        metric_format=metric.format,
+        trajectories=rows,
+    )
     figures.draw(chart, key="library_figure", alt=alt)
     _figure_files(chart, task)
     _transfers(drawn, task, metric, answers)

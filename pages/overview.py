@@ -64,8 +64,8 @@ def main() -> None:
     st.caption(
         "**Where do the curves part?** At one place on the horizontal axis all networks fit their "
         "training data equally well. A bracket marks the gap there: how much better, or worse, "
-        "one of them does on data that it has not seen; the numbers above compare each network at "
-        "its best. Bands are ±2 standard deviations over "
+        "one of them does on data that it has not seen, the test accuracy E; the numbers above "
+        "compare each network at its best. Bands are ±2 standard deviations over "
         f"{len(panel.baseline.config.seeds)} networks each. {setting.description}"
     )
     papers.source([one.answer for one in panel.shown])

@@ -429,8 +429,9 @@ _START_HELP = (
     "is nothing to average. MGDA always has starts of its own, since it knows no preference."
 )
 _SCALARIZATION_HELP = (
-    "How a preference λ makes one loss of several: weighted_sum Σ λₖ Lₖ; tchebycheff max λₖ Lₖ; "
-    "smooth_tchebycheff, a soft maximum. MGDA and Pareto MTL do not use it."
+    "How a preference λ makes one loss of several: weighted_sum, Σ λₖ Lₖ; tchebycheff, the largest "
+    "of all λₖ Lₖ, which also finds what lies in a bulge of the front; smooth_tchebycheff, a soft "
+    "maximum of them. MGDA and Pareto MTL do not use it."
 )
 
 

@@ -131,7 +131,8 @@ def _choices(page: Page, found: Sequence[Group], chosen: Sequence[Group]) -> Non
         placeholder="all that have runs",
         on_change=page.take,
         args=("sets", tuple),
-        help="Each set is compared with UMTG on the same set; the points of all are pooled.",
+        help="Each set is compared with the plain sum of task gradients (UMTG) on the same set; "
+        "the points of all are pooled.",
     )
     entries = sorted({*_known(found), *selection.entries}, key=smtos.rank)
     known = {entry.token: entry for entry in entries}
@@ -287,7 +288,7 @@ def _panel(
     figures.draw(
         quadrant_chart(points, styled, x_title=title, y_title=METRIC, name=verdict.factor),
         key=f"smtos_{verdict.factor}",
-        alt=quadrant_alt(styled, x_title=title, y_title=METRIC),
+        alt=quadrant_alt(points, styled, x_title=title, y_title=METRIC),
     )
     st.caption(f"By the paper's rule: {_words(quadrant)}")
 
@@ -319,8 +320,8 @@ def _nothing(selection: Selection, chosen: Sequence[Group]) -> None:
     there = " (it is there)" if any(REFERENCE in group.runs for group in chosen) else ""
     st.info(
         f"There is no comparison yet for {selection.target} of {setting} at this budget. It takes "
-        f"two finished runs on the same auxiliaries: one of UMTG{there} and one of {asked}. Train "
-        "them on What if; they show here once they are done.",
+        f"two finished runs on the same auxiliaries: one of the plain sum (UMTG){there} and one of "
+        f"{asked}. Train them on What if; they show here once they are done.",
         icon=":material/scatter_plot:",
     )
 
@@ -376,9 +377,9 @@ def _first_set(selection: Selection) -> tuple[str, ...]:
 
 
 METHOD = r"""
-For each optimizer, task and quantity $q$, with means over seeds:
-$\%\Delta = 100\,(q_\text{SMTO} - q_\text{UMTG}) / q_\text{UMTG}$, on the same tasks and budget. A
-UMTG mean that is not above 0 has no percentage.
+For each optimizer made for several tasks (SMTO), task and quantity $q$, with means over seeds:
+$\%\Delta = 100\,(q_\text{SMTO} - q_\text{UMTG}) / q_\text{UMTG}$, on the same tasks and budget;
+UMTG is the plain sum of task gradients. A UMTG mean that is not above 0 has no percentage.
 
 - **Minimum training loss**: the lowest full training loss of a seed's whole trajectory.
 - **At comparable loss**: generalization is the test metric at the best validation epoch; sharpness
@@ -466,7 +467,7 @@ def _counts(points: pd.DataFrame, aggregate: Aggregate, first: Answer, answers: 
         f"per task, {config.epochs} epochs, {config.train_size:,} training examples per task, "
         f"seeds {' '.join(map(str, config.seeds))};{averaged} "
         f"{_count(points[['run', 'task']].drop_duplicates().shape[0], 'point')} a panel, as far "
-        f"as measured.{f' Of the paper preset, {less}.' if less else ''}"
+        "as measured." + (f" Smaller than the paper's setup: {less}." if less else "")
     )
 
 

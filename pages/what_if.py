@@ -541,10 +541,18 @@ def _over_epochs(shown: Panel, styled: Sequence[Curve]) -> None:
         figures.draw(
             chart,
             key=f"wi_chart_{name}",
-            of=shown.version,
+            of=(shown.version, shown.going),
             place=column,
             on_select="rerun",  # else a live update would undo zoom and legend pick
-            alt=over_epochs_alt(styled, task=target, title=title),
+            alt=partial(
+                over_epochs_alt,
+                styled,
+                task=target,
+                title=title,
+                trajectories=None if shown.going else shown.settled,
+                column=name,
+                value_format=measure.format if name == "test_metric" else ".3~g",
+            ),
         )
 
 

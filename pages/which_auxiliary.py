@@ -316,8 +316,13 @@ def _race(number: int, standing: Standing, count: int, measure: measures.Measure
         chart,
         key=f"wa_race_{number}_{standing.race.looks}",
         on_select="rerun",
-        alt=leaderboard_alt(list(rows["name"]), reference),
+        alt=leaderboard_alt(rows, reference, share=measure.share),
     )
+    if number == 1:
+        st.caption(
+            "ΔE: what the target's test metric, at the best validation epoch, gains over training "
+            f"{escaped(reference)}. Bars are means over seeds, lines their 95 % intervals."
+        )
     name = _picked(picked) or standing.race.leader or contest.reference
     if name not in standing.answers:
         return

@@ -228,7 +228,7 @@ def _verdict(
         if change is None or min(change.seeds, change.baseline_seeds) < FEWEST_SEEDS
     ]
     if unknown:
-        missing = (*missing, f"not measured on {FEWEST_SEEDS} seeds: {', '.join(unknown)}")
+        missing = (*missing, f"not known on {FEWEST_SEEDS} seeds: {', '.join(unknown)}")
     count = max((change.family for change in changes if change), default=0)
     if missing:
         return FactorVerdict(factor, "not enough to tell", missing=missing, judged=count)

@@ -6,6 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from mtl_core.charts import told
 from mtl_core.charts.axes import Vertical, axis, vertical
 from mtl_core.charts.layers import Figure, colour_scale, figure, unchecked
 from mtl_core.charts.legend import POINTS, curve_legend
@@ -73,12 +74,56 @@ def correlation_chart(
     return figure(layers, height)
 
 
-def correlation_alt(curves: Sequence[Curve], *, x_title: str, y_title: str) -> str:
-    """One sentence for those who do not see the chart; the same while a run goes on."""
-    return (
-        f"Scatter plot of {y_title} against {x_title} with whiskers of two standard deviations "
-        f"over seeds and a least-squares line, for {', '.join(curve.label for curve in curves)}."
-    )
+def correlation_alt(
+    curves: Sequence[Curve],
+    *,
+    x_title: str,
+    y_title: str,
+    points: pd.DataFrame | None = None,
+    log_y: bool = False,
+    value_format: str = ".3~g",
+    each: bool = False,
+) -> str:
+    """What the chart says, for those who do not see it: where its fitted lines lead.
+
+    Args:
+        curves: as they are drawn.
+        x_title: of the similarity.
+        y_title: of the value.
+        points: as they are drawn, once runs have ended; without them it is said what is drawn.
+        log_y: as the chart's, as are the others.
+        value_format: of a value.
+        each: whether each curve has a line of its own.
+    """
+    drawn = pd.DataFrame() if points is None else points
+    y = vertical(y_title, log=log_y, value_format=value_format.replace("%", ".1%"))
+    lines = _lines(_drawn(drawn, y, None), each, log_y)
+    courses = [_course(ends, value_format) for _, ends in lines.groupby(np.arange(len(lines)) // 2)]
+    plot = f"{y_title} against {x_title}: a point per run with whiskers of two standard deviations"
+    if not courses:
+        return told.sentence(f"{plot}, for {told.names([curve.label for curve in curves])}")
+    if len(courses) > told.MOST_NAMED:
+        rising = sum(course.startswith("rises") for course in courses)
+        said = f"the fitted line rises for {rising} of {len(courses)}"
+    elif each:
+        names = lines["curve"].iloc[::2]
+        said = "; ".join(
+            f"the fitted line of {name} {course}"
+            for name, course in zip(names, courses, strict=True)
+        )
+    else:
+        said = f"over {len(drawn)} points the fitted line {courses[0]}"
+    return told.sentence(f"{plot}; {said}")
+
+
+def _course(ends: pd.DataFrame, value_format: str) -> str:
+    """Where a fitted line leads, in words."""
+    (x, end), (first, last) = ends["similarity"], ends["fitted"]
+    start, stop = told.number(first, value_format), told.number(last, value_format)
+    if start == stop:
+        return f"stays at {start}"
+    verb = "rises" if last > first else "falls"
+    return f"{verb} from {start} at {told.number(x, '')} to {stop} at {told.number(end, '')}"
 
 
 def _drawn(points: pd.DataFrame, y: Vertical, detail: str | None) -> pd.DataFrame:
@@ -177,7 +222,7 @@ def _marks(at: alt.Chart, curves: Sequence[Curve], tooltip: Sequence[alt.Tooltip
         range=[POINTS[curve.shape] for curve in curves],
     )
     chart: alt.Chart = (
-        at.mark_point(clip=True, filled=True, size=80, opacity=1, cursor="pointer")
+        at.mark_point(clip=True, filled=True, size=80, opacity=1, cursor="pointer", aria=True)
         .encode(
             fill=alt.Fill("curve:N", scale=colour_scale(curves), legend=legend),
             shape=alt.Shape("curve:N", scale=shapes, legend=legend),

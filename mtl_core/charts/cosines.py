@@ -6,6 +6,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from mtl_core.charts import told
 from mtl_core.charts.layers import Figure, figure, unchecked
 
 __all__ = ["cosine_alt", "cosine_heatmap"]
@@ -60,12 +61,31 @@ def cosine_heatmap(
     return figure(layers, height, view=alt.ViewBackground(strokeOpacity=0))
 
 
-def cosine_alt(tasks: Sequence[str]) -> str:
-    """One sentence for those who do not see the chart; the same while a run goes on."""
-    return (
-        "Heat map of the cosine between the gradients of each pair of tasks, from conflict at −1 "
-        f"to agreement at 1, for {', '.join(tasks)}."
+def cosine_alt(tasks: Sequence[str], cosines: pd.DataFrame | None = None) -> str:
+    """What the chart says, for those who do not see it.
+
+    Args:
+        tasks: as they are drawn.
+        cosines: as they are drawn, once they do not change; without them it is said what is drawn.
+    """
+    drawn = (
+        "Heat map of the cosine between each pair of tasks, from conflict at −1 to agreement at 1"
     )
+    pairs = pd.DataFrame(columns=["task", "other", "cosine"]) if cosines is None else cosines
+    apart = pairs["task"] != pairs["other"]
+    pairs = pairs[apart & pairs["task"].isin(tasks) & pairs["other"].isin(tasks)]
+    pairs = pairs.dropna(subset=["cosine"])
+    if pairs.empty:
+        return told.sentence(f"{drawn}, for {told.names(tasks)}")
+    ordered = pairs.sort_values("cosine")
+    low, high = ordered.iloc[0], ordered.iloc[-1]
+    said = f"{high['task']} and {high['other']} agree most, at {told.number(high['cosine'], '')}"
+    if len(tasks) > 2:
+        least = told.number(low["cosine"], "")
+        said += f"; {low['task']} and {low['other']} least, at {least}"
+    else:
+        said = f"{low['task']} and {low['other']} have {told.number(low['cosine'], '')}"
+    return told.sentence(f"{drawn}: {said}")
 
 
 def _numbers(base: alt.Chart) -> alt.Chart:

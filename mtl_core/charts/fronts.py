@@ -9,6 +9,7 @@ from typing import Literal
 import altair as alt
 import pandas as pd
 
+from mtl_core.charts import told
 from mtl_core.charts.axes import axis
 from mtl_core.charts.layers import (
     GREY,
@@ -43,6 +44,8 @@ MARKS = 8
 FRAME_EVENT = "mtl-frame"
 """What tells a played chart of another frame: an event on the document's body, whose ``value`` is
 the step that is shown, or null for the newest frame."""
+MOST_TOLD = 3
+"""Fronts whose reach is told."""
 
 TIME = {"evaluations": "gradient evaluations", "seconds": "seconds of solving"}
 
@@ -146,11 +149,43 @@ def front_chart(
     return chart.add_params(alt.param(name="frame", bind=told)) if played else chart
 
 
-def front_alt(styles: Sequence[Curve], *, x_title: str, y_title: str) -> str:
-    """One sentence for those who do not see the chart; the same while solving goes on."""
-    return (
-        f"Scatter plot of {y_title} against {x_title}, a point per solution, for {_names(styles)}."
-    )
+def front_alt(
+    styles: Sequence[Curve],
+    *,
+    x_title: str,
+    y_title: str,
+    points: pd.DataFrame | None = None,
+    format_x: str = ".3~g",
+    format_y: str = ".3~g",
+) -> str:
+    """What the chart says, for those who do not see it: how far each front reaches.
+
+    Args:
+        styles: as they are drawn.
+        x_title: of the first objective's axis.
+        y_title: of the second's.
+        points: of the last front, where nothing goes on; without them it is said what is drawn.
+            A chart that plays is built anew when its description changes.
+        format_x: as the chart's.
+        format_y: as the chart's.
+    """
+    plot = f"scatter plot of {y_title} against {x_title}, a point per solution"
+    rows = pd.DataFrame(columns=["curve", "x", "y"]) if points is None else points
+    found = {str(name): own for name, own in _finite(rows, styles).groupby("curve")}
+    shown = [(style.label, found[style.label]) for style in styles if style.label in found]
+    if not shown:
+        return told.sentence(f"{plot}, for {_names(styles)}")
+    ends = [
+        f"{name} from {_reach(own['x'], format_x)} across and {_reach(own['y'], format_y)} up"
+        for name, own in shown[:MOST_TOLD]
+    ]
+    more = f"; and {len(shown) - MOST_TOLD} more" if len(shown) > MOST_TOLD else ""
+    return told.sentence(f"{plot}; at the end, {'; '.join(ends)}{more}")
+
+
+def _reach(values: pd.Series, value_format: str) -> str:
+    least, most = told.number(values.min(), value_format), told.number(values.max(), value_format)
+    return f"{least} to {most}"
 
 
 @unchecked
@@ -202,13 +237,27 @@ def hypervolume_chart(
 
 
 def hypervolume_alt(
-    styles: Sequence[Curve], *, x: Literal["evaluations", "seconds"], title: str
+    styles: Sequence[Curve],
+    *,
+    x: Literal["evaluations", "seconds"],
+    title: str,
+    bands: pd.DataFrame | None = None,
 ) -> str:
-    """One sentence for those who do not see the chart; the same while solving goes on."""
-    return (
-        f"Line chart of {title} against {TIME[x]}, with bands of two standard deviations over "
-        f"seeds, for {_names(styles)}."
-    )
+    """What the chart says, for those who do not see it.
+
+    Args:
+        styles: as they are drawn.
+        x: the cost that it is drawn against.
+        title: of the y axis.
+        bands: as they are drawn, where nothing goes on; without them it is said what is drawn.
+    """
+    lines = f"{title} against {TIME[x]}, lines with bands of two standard deviations over seeds"
+    frames = _frames(pd.DataFrame() if bands is None else bands, styles)
+    last = {str(name): float(own["mean"].iloc[-1]) for name, own in frames.groupby("curve")}
+    ends = {style.label: last[style.label] for style in styles if style.label in last}
+    if not ends:
+        return told.sentence(f"{lines}, for {_names(styles)}")
+    return told.sentence(f"{lines}: at the end {told.each(ends, '.3~g')}")
 
 
 def _tooltip(title: str) -> list[alt.Tooltip]:

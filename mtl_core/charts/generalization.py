@@ -70,6 +70,19 @@ def generalization_chart(
     )
 
 
-def generalization_alt(curves: Sequence[Curve], *, task: str, metric_title: str) -> str:
-    """One sentence for those who do not see the chart; the same while a run goes on."""
-    return over_loss_alt(curves, task=task, title=metric_title)
+def generalization_alt(
+    curves: Sequence[Curve],
+    *,
+    task: str,
+    metric_title: str,
+    metric_format: str = "%",
+    trajectories: pd.DataFrame | None = None,
+) -> str:
+    """What the chart says, for those who do not see it: see ``over_loss_alt``."""
+    return over_loss_alt(
+        curves,
+        task=task,
+        title=metric_title,
+        trajectories=trajectories,
+        value_format=metric_format,
+    )

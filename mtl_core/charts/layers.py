@@ -68,6 +68,9 @@ def figure(
 ) -> Figure:
     """Layers as wide as the page's column.
 
+    Its marks and axes are not read out one by one, which would be hundreds of raw numbers: the
+    chart's alt names the axes and says what comes of the marks.
+
     Args:
         height: of the plot, in pixels.
         below: pixels of axis and legend below it, about; the figure then fits into the height that
@@ -76,6 +79,7 @@ def figure(
     """
     return Figure(
         layer=list(layers),
+        config=alt.Config(mark=alt.MarkConfig(aria=False), axis=alt.AxisConfig(aria=False)),
         width="container",
         height=height + (below or 0),
         autosize=alt.AutoSizeParams(type="fit" if below else "fit-x", contains="padding"),

@@ -1,10 +1,11 @@
 """A race's leaderboard: what each training gains over the reference, with its interval."""
 
-from collections.abc import Sequence
+import math
 
 import altair as alt
 import pandas as pd
 
+from mtl_core.charts import told
 from mtl_core.charts.layers import GREY, Figure, figure, unchecked
 
 __all__ = ["PICKED", "leaderboard_alt", "leaderboard_chart"]
@@ -108,12 +109,37 @@ def leaderboard_chart(
     return figure(layers, ROW * len(cells), view=alt.ViewBackground(strokeOpacity=0))
 
 
-def leaderboard_alt(names: Sequence[str], reference: str) -> str:
-    """One sentence for those who do not see the chart; the same between two looks."""
-    return (
-        f"Bars of what {len(names)} trainings gain over training {reference}, with 95 % intervals, "
-        f"in this order: {', '.join(names)}."
-    )
+def leaderboard_alt(rows: pd.DataFrame, reference: str, *, share: bool) -> str:
+    """What the chart says, for those who do not see it; the same between two looks.
+
+    Args:
+        rows: as they are drawn.
+        reference: what all are compared with, in words.
+        share: whether differences are shares, to be told in points.
+    """
+    others = rows[~rows["reference"].astype(bool)]
+    bars = f"bars of what {len(others)} trainings gain over training {reference}"
+    known = others.dropna(subset=["delta"])
+    if known.empty:
+        return told.sentence(f"{bars}; none is known yet")
+    first, last = known.iloc[0], known.iloc[-1]
+    said = f"first {_stands(first, share)}"
+    if len(known) > 2:
+        said += f"; then {_stands(known.iloc[1], share)}"
+    if len(known) > 1:
+        said += f"; last {_stands(last, share)}"
+    return told.sentence(f"{bars}, with 95 % intervals: {said}")
+
+
+def _stands(row: pd.Series, share: bool) -> str:
+    """A training's place in words, with its interval where it has one."""
+    form = "%" if share else ".3~g"
+    said = f"{row['name']}, {told.apart(row['delta'], form)} it"
+    if math.isfinite(row["low"]) and math.isfinite(row["high"]):
+        scale = 100 if share else 1
+        low, high = (told.number(scale * row[end], "") for end in ("low", "high"))
+        said += f" ({low} to {high})"
+    return f"{said}, {row['state']}"
 
 
 def _said(state: str, seeds: int) -> str:

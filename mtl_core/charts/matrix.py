@@ -6,6 +6,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from mtl_core.charts import told
 from mtl_core.charts.layers import GREY, Figure, figure, unchecked
 
 __all__ = ["CELL", "matrix_alt", "matrix_chart"]
@@ -100,12 +101,33 @@ def matrix_chart(
     return figure(layers, height, view=alt.ViewBackground(stroke=GREY, strokeOpacity=0.4))
 
 
-def matrix_alt(targets: Sequence[str]) -> str:
-    """One sentence for those who do not see the chart; the same while it fills."""
-    return (
-        f"Heat map of what each of {len(targets)} tasks, in rows, gains from each as its "
-        "auxiliary, in columns, from harm to help; hatched where that is not decided."
-    )
+def matrix_alt(
+    targets: Sequence[str], cells: pd.DataFrame | None = None, *, share: bool = True
+) -> str:
+    """What the chart says, for those who do not see it.
+
+    Args:
+        targets: order of the rows.
+        cells: as they are drawn, once it does not fill any more; without them it is said what is
+            drawn.
+        share: whether differences are shares, to be told in points.
+    """
+    drawn = f"heat map of what each of {len(targets)} tasks, in rows, gains from each, in columns"
+    if cells is None or cells.empty:
+        return told.sentence(f"{drawn}, from harm to help; hatched where that is not decided")
+    helps, harms = (int((cells["verdict"] == one).sum()) for one in ("better", "worse"))
+    # A task that is better for a lower metric gains what its difference lacks.
+    ordered = cells.sort_values("gain")
+    worst, best = ordered.iloc[0], ordered.iloc[-1]
+    form = "%" if share else ".3~g"
+    ends = [
+        f"{word}, {one['target']} with {one['auxiliary']}, {told.apart(one['delta'], form)} alone"
+        for word, one in (("most gained", best), ("most lost", worst))
+        if (one["gain"] > 0) == (word == "most gained")
+    ]
+    open_ones = len(cells) - helps - harms
+    counts = f"of {len(cells)} known pairs {helps} help, {harms} harm, {open_ones} are not decided"
+    return told.sentence("; ".join([f"{drawn}: {counts}", *ends]))
 
 
 def _across(auxiliaries: Sequence[str]) -> alt.Scale:

@@ -6,6 +6,7 @@ import altair as alt
 import pandas as pd
 
 from mtl_core.analysis import LOSS_FLOOR, mean_band
+from mtl_core.charts import told
 from mtl_core.charts.axes import axis, vertical
 from mtl_core.charts.layers import Figure, banded_curves, unchecked
 from mtl_core.charts.palette import Curve
@@ -63,12 +64,36 @@ def over_epochs_chart(
     )
 
 
-def over_epochs_alt(curves: Sequence[Curve], *, task: str, title: str) -> str:
-    """One sentence for those who do not see the chart; the same while a run goes on."""
-    return (
-        f"Line chart of {title} of {task} against training epochs, with bands of two standard "
-        f"deviations over seeds, for {', '.join(curve.label for curve in curves)}."
-    )
+def over_epochs_alt(
+    curves: Sequence[Curve],
+    *,
+    task: str,
+    title: str,
+    trajectories: pd.DataFrame | None = None,
+    column: str = "test_metric",
+    value_format: str = ".3~g",
+) -> str:
+    """What the chart says, for those who do not see it.
+
+    Args:
+        curves: as they are drawn.
+        task: whose values are shown.
+        title: of the y axis.
+        trajectories: as they are drawn, once runs have ended. Without them it is said what is
+            drawn, and not what came of it: a live chart is built anew when its description changes.
+        column: what is drawn of them.
+        value_format: as the chart's.
+    """
+    lines = "lines with bands of two standard deviations over seeds"
+    rows = pd.DataFrame() if trajectories is None else trajectories
+    band = _band(rows, curves, column, task, log_y=False)
+    ends = {str(name): float(own["value"].iloc[-1]) for name, own in band.groupby("curve")}
+    ordered = {curve.label: ends[curve.label] for curve in curves if curve.label in ends}
+    if not ordered:
+        drawn = told.names([curve.label for curve in curves])
+        return told.sentence(f"{title} of {task} over epochs: {lines}, for {drawn}")
+    came = told.each(ordered, value_format)
+    return told.sentence(f"{title} of {task} over epochs: at the end {came}; {lines}")
 
 
 def _tooltip(title: str, digits: str) -> list[alt.Tooltip]:

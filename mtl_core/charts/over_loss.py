@@ -9,9 +9,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
-from mtl_core.analysis import LOSS_FLOOR, loss_matched, mean_band
+from mtl_core.analysis import (
+    LOSS_FLOOR,
+    Versus,
+    gap,
+    loss_matched,
+    mean_band,
+    metric_at_loss,
+)
+from mtl_core.analysis.loss_matching import common_reach
+from mtl_core.analysis.replicas import numbers, replicas
+from mtl_core.charts import told
 from mtl_core.charts.axes import Vertical, log_axis, log_scale, vertical
 from mtl_core.charts.frame import EXTENT, Frame, frame_layer, within
 from mtl_core.charts.layers import GREY, Figure, banded_curves, dimmed, stroke, unchecked
@@ -108,13 +119,73 @@ def over_loss_chart(
     )
 
 
-def over_loss_alt(curves: Sequence[Curve], *, task: str, title: str) -> str:
-    """One sentence for those who do not see the chart; the same while a run goes on."""
-    return (
-        f"Line chart of {title} of {task} against its training loss on a logarithmic axis "
-        f"that falls to the right, with bands of two standard deviations over seeds, for "
-        f"{', '.join(curve.label for curve in curves)}."
-    )
+def over_loss_alt(
+    curves: Sequence[Curve],
+    *,
+    task: str,
+    title: str,
+    trajectories: pd.DataFrame | None = None,
+    column: str = "test_metric",
+    value_format: str = ".3~g",
+) -> str:
+    """What the chart says, for those who do not see it.
+
+    Args:
+        curves: as they are drawn; the others' metric is compared with that of the first.
+        task: whose loss and values are shown.
+        title: of the y axis.
+        trajectories: as they are drawn, once runs have ended. Without them it is said what is
+            drawn, and not what came of it: a live chart is built anew when its description changes.
+        column: what is drawn of them.
+        value_format: as the chart's.
+    """
+    lines = "lines over loss with bands of two standard deviations over seeds"
+    rows = pd.DataFrame() if trajectories is None else trajectories
+    came = _came(rows, curves, task, column, value_format)
+    if not came:
+        drawn = told.names([curve.label for curve in curves])
+        return told.sentence(f"{title} of {task} at equal training loss: {lines}, for {drawn}")
+    return told.sentence(f"{title} of {task} at equal training loss: {came}; {lines}")
+
+
+def _came(
+    rows: pd.DataFrame, curves: Sequence[Curve], task: str, column: str, value_format: str
+) -> str:
+    """Where the curves end at equal loss, in words; empty where none of them has got there."""
+    seeds = replicas(rows, task)
+    shown = [curve.label for curve in curves if curve.label in seeds]
+    if column == "test_metric" and len(shown) > 1:
+        return _gaps(rows, shown, task, value_format)
+    reach = common_reach([replica for name in shown for replica in seeds[name]], column)
+    if reach is None:
+        return ""
+    lowest = reach[1]
+    ends = {
+        name: np.mean(
+            [
+                metric_at_loss(replica["train_loss"], numbers(replica, column), [lowest]).item()
+                for replica in seeds[name]
+            ]
+        ).item()
+        for name in shown
+    }
+    common = "the lowest that all reach" if len(shown) > 1 else "the lowest"
+    at = f"at {told.number(lowest, '')}, {common}"
+    return f"{at}, {told.each(ends, value_format)}"
+
+
+def _gaps(rows: pd.DataFrame, shown: Sequence[str], task: str, value_format: str) -> str:
+    base, *others = shown
+    found = {name: gap(rows, Versus(task, name, base, "higher")) for name in others}
+    apart = {name: one.comparison.delta for name, one in found.items() if one is not None}
+    named = list(apart)
+    if len(apart) > told.MOST_NAMED:
+        named = [max(apart, key=apart.__getitem__), min(apart, key=apart.__getitem__)]
+    ends = [f"{name} ends {told.apart(apart[name], value_format)}" for name in named]
+    if not ends:
+        return ""
+    of_many = f"of {len(shown)} curves, " if len(apart) > len(named) else ""
+    return f"{of_many}{ends[0]} {base}{''.join(f', {end} it' for end in ends[1:])}"
 
 
 def _tooltip(title: str, digits: str) -> list[alt.Tooltip]:

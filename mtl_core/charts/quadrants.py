@@ -7,6 +7,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from mtl_core.charts import told
 from mtl_core.charts.layers import Figure, colour_scale, figure, unchecked
 from mtl_core.charts.legend import POINTS, curve_legend
 from mtl_core.charts.palette import DASHES, FURTHER, SHAPES, Curve
@@ -128,12 +129,29 @@ def quadrant_legend(optimizers: Sequence[Curve], *, name: str = "quadrant_legend
     return figure([marks], height=1, view=alt.ViewBackground(strokeOpacity=0))
 
 
-def quadrant_alt(optimizers: Sequence[Curve], *, x_title: str, y_title: str) -> str:
-    """One sentence for those who do not see the chart."""
-    return (
-        f"Scatter plot of the percentage change of {y_title} over UMTG against that of {x_title}, "
-        "a point per optimizer and task, with the quadrants shaded in which both get better or "
-        f"both get worse, for {', '.join(curve.label for curve in optimizers)}."
+def quadrant_alt(
+    points: pd.DataFrame, optimizers: Sequence[Curve], *, x_title: str, y_title: str
+) -> str:
+    """What the chart says, for those who do not see it: where the points that count lie."""
+    plot = (
+        f"change of {y_title} over the plain sum against that of {x_title}, in percent, a point "
+        "per optimizer and task"
+    )
+    drawn = _drawn(points, optimizers)
+    counted = drawn[drawn["counted"]]
+    if drawn.empty:
+        return told.sentence(f"{plot}: none has a place")
+    if counted.empty:
+        return told.sentence(f"{plot}: none of {len(drawn)} is significant by the paper's rule")
+    better = int(((counted["x"] < 0) & (counted["y"] > 0)).sum())
+    worse = int(((counted["x"] > 0) & (counted["y"] < 0)).sum())
+    outside = len(counted) - better - worse
+    widest = counted.sort_values("y", key=abs).iloc[-1]
+    most = f"{told.number(abs(widest['y']), '')} % {'more' if widest['y'] > 0 else 'less'}"
+    return told.sentence(
+        f"{plot}: {len(counted)} significant by the paper's rule, {better} better in both, {worse} "
+        f"worse in both, {outside} outside; the largest is {widest['curve']} on {widest['task']}, "
+        f"{most}"
     )
 
 

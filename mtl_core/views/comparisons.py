@@ -348,13 +348,21 @@ def reduced(config: RunConfig, *, measuring: bool = False) -> str | None:
     ]
     if measuring and config.factors:
         lost = config.apgd_lost
-        less_sharp = "" if lost is None else f" (up to {lost:g} % less sharpness)"
+        less_sharp = "" if lost is None else f" (up to {lost:g} % less of it)"
         most = min(paper.factor_examples, paper.samples or task.train_size)
         pairs += [
             (config.factor_examples, most, "factors on {} of {} examples"),
-            (config.apgd_steps, paper.apgd_steps, "{} of {} APGD steps" + less_sharp),
-            (config.fisher_draws, paper.fisher_draws, "{} of {} Fisher draws"),
-            (config.similarity_batches, paper.similarity_batches, "{} of {} similarity batches"),
+            (
+                config.apgd_steps,
+                paper.apgd_steps,
+                "{} of {} search steps for sharpness" + less_sharp,
+            ),
+            (config.fisher_draws, paper.fisher_draws, "{} of {} draws of labels for Fisher"),
+            (
+                config.similarity_batches,
+                paper.similarity_batches,
+                "{} of {} batches for similarity",
+            ),
         ]
     less = [words.format(f"{own:,}", f"{full:,}") for own, full, words in pairs if own < full]
     return ", ".join(less) or None

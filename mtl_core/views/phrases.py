@@ -5,7 +5,17 @@ from collections.abc import Sequence
 
 from mtl_core import factors
 
-__all__ = ["capitalised", "counted", "escaped", "family", "listed", "number", "plain", "title"]
+__all__ = [
+    "brief",
+    "capitalised",
+    "counted",
+    "escaped",
+    "family",
+    "listed",
+    "number",
+    "plain",
+    "title",
+]
 
 _MARKS = re.compile(
     r"""
@@ -53,6 +63,24 @@ def title(column: str) -> str:
     return factors.get(column).title if column in factors.names() else column.replace("_", " ")
 
 
+def brief(column: str) -> str | None:
+    """What a factor is, in a sentence for somebody who has not read the paper; None of others."""
+    return _BRIEF.get(column)
+
+
+_BRIEF = {
+    "min_train_loss": "The lowest loss on the training data that a run reached.",
+    "sharpness": "How much the training loss can rise when every parameter moves a little: small "
+    "in a flat valley, large in a narrow one.",
+    "fisher_trace": "The Fisher information: how strongly the network's own predictions would "
+    "still move its parameters.",
+    "gradient_covariance": "How much the gradients of different training examples differ, also "
+    "called coherence: small where they agree.",
+    "gradient_similarity": "The cosine between the target's gradient and the sum of all tasks' "
+    "gradients: 1 where they agree, below 0 where they pull apart.",
+}
+
+
 def capitalised(words: str) -> str:
     """The same words at the beginning of a sentence."""
     return words[:1].upper() + words[1:]
@@ -70,7 +98,7 @@ def listed(words: Sequence[str]) -> str:
 
 def family(judged: int) -> str:
     """How many comparisons are judged together."""
-    return f" (Holm, m = {judged})" if judged > 1 else ""
+    return f" (Holm's correction for {judged})" if judged > 1 else ""
 
 
 def number(value: float | None) -> str:

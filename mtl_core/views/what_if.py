@@ -49,15 +49,15 @@ _TITLES = {
     "samples": "samples ",
     "held_out": "held out ",
     "width": "width ",
-    "early_checkpoints": "early ",
+    "early_checkpoints": "early checkpoints ",
     "factors": "factors ",
     "factor_points": "factor points ",
     "factor_examples": "factor examples ",
-    "apgd_steps": "APGD steps ",
+    "apgd_steps": "search steps for sharpness ",
     "sharpness_rho": "ρ ",
-    "fisher_draws": "Fisher draws ",
-    "similarity_batches": "similarity batches ",
-    "auxiliary_factors": "auxiliaries' factors ",
+    "fisher_draws": "draws for Fisher ",
+    "similarity_batches": "batches for similarity ",
+    "auxiliary_factors": "auxiliaries' factors",
     "seeds": "seeds ",
     "options": "",
 }
@@ -198,6 +198,8 @@ def differences(config: RunConfig, reference: RunConfig) -> list[str]:
             continue
         if name == "optimizer" and mine != theirs:
             words.append(optimizers.rule(config.optimizer).title)
+        elif isinstance(mine, bool) and mine != theirs:
+            words.append(f"{'with' if mine else 'without'} {title}")
         elif mine != theirs:
             words.append(f"{title}{codec.show(mine)}")
     return words

@@ -186,12 +186,13 @@ def hero(
         styled = [replace(one, label=names[one.label]) for one in styled]
     target = panel.baseline.config.target
     metric = panel_measure(panel)
+    rows = panel.settled.replace({"curve": dict(names)}) if names else panel.settled
     figures.draw(
         partial(
             hero_chart,
             panel,
             styled,
-            rows=panel.settled.replace({"curve": dict(names)}) if names else None,
+            rows=rows if names else None,
             per_seed=per_seed,
             name=key,
             brackets=brackets,
@@ -200,9 +201,16 @@ def hero(
             frame=frame,
         ),
         key=key,
-        of=(panel.version, per_seed, frame),
+        of=(panel.version, panel.going, per_seed, frame),
         on_select="rerun",  # else a live update would undo zoom and legend pick
-        alt=generalization_alt(styled, task=target, metric_title=metric.title),
+        alt=partial(
+            generalization_alt,
+            styled,
+            task=target,
+            metric_title=metric.title,
+            metric_format=metric.format,
+            trajectories=None if panel.going else rows,
+        ),
     )
 
 
@@ -312,12 +320,26 @@ def factor_chart(
     }
     if x == "loss":
         chart = partial(over_loss_chart, panel.settled, styled, **drawn)
-        alt = over_loss_alt(styled, task=target, title=shown.title)
+        told = over_loss_alt
     else:
         chart = partial(over_epochs_chart, panel.settled, styled, **drawn)
-        alt = over_epochs_alt(styled, task=target, title=shown.title)
-    # The axis is part of the key: another one is another chart, not the same with other data.
-    figures.draw(chart, key=f"{key}_{x}", of=panel.version, place=place, on_select="rerun", alt=alt)
+        told = over_epochs_alt
+    figures.draw(
+        chart,
+        # The axis is part of the key: another one is another chart, not the same with other data.
+        key=f"{key}_{x}",
+        of=(panel.version, panel.going),
+        place=place,
+        on_select="rerun",
+        alt=partial(
+            told,
+            styled,
+            task=target,
+            title=shown.title,
+            trajectories=None if panel.going else panel.settled,
+            column=factor,
+        ),
+    )
 
 
 def verdicts(panel: Panel) -> None:
@@ -378,8 +400,9 @@ training loss* $L_k$, measured on the whole training set, not on a batch. Read t
 to right: where two bands part, networks that fit their training data equally well have begun to
 generalize differently.
 
-**Transfer.** $\Delta E_k = E_k(\text{MTL}) - E_k(\text{STL})$ on test data. $E_k$ of a run is its
-test metric at its best validation epoch; only whole epochs count.
+**Transfer.** $\Delta E_k = E_k(\text{MTL}) - E_k(\text{STL})$ on test data: multi-task less
+single-task learning. $E_k$ of a run is its test metric at its best validation epoch; only whole
+epochs count.
 
 **Better, worse.** The difference is taken seed by seed, over the seeds that both curves have: the
 same start and the same batches. *Better* and *worse* are said where its 95 % interval (Student's t)

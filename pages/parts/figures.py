@@ -14,13 +14,14 @@ from pages.parts import stage
 __all__ = ["draw"]
 
 _ready: Kept[Ready] = Kept(most=1_000, most_bytes=32 * 2**20, size=lambda one: one.size)
+_told: Kept[str] = Kept(most=1_000, most_bytes=2**20, size=len)
 
 
 def draw(
     chart: TopLevelMixin | Callable[[], TopLevelMixin],
     *,
     key: str,
-    alt: str,
+    alt: str | Callable[[], str],
     of: Hashable = None,
     place: DeltaGenerator | None = None,
     on_select: Literal["rerun", "ignore"] = "ignore",
@@ -30,12 +31,15 @@ def draw(
 
     Args:
         chart: or what makes it.
-        alt: what it shows, in words.
+        alt: what it shows, in words, or what finds them. A chart is built anew when they change,
+            so those of a live one must not.
         of: the version of all that the chart is made of, beside its key; None where that is not
             known, and the chart is made anew.
     """
     make = chart if callable(chart) else lambda: chart
     found = ready(make()) if of is None else _ready.get((key, of), lambda: ready(make()))
+    if callable(alt):
+        alt = alt() if of is None else _told.get((key, of), alt)
     taking: dict[str, Any] = {} if selection_mode is None else {"selection_mode": selection_mode}
     # Its data is the same, and is not copied.
     spec = larger(found.spec, stage.LARGER) if stage.now().present else dict(found.spec)

@@ -168,7 +168,8 @@ def fronts(panel: FrontPanel, *, active: bool, live: bool, page: Page) -> None:
     columns = st.columns(len(spaces)) if len(spaces) > 1 else [st.container()]
     for space, column in zip(spaces, columns, strict=True):
         with column:
-            _front(panel, panel.steps[-1:] if live else panel.steps, space, zoom, styles)
+            steps = panel.steps[-1:] if live else panel.steps
+            _front(panel, steps, space, zoom, styles, ended=not active)
     if len(spaces) == 1 and panel.front_known:
         st.caption(
             "The thick grey line is the true front, which is known here."
@@ -214,7 +215,13 @@ def _choices(panel: FrontPanel, page: Page) -> bool:
 
 
 def _front(
-    panel: FrontPanel, steps: Sequence[int], space: Any, zoom: bool, styles: list[Curve]
+    panel: FrontPanel,
+    steps: Sequence[int],
+    space: Any,
+    zoom: bool,
+    styles: list[Curve],
+    *,
+    ended: bool,
 ) -> None:
     titles = [_axis_title(panel, axis, space) for axis in panel.axes]
     figures.draw(
@@ -223,18 +230,38 @@ def _front(
         # What is played in the browser is not drawn anew for each of its steps.
         of=(
             tuple((one.label, one.pinned, one.answer.version) for one in panel.shown),
-            (panel.focus.label, panel.question.seed, panel.axes, panel.pick, zoom, tuple(steps)),
+            (
+                panel.focus.label,
+                panel.question.seed,
+                panel.axes,
+                panel.pick,
+                zoom,
+                ended,
+                tuple(steps),
+            ),
         ),
         on_select="rerun",  # else a live update would undo zoom and legend pick
-        alt=front_alt(styles, x_title=titles[0], y_title=titles[1]),
+        alt=lambda: front_alt(
+            styles,
+            x_title=titles[0],
+            y_title=titles[1],
+            # Of the last front, so that it stays the same while others are played.
+            points=panel.points(panel.steps[-1:], space) if ended else None,
+            format_x=_number_format(panel, panel.axes[0], space),
+            format_y=_number_format(panel, panel.axes[1], space),
+        ),
     )
+
+
+def _number_format(panel: FrontPanel, axis: int, space: Any) -> str:
+    return ".3~g" if space == "loss" else _metric(panel, axis)[1]
 
 
 def _front_chart(
     panel: FrontPanel, steps: Sequence[int], space: Any, zoom: bool, styles: list[Curve]
 ) -> Figure:
     x, y = panel.axes
-    formats = [".3~g" if space == "loss" else _metric(panel, axis)[1] for axis in (x, y)]
+    formats = [_number_format(panel, axis, space) for axis in (x, y)]
     reference = (panel.problem.reference[x], panel.problem.reference[y])
     front = None
     if space == "loss" and panel.front_known:
@@ -367,7 +394,12 @@ def _hypervolume(panel: FrontPanel, step: int) -> None:
         ),
         key=f"pf_hypervolume_{x}",
         on_select="rerun",
-        alt=hypervolume_alt(styles, x=x, title=title),
+        alt=hypervolume_alt(
+            styles,
+            x=x,
+            title=title,
+            bands=None if any(one.answer.active for one in panel.shown) else drawn,
+        ),
     )
     caption = (
         "Lines are means over seeds, bands ± 2 standard deviations. The same seeds have the same "

@@ -37,7 +37,8 @@ def lesson() -> None:
         "upper right. Minimising a weighted sum slides a straight line down to the front, and on "
         "such a front it touches only the ends: "
         f"**{ends['Weighted sum']} of 20** solutions of the weighted sum lie at an end (one loss "
-        f"below 0.05), of Tchebycheff **{ends['Tchebycheff']}**. Hypervolume: "
+        "below 0.05). Tchebycheff, which minimises the largest weighted loss instead, has "
+        f"**{ends['Tchebycheff']}** there. Hypervolume, the share of the plane that they dominate: "
         f"**{shares['Weighted sum']:.3f}** against **{shares['Tchebycheff']:.3f}**, of "
         f"{_true_hypervolume():.4f} for the true front."
     )

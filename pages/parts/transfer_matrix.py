@@ -78,18 +78,19 @@ def _live(page: Page, answers: Answers, was_active: bool) -> None:
     st.markdown(_summary(found))
     rows, columns = found.ordered(by_likeness=view.clustered)
     measure = measures.measure(view.setting, view.target)
+    table = found.table()
     event = figures.draw(
-        matrix_chart(found.table(), rows, columns, share=measure.share, name="wa_matrix"),
+        matrix_chart(table, rows, columns, share=measure.share, name="wa_matrix"),
         key="wa_matrix",
         on_select="rerun",
-        alt=matrix_alt(rows),
+        alt=matrix_alt(rows, None if was_active else table, share=measure.share),
     )
     _opened(event, found)
     st.caption(
         "Each row is a target, each column the one task that it is trained with; a run of two "
-        "tasks counts for both where they have equally many examples. ΔE over the target alone "
-        f"with its 95 % interval; *decided* after Holm's correction for all {found.judged} cells. "
-        "Blank cells are not known."
+        "tasks counts for both where they have equally many examples. ΔE is what the target's test "
+        "metric gains over training it alone, with its 95 % interval; *decided* after Holm's "
+        f"correction for all {found.judged} cells. Blank cells are not known."
     )
     _cosines(found, rows)
     st.download_button(
@@ -150,7 +151,7 @@ def _cosines(found: Matrix, tasks: list[str]) -> None:
         figures.draw(
             cosine_heatmap(pairs, tasks, height=max(24 * len(tasks), 180), name="wa_cosines"),
             key="wa_cosines",
-            alt=cosine_alt(tasks),
+            alt=cosine_alt(tasks, pairs),
         )
         st.caption(
             "Of the true functions, of the pairs that are known above. Each task has a head of its "

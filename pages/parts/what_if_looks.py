@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -133,21 +134,19 @@ def _scatter(
     ]
     every = common.curves(panel, others[: MOST_CURVES - len(own)])
     styled = [curve for curve in every if curve.label in set(points["curve"])]
-    chart = partial(
-        correlation_chart,
-        points[points["curve"].isin([curve.label for curve in styled])],
-        styled,
-        x_title="early gradient similarity",
-        y_title=title,
-        value_format=measure.format if question.against == "test_metric" else ".3~g",
-        name="wi_correlation",
-    )
+    own_points = points[points["curve"].isin([curve.label for curve in styled])]
+    drawn: dict[str, Any] = {
+        "x_title": "early gradient similarity",
+        "y_title": title,
+        "value_format": measure.format if question.against == "test_metric" else ".3~g",
+    }
+    chart = partial(correlation_chart, own_points, styled, name="wi_correlation", **drawn)
     event = figures.draw(
         chart,
         key=f"wi_correlation_{question.against}",
         on_select="rerun",
         selection_mode="point",
-        alt=correlation_alt(styled, x_title="early gradient similarity", y_title=title),
+        alt=correlation_alt(styled, points=None if panel.going else own_points, **drawn),
     )
     _pin_clicked(event, question, page)
 
@@ -220,8 +219,8 @@ def _pairs(one: Shown, answers: Answers) -> None:
     figures.draw(
         partial(cosine_heatmap, matrix, tasks, name="wi_pairs"),
         key="wi_pairs",
-        of=(one.answer.version, chosen),
-        alt=cosine_alt(tasks),
+        of=(one.answer.version, one.answer.active, chosen),
+        alt=cosine_alt(tasks, None if one.answer.active else matrix),
     )
     st.caption(
         "Cosines between task gradients, mean over random batches and seeds: blue agree, orange "

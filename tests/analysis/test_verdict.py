@@ -88,7 +88,7 @@ def test_one_case_beside_one_of_the_other_sign(transfer: str, factor: str, outco
     assert len(result.reasons) == len(result.against)
     assert bool(result.missing) == (outcome == "not enough to tell")
     if outcome == "not enough to tell":
-        assert result.missing == ("not measured on 3 seeds: a",)
+        assert result.missing == ("not known on 3 seeds: a",)
 
 
 @pytest.mark.parametrize(("transfer", "other"), [("better", "negative"), ("worse", "positive")])
@@ -156,7 +156,7 @@ def test_a_factor_takes_three_seeds_of_its_own() -> None:
     two = compare([0.1, 0.2, math.nan], [0.5, 0.601, 0.7], seeds=range(3), baseline_seeds=range(3))
     assert (two.verdict, two.pairs) == ("worse", 2)
     gain = Case("a", changed("better"), {"sharpness": two}, LOW)
-    assert judge(gain, OTHER["better"]).missing == ("not measured on 3 seeds: a",)
+    assert judge(gain, OTHER["better"]).missing == ("not known on 3 seeds: a",)
     whole = Case("a", changed("better"), {"sharpness": three}, LOW)
     assert judge(whole, OTHER["better"]).outcome == "moves the other way"
 
@@ -197,7 +197,7 @@ def test_everything_that_is_missing_is_said() -> None:
     assert result.missing == (
         "there is no significant negative transfer",
         "training loss not below 0.01: a, b",
-        "not measured on 3 seeds: a",
+        "not known on 3 seeds: a",
     )
 
 
@@ -326,7 +326,7 @@ def test_a_panel_is_judged_factor_by_factor(panel: pd.DataFrame) -> None:
     assert (fisher.factor, fisher.outcome) == ("fisher_trace", "moves the other way")
     assert fisher.reasons == ("noisy: negative transfer, but Fisher trace improves",)
     assert (covariance.factor, covariance.outcome) == ("gradient_covariance", "not enough to tell")
-    assert covariance.missing == ("not measured on 3 seeds: helps, noisy",)
+    assert covariance.missing == ("not known on 3 seeds: helps, noisy",)
     assert sharpness.judged == 4
 
 

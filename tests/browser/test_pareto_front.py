@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 FRONT = ".st-key-pf_front_loss [data-testid=stVegaLiteChart] svg.marks"
 PLACES = (
-    f"[...document.querySelectorAll('{FRONT} path[aria-roledescription=point]')]"
+    f"[...document.querySelectorAll('{FRONT} g.mark-symbol.role-mark path')]"
     ".map(path => path.getAttribute('transform'))"
 )
 CHARTS = "[data-testid=stVegaLiteChart] svg.marks"

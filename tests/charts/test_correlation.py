@@ -208,8 +208,32 @@ def test_nothing_fixes_the_colour_of_text_or_background() -> None:
 
 def test_the_description_names_axes_and_curves() -> None:
     told = correlation_alt(_curves(2), x_title="early similarity", y_title="sharpness")
-    assert "sharpness against early similarity" in told
+    assert told.startswith("Sharpness against early similarity: a point per run")
     assert told.endswith("for + task 0, + task 1.")
+
+
+def test_the_description_says_where_the_fitted_lines_lead() -> None:
+    points = pd.concat([_points(_curves(1))] * 3).assign(
+        similarity=[0.1, 0.3, 0.5], value=[0.4, 0.6, 0.8]
+    )
+    asked: dict[str, Any] = {
+        "x_title": "similarity",
+        "y_title": "E",
+        "points": points,
+        "value_format": "%",
+    }
+    told = correlation_alt(_curves(1), **asked)
+    assert told.endswith("over 3 points the fitted line rises from 40 % at 0.1 to 80 % at 0.5.")
+    told = correlation_alt(_curves(1), each=True, **asked)
+    assert "the fitted line of + task 0 rises from 40 % at 0.1 to" in told
+    falling = points.assign(value=[1.0, 0.1, 0.01])
+    told = correlation_alt(
+        _curves(1), log_y=True, **asked | {"points": falling, "value_format": ""}
+    )
+    assert "falls from 1 at 0.1 to 0.01 at 0.5" in told
+    flat = correlation_alt(_curves(1), **asked | {"points": points.assign(value=0.5)})
+    assert "stays at 50 %" in flat
+    assert len(told.split()) <= 60
 
 
 def _curves(count: int) -> list[Curve]:

@@ -128,6 +128,19 @@ def test_the_description_names_the_tasks() -> None:
     assert cosine_alt(TASKS).endswith("for digits1, digits2, noisy_digits.")
 
 
+def test_the_description_says_who_agrees_most_and_least() -> None:
+    apart = {frozenset(TASKS[:2]): 0.8, frozenset(TASKS[1:]): -0.3}
+    pairs = _cosines(TASKS).assign(
+        cosine=lambda rows: [
+            apart.get(frozenset(pair), 0.0)
+            for pair in zip(rows["task"], rows["other"], strict=True)
+        ]
+    )
+    told = cosine_alt(TASKS, pairs)
+    assert "digits1 and digits2 agree most, at 0.8" in told or "digits2 and digits1" in told
+    assert told.endswith("least, at -0.3.")
+
+
 def _cosines(tasks: list[str]) -> pd.DataFrame:
     """1 on the diagonal, symmetric, 0 where VALUES says nothing."""
     return pd.DataFrame(

@@ -249,8 +249,23 @@ def test_descriptions_name_curves_and_axes() -> None:
     assert "of Second against First" in told
     assert told.endswith("for adaptive, independent.")
     told = hypervolume_alt(STYLES, x="evaluations", title="hypervolume")
-    assert "hypervolume against gradient evaluations" in told
+    assert told.startswith("Hypervolume against gradient evaluations")
     assert hypervolume_alt([], x="seconds", title="a").endswith("for no run.")
+
+
+def test_descriptions_say_how_far_fronts_reach_and_how_much_they_dominate() -> None:
+    points = _points("independent", "adaptive").assign(y=[1.0, 0.6, 0.25, 0.9, 0.5, 0.1])
+    told = front_alt(STYLES, x_title="First", y_title="Second", points=points, format_x="%")
+    assert told.endswith(
+        "at the end, adaptive from 0 % to 100 % across and 0.1 to 0.9 up; independent from 0 % to "
+        "100 % across and 0.25 to 1 up."
+    )
+    bands = _bands("adaptive", "independent")
+    last = bands.groupby("curve")["mean"].last()
+    told = hypervolume_alt(STYLES, x="seconds", title="hypervolume", bands=bands)
+    for name in ("adaptive", "independent"):
+        assert f"{name} {last[name]:.2g}" in told
+    assert len(told.split()) <= 60
 
 
 def _front(points: pd.DataFrame, **options: Any) -> alt.LayerChart:

@@ -58,7 +58,9 @@ def test_before_the_first_look_there_are_names_alone(scene: Scene, missing: floa
 
 
 def test_it_has_a_sentence() -> None:
-    assert leaderboard_alt(["a", "alone"], "alone") == (
-        "Bars of what 2 trainings gain over training alone, with 95 % intervals, in this order: "
-        "a, alone."
+    assert leaderboard_alt(rows(), "alone", share=True) == (
+        "Bars of what 2 trainings gain over training alone, with 95 % intervals: first a, 5 points "
+        "above it (3 to 7), winner; last b, 2 points below it (-6 to 2), out."
     )
+    nothing = rows(delta=[float("nan")] * 3)
+    assert leaderboard_alt(nothing, "alone", share=True).endswith("none is known yet.")

@@ -57,8 +57,18 @@ def test_rows_and_columns_have_orders_of_their_own() -> None:
     assert encoding["x"]["scale"]["domain"] == ["a", "b"]
 
 
+def test_its_description_counts_and_names_the_ends() -> None:
+    tasks = ["a", "b", "c"]
+    assert matrix_alt(tasks, cells(tasks)) == (
+        "Heat map of what each of 3 tasks, in rows, gains from each, in columns: of 6 known pairs "
+        "6 help, 0 harm, 0 are not decided; most gained, a with c, 0.5 points above alone; most "
+        "lost, b with a, 1.5 points below alone."
+    )
+
+
 def test_an_empty_one_is_drawn(scene: Scene) -> None:
     empty = cells(["a", "b"]).iloc[:0]
     assert len(scene(matrix_chart(empty, ["a", "b"], ["a", "b"], share=True), "rect")) >= 2
     assert "hatched" in matrix_alt(["a"])
+    assert matrix_alt(["a", "b"], empty) == matrix_alt(["a", "b"])
     json.dumps(matrix_chart(empty, ["a"], ["a"], share=True).to_dict())

@@ -183,9 +183,16 @@ def test_what_is_drawn_in_grey_shows_on_light_and_dark(background, contrast) -> 
 
 def test_the_descriptions_name_axes_and_optimizers() -> None:
     styled = style_optimizers(["MGDA", "PCGrad"])
-    told = quadrant_alt(styled, x_title="sharpness", y_title="accuracy")
-    assert "percentage change of accuracy over UMTG against that of sharpness" in told
-    assert told.endswith("for MGDA, PCGrad.")
+    points = _points(["MGDA", "PCGrad"]).assign(x=[-5.0, 5.0], y=[2.0, 3.0])
+    told = quadrant_alt(points, styled, x_title="sharpness", y_title="accuracy")
+    assert told == (
+        "Change of accuracy over the plain sum against that of sharpness, in percent, a point per "
+        "optimizer and task: 2 significant by the paper's rule, 1 better in both, 0 worse in both, "
+        "1 outside; the largest is PCGrad on digits1, 3 % more."
+    )
+    uncounted = quadrant_alt(points.assign(counted=False), styled, x_title="a", y_title="b")
+    assert uncounted.endswith("none of 2 is significant by the paper's rule.")
+    assert quadrant_alt(points.iloc[:0], styled, x_title="a", y_title="b").endswith("has a place.")
     assert quadrant_legend_alt(styled).endswith("MGDA: circle, PCGrad: triangle-up.")
 
 

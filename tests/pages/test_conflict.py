@@ -66,7 +66,7 @@ def test_enough_sets_agree_with_a_reason(
     said = text(app)
     assert "Worsens optimization: the runs here agree" in said
     assert "**3 of 3** correlations of similarity with a factor are significantly negative" in said
-    assert "(Holm, m = 3)" in said
+    assert "(Holm's correction for 3)" in said
     # Seven sets are far too few to rule a correlation out.
     assert "Does not foretell generalization: the runs here cannot tell" in said
     assert "more than ±0.3 is not ruled out: fish, r = " in said

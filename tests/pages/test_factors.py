@@ -133,14 +133,14 @@ def test_the_paper_s_own_numbers_reach_the_paper_s_verdict(open_page, ship_table
     said = text(app)
     assert "The runs here agree" in said
     assert (
-        "7 of 7 transfers are significant (Holm, m = 7), 3 better and 4 worse; against at least "
-        "one of them moves **sharpness, Fisher trace and gradient covariance**." in said
+        "7 of 7 transfers are significant (Holm's correction for 7), 3 better and 4 worse; against "
+        "at least one of them moves **sharpness, Fisher trace and gradient covariance**." in said
     )
     for factor in ("sharpness", "Fisher trace", "gradient covariance"):
         assert f"{factor}: moves the other way" in said
     assert "fish: positive transfer, but sharpness worsens" in said
     assert "large_carnivores: negative transfer, but Fisher trace improves" in said
-    assert "(Holm, m = 21)" in said, "all changes of three factors"
+    assert "(Holm's correction for 21)" in said, "all changes of three factors"
     assert "sharpness is refuted by fish, large_omnivores_and_herbivores and non-insect" in said
     ours, theirs = tables(app)[:2]
     assert len(ours) == len(theirs) == 7
@@ -167,7 +167,10 @@ def test_noise_explains_and_refutes_nothing(open_page, ship_table: Ship, draw: i
     ship_table(noise)
     app = open_page("factors")
     said = text(app)
-    assert "7 of 7 transfers are significant (Holm, m = 7), 3 better and 4 worse; no change" in said
+    assert (
+        "7 of 7 transfers are significant (Holm's correction for 7), 3 better and 4 worse; no "
+        "change" in said
+    )
     assert "The runs here cannot tell" in said
     for factor in ("sharpness", "Fisher trace", "gradient covariance"):
         assert f"{factor}: no change found" in said
@@ -213,7 +216,10 @@ def test_no_factor_explains_a_trade_off_that_it_does_not_share(open_page, trade_
     app = open_page("factors")
     assert app.title[0].value == TITLE
     assert "The runs here agree" in text(app)
-    assert "2 of 3 transfers are significant (Holm, m = 3), 1 better and 1 worse" in text(app)
+    assert (
+        "2 of 3 transfers are significant (Holm's correction for 3), 1 better and 1 worse"
+        in text(app)
+    )
     for factor in ("sharpness", "Fisher trace", "gradient covariance"):
         assert f"{factor}: moves the other way" in text(app)
     assert len(charts(app)) == 3

@@ -44,7 +44,7 @@ def test_tasks_are_held_against_the_run_that_has_them_all(open_page, fish) -> No
     app = open_page("generalization_gap")
     assert app.title[0].value == TITLE
     assert "The runs here agree" in text(app)
-    assert "Of **2** significant transfers (Holm, m = 2)" in text(app)
+    assert "Of **2** significant transfers (Holm's correction for 2)" in text(app)
     assert "**2** opened as a gap of the same sign above L = 0.1, and stayed." in text(app)
     cards = {one.label: (one.value, one.delta) for one in app.metric}
     assert cards["all 4 tasks: transfer ΔE"] == ("+10.0 pt", "+9.5 … +10.5 pt · better")

@@ -145,9 +145,9 @@ def test_the_verdict_is_that_of_the_intervals(open_page, put) -> None:
     assert app.title[0].value == TITLE
     assert len(app.get("vega_lite_chart") or app.get("arrow_vega_lite_chart")) == 5
     assert answer(app) == (
-        "disagree: 2 of 4 changes of generalization are significant (Holm, m = 4), 1 better and 1 "
-        "worse; **minimum training loss and Fisher trace** can explain all of them; against at "
-        "least one of them moves **sharpness**; no change was found that would rule out "
+        "disagree: 2 of 4 changes of generalization are significant (Holm's correction for 4), 1 "
+        "better and 1 worse; **minimum training loss and Fisher trace** can explain all of them; "
+        "against at least one of them moves **sharpness**; no change was found that would rule out "
         "**gradient covariance**."
     )
     assert badges(app) == [
@@ -214,7 +214,9 @@ def test_sets_are_judged_together_unless_one_is_chosen(open_page, put) -> None:
     put("mean", metric=0.88, loss=0.0025)
     put("mean", metric=0.7, loss=0.0025, auxiliaries=both)
     app = open_page("smtos")
-    assert "2 of 5 changes of generalization are significant (Holm, m = 5)" in answer(app)
+    assert "2 of 5 changes of generalization are significant (Holm's correction for 5)" in answer(
+        app
+    )
     assert (
         "digits1 under Mean (auxiliaries: digits2 + noisy_digits): negative transfer, but minimum "
         "training loss improves" in captions(app)
@@ -223,7 +225,9 @@ def test_sets_are_judged_together_unless_one_is_chosen(open_page, put) -> None:
     app.multiselect(key="smtos_sets").set_value([("digits2",)]).run()
     assert not app.exception
     assert sent(app)["aux"] == "digits2"
-    assert "1 of 2 changes of generalization is significant (Holm, m = 2)" in answer(app)
+    assert "1 of 2 changes of generalization is significant (Holm's correction for 2)" in answer(
+        app
+    )
     linked = open_page("smtos", aux="digits2 noisy_digits")
     assert linked.multiselect(key="smtos_sets").value == [both]
     assert "0 better and 1 worse" in answer(linked)
@@ -248,8 +252,8 @@ def test_nothing_significant_is_said_so(open_page, put) -> None:
     put("mean", metric=0.8, loss=0.0025)
     app = open_page("smtos")
     assert answer(app) == (
-        "cannot tell: None of the 2 changes of generalization here is significant (Holm, m = 2), "
-        "so there is nothing to explain."
+        "cannot tell: None of the 2 changes of generalization here is significant (Holm's "
+        "correction for 2), so there is nothing to explain."
     )
     assert {text.split(": ")[1] for text in badges(app)} == {"not enough to tell"}
     assert by_the_paper(app) == "no change of generalization is significant."
@@ -282,7 +286,9 @@ def test_what_is_missing_is_named_and_linked(open_page, put) -> None:
     put("mean", auxiliaries=("noisy_digits",))
     app = open_page("smtos", aux="digits2 noisy_digits,noisy_digits", optimizer="mean")
     assert app.info[0].value.startswith("There is no comparison yet for digits1 of Digits")
-    assert "one of UMTG and one of Mean" in app.info[0].value.replace(" (it is there)", "")
+    assert "one of the plain sum (UMTG) and one of Mean" in app.info[0].value.replace(
+        " (it is there)", ""
+    )
     said = [one.value for one in app.markdown]
     assert "**digits1 with digits2 + noisy_digits**: UMTG (sum) and Mean." in said
     assert links(app)[0] == "Ask for them on What if, with digits2 + noisy_digits"
@@ -304,7 +310,7 @@ def test_runs_in_the_queue_are_counted(open_page, put, store: Store) -> None:
 def test_an_empty_app_says_what_it_takes(open_page) -> None:
     app = open_page("smtos")
     assert app.title[0].value == TITLE
-    assert "one of UMTG and one of another optimizer" in app.info[0].value
+    assert "one of the plain sum (UMTG) and one of another optimizer" in app.info[0].value
     assert links(app) == ["Ask for them on What if, with digits2"]
     assert not app.warning
 

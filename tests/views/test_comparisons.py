@@ -270,7 +270,8 @@ def test_a_reduced_run_says_how(five: Make) -> None:
     full = RunConfig.from_preset("five", "paper", apgd_steps=3, similarity_batches=50)
     assert comparisons.reduced(full) is None
     assert comparisons.reduced(full, measuring=True) == (
-        "3 of 20 APGD steps (up to 0.05 % less sharpness), 50 of 200 similarity batches"
+        "3 of 20 search steps for sharpness (up to 0.05 % less of it), 50 of 200 batches for "
+        "similarity"
     )
     assert comparisons.reduced(replace(full, factors=()), measuring=True) is None
     assert comparisons.reduced(replace(full, epochs=1000, lr=1.0)) is None, "more is not less"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from mtl_core.views.phrases import counted, escaped, family, listed, number, plain, title
+from mtl_core import factors
+from mtl_core.views.phrases import brief, counted, escaped, family, listed, number, plain, title
 
 
 def test_counts_and_lists() -> None:
@@ -13,7 +14,7 @@ def test_counts_and_lists() -> None:
         "a and b",
         "a, b and c",
     ]
-    assert [family(judged) for judged in (0, 1, 7)] == ["", "", " (Holm, m = 7)"]
+    assert [family(judged) for judged in (0, 1, 7)] == ["", "", " (Holm's correction for 7)"]
 
 
 def test_quantities() -> None:
@@ -27,6 +28,15 @@ def test_quantities() -> None:
     assert title("sharpness") == "sharpness"
     assert title("min_train_loss") == "minimum training loss"
     assert title("test_metric") == "test metric"
+
+
+def test_every_factor_is_explained_in_a_sentence() -> None:
+    for name in (*factors.names(), "min_train_loss"):
+        told = brief(name)
+        assert told is not None
+        assert told.endswith(".")
+        assert len(told.split()) <= 30
+    assert brief("test_metric") is None
 
 
 @pytest.mark.parametrize("name", ["a*b", "fish_and_chips", "[x](y)", "1. first", "a\\b"])

@@ -254,6 +254,13 @@ def test_rho_is_named_where_it_is_not_the_papers(make_config: Make) -> None:
     assert differences(make_config(factors=(), sharpness_rho=0.01), config) == ["factors none"]
 
 
+def test_what_is_done_or_not_is_written_as_words(make_config: Make) -> None:
+    config = make_config(factors=("sharpness",))
+    too = make_config(factors=("sharpness",), auxiliary_factors=True)
+    assert differences(too, config) == ["with auxiliaries' factors"]
+    assert differences(config, too) == ["without auxiliaries' factors"]
+
+
 def test_an_optimizer_is_named_beside_a_single_task_too(make_config: Make) -> None:
     single = make_config(auxiliaries=())
     assert differences(make_config(), single) == []

@@ -73,7 +73,7 @@ def correlation(found: Correlation) -> str:
 
 
 def sure(found: Comparison) -> str:
-    """How a difference was judged: ``over 3 seeds that both have (Holm, m = 2)``."""
+    """How a difference was judged: ``over 3 seeds that both have (Holm's correction for 2)``."""
     over = (
         f"{found.pairs} seeds that both have"
         if found.pairs

@@ -109,7 +109,7 @@ def test_hypervolume_beside_every_method_without_transfers(
     found = volume(fronts(adaptive=own, decay=ends(0.9), **others))
     assert found.outcome == expected
     assert found.number.startswith(f"over Independent {0.5 - volumes[0]:+.4f}"[:20])
-    assert "(Holm, m = 3)" in found.why
+    assert "(Holm's correction for 3)" in found.why
 
 
 def test_nearly_twice_as_fast_as_the_next_best() -> None:
