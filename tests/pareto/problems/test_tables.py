@@ -287,12 +287,6 @@ def test_a_constant_that_rounds_is_constant(tmp_path: Path) -> None:
     assert not examples.train[0][:, 1].any()
 
 
-def test_moments_do_not_round() -> None:
-    mean, deviation = tables._moments(np.array([1e16, 1.0, -1e16, 3.0]))
-    assert mean == 1.0
-    assert deviation == pytest.approx(math.sqrt((2e32 + 4 + 0) / 4))
-
-
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     path = tmp_path / "nope.csv"
     assert refusal(path) == f"there is no file {path}; name a file that is there"
