@@ -85,15 +85,15 @@ def located(name: str | Path) -> Path:
         raise InputError(f"{quoted(str(name))}: {error}") from None
 
 
-def content(path: Path) -> bytes:
-    """All of a file, which is regular and no larger than ``most_bytes()``.
+def content(path: Path, most: int | None = None) -> bytes:
+    """All of a file, which is regular and no larger than ``most``, by default ``most_bytes()``.
 
     Messages call it as ``called`` does.
 
     Raises:
         InputError: where it is not there, or not so.
     """
-    name, most = called(path), most_bytes()
+    name, most = called(path), most or most_bytes()
     # Not to wait for a pipe's other end, nor to be led out of the folder by a link.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     if restricted():
@@ -126,8 +126,8 @@ def called(path: Path) -> str:
     return path.name if restricted() else str(path)
 
 
-def names(ending: str) -> list[str]:
-    """The files in ``own/`` that have an ending, such as ``.csv``, by name."""
+def names(ending: str | tuple[str, ...]) -> list[str]:
+    """The files in ``own/`` that have an ending, such as ``.csv``, or one of several, by name."""
     try:
         with os.scandir(folder()) as found:
             return sorted(

@@ -500,4 +500,3 @@ def _check_values(name: str, rows: int, columns: int) -> None:
 def _shared() -> bool:
     """Whether strangers bring files."""
     return os.environ.get("MTL_SHARED", "").strip().lower() in ("1", "true", "yes", "on")
-

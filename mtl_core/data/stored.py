@@ -1,10 +1,10 @@
 """Stored data: a user's own table or images as arrays of ours, named by a hash of what they are.
 
-A set of data ``own-1a2b3c4d5e`` is two files in ``own/`` of the data folder. The ``.json`` says what
-it is: inputs, tasks, sizes, and the digest of its arrays; its name is the hash of that. The ``.npz``
-holds the arrays. So a description proves its own name: it can come with runs of another machine,
-and stays where the data is not. Neither the file that it was made of, its name or its format, nor
-the title that its owner gave it counts.
+A set of data ``own-1a2b3c4d5e`` is two files in ``own/`` of the data folder. The ``.json`` says
+what it is: inputs, tasks, sizes, and the digest of its arrays; its name is the hash of that. The
+``.npz`` holds the arrays. So a description proves its own name: it can come with runs of another
+machine, and stays where the data is not. Neither the file that it was made of, its name or its
+format, nor the title that its owner gave it counts.
 """
 
 import hashlib
@@ -204,33 +204,29 @@ def arrays_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
 # On other machines.
 
 
-def carried(name: str) -> dict[str, Any] | None:
+def carried(name: object) -> dict[str, Any] | None:
     """What goes out with runs on a set of data: its description, never the data."""
-    found = find(name) if is_name(name) else None
+    found = find(name) if isinstance(name, str) and is_name(name) else None
     return None if found is None else found.to_dict()
 
 
-def learn(values: object, name: str) -> None:
-    """Know, in this process, a set of data by what came with runs on it.
+def learn(values: object) -> None:
+    """Know, in this process, a set of data by the description that came with runs on it.
 
     Raises:
-        InputError: for what is no description, or of something else.
+        InputError: for what is no description.
     """
-    if name in _carried:
-        return
     described = Described.from_dict(values)
-    if described.name != name:
-        raise InputError(f"the description of {quoted(name)} is that of other data")
-    if len(_carried) >= _MOST_KEPT:
-        _carried.clear()
-    _carried[name] = described
+    _carried[described.name] = described
+    while len(_carried) > _MOST_KEPT:
+        del _carried[next(iter(_carried))]
 
 
-def settle(name: str) -> None:
-    """Keep what ``learn`` learned, for other processes and links; what is here stays."""
-    described = _carried.get(name)
-    if described is not None and not (folder() / f"{name}.json").is_file():
-        _check_room(name)
+def settle(values: object) -> None:
+    """Keep a description that came with runs, for other processes and links; what is here stays."""
+    described = Described.from_dict(values)
+    if not (folder() / f"{described.name}.json").is_file():
+        _check_room(described.name)
         _write(described)
 
 

@@ -1,6 +1,7 @@
 """own-…: a user's own data as a setting, see ``data.stored``."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ def _setting(described: Described) -> Setting:
     name, network = described.name, described.network
     return Setting(
         name=name,
-        title=described.title or name,
+        title=_plain(described.title) or name,
         description=_words(described),
         tasks=tuple(_task(described, place) for place in range(len(described.labels))),
         default_target=described.labels[0].name,
@@ -64,7 +65,16 @@ def _words(described: Described) -> str:
     if described.group:
         lines.append(f"All rows of a {described.group} are on one side of the split.")
     lines += [f"{note[0].upper()}{note[1:]}." for note in described.notes if note]
-    return " ".join(lines)
+    return _plain(" ".join(lines))
+
+
+_MARKS = str.maketrans({"[": "(", "]": ")"} | dict.fromkeys("\\`*<>$~|&", " "))
+
+
+def _plain(text: str) -> str:
+    """A text that pages may set as Markdown: no link, picture, formula or colour is left in it."""
+    text = text.translate(_MARKS).replace("://", " ").replace("@", " at ")
+    return re.sub(r"(?i)\bwww\.", "www ", text).lstrip("#+=- ").strip()
 
 
 def _task(described: Described, place: int) -> Task:
@@ -73,7 +83,7 @@ def _task(described: Described, place: int) -> Task:
     number = label.classes == 1
     return Task(
         name=label.name,
-        title=label.title,
+        title=_plain(label.title),
         classes=label.classes,
         train_size=train,
         val_size=val,

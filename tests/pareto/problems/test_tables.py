@@ -1,6 +1,5 @@
 """Tables: what becomes of a file, and every way in which one is refused."""
 
-import math
 from pathlib import Path
 
 import numpy as np
