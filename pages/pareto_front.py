@@ -52,7 +52,7 @@ def main() -> None:
     PAGE.over()
     if not (problems.get(question.problem).objectives or question.problem_options):
         st.info(
-            "Choose your data, or add some, and name two or more of its tasks or columns to predict.",
+            "Choose your data, or add some, and name two or more of its columns to predict.",
             icon=":material/table_view:",
         )
         return

@@ -127,15 +127,18 @@ def prepared(sheet: Sheet, choice: Choice) -> Prepared:
     notes: list[str] = []
     kept = _rows(sheet, choice, labels, notes)
     targets = [_target(sheet, column, choice, kept) for column in labels]
+    names: tuple[str, ...] = ()
     if sheet.images is not None:
-        raw, names = _pixels(sheet.images[kept], choice), ()
+        raw = _pixels(sheet.images[kept], choice)
     else:
         raw, names = _matrix(sheet, inputs, choice, kept, notes)
     parts = _split(sheet, raw, targets, group, kept)
     order = np.concatenate(parts)
     train = len(parts[0])
-    x = raw[order]
-    x = _normalised(x, train) if sheet.images is not None else _scaled(x, train, names, notes)
+    if sheet.images is not None:
+        x = _normalised(raw[order], train)
+    else:
+        x = _scaled(raw[order], train, names, notes)
     arrays: dict[str, NDArray[Any]] = {"x": x}
     for place, (column, values) in enumerate(zip(labels, targets, strict=True)):
         classes = column.name in choice.classes

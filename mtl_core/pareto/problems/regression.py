@@ -139,7 +139,8 @@ def _load_csv(
     held_out: int | None,
     options: Mapping[str, Any],
 ) -> Instance:
-    if stored_tasks.is_name(name := options.get("file")):
+    if stored_tasks.is_name(options.get("file")):
+        name = str(options["file"])
         return stored_tasks.load(name, _targets(options), _mlp, device, samples, held_out)
     return _load("csv", _csv, _mlp, device, samples, held_out, options)
 

@@ -76,26 +76,26 @@ def load(
     from mtl_core.pareto.problems.networks import applied, started
 
     found = examples(name, targets)
-    tasks = [settings.get(name).task(target) for target in targets]
+    widths = [settings.get(name).task(target).classes for target in targets]
     nothing = [
-        _cost_of_nothing(own, task.classes)
-        for own, task in zip(found.train[1:], tasks, strict=True)
+        _cost_of_nothing(known, classes)
+        for known, classes in zip(found.train[1:], widths, strict=True)
     ]
     train, test = found.tensors(device, samples, held_out)
-    widths = [task.classes for task in tasks]
     module = partial(build, train[0].shape[1], sum(widths))
+    starts = [sum(widths[:place]) for place in range(len(widths))]
     predicted = applied(module)
 
     def losses(parameters: "Mapping[str, Tensor]", batch: "tuple[Tensor, ...]") -> "Tensor":
         rows, *known = batch
         some = next(iter(parameters.values()))
-        outputs = predicted(parameters, rows.to(some.dtype)).split(widths, dim=1)
+        outputs = predicted(parameters, rows.to(some.dtype))
         each = []
-        for output, target, classes, cost in zip(outputs, known, widths, nothing, strict=True):
+        for target, start, classes, cost in zip(known, starts, widths, nothing, strict=True):
             if classes == 1:
-                error = (output[:, 0] - target).square().mean()
+                error = (outputs[:, start] - target).square().mean()
             else:
-                error = cross_entropy(output, target)
+                error = cross_entropy(outputs[:, start : start + classes], target)
             each.append(error / cost)
         return torch.stack(each)
 
