@@ -75,7 +75,7 @@ def _add(options: argparse.Namespace) -> int:
     if options.classes is not None:
         changes["classes"] = tuple(options.classes)
     if options.categories is not None:
-        texts = tuple(column.name for column in found.columns if column.kind == "text")
+        texts = tuple(name for name in choice.categories if found.column(name).kind == "text")
         changes["categories"] = (*texts, *options.categories)
     if options.network:
         changes["network"] = options.network

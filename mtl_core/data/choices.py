@@ -76,7 +76,7 @@ def guessed(sheet: Sheet, labels: Sequence[str] = ()) -> Choice:
     """
     able = [column for column in sheet.columns if column.kind != "other"]
     classes = [column.name for column in able if _looks_like_classes(column, sheet.rows)]
-    names = [column.name for column in able if column.kind == "text"]
+    names = [column.name for column in able if column.kind == "text" and not column.odd]
     inputs = [
         column.name
         for column in able
@@ -96,7 +96,7 @@ def guessed(sheet: Sheet, labels: Sequence[str] = ()) -> Choice:
 
 def _looks_like_classes(column: Column, rows: int) -> bool:
     if column.kind == "text":
-        return True
+        return not column.odd
     return column.whole and column.distinct <= min(MOST_GUESSED, rows // 5)
 
 
@@ -195,8 +195,8 @@ def _inputs(sheet: Sheet, choice: Choice) -> list[Column]:
                 f"column {quoted(name)} is an input and the group; it tells rows of the test data "
                 "from all others, so leave it out of the inputs"
             )
+        _refuse_odd(sheet, column, names=name in choice.categories)
         as_names = name in choice.categories or column.kind == "text"
-        _refuse_odd(sheet, column, names=as_names)
         if as_names and column.distinct > MOST_CATEGORIES:
             what = "text" if column.kind == "text" else "categories"
             raise InputError(
@@ -210,9 +210,8 @@ def _inputs(sheet: Sheet, choice: Choice) -> list[Column]:
 
 def _refuse_odd(sheet: Sheet, column: Column, *, names: bool) -> None:
     """InputError for a column that cannot be read as it is chosen."""
-    if column.odd and not (names and column.kind == "text"):
-        raise InputError(f"column {quoted(column.name)} of {sheet.name} {column.odd}")
-    if column.kind == "text" and names and column.odd.endswith("leave it out"):
+    readable = names and column.kind == "text" and not column.odd.endswith("leave it out")
+    if column.odd and not readable:
         raise InputError(f"column {quoted(column.name)} of {sheet.name} {column.odd}")
 
 

@@ -26,7 +26,7 @@ class Offered:
 
     Args:
         labels: columns that can be learned.
-        able: those of them that may be learned either as classes or as a number.
+        able: those of them that may be taken as names or as numbers; the others are names.
         inputs: columns that can be inputs, labels aside.
         groups: columns that may say to which group an example belongs.
     """
@@ -42,7 +42,7 @@ def offered(sheet: Sheet, labels: Sequence[str]) -> Offered:
     known = [column for column in sheet.columns if column.kind != "other"]
     return Offered(
         labels=tuple(column.name for column in known),
-        able=tuple(column.name for column in known if column.numbers is not None),
+        able=tuple(one.name for one in known if one.numbers is not None or one.odd),
         inputs=()
         if sheet.images is not None
         else tuple(column.name for column in known if column.name not in labels),
