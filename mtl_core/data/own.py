@@ -25,6 +25,7 @@ __all__ = [
     "only",
     "plain",
     "restricted",
+    "shared",
 ]
 
 _MOST_BYTES = 64 * 2**20
@@ -47,6 +48,11 @@ def only() -> None:
 def restricted() -> bool:
     """Whether files are taken from ``own/`` only."""
     return os.environ.get(_ONLY) == "own"
+
+
+def shared() -> bool:
+    """Whether strangers bring files."""
+    return os.environ.get("MTL_SHARED", "").strip().lower() in ("1", "true", "yes", "on")
 
 
 def folder() -> Path:

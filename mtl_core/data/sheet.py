@@ -4,7 +4,6 @@ Nothing in a file is executed. Messages name the file, the column and the row, w
 1 without the header, and quote nothing else of it, since others than its owner may read them.
 """
 
-import os
 import re
 import zipfile
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtl_core import checks
+from mtl_core.data import own
 from mtl_core.errors import InputError, quoted
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Sheet:
 
 def most_bytes() -> int:
     """The largest file that is read: less where strangers bring it."""
-    return _MOST_BYTES_SHARED if _shared() else _MOST_BYTES
+    return _MOST_BYTES_SHARED if own.shared() else _MOST_BYTES
 
 
 def read(data: bytes, name: str) -> Sheet:
@@ -488,15 +488,10 @@ def _check_names(file: str, names: Sequence[str]) -> None:
 
 
 def _check_values(name: str, rows: int, columns: int) -> None:
-    most = _MOST_VALUES_SHARED if _shared() else _MOST_VALUES
+    most = _MOST_VALUES_SHARED if own.shared() else _MOST_VALUES
     if rows * columns > most:
         raise InputError(
             f"{name} has more than {most:,} values, which is the limit; take fewer rows or columns"
         )
     if columns > _MOST_COLUMNS:
         raise InputError(f"{name} has more than {_MOST_COLUMNS:,} columns; take fewer")
-
-
-def _shared() -> bool:
-    """Whether strangers bring files."""
-    return os.environ.get("MTL_SHARED", "").strip().lower() in ("1", "true", "yes", "on")

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from mtl_core import checks
 from mtl_core.data.base import Split, Stamp, TaskData, stamp_of
-from mtl_core.data.own import folder
+from mtl_core.data.own import folder, shared
 from mtl_core.errors import DataMissing, InputError, quoted
 
 __all__ = [
@@ -49,7 +50,8 @@ _VERSION = 1
 _NAME = re.compile(r"own-[0-9a-f]{10}")
 _TASK = re.compile(r"[^\W]{1,60}")
 _DIGEST = re.compile(r"[0-9a-f]{32}")
-_MOST_KEPT = 1_000
+_MOST_KEPT, _MOST_SHARED = 1_000, 100
+_LEAST_FREE = 2**30  # bytes that strangers leave free
 _MOST_NOTES = 50
 _carried: dict[str, "Described"] = {}
 
@@ -284,11 +286,14 @@ def _write(described: Described) -> None:
 
 
 def _check_room(name: str) -> None:
-    if len(names()) >= _MOST_KEPT and name not in names():
+    most = _MOST_SHARED if shared() else _MOST_KEPT
+    if len(names()) >= most and name not in names():
         raise InputError(
-            f"{_MOST_KEPT:,} sets of own data are kept already; remove some from the app's folder "
-            "own"
+            f"{most:,} sets of own data are kept already; remove some from the app's folder own"
         )
+    place = folder() if folder().is_dir() else Path.home()
+    if shared() and shutil.disk_usage(place).free < _LEAST_FREE:
+        raise InputError("this server's disk is nearly full; whoever runs it can make room")
 
 
 @lru_cache(maxsize=4)

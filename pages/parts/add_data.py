@@ -16,6 +16,7 @@ from pages.parts import uploads, visitors, words
 __all__ = ["button", "settings_offered"]
 
 _SHEET, _WRONG, _NEW, _MINE = "add_sheet", "add_wrong", "add_new", "add_mine"
+_SAVED = "add_saved"
 _NETWORKS = {"mlp": "MLP", "cnn": "Small CNN", "resnet18": "ResNet18"}
 
 
@@ -34,13 +35,15 @@ def button(then: Callable[[str], None]) -> None:
     if not visitors.may_upload() and visitors.shared():
         return
     if st.button("Add data", icon=":material/add_chart:", help="A table or images of your own."):
-        st.session_state.pop(_SHEET, None)
-        st.session_state.pop(_WRONG, None)
+        for key in (_SHEET, _WRONG, _SAVED):
+            st.session_state.pop(key, None)
         _dialog(then)
 
 
 @st.dialog("Add data", width="large", icon=":material/add_chart:")
 def _dialog(then: Callable[[str], None]) -> None:
+    if st.session_state.pop(_SAVED, False):
+        st.rerun()  # which closes the dialog
     _file()
     if line := st.session_state.get(_WRONG):
         words.tell("error", line, icon=":material/error:")
@@ -58,15 +61,12 @@ def _dialog(then: Callable[[str], None]) -> None:
     for line in own_data.balances(found, choice):
         words.tell("caption", line)
     st.caption("About 70 % of the rows are trained on, 15 % validate, and 15 % test.")
-    if st.button(
+    st.button(
         "Save as a setting",
         type="primary",
         icon=":material/save:",
         on_click=partial(_save, found, choice, then),
-    ):
-        if st.session_state.get(_WRONG):
-            st.rerun(scope="fragment")
-        st.rerun()  # which closes the dialog
+    )
 
 
 def _file() -> None:
@@ -230,4 +230,5 @@ def _save(found: Sheet, choice: Choice, then: Callable[[str], None]) -> None:
         return
     st.session_state[_MINE] = [*st.session_state.get(_MINE, []), name]
     st.session_state.pop(_SHEET, None)
+    st.session_state[_SAVED] = True
     then(name)
