@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl_core.data.moments import deviations, moments
+from mtl_core.data.moments import deviations
 from mtl_core.data.sheet import Column, Sheet
 from mtl_core.data.splits import row_digests
 from mtl_core.data.stored import MOST_CLASSES, MOST_TASKS, Described, Label, arrays_digest
@@ -128,6 +128,7 @@ def prepared(sheet: Sheet, choice: Choice) -> Prepared:
     kept = _rows(sheet, choice, labels, notes)
     targets = [_target(sheet, column, choice, kept) for column in labels]
     names: tuple[str, ...] = ()
+    raw: NDArray[np.float32] | NDArray[np.float64]
     if sheet.images is not None:
         raw = _pixels(sheet.images[kept], choice)
     else:
@@ -136,9 +137,9 @@ def prepared(sheet: Sheet, choice: Choice) -> Prepared:
     order = np.concatenate(parts)
     train = len(parts[0])
     if sheet.images is not None:
-        x = _normalised(raw[order], train)
+        x = _normalised(raw[order].astype(np.float32), train)
     else:
-        x = _scaled(raw[order], train, names, notes)
+        x = _scaled(raw[order].astype(np.float64), train, names, notes)
     arrays: dict[str, NDArray[Any]] = {"x": x}
     for place, (column, values) in enumerate(zip(labels, targets, strict=True)):
         classes = column.name in choice.classes
@@ -377,9 +378,9 @@ def _scaled(
     return scaled
 
 
-def _pixels(images: NDArray[Any], choice: Choice) -> NDArray[np.float64]:
+def _pixels(images: NDArray[Any], choice: Choice) -> NDArray[np.float32]:
     """(N, H, W, C) to (N, C, H, W); grey becomes three channels where the network takes those."""
-    moved = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float64) + 0.0
+    moved = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32) + np.float32(0)
     if choice.network == "resnet18" and moved.shape[1] == 1:
         moved = np.repeat(moved, 3, axis=1)
     if choice.network == "cnn" and min(moved.shape[2:]) < 4:
@@ -389,12 +390,17 @@ def _pixels(images: NDArray[Any], choice: Choice) -> NDArray[np.float64]:
     return moved
 
 
-def _normalised(x: NDArray[np.float64], train: int) -> NDArray[np.float32]:
-    """Each channel by the mean and standard deviation of its pixels in the training images."""
+def _normalised(x: NDArray[np.float32], train: int) -> NDArray[np.float32]:
+    """Each channel by the mean and standard deviation of its pixels in the training images.
+
+    Both are rounded to float32, so that no machine's last bit counts.
+    """
     for channel in range(x.shape[1]):
-        mean, deviation = moments(x[:train, channel].ravel())
-        x[:, channel] = (x[:, channel] - mean) / (deviation or 1.0)
-    return x.astype(np.float32)
+        pixels = x[:train, channel]
+        mean = np.float32(pixels.mean(dtype=np.float64))
+        deviation = np.float32(pixels.std(dtype=np.float64)) or np.float32(1)
+        x[:, channel] = (x[:, channel] - mean) / deviation
+    return x
 
 
 # The split.
@@ -402,7 +408,7 @@ def _normalised(x: NDArray[np.float64], train: int) -> NDArray[np.float32]:
 
 def _split(
     sheet: Sheet,
-    raw: NDArray[np.float64],
+    raw: NDArray[np.float32] | NDArray[np.float64],
     targets: Sequence[NDArray[np.float64]],
     group: Column | None,
     kept: NDArray[np.intp],
@@ -411,7 +417,7 @@ def _split(
 
     A unit is a group's rows, or all that have the same inputs.
     """
-    rows = row_digests(np.where(np.isnan(raw), np.nan, raw))
+    rows = row_digests(np.where(np.isnan(raw), np.nan, raw).astype(raw.dtype, copy=False))
     units, noun = rows, "different rows of inputs"
     if group is not None:
         units, noun = _group_digests(sheet, group, kept), f"groups by {quoted(group.name)}"

@@ -6,8 +6,8 @@ Nothing in a file is executed. Messages name the file, the column and the row, w
 
 import re
 import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
@@ -270,6 +270,12 @@ def _parquet(data: bytes, name: str) -> "tuple[pyarrow.Table, str]":
     try:
         file = parquet.ParquetFile(BytesIO(data))
         _check_values(name, file.metadata.num_rows, file.metadata.num_columns)
+        groups = [file.metadata.row_group(place) for place in range(file.num_row_groups)]
+        if sum(group.total_byte_size for group in groups) > 8 * most_bytes():
+            raise InputError(
+                f"{name} unpacks to more than {8 * most_bytes() >> 20:,} MB, which is the limit; "
+                "take fewer rows or columns"
+            )
         texts = [
             column.name
             for column in file.schema_arrow
@@ -292,7 +298,7 @@ def _column(name: str, values: "pyarrow.Array", delimiter: str) -> Column:
 
     types = pyarrow.types
     if types.is_dictionary(values.type):
-        values = values.dictionary_decode()
+        return _coded(name, values)
     kind = values.type
     if types.is_boolean(kind):
         values = pc.cast(values, pyarrow.string())
@@ -311,8 +317,39 @@ def _column(name: str, values: "pyarrow.Array", delimiter: str) -> Column:
     return _guessed(name, pc.cast(values, pyarrow.string()), delimiter)
 
 
-def _guessed(name: str, texts: "pyarrow.Array", delimiter: str) -> Column:
-    """Numbers if all texts are, dates if all are, and else texts."""
+def _coded(name: str, values: "pyarrow.Array") -> Column:
+    """Texts that a file has once each, and for every row which: looked at once each too.
+
+    Written out they may take any room: a word of a million letters may be in a million rows.
+    """
+    import pyarrow
+    import pyarrow.compute as pc
+
+    places = np.array(pc.fill_null(values.indices, -1).to_numpy(zero_copy_only=False))
+    used, places = np.unique(places, return_inverse=True)
+    none = len(used) > 0 and used[0] < 0
+    texts = values.dictionary.take(pyarrow.array(used[used >= 0]))
+    if not pyarrow.types.is_string(texts.type) and not pyarrow.types.is_large_string(texts.type):
+        return _column(name, values.dictionary_decode(), "")
+    found = _guessed(name, texts, "", lambda place: int(np.argmax(places == place + none)))
+    if found.codes is not None:
+        codes = np.append(-1, found.codes)[places + (not none)]
+        return replace(found, codes=codes)
+    assert found.numbers is not None
+    return replace(found, numbers=np.append(np.nan, found.numbers)[places + (not none)])
+
+
+def _guessed(
+    name: str,
+    texts: "pyarrow.Array",
+    delimiter: str,
+    row: Callable[[int], int] = lambda place: place,
+) -> Column:
+    """Numbers if all texts are, dates if all are, and else texts.
+
+    Args:
+        row: a place among the texts to the row, from 0, that messages name.
+    """
     import pyarrow
     import pyarrow.compute as pc
 
@@ -339,10 +376,10 @@ def _guessed(name: str, texts: "pyarrow.Array", delimiter: str) -> Column:
         except pyarrow.ArrowInvalid:
             odd = "has a day that no calendar has; correct it"
     if not odd and pc.any(number).as_py():
-        row = int(pc.index(number, False).as_py()) + 1
+        place = row(int(pc.index(number, False).as_py())) + 1
         odd = (
-            f"has text in row {row}, where other rows have numbers; correct it, or take the column "
-            "as categories"
+            f"has text in row {place}, where other rows have numbers; correct it, or take the "
+            "column as categories"
         )
     return _texts(name, texts, odd)
 

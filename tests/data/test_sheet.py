@@ -163,6 +163,20 @@ def test_parquet_reads_as_the_csv_of_the_same_table(tmp_path: Path) -> None:
         "t.parquet is not a sound Parquet file; write it anew"  # fmt: skip
 
 
+def test_words_of_parquet_are_looked_at_once_each_and_rows_named_right(tmp_path: Path) -> None:
+    words = ["7", None, "8", "7", "x", "7"]
+    pd.DataFrame({"a": words, "b": ["1", "2", "1", None, "2.5", "1"]}).to_parquet(tmp_path / "t")
+    mixed, numeric = sheet.read((tmp_path / "t").read_bytes(), "t.parquet").columns
+    assert mixed.odd.startswith("has text in row 5, where other rows have numbers")
+    assert mixed.words == ("7", "8", "x")
+    assert mixed.codes is not None
+    assert mixed.codes.tolist() == [0, -1, 1, 0, 2, 0]
+    assert numbers(numeric) == [1, 2, 1, None, 2.5, 1]
+    pd.DataFrame({"a": ["x" * 2_000] * 20, "b": range(20)}).to_parquet(tmp_path / "t")
+    found = sheet.read((tmp_path / "t").read_bytes(), "t.parquet").columns[0]
+    assert found.odd == "has texts of more than 1,000 letters; leave it out"
+
+
 def test_a_column_of_lists_is_named_and_left(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1, 2], "l": [[1], [2]]}).to_parquet(tmp_path / "t.parquet")
     found = sheet.read((tmp_path / "t.parquet").read_bytes(), "t.parquet")

@@ -57,3 +57,15 @@ def test_no_page_breaks_where_the_data_of_runs_is_absent(
     assert any("nothing is known here of the own data" in one.value for one in app.warning)
     for page in ("library", "which_auxiliary", "smtos"):
         open_page(page)
+
+
+def test_a_front_takes_own_data_and_its_first_tasks(open_page: Any) -> None:
+    name = owned.store(title="Größen")
+    app = open_page("pareto_front", problem="csv")
+    file = next(box for box in app.selectbox if box.label == "File")
+    assert file.options == ["Größen"]
+    file.set_value(name).run()
+    assert not app.exception
+    assert next(box for box in app.text_input if box.label == "Targets").value == "y,kind"
+    assert name in app.query_params["problem.file"]
+    assert "Run" in [button.label for button in app.button]
