@@ -33,6 +33,7 @@ __all__ = [
     "Task",
     "TaskData",
     "get",
+    "is_own",
     "names",
 ]
 
@@ -54,6 +55,11 @@ _SETTINGS: dict[str, Setting] = {
 def names() -> list[str]:
     """All settings, the embedded default first and the users' own last."""
     return [*_SETTINGS, *own.names()]
+
+
+def is_own(name: object) -> bool:
+    """Whether a name is that of a user's own data, which no paper has numbers of."""
+    return own.is_name(name)
 
 
 def get(name: str) -> Setting:

@@ -13,7 +13,16 @@ from mtl_core.views.phrases import counted
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Offered", "balances", "columns", "looks", "offered", "settings_offered", "summary"]
+__all__ = [
+    "Offered",
+    "balances",
+    "columns",
+    "looks",
+    "offered",
+    "settings_offered",
+    "split",
+    "summary",
+]
 
 MOST_SHOWN = 200
 """Columns that a table of columns lists."""
@@ -74,7 +83,18 @@ def looks(column: Column) -> str:
     values = f"{many} different"
     kind = {"number": "whole numbers" if column.whole else "numbers", "date": "dates, as days"}
     said = f"{kind.get(column.kind, 'text')}, {values}"
+    if column.kind == "text" and column.distinct > choices.MOST_CATEGORIES:
+        said += ", too many for an input"
     return f"{said}; {column.odd}" if column.odd else said
+
+
+def split(sheet: Sheet) -> str:
+    """About how many rows each part of the split has."""
+    train, held_out = round(0.7 * sheet.rows), round(0.15 * sheet.rows)
+    return (
+        f"About {train:,} rows are trained on, {held_out:,} validate, and {held_out:,} test; equal "
+        "rows of inputs, and all rows of a group, are on one side."
+    )
 
 
 def summary(sheet: Sheet) -> str:
@@ -98,7 +118,7 @@ def balances(sheet: Sheet, choice: Choice) -> list[str]:
             lines += [f"{name}: a number, {words}, in {count:,} rows" for words, count in found]
             continue
         of = len(column.categories()[1])
-        said = ", ".join(f"{words} {count:,}" for words, count in found)
+        said = ", ".join(f"{words} ({count:,})" for words, count in found)
         more = f", and {of - len(found)} more" if of > len(found) else ""
         lines.append(f"{name}: {of} class{'' if of == 1 else 'es'}: {said}{more}")
     return lines

@@ -28,6 +28,9 @@ def test_what_columns_look_like() -> None:
     assert table["missing"].tolist() == [0, 1, 0, 0, 0]
     assert table["first values"][2] == "x, y"
     assert own_data.summary(found) == "2 rows, 5 columns"
+    many = read("a,b\n" + "".join(f"w{number},1\n" for number in range(21)))
+    assert own_data.looks(many.columns[0]) == "text, 21 different, too many for an input"
+    assert own_data.split(many).startswith("About 15 rows are trained on, 3 validate, and 3 test;")
 
 
 def test_a_column_of_both_may_be_taken_as_names() -> None:
@@ -45,7 +48,7 @@ def test_balances_in_lines() -> None:
     assert number.startswith("y: a number, ")
     assert number.endswith(" in 60 rows")
     assert kinds.startswith("kind: 2 classes: ")
-    counts = [int(part.split()[-1]) for part in kinds.split(": ")[2].split(", ")]
+    counts = [int(part.split("(")[1][:-1]) for part in kinds.split(": ")[2].split(", ")]
     assert sum(counts) == 60
     assert counts[0] >= counts[1]
 
