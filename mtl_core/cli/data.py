@@ -57,6 +57,7 @@ def _list(options: argparse.Namespace) -> int:
 
 def _add(options: argparse.Namespace) -> int:
     from mtl_core.data import choices, own, sheet
+    from mtl_core.views import own_data
 
     found = sheet.read(own.content(options.file, sheet.most_bytes()), options.file.name)
     for name in [*options.labels, *(options.inputs or ()), *(options.classes or ())]:
@@ -86,6 +87,10 @@ def _add(options: argparse.Namespace) -> int:
     print(setting.description)
     if made.described.inputs:
         print(f"inputs: {', '.join(made.described.inputs)}")
+    taken = {*made.described.inputs, *labels, options.group}
+    for column in found.columns if options.inputs is None else ():
+        if column.name not in taken:
+            print(f"left out: {column.name} ({own_data.looks(column)})")
     for task in setting.tasks:
         kind = "a number to predict" if task.classes == 1 else f"{task.classes} classes"
         print(f"{task.name}: {kind}")

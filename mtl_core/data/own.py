@@ -2,10 +2,8 @@
 
 On the command line and in notebooks a file is named by its path. The app names files in links,
 which anybody may write, so there it takes them from one folder only: ``own/`` in the data folder.
-Uploads are kept there too.
 """
 
-import hashlib
 import os
 import re
 import stat
@@ -18,7 +16,6 @@ __all__ = [
     "called",
     "content",
     "folder",
-    "keep",
     "located",
     "most_bytes",
     "names",
@@ -33,8 +30,6 @@ _MOST_BYTES_IN_APP = 20 * 2**20
 _ONLY = "MTL_FILES"
 _MOST_LETTERS = 100  # of a file's name
 _NAME = re.compile(r"[^\W_][\w .()+-]*")
-_MOST_KEPT = 200
-"""Uploads of one kind of file that are kept; the folder is for the operator to tidy up."""
 
 
 def only() -> None:
@@ -145,39 +140,3 @@ def names(ending: str | tuple[str, ...]) -> list[str]:
             )
     except OSError:
         return []
-
-
-def keep(name: str, data: bytes) -> str:
-    """Keep an uploaded file in ``own/``, under a name that says what is in it; that name.
-
-    Raises:
-        InputError: where it is too large, there are too many, or the folder cannot be written.
-    """
-    if len(data) > most_bytes():
-        raise InputError(
-            f"{quoted(name)} has more than {most_bytes() >> 20} MB, which is the limit; take a "
-            "smaller file"
-        )
-    stem, ending = Path(name.replace("\\", "/")).stem, Path(name).suffix.lower()
-    plain = re.sub(r"[^\w-]+", "-", stem).strip("-_")[:40] or "table"
-    kept = f"{plain}-{hashlib.blake2b(data, digest_size=6).hexdigest()}{ending}"
-    place = folder() / kept
-    if place.is_file():
-        return kept
-    if len(names(ending)) >= _MOST_KEPT:
-        raise InputError(
-            f"the app's folder own holds {_MOST_KEPT} such files already; remove some that are no "
-            "longer needed"
-        )
-    part = place.with_name(f".{kept}.{os.getpid()}")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        os.replace(part, place)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(
-            f"{quoted(name)} cannot be kept ({error.strerror}); make the data folder writable, or "
-            "free some disk space"
-        ) from error
-    return kept

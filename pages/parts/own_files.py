@@ -7,11 +7,11 @@ import streamlit as st
 from mtl_core import InputError, settings
 from mtl_core.data import own, stored
 from mtl_core.pareto.problems import sheets
-from pages.parts import add_data, state, uploads, visitors, words
+from pages.parts import add_data, state, visitors
 
 __all__ = ["chosen", "targets"]
 
-_KEY, _NEW, _WRONG = "own_file", "own_file_new", "own_file_wrong"
+_KEY = "own_file"
 _HELP = (
     "Own data that was added, or a table with a header, of which every column that is not a target "
     "is an input. CSV files that lie in the folder own of the app's data folder are offered here."
@@ -39,20 +39,8 @@ def chosen(name: str, ask: Callable[[str], None]) -> None:
         on_change=lambda: ask(st.session_state[_KEY] or ""),
     )
     add_data.button(ask)
-    if visitors.may_upload():
-        # Another key after each file: the one before is let go with its bytes.
-        count = st.session_state.setdefault(_NEW, 0)
-        st.file_uploader(
-            "Bring a CSV file",
-            type=["csv", "tsv", "txt"],
-            key=f"{_NEW}_{count}",
-            on_change=_take,
-            args=(f"{_NEW}_{count}", ask),
-        )
-    else:
+    if not visitors.may_upload():
         st.caption("Uploads are switched off on this server.")
-    if line := st.session_state.pop(_WRONG, None):
-        words.tell("error", line, icon=":material/error:")
 
 
 def targets(name: str) -> str:
@@ -69,15 +57,3 @@ def _title(name: str) -> str:
         return settings.get(name).title if stored.is_name(name) else name
     except InputError:
         return name
-
-
-def _take(key: str, ask: Callable[[str], None]) -> None:
-    file = st.session_state[key]
-    if file is None:
-        return
-    try:
-        ask(own.keep(f"{file.name.rpartition('.')[0]}.csv", file.getvalue()))
-    except InputError as error:
-        st.session_state[_WRONG] = str(error)
-    uploads.release([file])
-    st.session_state[_NEW] += 1

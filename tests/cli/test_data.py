@@ -38,6 +38,19 @@ def test_a_file_is_added_listed_and_trained_on(
     assert f"{name} data found" in capsys.readouterr().out
 
 
+def test_what_is_left_out_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = owned.frame(60).assign(who=[f"w{n}" for n in range(60)], odd=[*range(59), "x"], one=1)
+    table.to_csv(folder / "more.csv", index=False)
+    assert main(["data", "add", str(folder / "more.csv"), "--labels", "y"]) == 0
+    left = [line for line in capsys.readouterr().out.splitlines() if line.startswith("left out: ")]
+    assert left == [
+        "left out: who (text, 60 different, too many for an input)",
+        "left out: odd (text, 60 different, too many for an input; has text in row 60, where other "
+        "rows have numbers; correct it, or take the column as categories)",
+        "left out: one (whole numbers, 1 different)",
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

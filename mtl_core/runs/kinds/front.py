@@ -274,7 +274,8 @@ def _add(front: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help='csv: file=PATH and targets=COLUMN,COLUMN (a COLUMN with a comma in "double quotes")',
+        help="csv: file=PATH or own-…, and targets=COLUMN,COLUMN (a COLUMN with a comma in "
+        '"double quotes")',
     )
     front.add_argument("--method", help=f"{', '.join(METHODS)}; default: {_DEFAULTS['method']}")
     front.add_argument("--method-option", action="append", default=[], metavar="NAME=VALUE")
