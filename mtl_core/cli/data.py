@@ -59,7 +59,9 @@ def _add(options: argparse.Namespace) -> int:
     from mtl_core.data import choices, own, sheet
     from mtl_core.views import own_data
 
-    found = sheet.read(own.content(options.file, sheet.most_bytes()), options.file.name)
+    found = sheet.read(
+        own.content(own.located(options.file), sheet.most_bytes()), options.file.name
+    )
     for name in [*options.labels, *(options.inputs or ()), *(options.classes or ())]:
         found.column(name)
     labels = tuple(dict.fromkeys(options.labels))

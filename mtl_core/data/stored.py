@@ -189,7 +189,9 @@ def save(described: Described, arrays: Mapping[str, NDArray[Any]]) -> str:
                 f"{file.parent} cannot be written ({error.strerror}); make the data folder "
                 "writable, or free some disk space"
             ) from error
-    _write(described)
+    # Nobody gives another title to what a stranger has added.
+    if not (shared() and find(name) is not None):
+        _write(described)
     return name
 
 

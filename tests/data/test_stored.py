@@ -43,13 +43,18 @@ def test_parts_of_the_split_are_views_of_one_array_and_tasks_share_inputs(folder
     assert data["y"].train.targets.dtype == np.float32
 
 
-def test_the_same_table_twice_is_one_and_takes_the_newer_title(folder: Path) -> None:
+def test_the_same_table_twice_is_one_and_takes_the_newer_title_of_its_owner(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = owned.store(title="old")
     before = (folder / f"{one}.npz").stat().st_mtime_ns
     assert owned.store(title="new") == one
     assert stored.names() == [one]
     assert stored.find(one).title == "new"  # type: ignore[union-attr]
     assert (folder / f"{one}.npz").stat().st_mtime_ns == before
+    monkeypatch.setenv("MTL_SHARED", "1")
+    assert owned.store(title="a stranger's") == one
+    assert stored.find(one).title == "new"  # type: ignore[union-attr]
 
 
 def test_a_description_that_came_with_runs_is_known_and_its_data_absent(folder: Path) -> None:
