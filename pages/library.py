@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from mtl_core import InputError
+from mtl_core import InputError, settings
 from mtl_core.charts import CurveKey, generalization_alt, generalization_chart, style_curves
 from mtl_core.charts.export import figure_png, figure_svg
 from mtl_core.runs.library import exchange
@@ -34,7 +34,17 @@ from mtl_core.views.phrases import counted
 from mtl_core.views.results import RESULTS, with_results
 from mtl_core.views.spreadsheets import csv
 from mtl_core.views.what_if import kind
-from pages.parts import buttons, common, figures, library_import, stage, state, visitors, words
+from pages.parts import (
+    add_data,
+    buttons,
+    common,
+    figures,
+    library_import,
+    stage,
+    state,
+    visitors,
+    words,
+)
 
 MOST_SHOWN = 24  # that are drawn, compared and described below the table
 MOST_NAMED = 10  # in the dialog that asks before they are deleted
@@ -166,11 +176,19 @@ def _summary(
         st.markdown(f"**{counted(len(found), 'experiment')}**: {there or 'none yet'}{passing}.")
         if visitors.may_upload():
             library_import.button(answers, lambda keys: PAGE.change(chosen=keys))
+        add_data.button(_added)
         if active:
             st.button(
                 f"{counted(active, 'run')} in the queue or running",
                 icon=":material/refresh:",
             )
+
+
+def _added(name: str) -> None:
+    title = settings.get(name).title
+    st.session_state.library_done = [
+        f"Added {title} as {name}: choose it as the setting of What if or Which auxiliary."
+    ]
 
 
 def _table(shown: Sequence[Entry], search: Search, answers: Answers) -> None:

@@ -52,7 +52,7 @@ def main() -> None:
     PAGE.over()
     if not (problems.get(question.problem).objectives or question.problem_options):
         st.info(
-            "Choose a table, or bring one, and name two or more of its columns to predict.",
+            "Choose your data, or add some, and name two or more of its columns to predict.",
             icon=":material/table_view:",
         )
         return
@@ -277,6 +277,8 @@ def _ask_problem_option(name: str) -> None:
 
 def _ask_file(name: str) -> None:
     kept = {known: value for known, value in PAGE.view.problem_options.items() if known != "file"}
+    if usual := own_files.targets(name):
+        kept["targets"] = usual  # columns of another file mean nothing here
     PAGE.change(problem_options={**kept, "file": name} if name else kept)
 
 

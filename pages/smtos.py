@@ -29,7 +29,7 @@ from mtl_core.views import comparisons, former, smtos
 from mtl_core.views.phrases import family, title
 from mtl_core.views.smtos import REFERENCE, Change, Entry, Group, Selection
 from mtl_core.views.spreadsheets import csv
-from pages.parts import common, figures, hyperparameters, papers, stage, state, words
+from pages.parts import add_data, common, figures, hyperparameters, papers, stage, state, words
 from pages.parts.words import escaped
 
 Page = state.Page[Selection]
@@ -90,7 +90,7 @@ def _controls(page: Page, found: Sequence[Group], chosen: Sequence[Group]) -> No
     st.subheader("The comparison")
     st.selectbox(
         "Setting",
-        settings.names(),
+        add_data.settings_offered(selection.setting),
         key=page.widget("setting", selection.setting),
         format_func=lambda name: settings.get(name).title,
         on_change=lambda: page.put(Selection.default(found, st.session_state.smtos_setting)),

@@ -27,6 +27,7 @@ from mtl_core.views.spreadsheets import csv
 from mtl_core.views.takeaways import comparison_code
 from mtl_core.views.what_if import LOOKS, MAY_BE_ALL, Question, label
 from pages.parts import (
+    add_data,
     buttons,
     common,
     exports,
@@ -102,12 +103,13 @@ def _controls(question: Question, answers: Answers) -> None:
     st.subheader("The question")
     st.selectbox(
         "Setting",
-        settings.names(),
+        add_data.settings_offered(question.setting),
         key=PAGE.widget("setting", question.setting),
         format_func=lambda name: settings.get(name).title,
         on_change=_ask_setting,
         help=setting.description,
     )
+    add_data.button(_ask_setting)
     st.selectbox(
         "Target task",
         [task.name for task in setting.tasks],
@@ -225,9 +227,9 @@ def _ask_field(name: str, usual: Any) -> None:
 _KEPT = ("pins", "per_seed", "look", "x", "against", "optimizers", "options")
 
 
-def _ask_setting() -> None:
+def _ask_setting(name: str = "") -> None:
     kept: dict[str, Any] = {name: getattr(PAGE.view, name) for name in _KEPT}
-    PAGE.put(replace(Question.default(st.session_state.wi_setting), **kept))
+    PAGE.put(replace(Question.default(name or st.session_state.wi_setting), **kept))
 
 
 def _ask_target() -> None:

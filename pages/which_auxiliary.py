@@ -18,7 +18,17 @@ from mtl_core.views import foretelling, measures, which_auxiliary
 from mtl_core.views.phrases import counted, escaped, listed
 from mtl_core.views.spreadsheets import csv
 from mtl_core.views.which_auxiliary import RaceView
-from pages.parts import buttons, common, figures, stage, state, transfer_matrix, visitors, words
+from pages.parts import (
+    add_data,
+    buttons,
+    common,
+    figures,
+    stage,
+    state,
+    transfer_matrix,
+    visitors,
+    words,
+)
 
 PAGE = state.Page("wa", RaceView.from_query)
 
@@ -96,12 +106,13 @@ def _controls(view: RaceView) -> None:
     )
     st.selectbox(
         "Setting",
-        settings.names(),
+        add_data.settings_offered(view.setting),
         key=PAGE.widget("setting", view.setting),
         format_func=lambda name: settings.get(name).title,
         on_change=_ask_setting,
         help=setting.description,
     )
+    add_data.button(_ask_setting)
     st.segmented_control(
         "Budget",
         list(setting.presets),
@@ -163,9 +174,9 @@ def _race_controls(view: RaceView, setting: settings.Setting) -> None:
     )
 
 
-def _ask_setting() -> None:
+def _ask_setting(name: str = "") -> None:
     kept = {name: getattr(PAGE.view, name) for name in ("look", "most", "margin", "grow")}
-    PAGE.put(replace(RaceView.default(st.session_state.wa_setting), **kept))
+    PAGE.put(replace(RaceView.default(name or st.session_state.wa_setting), **kept))
 
 
 def _ask_margin() -> None:

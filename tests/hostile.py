@@ -448,6 +448,20 @@ def dropped(content: bytes) -> Cost:
     return _cost(lambda: tables.split(tables.read(own.located("table.csv"), ("y", "z"))))
 
 
+def added(content: bytes, name: str = "table.csv") -> Cost:
+    """What making a setting of a table takes that a stranger brings."""
+    from dataclasses import replace
+
+    from mtl_core.data import choices, sheet
+
+    def take() -> None:
+        found = sheet.read(content, name)
+        others = tuple(one.name for one in found.columns if one.name not in ("y", "z"))
+        choices.prepared(found, replace(choices.guessed(found, ("y", "z")), inputs=others))
+
+    return _cost(take)
+
+
 def _cost(take: Callable[[], object]) -> Cost:
     before = _seconds()
     said: str | None = None
@@ -520,6 +534,8 @@ def main() -> int:
         zips = list(imports(sound_files()))
         rows = [(about, brought(make())) for about, make in zips[:: options.every]]
         rows += [(f"data: {about}", dropped(DATA[about])) for about in list(DATA)[:: options.every]]
+        os.environ["MTL_SHARED"] = "1"
+        rows += [(f"setting: {about}", added(DATA[about])) for about in [*DATA][:: options.every]]
     for about, cost in rows:
         mark = " " if cost.fine else "!"
         print(f"{mark} {cost.seconds:5.1f} s {cost.mb:6.0f} MB  {about}: {cost.said}")

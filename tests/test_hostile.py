@@ -34,6 +34,10 @@ def test_hostile_tables_are_refused_within_bounds(
     for about in list(hostile.DATA)[3::TABLES]:
         cost = hostile.dropped(hostile.DATA[about])
         assert cost.fine, (about, cost)
+    monkeypatch.setenv("MTL_SHARED", "1")
+    for about in list(hostile.DATA)[4::TABLES]:
+        cost = hostile.added(hostile.DATA[about])
+        assert cost.fine, (about, cost)
 
 
 def test_nothing_of_a_table_but_names_of_columns_is_said(
@@ -42,9 +46,9 @@ def test_nothing_of_a_table_but_names_of_columns_is_said(
     monkeypatch.setenv("MTL_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("MTL_FILES", "own")
     for about in ("a secret on its first line", "text among numbers", "a formula"):
-        said = hostile.dropped(hostile.DATA[about]).said
-        assert said is not None
-        assert not any(word in said for word in ("hunter2", "secret", "calc", str(tmp_path)))
+        for said in (way(hostile.DATA[about]).said for way in (hostile.dropped, hostile.added)):
+            assert said is not None
+            assert not any(word in said for word in ("hunter2", "secret", "calc", str(tmp_path)))
 
 
 @pytest.mark.customs

@@ -2,10 +2,8 @@
 
 On the command line and in notebooks a file is named by its path. The app names files in links,
 which anybody may write, so there it takes them from one folder only: ``own/`` in the data folder.
-Uploads are kept there too.
 """
 
-import hashlib
 import os
 import re
 import stat
@@ -18,13 +16,13 @@ __all__ = [
     "called",
     "content",
     "folder",
-    "keep",
     "located",
     "most_bytes",
     "names",
     "only",
     "plain",
     "restricted",
+    "shared",
 ]
 
 _MOST_BYTES = 64 * 2**20
@@ -32,8 +30,6 @@ _MOST_BYTES_IN_APP = 20 * 2**20
 _ONLY = "MTL_FILES"
 _MOST_LETTERS = 100  # of a file's name
 _NAME = re.compile(r"[^\W_][\w .()+-]*")
-_MOST_KEPT = 200
-"""Uploads of one kind of file that are kept; the folder is for the operator to tidy up."""
 
 
 def only() -> None:
@@ -47,6 +43,11 @@ def only() -> None:
 def restricted() -> bool:
     """Whether files are taken from ``own/`` only."""
     return os.environ.get(_ONLY) == "own"
+
+
+def shared() -> bool:
+    """Whether strangers bring files."""
+    return os.environ.get("MTL_SHARED", "").strip().lower() in ("1", "true", "yes", "on")
 
 
 def folder() -> Path:
@@ -85,15 +86,15 @@ def located(name: str | Path) -> Path:
         raise InputError(f"{quoted(str(name))}: {error}") from None
 
 
-def content(path: Path) -> bytes:
-    """All of a file, which is regular and no larger than ``most_bytes()``.
+def content(path: Path, most: int | None = None) -> bytes:
+    """All of a file, which is regular and no larger than ``most``, by default ``most_bytes()``.
 
     Messages call it as ``called`` does.
 
     Raises:
         InputError: where it is not there, or not so.
     """
-    name, most = called(path), most_bytes()
+    name, most = called(path), most or most_bytes()
     # Not to wait for a pipe's other end, nor to be led out of the folder by a link.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     if restricted():
@@ -126,8 +127,8 @@ def called(path: Path) -> str:
     return path.name if restricted() else str(path)
 
 
-def names(ending: str) -> list[str]:
-    """The files in ``own/`` that have an ending, such as ``.csv``, by name."""
+def names(ending: str | tuple[str, ...]) -> list[str]:
+    """The files in ``own/`` that have an ending, such as ``.csv``, or one of several, by name."""
     try:
         with os.scandir(folder()) as found:
             return sorted(
@@ -139,39 +140,3 @@ def names(ending: str) -> list[str]:
             )
     except OSError:
         return []
-
-
-def keep(name: str, data: bytes) -> str:
-    """Keep an uploaded file in ``own/``, under a name that says what is in it; that name.
-
-    Raises:
-        InputError: where it is too large, there are too many, or the folder cannot be written.
-    """
-    if len(data) > most_bytes():
-        raise InputError(
-            f"{quoted(name)} has more than {most_bytes() >> 20} MB, which is the limit; take a "
-            "smaller file"
-        )
-    stem, ending = Path(name.replace("\\", "/")).stem, Path(name).suffix.lower()
-    plain = re.sub(r"[^\w-]+", "-", stem).strip("-_")[:40] or "table"
-    kept = f"{plain}-{hashlib.blake2b(data, digest_size=6).hexdigest()}{ending}"
-    place = folder() / kept
-    if place.is_file():
-        return kept
-    if len(names(ending)) >= _MOST_KEPT:
-        raise InputError(
-            f"the app's folder own holds {_MOST_KEPT} such files already; remove some that are no "
-            "longer needed"
-        )
-    part = place.with_name(f".{kept}.{os.getpid()}")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        os.replace(part, place)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(
-            f"{quoted(name)} cannot be kept ({error.strerror}); make the data folder writable, or "
-            "free some disk space"
-        ) from error
-    return kept

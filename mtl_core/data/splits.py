@@ -7,6 +7,7 @@ images give the same tensors.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ __all__ = [
     "fingerprint",
     "hash_order",
     "permuted_labels",
+    "row_digests",
 ]
 
 _SALT = b"mtl-explorer split 1"
@@ -71,6 +73,11 @@ def balanced_split(
         free.remove(place)
         order[[place, held_out]] = order[[held_out, place]]
     return order
+
+
+def row_digests(rows: NDArray[Any]) -> NDArray[np.uint64]:
+    """(N,) hashes of examples (N, ...) by their bytes: sorted by them, they are in random order."""
+    return _digests(rows, _SALT)
 
 
 def hash_order(names: Sequence[str]) -> NDArray[np.intp]:
@@ -134,7 +141,7 @@ def _balanced(digests: NDArray[np.uint64], labels: NDArray[np.int64]) -> NDArray
     return by_hash[np.lexsort((ordered, turn))]
 
 
-def _digests(images: NDArray[np.uint8], salt: bytes) -> NDArray[np.uint64]:
+def _digests(images: NDArray[Any], salt: bytes) -> NDArray[np.uint64]:
     flat = np.ascontiguousarray(images).reshape(len(images), -1)
     digests = b"".join(hashlib.blake2b(row.data, digest_size=8, key=salt).digest() for row in flat)
     return np.frombuffer(digests, dtype=">u8").astype(np.uint64)

@@ -21,6 +21,6 @@ class MLP(nn.Module):
         )
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """vectors: (N, D) -> (N, features)."""
-        features: Tensor = self.layers(vectors)
+        """vectors: (N, D), or anything of D values each -> (N, features)."""
+        features: Tensor = self.layers(vectors.flatten(1))
         return features

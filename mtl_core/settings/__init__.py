@@ -1,7 +1,17 @@
-"""Settings: what is learned. One file per setting, listed here."""
+"""Settings: what is learned. One file per setting, listed here; users' own data come after."""
 
-from mtl_core.errors import unknown
-from mtl_core.settings import celeba, cifar100, cityscapes, digits, fashion, glue, mnists, synthetic
+from mtl_core.errors import InputError, quoted, unknown
+from mtl_core.settings import (
+    celeba,
+    cifar100,
+    cityscapes,
+    digits,
+    fashion,
+    glue,
+    mnists,
+    own,
+    synthetic,
+)
 from mtl_core.settings.base import (
     DataState,
     Preset,
@@ -23,6 +33,7 @@ __all__ = [
     "Task",
     "TaskData",
     "get",
+    "is_own",
     "names",
 ]
 
@@ -42,8 +53,13 @@ _SETTINGS: dict[str, Setting] = {
 
 
 def names() -> list[str]:
-    """All settings, the embedded default first."""
-    return list(_SETTINGS)
+    """All settings, the embedded default first and the users' own last."""
+    return [*_SETTINGS, *own.names()]
+
+
+def is_own(name: object) -> bool:
+    """Whether a name is that of a user's own data, which no paper has numbers of."""
+    return own.is_name(name)
 
 
 def get(name: str) -> Setting:
@@ -51,4 +67,12 @@ def get(name: str) -> Setting:
     try:
         return _SETTINGS[name]
     except (KeyError, TypeError):
-        raise unknown("setting", name, _SETTINGS) from None
+        found = own.find(name)
+    if found is not None:
+        return found
+    if own.is_name(name):
+        raise InputError(
+            f"nothing is known here of the own data {quoted(name)}; add the table that it was made "
+            "of (Library, Add data), or import runs on it"
+        )
+    raise unknown("setting", name, _SETTINGS)

@@ -336,7 +336,7 @@ def reduced(config: RunConfig, *, measuring: bool = False) -> str | None:
     """
     setting = settings.get(config.setting)
     paper = setting.presets.get("paper")
-    if paper is None:
+    if paper is None or settings.is_own(setting.name):
         return None
     task = setting.task(config.target)
     held_out = max(task.val_size, task.test_size)

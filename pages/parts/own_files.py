@@ -1,63 +1,59 @@
-"""A reader's own file: chosen among those in the app's folder, or brought here."""
+"""A reader's own data for a front: what is stored, or a CSV file that lies in the app's folder."""
 
 from collections.abc import Callable
 
 import streamlit as st
 
-from mtl_core import InputError
-from mtl_core.data import own
-from pages.parts import state, uploads, visitors, words
+from mtl_core import InputError, settings
+from mtl_core.data import own, stored
+from mtl_core.pareto.problems import sheets
+from pages.parts import add_data, state, visitors
 
-__all__ = ["chosen"]
+__all__ = ["chosen", "targets"]
 
-_KEY, _NEW, _WRONG = "own_file", "own_file_new", "own_file_wrong"
+_KEY = "own_file"
 _HELP = (
-    "A table with a header: every column that is not a target is an input. Files that lie in the "
-    "folder own of the app's data folder are offered here."
+    "Own data that was added, or a table with a header, of which every column that is not a target "
+    "is an input. CSV files that lie in the folder own of the app's data folder are offered here."
 )
 
 
 def chosen(name: str, ask: Callable[[str], None]) -> None:
-    """Draw the choice of a CSV file.
+    """Draw the choice of own data or a CSV file.
 
     Args:
-        name: of the file that is chosen; empty for none.
+        name: of what is chosen; empty for none.
         ask: takes another one's.
     """
     # Of what others have brought a visitor is offered nothing.
     there = [] if visitors.shared() else own.names(".csv")
+    added = [one for one in add_data.settings_offered(name) if stored.is_name(one)]
     state.show(_KEY, name if own.plain(name) else None)
     st.selectbox(
         "File",
-        list(dict.fromkeys([*there, *([name] if own.plain(name) else [])])),
+        list(dict.fromkeys([*added, *there, *([name] if own.plain(name) else [])])),
         key=_KEY,
+        format_func=_title,
         placeholder="none yet",
         help=_HELP,
         on_change=lambda: ask(st.session_state[_KEY] or ""),
     )
-    if visitors.may_upload():
-        # Another key after each file: the one before is let go with its bytes.
-        count = st.session_state.setdefault(_NEW, 0)
-        st.file_uploader(
-            "Bring a CSV file",
-            type=["csv", "tsv", "txt"],
-            key=f"{_NEW}_{count}",
-            on_change=_take,
-            args=(f"{_NEW}_{count}", ask),
-        )
-    else:
+    add_data.button(ask)
+    if not visitors.may_upload():
         st.caption("Uploads are switched off on this server.")
-    if line := st.session_state.pop(_WRONG, None):
-        words.tell("error", line, icon=":material/error:")
 
 
-def _take(key: str, ask: Callable[[str], None]) -> None:
-    file = st.session_state[key]
-    if file is None:
-        return
+def targets(name: str) -> str:
+    """What is predicted at first: of own data its first tasks, as the option targets has them."""
     try:
-        ask(own.keep(f"{file.name.rpartition('.')[0]}.csv", file.getvalue()))
-    except InputError as error:
-        st.session_state[_WRONG] = str(error)
-    uploads.release([file])
-    st.session_state[_NEW] += 1
+        tasks = settings.get(name).tasks if stored.is_name(name) else ()
+    except InputError:
+        return ""
+    return ",".join(sheets.written(task.name) for task in tasks[:3])
+
+
+def _title(name: str) -> str:
+    try:
+        return settings.get(name).title if stored.is_name(name) else name
+    except InputError:
+        return name

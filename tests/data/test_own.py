@@ -79,24 +79,3 @@ def test_a_file_that_lies_about_its_size_is_read_within_the_limit(
     if not path.exists():
         pytest.skip("needs /proc")
     assert "has more than 1 MB" in refusal(path) or "cannot be read" in refusal(path)
-
-
-def test_an_upload_is_kept_under_a_name_that_says_what_is_in_it(folder: Path) -> None:
-    name = own.keep("../../My table; v2.CSV", b"a,b\n1,2\n")
-    assert name == own.keep("..\\My table; v2.csv", b"a,b\n1,2\n")
-    assert name.startswith("My-table-v2-")
-    assert name.endswith(".csv")
-    assert own.content(own.located(name)) == b"a,b\n1,2\n"
-    assert own.keep("My table v2.csv", b"a,b\n1,3\n") != name
-    assert [one.name for one in sorted(folder.iterdir())] == own.names(".csv")
-
-
-def test_uploads_have_a_limit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match=r"'x\.csv' has more than 20 MB, which is the limit"):
-        own.keep("x.csv", b"x" * (own.most_bytes() + 1))
-    monkeypatch.setattr(own, "_MOST_KEPT", 2)
-    own.keep("x.csv", b"1")
-    own.keep("x.csv", b"2")
-    own.keep("x.csv", b"2")
-    with pytest.raises(InputError, match="holds 2 such files already"):
-        own.keep("x.csv", b"3")

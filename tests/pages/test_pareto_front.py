@@ -343,7 +343,7 @@ def test_a_csv_without_the_named_targets_or_with_one_is_refused_before_run(
 def test_a_table_is_asked_for_and_nothing_is_wrong_yet(open_page: Any) -> None:
     app = open_page("pareto_front", problem="csv")
     assert [info.value for info in app.info] == [
-        "Choose a table, or bring one, and name two or more of its columns to predict."
+        "Choose your data, or add some, and name two or more of its columns to predict."
     ]
     assert not app.error
 

@@ -28,7 +28,7 @@ from mtl_core import checks
 from mtl_core.data import own
 from mtl_core.data.base import DataState, Stamp, stamp_of
 from mtl_core.errors import InputError, quoted
-from mtl_core.pareto.problems import sheets, tables
+from mtl_core.pareto.problems import sheets, stored_tasks, tables
 from mtl_core.pareto.problems.base import Budget, Instance, Objective, Problem
 from mtl_core.pareto.problems.examples import Examples
 from mtl_core.pareto.problems.options import refuse_unknown
@@ -51,7 +51,10 @@ def _linnerud(_: Mapping[str, Any]) -> Examples:
 
 
 def _csv(options: Mapping[str, Any]) -> Examples:
-    targets, path = _targets(options), _file(options)
+    targets = _targets(options)
+    if stored_tasks.is_name(options.get("file")):
+        return stored_tasks.examples(options["file"], targets)
+    path = _file(options)
     return _split(path, targets, _stamp(path))
 
 
@@ -130,6 +133,18 @@ def _load(
     return Instance(start=started(module, device), losses=losses, train=train, test=test)
 
 
+def _load_csv(
+    device: "torch.device",
+    samples: int | None,
+    held_out: int | None,
+    options: Mapping[str, Any],
+) -> Instance:
+    if stored_tasks.is_name(options.get("file")):
+        name = str(options["file"])
+        return stored_tasks.load(name, _targets(options), _mlp, device, samples, held_out)
+    return _load("csv", _csv, _mlp, device, samples, held_out, options)
+
+
 def _one_number(features: int, targets: int) -> "nn.Module":
     """A linear function that stands for every target: 4 parameters for linnerud."""
     from torch import nn
@@ -195,10 +210,13 @@ LINNERUD = Problem(
 )
 
 _OPTIONS = {
-    "file": "path of a CSV file with a header; every column that is not a target is an input",
+    "file": (
+        "own data that is stored, such as own-1a2b3c4d5e, or the path of a CSV file with a header; "
+        "of a file every column that is not a target is an input"
+    ),
     "targets": (
-        "columns of numbers to predict, two or more, with commas between them; a name with a comma "
-        'in it stands in double quotes, as in height,"Weight, kg"'
+        "tasks of own data or columns of numbers to predict, two or more, with commas between "
+        'them; a name with a comma in it stands in double quotes, as in height,"Weight, kg"'
     ),
 }
 
@@ -206,8 +224,9 @@ CSV = Problem(
     name="csv",
     title="Your table",
     description=(
-        "Several columns of your own CSV file, predicted from all its other columns by a small "
-        "network that they share. A fifth of the rows is held out."
+        "Several tasks of your own data, or columns of your own CSV file, predicted by a small "
+        "network that they share. Of a file, all other columns are inputs, and a fifth of the rows "
+        "is held out."
     ),
     objectives=(),
     reference=(),
@@ -216,7 +235,7 @@ CSV = Problem(
         "standard": Budget(solutions=10, iterations=3_000, lr=0.05, batch_size=64, frames=50),
         "paper": Budget(solutions=15, iterations=20_000, lr=0.05, batch_size=64, frames=100),
     },
-    load=partial(_load, "csv", _csv, _mlp),
+    load=_load_csv,
     data_state=lambda: DataState("found", "brings its own: the options file and targets"),
     options=_OPTIONS,
     fingerprint=lambda options: _csv(options).fingerprint,

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_core.data.moments import deviations
 from mtl_core.data.splits import hash_order
 from mtl_core.errors import InputError, quoted
 from mtl_core.pareto.problems import numerals, sheets
@@ -167,7 +168,7 @@ def _standardised(table: Table, train: NDArray[np.intp], test: NDArray[np.intp])
         column, note = _bounded(table, place, values, train)
         features.append(column)
         told += [note] if note else []
-    targets = [_deviations(values, train) for values in table.targets.T]
+    targets = [deviations(values, values[train]) for values in table.targets.T]
     for name, column in zip(table.target_names, targets, strict=True):
         _refuse_far(table, name, column, test)
     inputs, outputs = (np.stack(part, axis=1).astype(np.float32) for part in (features, targets))
@@ -193,7 +194,7 @@ def _bounded(
             "a value that no row to train on has" if unseen else "one value in the rows to train on"
         )
         return np.zeros(len(values)), f"{named} has {why}, so it is left out"
-    column = _deviations(values, train)
+    column = deviations(values, values[train])
     most = max(MOST_DEVIATIONS, float(np.abs(column[train]).max()))
     if categorical or (np.abs(column) <= most).all():
         return column, ""
@@ -216,25 +217,6 @@ def _refuse_far(
             f"{table.name}{line} has a value of target {quoted(name)} more than {_FAR:,.0f} "
             "standard deviations from the rows to train on; correct it or remove the line"
         )
-
-
-def _deviations(values: NDArray[np.float64], train: NDArray[np.intp]) -> NDArray[np.float64]:
-    """A column less its training mean, in training standard deviations.
-
-    A power of 2 brings it to about 1 first, which rounds nothing: squares of tiny values are 0.
-    """
-    _, power = math.frexp(float(np.abs(values[train]).max()))
-    with np.errstate(over="ignore"):
-        scaled: NDArray[np.float64] = np.ldexp(values, -power)
-        mean, deviation = _moments(scaled[train])
-        return (scaled - mean) / deviation
-
-
-def _moments(column: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean and standard deviation, summed without rounding: the same on every machine."""
-    values = column.tolist()
-    mean = math.fsum(values) / len(values)
-    return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
 
 
 def _decimal_comma(columns: Mapping[str, Sequence[str]]) -> bool:

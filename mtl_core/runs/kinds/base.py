@@ -259,6 +259,8 @@ class Kind:
         state_bytes: what one run can go on from, about: kept while it is carried out.
         most_rows: the rows that the tables of an experiment's seeds have at most, by table; none
             for those without a bound.
+        carried: what goes out with an experiment, so that another machine can name what it was on:
+            the description of a user's own data, never the data; None for what every machine knows.
         own_file: whether an experiment is on a user's own file, which another machine does not have
             or has another of the same name.
     """
@@ -284,6 +286,7 @@ class Kind:
     coarser: Callable[[Any], Sequence[Any]] = lambda config: ()
     state_bytes: Callable[[Any], int] = lambda config: 0
     most_rows: Callable[[Any], Mapping[str, int]] = lambda config: {}
+    carried: Callable[[Any], Mapping[str, Any] | None] = lambda config: None
     own_file: Callable[[Any], bool] = lambda config: False
 
     @property

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mtl_core.data import stored
 from mtl_core.data.base import Stamp
 from mtl_core.errors import DataMissing, InputError, TrainingDiverged, quoted
 from mtl_core.pareto import preferences, problems, scalarizations
@@ -273,7 +274,8 @@ def _add(front: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help='csv: file=PATH and targets=COLUMN,COLUMN (a COLUMN with a comma in "double quotes")',
+        help="csv: file=PATH or own-…, and targets=COLUMN,COLUMN (a COLUMN with a comma in "
+        '"double quotes")',
     )
     front.add_argument("--method", help=f"{', '.join(METHODS)}; default: {_DEFAULTS['method']}")
     front.add_argument("--method-option", action="append", default=[], metavar="NAME=VALUE")
@@ -410,6 +412,7 @@ FRONT = Kind(
     folder=lambda config: f"pareto/{config.problem}/{config.method}--{config.id}",
     state_bytes=_state_bytes,
     most_rows=_most_rows,
+    carried=lambda config: stored.carried(dict(config.problem_options).get("file")),
     own_file=lambda config: bool(config.problem_options),
     command=Command("front", "solve for one front and write it", _add, _config, _line, _words),
     plan=Plan(

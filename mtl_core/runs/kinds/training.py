@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtl_core import optimizers, settings
 from mtl_core.config import BASE_OPTIMIZERS, RunConfig
+from mtl_core.data import stored
 from mtl_core.data.base import Stamp
 from mtl_core.errors import DataMissing, InputError, TrainingDiverged, quoted
 from mtl_core.runs.kinds.base import (
@@ -331,6 +332,7 @@ TRAINING = Kind(
     coarser=_coarser,
     state_bytes=_state_bytes,
     most_rows=_most_rows,
+    carried=lambda config: stored.carried(config.setting),
     command=Command(
         "run",
         "train one experiment and write its trajectory",

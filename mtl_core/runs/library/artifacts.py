@@ -11,6 +11,7 @@ An artifact is a folder with a file for each table of its kind that has rows, an
     notes                            why quantities are missing, or measured another way
     former                           ids that it had when seeds were a part of them, and those of
                                      coarser experiments whose place it took, to these seeds
+    own                              only where it is on a user's own data: what that is
     tables                           rows, columns and hash of each table
     blake2b                          hash of all of this; older manifests lack it
     error                            only where it holds the beginning of its runs: why
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtl_core import checks
+from mtl_core.data import stored
 from mtl_core.errors import InputError, quoted
 from mtl_core.kept import Kept
 from mtl_core.places import shipped
@@ -272,6 +274,7 @@ def write(folder: Path, content: Content) -> Path:
         "made": list(content.made),
         "notes": list(content.notes),
         "former": {run: list(seeds) for run, seeds in content.former.items()},
+        **({"own": own} if (own := kinds.of(config).carried(config)) else {}),
         **({"error": content.error} if content.error else {}),
     }
     return folders.write(folder, head, content.tables)
@@ -295,6 +298,8 @@ def _read(folder: Path, _stamps: folders.Stamps) -> Artifact:
             raise InputError(f"schema {quoted(schema)} is not {ARTIFACT_VERSION}; export it anew")
         folders.check_manifest(manifest)
         _check_shapes(manifest)
+        if "own" in manifest:
+            stored.learn(manifest["own"])
         seeds = [seed for group in manifest["made"] for seed in group["seeds"]]
         config = kinds.experiment(manifest["kind"], manifest["config"], seeds=seeds)
         if manifest["id"] != config.id:

@@ -19,6 +19,7 @@ from typing import IO, NamedTuple
 from filelock import FileLock, Timeout
 
 from mtl_core import checks
+from mtl_core.data import stored
 from mtl_core.errors import InputError
 from mtl_core.runs.library import artifacts, customs, folders, older, parcels
 from mtl_core.runs.library.answers import Answer, Answers, Origin
@@ -129,6 +130,8 @@ def _receive(
             with _alone():
                 here = Answers(answers.store, answers.shipped, _sound())
                 moves = [_planned(parts, here, scratch) for parts in _by_experiment(sound)]
+                for own in [one.manifest["own"] for one in sound if "own" in one.manifest]:
+                    stored.settle(own)
                 for move in moves:
                     move.carry_out(scratch)
         except InputError as error:

@@ -12,7 +12,18 @@ from mtl_core.views.phrases import counted
 if TYPE_CHECKING:
     from mtl_core.views.evidence.known import Known
 
-__all__ = ["OURS", "OUTCOMES", "PAPERS", "Claim", "Judgement", "Paper", "Row", "absent", "scale"]
+__all__ = [
+    "OURS",
+    "OUTCOMES",
+    "PAPERS",
+    "Claim",
+    "Judgement",
+    "Paper",
+    "Row",
+    "absent",
+    "ours",
+    "scale",
+]
 
 Paper = Literal["M24", "MT2O"]
 PAPERS: Mapping[Paper, str] = {
@@ -86,7 +97,7 @@ class Row:
     @property
     def ours(self) -> bool:
         """Whether its setting is no paper's."""
-        return self.name in OURS
+        return ours(self.name)
 
     @property
     def power(self) -> str:
@@ -126,6 +137,11 @@ def absent(claim: Claim, setting: str, takes: str = "") -> Row:
     return Row(claim, setting, known.title, Judgement("cannot tell", "–", why, power))
 
 
+def ours(setting: str) -> bool:
+    """Whether a setting is none of the papers'."""
+    return setting in OURS or settings.is_own(setting)
+
+
 def scale(budget: RunConfig, seeds: str) -> str:
     """How large a budget is: of the paper's size where that is larger.
 
@@ -133,7 +149,7 @@ def scale(budget: RunConfig, seeds: str) -> str:
         seeds: how many, in words.
     """
     setting = settings.get(budget.setting)
-    paper = None if budget.setting in OURS else setting.presets.get("paper")
+    paper = None if ours(budget.setting) else setting.presets.get("paper")
 
     def of(own: int, whole: int) -> str:
         return f"{own:,} of {whole:,}" if own < whole else f"{own:,}"

@@ -1,6 +1,5 @@
 """Tables: what becomes of a file, and every way in which one is refused."""
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -285,12 +284,6 @@ def test_a_constant_that_rounds_is_constant(tmp_path: Path) -> None:
     path = write(tmp_path, "a,b,price,weight", *lines)
     examples = tables.split(tables.read(path, ("price", "weight")))
     assert not examples.train[0][:, 1].any()
-
-
-def test_moments_do_not_round() -> None:
-    mean, deviation = tables._moments(np.array([1e16, 1.0, -1e16, 3.0]))
-    assert mean == 1.0
-    assert deviation == pytest.approx(math.sqrt((2e32 + 4 + 0) / 4))
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
