@@ -12,6 +12,7 @@ from mtl_core.errors import DataMissing, FactorUndefined, InputError, StoreError
 
 if TYPE_CHECKING:
     from mtl_core import analysis, pareto
+    from mtl_core.data.adding import add_data
     from mtl_core.runs.race import race
     from mtl_core.training import Checkpoint
     from mtl_core.training.train import train
@@ -25,6 +26,7 @@ __all__ = [
     "RunConfig",
     "StoreError",
     "TrainingDiverged",
+    "add_data",
     "analysis",
     "compare",
     "factors",
@@ -43,6 +45,8 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module("mtl_core.training"), name)
     if name == "race":
         return import_module("mtl_core.runs.race").race
+    if name == "add_data":
+        return import_module("mtl_core.data.adding").add_data
     if name == "compare":
         return import_module("mtl_core.views.compare").compare
     if name in ("analysis", "pareto"):

@@ -40,8 +40,15 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.ipynb")))
-def test_a_notebook_runs(name: str, installed: Environment, store: Store, tmp_path: Path) -> None:
-    done = tmp_path / name
+def test_a_notebook_runs(
+    name: str,
+    installed: Environment,
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done, data = tmp_path / name, tmp_path / "data"
+    monkeypatch.setenv("MTL_DATA_DIR", str(data))  # where a setting of the notebook's is known
     installed.run(
         "python",
         "-c",
@@ -49,7 +56,7 @@ def test_a_notebook_runs(name: str, installed: Environment, store: Store, tmp_pa
         str(EXAMPLES / name),
         str(done),
         MTL_STORE=str(store.path),
-        MTL_DATA_DIR=str(tmp_path / "data"),
+        MTL_DATA_DIR=str(data),
     )
     cells = nbformat.read(done, as_version=4).cells
     told = ["".join(_texts(cell)) for cell in cells if cell.cell_type == "code"]
@@ -66,6 +73,7 @@ def _texts(cell: nbformat.NotebookNode) -> Iterator[str]:
 
 EXPECTED = {
     # What is decided from what ships, a chart, and what was trained here.
+    "own_data.ipynb": ["own-", "Own data", "+ stay", "vega", "done"],
     "which_auxiliary.ipynb": ["better", "worse", "vega", "done", "too few seeds"],
 }
 

@@ -1,7 +1,6 @@
 """The commands ``download`` and ``data``: public data sets and one's own, onto this machine."""
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,40 +55,32 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _add(options: argparse.Namespace) -> int:
-    from mtl_core.data import choices, own, sheet
+    from mtl_core.data import own, sheet
+    from mtl_core.data.adding import prepare
     from mtl_core.views import own_data
 
     found = sheet.read(
         own.content(own.located(options.file), sheet.most_bytes()), options.file.name
     )
-    for name in [*options.labels, *(options.inputs or ()), *(options.classes or ())]:
-        found.column(name)
-    labels = tuple(dict.fromkeys(options.labels))
-    choice = choices.guessed(found, labels)
-    inputs = choice.inputs if options.inputs is None else tuple(dict.fromkeys(options.inputs))
-    changes: dict[str, Any] = {
-        "labels": labels,
-        "inputs": tuple(name for name in inputs if name != options.group or options.inputs),
-        "group": options.group,
-        "fill": options.fill_missing,
-        "drop": options.drop_unlabelled,
-        "title": options.name,
-    }
-    if options.classes is not None:
-        changes["classes"] = tuple(options.classes)
-    if options.categories is not None:
-        texts = tuple(name for name in choice.categories if found.column(name).kind == "text")
-        changes["categories"] = (*texts, *options.categories)
-    if options.network:
-        changes["network"] = options.network
-    made = choices.prepared(found, replace(choice, **changes))
+    made = prepare(
+        found,
+        options.labels,
+        inputs=options.inputs,
+        classes=options.classes,
+        categories=options.categories,
+        network=options.network or "",
+        group=options.group,
+        fill=options.fill_missing,
+        drop=options.drop_unlabelled,
+        title=options.name,
+    )
     name = stored.save(made.described, made.arrays)
     setting = settings.get(name)
     print(f"{name}  {setting.title}")
     print(setting.description)
     if made.described.inputs:
         print(f"inputs: {', '.join(made.described.inputs)}")
-    taken = {*made.described.inputs, *labels, options.group}
+    taken = {*made.described.inputs, *options.labels, options.group}
     for column in found.columns if options.inputs is None else ():
         if column.name not in taken:
             print(f"left out: {column.name} ({own_data.looks(column)})")
