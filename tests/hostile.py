@@ -481,11 +481,11 @@ def _seconds() -> float:
 @contextmanager
 def _watched() -> Iterator[list[float]]:
     """The megabytes that were added at most, here and in other processes of ours."""
-    peak, over, own_before = [0.0], threading.Event(), _resident("self")
+    peak, over, own_before = [0.0], threading.Event(), _own()
 
     def watch() -> None:
         while not over.wait(0.005):
-            here = _resident("self") - own_before
+            here = _own() - own_before
             others = (max(0.0, _resident(pid) - LIBRARIES_MB) for pid in _inspectors())
             peak[0] = max(peak[0], here + sum(others))
 
@@ -500,6 +500,17 @@ def _watched() -> Iterator[list[float]]:
 
 LIBRARIES_MB = 150.0
 """What Python, NumPy, pandas and PyArrow take by themselves."""
+
+
+def _own() -> float:
+    """Megabytes that this process has for itself.
+
+    Not those of files that are mapped, as libraries are: the system takes idle ones away, and they
+    would count as new when they are read again.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    sizes = [line.split()[1] for line in lines if line.startswith(("RssAnon", "RssShmem"))]
+    return sum(map(int, sizes)) / 2**10
 
 
 def _resident(pid: str) -> float:

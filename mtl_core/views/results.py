@@ -89,7 +89,7 @@ def with_results(
     return found
 
 
-_AFTER = 8
+_AFTER = 6
 """The first columns, which say what an experiment is."""
 
 

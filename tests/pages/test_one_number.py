@@ -125,7 +125,7 @@ def test_exports_of_what_if_and_generalization_gap(
     asked = Question("fashion", "fashion1", ("fashion2",), preset="paper", seeds=SEEDS)
     open_page("what_if", **asked.to_query())
     open_page("generalization_gap", setting="fashion", budget="paper", task="fashion1")
-    table = pd.read_csv(io.StringIO(downloads["comparisons.csv"]))
+    table = pd.read_csv(io.StringIO(downloads["generalization.csv"]))
     assert f"{100 * table['transfer'].iloc[0]:+.1f} pt" == known["fashion2"][0]
     cases = pd.read_csv(io.StringIO(downloads["gap.csv"])).set_index("case")
     for name, (delta, interval) in known.items():

@@ -58,7 +58,7 @@ def test_the_figure_alone(open_page: Opened) -> None:
 
 
 def test_a_figure_that_can_be_run_and_set_back(open_page: Opened) -> None:
-    app = open_page("what_if", setting="synthetic", aux="cos0", seeds="4 5", show="run")
+    app = open_page("what_if", setting="synthetic", aux="cos0", seeds="40 41", show="run")
     assert [metric.label for metric in app.metric] == [
         "Transfer ΔE",
         "Gap at equal loss",

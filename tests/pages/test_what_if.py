@@ -182,6 +182,7 @@ def test_a_correlation_counts_every_optimizers_runs(open_page) -> None:
         for artifact in scan()[0].values()
         if artifact.config.kind == "training"
         and artifact.config.setting == "digits"
+        and artifact.config.target == "digits1"
         and artifact.config.auxiliaries
     ]
     assert len(shipped) == 3 * len(optimizers.names()), "every set of auxiliaries ships with each"

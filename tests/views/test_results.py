@@ -76,7 +76,7 @@ def test_the_table_has_the_columns_that_were_asked_for_in_percent_and_points() -
     plain = library.table(chosen)
     assert with_results(plain, chosen, answers, ()) is plain
     shown = with_results(plain, chosen, answers, tuple(RESULTS))
-    assert [*shown.columns[8 : 8 + len(RESULTS)]] == [*RESULTS]
+    assert [*shown.columns[6 : 6 + len(RESULTS)]] == [*RESULTS]
     moved = result(chosen[0], answers).transfer
     assert moved is not None
     assert shown["ΔE"].tolist()[0] == pytest.approx(100 * moved.delta)
