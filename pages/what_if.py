@@ -1,6 +1,7 @@
 """What if …? A target, its auxiliaries, and what they do to it, live."""
 
 import math
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
@@ -43,6 +44,8 @@ from pages.parts import (
 PAGE = state.Page("wi", Question.from_query)
 
 TICK_SECONDS = 1.0
+BELOW_SECONDS = 5.0  # between two drawings of what stands below the hero, while runs go on
+_BELOW = "wi_below"
 MEANS_SOMETHING = 0.1  # the share of a run from which on its time left is told
 MOST_NAMED = 3  # curves that the progress line names
 MOST_TOGGLES = 6  # auxiliaries beyond which they are chosen from a list
@@ -365,12 +368,27 @@ def _answer(answers: Answers, was_active: bool) -> None:
         common.strip(shown, styled, key="wi_strip", frame=frame)
     if less := comparisons.reduced(shown.current.config):
         st.caption(f"Smaller than the paper's setup: {less}.")
+    below = _less_often(shown)
     if stage.shows("looks"):
-        _look(shown, styled, question, answers)
+        _look(below, styled, question, answers)
     if stage.shows("table"):
-        _table(shown)
+        _table(below)
     if stage.shows("notes"):
         _notes(shown, answers)
+
+
+def _less_often(shown: Panel) -> Panel:
+    """The panel that what stands below the hero shows: while runs go on, a new one now and then.
+
+    Drawing many curves in many figures takes its part of the cores that train.
+    """
+    now, asked = time.monotonic(), [(one.label, one.config) for one in shown.shown]
+    kept: tuple[float, object, Panel] | None = st.session_state.get(_BELOW)
+    active = any(one.answer.active for one in shown.shown)
+    if active and kept is not None and kept[1] == asked and now - kept[0] < BELOW_SECONDS:
+        return kept[2]
+    st.session_state[_BELOW] = (now, asked, shown)
+    return shown
 
 
 def _notes(shown: Panel, answers: Answers) -> None:
