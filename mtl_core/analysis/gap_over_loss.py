@@ -3,7 +3,7 @@
 import pandas as pd
 
 from mtl_core.analysis.loss_matching import common_reach, loss_levels, read_at
-from mtl_core.analysis.replicas import seed_numbers
+from mtl_core.analysis.replicas import Rows, seed_numbers
 from mtl_core.analysis.significance import compare
 from mtl_core.analysis.versus import Versus
 
@@ -13,7 +13,7 @@ GAP_COLUMNS = ("curve", "train_loss", "gap", "low", "high", "largest", "seeds")
 LEVELS_PER_DECADE = 10
 
 
-def gap_over_loss(trajectories: pd.DataFrame, versus: Versus) -> pd.DataFrame:
+def gap_over_loss(trajectories: Rows, versus: Versus) -> pd.DataFrame:
     """The gap (M24 §2) at each training loss that every seed of both curves passed through.
 
     Levels are those of ``loss_matched``, ten a decade, so that what is there stays in place while a

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mtl_core.analysis.replicas import replicas, seed_numbers
+from mtl_core.analysis.replicas import Rows, replicas, seed_numbers
 from mtl_core.analysis.significance import Comparison, compare
 from mtl_core.analysis.versus import Versus
 
@@ -85,7 +85,7 @@ def loss_matched(
     return pd.concat(bands, ignore_index=True)
 
 
-def gap(trajectories: pd.DataFrame, versus: Versus) -> LossMatchedGap | None:
+def gap(trajectories: Rows, versus: Versus) -> LossMatchedGap | None:
     """The generalization gap at the lowest loss that every seed of both curves has reached.
 
     None while there is no such loss: a curve has no rows, or a seed starts at a lower loss than

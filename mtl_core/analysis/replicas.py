@@ -1,6 +1,6 @@
 """Replicas: the trajectories of one curve, one per seed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -8,9 +8,11 @@ import pandas as pd
 
 from mtl_core.trajectory import whole_epochs
 
-__all__ = ["numbers", "replicas", "seed_numbers", "shared_epoch", "whole", "whole_numbers"]
+__all__ = ["Rows", "numbers", "replicas", "seed_numbers", "shared_epoch", "whole", "whole_numbers"]
 
 Array = npt.NDArray[np.float64]
+Rows = pd.DataFrame | Mapping[str, list[pd.DataFrame]]
+"""Trajectories, or what ``replicas`` makes of them."""
 
 
 def replicas(trajectories: pd.DataFrame, task: str) -> dict[str, list[pd.DataFrame]]:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mtl_core.analysis.loss_matching import gap
-from mtl_core.analysis.replicas import replicas, seed_numbers, shared_epoch, whole_numbers
+from mtl_core.analysis.replicas import Rows, replicas, seed_numbers, shared_epoch, whole_numbers
 from mtl_core.analysis.significance import Comparison, compare, judged
 from mtl_core.analysis.versus import Versus
 from mtl_core.direction import Direction
@@ -21,7 +21,7 @@ from mtl_core.direction import Direction
 __all__ = ["reached", "reached_each", "transfer", "transfer_replicas", "transfer_table"]
 
 
-def transfer(trajectories: pd.DataFrame, versus: Versus) -> Comparison | None:
+def transfer(trajectories: Rows, versus: Versus) -> Comparison | None:
     """``ΔE_k = E_k(MTL) − E_k(STL)`` on test data (M24 §2), over seeds.
 
     E is ``reached``'s. Of a live run, like is compared with like: only checkpoints up to the epoch

@@ -1,11 +1,12 @@
 """What is compared with what: a curve with its baseline, on one task."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from mtl_core import factors
-from mtl_core.analysis.replicas import replicas
+from mtl_core.analysis.replicas import Rows, replicas
 from mtl_core.direction import Direction
 
 __all__ = ["Versus"]
@@ -27,9 +28,16 @@ class Versus:
     baseline: str
     direction: Direction
 
-    def sides(self, trajectories: pd.DataFrame) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
-        """The replicas of the curve and those of the baseline; empty for one without rows."""
-        curves = replicas(trajectories, self.task)
+    def sides(self, trajectories: Rows) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+        """The replicas of the curve and those of the baseline; empty for one without rows.
+
+        Args:
+            trajectories: tidy rows, or the task's replicas by curve where many pairs are compared.
+        """
+        if isinstance(trajectories, pd.DataFrame):
+            curves: Mapping[str, list[pd.DataFrame]] = replicas(trajectories, self.task)
+        else:
+            curves = trajectories
         return curves.get(self.curve, []), curves.get(self.baseline, [])
 
     def direction_of(self, column: str) -> Direction:

@@ -143,7 +143,7 @@ class Panel:
         from mtl_core import analysis
 
         others = [one for one in self.shown if self.comparable(one)]
-        found = [analysis.transfer(self.settled, self.versus(one)) for one in others]
+        found = [analysis.transfer(self._replicas, self.versus(one)) for one in others]
         return dict(zip((one.label for one in others), analysis.judged(found), strict=True))
 
     def transfer(self, one: Shown) -> "Comparison | None":
@@ -152,7 +152,7 @@ class Panel:
 
         if one.label in self.transfers:
             return self.transfers[one.label]
-        return analysis.transfer(self.settled, self.versus(one))
+        return analysis.transfer(self._replicas, self.versus(one))
 
     @cached_property
     def gaps(self) -> "dict[str, LossMatchedGap | None]":
@@ -160,7 +160,7 @@ class Panel:
         from mtl_core import analysis
 
         others = [one for one in self.shown if self.comparable(one)]
-        found = [analysis.gap(self.settled, self.versus(one)) for one in others]
+        found = [analysis.gap(self._replicas, self.versus(one)) for one in others]
         apart = analysis.judged([each.comparison if each else None for each in found])
         return {
             one.label: replace(each, comparison=between) if each and between else None
@@ -173,7 +173,7 @@ class Panel:
 
         if one.label in self.gaps:
             return self.gaps[one.label]
-        return analysis.gap(self.settled, self.versus(one))
+        return analysis.gap(self._replicas, self.versus(one))
 
     @cached_property
     def gap_curves(self) -> "pd.DataFrame":
@@ -183,7 +183,7 @@ class Panel:
         from mtl_core.analysis import gap_over_loss
 
         others = [one for one in self.shown if self.comparable(one)]
-        found = [gap_over_loss(self.settled, self.versus(one)) for one in others]
+        found = [gap_over_loss(self._replicas, self.versus(one)) for one in others]
         filled = [rows for rows in found if len(rows)] or found[:1]
         return pd.concat(filled, ignore_index=True)
 

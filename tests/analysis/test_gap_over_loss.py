@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mtl_core.analysis import Versus, gap, gap_over_loss
+from mtl_core.analysis import Versus, gap, gap_over_loss, transfer
+from mtl_core.analysis.replicas import replicas
 
 Frame = Callable[..., pd.DataFrame]
 MTL = Versus("target", "mtl", "stl", "higher")
@@ -64,3 +65,11 @@ def test_without_a_common_loss_there_is_none(replica: Frame) -> None:
     for frame in (apart, pd.DataFrame(), apart[apart["curve"] == "stl"]):
         assert gap_over_loss(frame, MTL).empty
         assert "largest" in gap_over_loss(frame, MTL)
+
+
+def test_replicas_that_are_split_already_give_the_same(replica: Frame) -> None:
+    frame = _frame(replica, [0.05, 0.09, 0.06])
+    split = replicas(frame, "target")
+    pd.testing.assert_frame_equal(gap_over_loss(split, MTL), gap_over_loss(frame, MTL))
+    assert gap(split, MTL) == gap(frame, MTL)
+    assert transfer(split, MTL) == transfer(frame, MTL)
