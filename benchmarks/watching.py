@@ -94,10 +94,10 @@ def _train(server: Server, question: Question) -> float:
 def _ended(store: Store, configs: list) -> float:  # type: ignore[type-arg]
     """Seconds from the first run's claim to the last one's end."""
     while True:
-        records = [record for config in configs for record in store.runs(config.id)]
-        if records and all(record.state == "done" for record in records):
+        records = [store.get(config.id, seed) for config in configs for seed in config.seeds]
+        if all(record is not None and record.state == "done" for record in records):
             return max(r.finished_at for r in records) - min(r.started_at for r in records)
-        assert not any(record.state == "failed" for record in records)
+        assert not any(record is not None and record.state == "failed" for record in records)
         time.sleep(0.2)
 
 
