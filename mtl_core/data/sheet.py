@@ -30,7 +30,7 @@ MOST_COUNTED = 1_000
 
 _MOST_BYTES, _MOST_BYTES_SHARED = 512 * 2**20, 20 * 2**20
 _MOST_VALUES, _MOST_VALUES_SHARED = 200_000_000, 4_000_000
-_MOST_COLUMNS = 10_000
+_MOST_COLUMNS, _MOST_COLUMNS_SHARED = 10_000, 1_000  # each takes some 40 kB while it is read
 _MOST_LETTERS = 1_000  # of a text that is a category
 _LARGEST = 1e19  # its square has no place in float32
 _DELIMITERS = ",;\t"
@@ -187,8 +187,7 @@ def _csv(data: bytes, name: str) -> "tuple[pyarrow.Table, str]":
             f"{name} is not a table: its first line has no commas, semicolons or tabs between "
             "names; save the table as CSV with a header"
         )
-    if len(names) > _MOST_COLUMNS:
-        raise InputError(f"{name} has more than {_MOST_COLUMNS:,} columns; take fewer")
+    _check_columns(name, len(names))
     named = len(names)
     while named > 2 and not names[named - 1]:
         named -= 1
@@ -524,11 +523,16 @@ def _check_names(file: str, names: Sequence[str]) -> None:
         seen.add(name)
 
 
+def _check_columns(name: str, columns: int) -> None:
+    most = _MOST_COLUMNS_SHARED if own.shared() else _MOST_COLUMNS
+    if columns > most:
+        raise InputError(f"{name} has more than {most:,} columns; take fewer")
+
+
 def _check_values(name: str, rows: int, columns: int) -> None:
     most = _MOST_VALUES_SHARED if own.shared() else _MOST_VALUES
     if rows * columns > most:
         raise InputError(
             f"{name} has more than {most:,} values, which is the limit; take fewer rows or columns"
         )
-    if columns > _MOST_COLUMNS:
-        raise InputError(f"{name} has more than {_MOST_COLUMNS:,} columns; take fewer")
+    _check_columns(name, columns)

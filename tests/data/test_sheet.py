@@ -138,6 +138,8 @@ def test_only_known_endings_and_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal("x", "../../etc/passwd").startswith("'passwd' does not end in")
     monkeypatch.setenv("MTL_SHARED", "1")
     assert sheet.most_bytes() == 20 * 2**20
+    wide = ",".join(f"c{place}" for place in range(1_001))
+    assert refusal(f"{wide}\n{wide}\n") == "t.csv has more than 1,000 columns; take fewer"
     monkeypatch.setattr(sheet, "_MOST_VALUES_SHARED", 5)
     assert refusal("a,b\n1,2\n3,4\n5,6\n").startswith("t.csv has more than 5 values, which is the")
 
