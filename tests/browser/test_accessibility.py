@@ -16,7 +16,7 @@ PAGES = {
     "/which_auxiliary": CHART,
     "/which_auxiliary?setting=synthetic&look=pairs": CHART,
     "/pareto_front": CHART,
-    "/gradient_playground": CHART,
+    "/gradient_playground": ".plane > svg",
     "/lessons": "h3",
     "/lessons?lesson=a_helpful_task": CHART,
     "/evidence": "h3",
@@ -45,7 +45,7 @@ FAINT = """
   };
   const ground = luminance(getComputedStyle(document.querySelector("[data-testid=stApp]")).backgroundColor);
   const words = document.querySelectorAll(
-    "svg.marks .role-axis text, svg.marks .role-legend text, svg.marks text[fill^='#8'], svg.marks text[fill^='#7']"
+    ".plane svg text, svg.marks .role-axis text, svg.marks .role-legend text, svg.marks text[fill^='#8'], svg.marks text[fill^='#7']"
   );
   return [...words].filter((word) => {
     const [low, high] = [luminance(getComputedStyle(word).fill), ground].sort((a, b) => a - b);
