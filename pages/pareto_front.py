@@ -264,6 +264,8 @@ def _ask_problem() -> None:
 
 def _ask_preset() -> None:
     """Take another budget; what does not belong to a budget stays."""
+    if st.session_state.pf_preset is None:  # a control that the browser has not drawn yet
+        return
     budget = {one.name for one in fields(Budget)}
     kept = {name: value for name, value in PAGE.view.overrides.items() if name not in budget}
     PAGE.change(preset=st.session_state.pf_preset, overrides=kept)

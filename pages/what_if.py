@@ -242,7 +242,9 @@ def _ask_target() -> None:
 
 
 def _ask_preset() -> None:
-    PAGE.change(preset=st.session_state.wi_preset, overrides={})
+    # A browser that has just come sends controls that it has not drawn yet as empty.
+    if st.session_state.wi_preset is not None:
+        PAGE.change(preset=st.session_state.wi_preset, overrides={})
 
 
 def _toggle_auxiliary(task: str) -> None:
