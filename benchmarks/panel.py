@@ -112,17 +112,22 @@ class PlainNetwork(nn.Module):
         return self.heads[task](self.encoder(inputs))
 
 
-def plain_run(config: RunConfig, seed: int) -> list[dict]:
-    """The loop of a tutorial: shuffle, a loss per task, backward, step; no DataLoader."""
+def plain_run(
+    config: RunConfig, seed: int, data: dict | None = None, device: str = "cpu"
+) -> list[dict]:
+    """The loop of a tutorial: shuffle, a loss per task, backward, step; no DataLoader.
+
+    ``data`` is ``tensors(config)``, on the device.
+    """
     torch.manual_seed(seed)
-    data = tensors(config)
-    network = PlainNetwork(config)
+    data = tensors(config) if data is None else data
+    network = PlainNetwork(config).to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=config.lr)
     due, rows = set(checkpoint_steps(config)), [plain_evaluate(network, data)]
     size, batch = config.train_size, config.batch_size
     step = 0
     while step < config.steps:
-        orders = {task: torch.randperm(size) for task in data}
+        orders = {task: torch.randperm(size, device=device) for task in data}
         for start in range(0, size, batch):
             network.train()
             losses = []

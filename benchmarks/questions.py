@@ -14,11 +14,9 @@ import time
 from dataclasses import replace
 
 import torch
-from panel import PlainNetwork, plain_evaluate, tensors
-from torch.nn.functional import cross_entropy
+from panel import plain_run, tensors
 
 from mtl_core import RunConfig, settings, train
-from mtl_core.training import checkpoint_steps
 
 
 def question(setting: str, preset: str, **fields: object) -> list[RunConfig]:
@@ -50,33 +48,10 @@ def plain(configs: list[RunConfig], device: str) -> float:
         }
         _wait(device)
         started = time.perf_counter()
-        _loop(config, splits, device)
+        plain_run(config, 0, splits, device)
         _wait(device)
         spent += time.perf_counter() - started
     return spent * len(configs[0].seeds)
-
-
-def _loop(config: RunConfig, data: dict, device: str) -> None:
-    torch.manual_seed(0)
-    network = PlainNetwork(config).to(device)
-    optimizer = torch.optim.Adam(network.parameters(), lr=config.lr)
-    due, step = set(checkpoint_steps(config)), 0
-    plain_evaluate(network, data)
-    while step < config.steps:
-        orders = {task: torch.randperm(config.train_size, device=device) for task in data}
-        for start in range(0, config.train_size, config.batch_size):
-            network.train()
-            losses = []
-            for task, (train_split, _, _) in data.items():
-                index = orders[task][start : start + config.batch_size]
-                inputs, targets = train_split.tensors
-                losses.append(cross_entropy(network(task, inputs[index]), targets[index]))
-            optimizer.zero_grad()
-            sum(losses).backward()
-            optimizer.step()
-            step += 1
-            if step in due:
-                plain_evaluate(network, data)
 
 
 def _wait(device: str) -> None:
