@@ -69,10 +69,12 @@ SETTING = Setting(
     ),
     default_target="digits1",
     presets={
+        # The rate that does best on the target's validation examples alone, mean over 20 seeds that
+        # are used for nothing else; there digits2's help and the noise's harm show on these, too.
         "quick": Preset(
-            epochs=30,
-            batch_size=32,
-            lr=3e-3,
+            epochs=40,
+            batch_size=16,
+            lr=1e-2,
             width=16,
             factor_points=8,
             apgd_steps=3,
