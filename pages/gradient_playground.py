@@ -12,6 +12,7 @@ from mtl_core import InputError, optimizers
 from mtl_core.analysis import coincidence
 from mtl_core.charts.plane import Arrow, plane_alt, plane_drawing, style_methods
 from mtl_core.optimizers.tools.plane import Update, Vector, updates
+from mtl_core.views.aside import aside
 from mtl_core.views.gradient_playground import LENGTHS, MOST_SEED, PRESETS, Playground, preset
 from pages.parts import common, plane, stage, state
 
@@ -71,9 +72,10 @@ def _answer() -> None:
     if st.session_state.pop(_RELEASED, False):
         st.rerun()  # the sliders and the address follow
     playground = st.session_state.get(_HELD, PAGE.view)
-    # Seen only while PyTorch is loaded, once per server; later calls are quicker than its delay.
+    # Seen only while PyTorch is loaded aside; later calls are quicker than the spinner's delay.
     with st.spinner("Loading the optimizers …"):
-        found = updates(
+        found = aside(
+            updates,
             playground.gradients,
             playground.losses[: playground.tasks],
             playground.methods,

@@ -39,12 +39,20 @@ class ReplicaPool:
     Args:
         processes: how many; default one per core.
         rehearse: whether a process trains a little when it starts, so that a first run is quick.
+        idle_seconds: after which a process with nothing to do ends, until it is needed again.
     """
 
-    def __init__(self, processes: int | None = None, *, rehearse: bool = True) -> None:
+    def __init__(
+        self,
+        processes: int | None = None,
+        *,
+        rehearse: bool = True,
+        idle_seconds: float | None = None,
+    ) -> None:
         self.processes = processes or cores()
         self._rehearse = rehearse
-        self._executors = [_executor(rehearse) for _ in range(self.processes)]
+        self._idle_seconds = idle_seconds
+        self._executors = [self._executor() for _ in range(self.processes)]
         self._under_way: list[list[Future[Any]]] = [[] for _ in range(self.processes)]
         self._starts: list[Future[None] | None] = [None] * self.processes
         self._watches: list[Watch | None] = [None] * self.processes
@@ -108,7 +116,7 @@ class ReplicaPool:
                 with suppress(OSError):  # it is gone
                     os.kill(pid, signal.SIGKILL)
         self._executors[place].shutdown(wait=False, kill_workers=True)
-        self._executors[place] = _executor(self._rehearse)
+        self._executors[place] = self._executor()
         self._under_way[place] = []
         self._watches[place] = None
         self._get_ready(place)
@@ -117,6 +125,17 @@ class ReplicaPool:
         """End the processes, after their current work unless they are killed."""
         for executor in self._executors:
             executor.shutdown(wait=True, kill_workers=kill)
+
+    def _executor(self) -> "ProcessPoolExecutor":
+        from loky import ProcessPoolExecutor
+
+        return ProcessPoolExecutor(
+            1,
+            timeout=self._idle_seconds,
+            initializer=_start,
+            initargs=(os.getpid(), self._rehearse),
+            env=_ONE_THREAD,
+        )
 
     def _get_ready(self, place: int) -> None:
         self._starts[place] = self._executors[place].submit(time.sleep, 0.0)
@@ -135,13 +154,6 @@ class ReplicaPool:
 
     def __exit__(self, *_: Any) -> None:
         self.shutdown()
-
-
-def _executor(rehearse: bool) -> "ProcessPoolExecutor":
-    from loky import ProcessPoolExecutor
-
-    arguments = (os.getpid(), rehearse)
-    return ProcessPoolExecutor(1, initializer=_start, initargs=arguments, env=_ONE_THREAD)
 
 
 def _start(parent: int, rehearse: bool) -> None:

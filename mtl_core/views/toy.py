@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtl_core.pareto import ParetoConfig, measures, problems
+from mtl_core.views.aside import aside
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from mtl_core.training.pool import ReplicaPool
 
 __all__ = ["TOY", "at_ends", "hypervolume", "solve_toy", "true_front", "true_hypervolume"]
 
@@ -34,8 +33,7 @@ def solve_toy(
 ) -> "pd.DataFrame":
     """A front of the toy problem, with the columns ``step``, ``solution`` (from 1), ``x``, ``y``.
 
-    It is solved for in a process of its own, so that the server neither loads PyTorch for it nor
-    keeps other visitors waiting.
+    It is solved for aside, in another process.
     """
     config = ParetoConfig(
         "toy",
@@ -48,7 +46,7 @@ def solve_toy(
         frames=min(iterations, 40),
         seeds=(seed,),
     )
-    return _process().call(_solve, config).result()
+    return aside(_solve, config)
 
 
 def hypervolume(front: "pd.DataFrame") -> float:
@@ -104,10 +102,3 @@ def _solve(config: ParetoConfig) -> "pd.DataFrame":
         for front in solve(config, device="cpu", processes=1)
     ]
     return pd.concat(parts, ignore_index=True)
-
-
-@lru_cache(maxsize=1)
-def _process() -> "ReplicaPool":
-    from mtl_core.training.pool import ReplicaPool
-
-    return ReplicaPool(1, rehearse=False)

@@ -58,3 +58,13 @@ def test_a_process_that_did_not_start_is_not_started_again_and_again() -> None:
     pool._starts = [failed]
     assert not pool.ready(0)
     assert pool.troubles() == {}
+
+
+def test_a_process_with_nothing_to_do_ends_where_asked_and_comes_back(until: Make) -> None:
+    pool = ReplicaPool(1, rehearse=False, idle_seconds=0.5)
+    try:
+        first = pool.call(os.getpid).result()
+        until(lambda: watch.sign(first) is None, "its end")
+        assert pool.call(os.getpid).result() != first
+    finally:
+        pool.shutdown(kill=True)
