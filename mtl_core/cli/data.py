@@ -18,9 +18,12 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument("name", metavar="DATASET")
 
     own = commands.add_parser("data", help="make a setting of your own table or images")
-    parts = own.add_subparsers(required=True, metavar="add|list", parser_class=type(parser))
+    parts = own.add_subparsers(required=True, metavar="add|list|remove", parser_class=type(parser))
     listing = parts.add_parser("list", help="own data that is stored here")
     listing.set_defaults(command=_list)
+    old = parts.add_parser("remove", help="take own data off this machine; runs on it stay")
+    old.set_defaults(command=_remove)
+    old.add_argument("name", metavar="NAME", help="as `data list` has it")
     new = parts.add_parser("add", help="store a CSV, TSV, Parquet or npz file as a setting")
     new.set_defaults(command=_add)
     new.add_argument("file", type=Path, metavar="FILE")
@@ -51,6 +54,14 @@ def _list(options: argparse.Namespace) -> int:
     for setting in map(settings.get, stored.names()):
         tasks = ", ".join(task.name for task in setting.tasks)
         print(f"{setting.name}  data {setting.data_state().state:8} {setting.title}: {tasks}")
+    return 0
+
+
+def _remove(options: argparse.Namespace) -> int:
+    from mtl_core.runs import Store
+    from mtl_core.views import own_data
+
+    print(own_data.remove(options.name, Store()))
     return 0
 
 

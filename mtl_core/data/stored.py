@@ -39,6 +39,7 @@ __all__ = [
     "learn",
     "load",
     "names",
+    "remove",
     "save",
     "settle",
 ]
@@ -193,6 +194,26 @@ def save(described: Described, arrays: Mapping[str, NDArray[Any]]) -> str:
     if not (shared() and find(name) is not None):
         _write(described)
     return name
+
+
+def remove(name: str, *, keep_description: bool) -> None:
+    """Take the arrays of own data away, and its description unless something refers to it.
+
+    Raises:
+        InputError: where they are not here, or cannot be removed.
+    """
+    if not (is_name(name) and data_file(name).is_file()):
+        raise InputError(f"no own data {quoted(name)} is stored here; see `data list` for what is")
+    try:
+        data_file(name).unlink()
+        if not keep_description:
+            (folder() / f"{name}.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{data_file(name)} cannot be removed ({error.strerror}); remove it by hand"
+        ) from error
+    _listed.cache_clear()
+    _loaded.cache_clear()
 
 
 def arrays_digest(arrays: Mapping[str, NDArray[Any]]) -> str:

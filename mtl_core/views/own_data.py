@@ -8,6 +8,8 @@ from mtl_core import settings
 from mtl_core.data import choices, stored
 from mtl_core.data.choices import Choice
 from mtl_core.data.sheet import MOST_COUNTED, Column, Sheet
+from mtl_core.errors import InputError
+from mtl_core.runs import Store
 from mtl_core.views.phrases import counted
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ __all__ = [
     "columns",
     "looks",
     "offered",
+    "removable",
+    "remove",
     "settings_offered",
     "split",
     "summary",
@@ -145,3 +149,35 @@ def _beginning(column: Column) -> str:
         return ", ".join(f"{value:g}" for value in column.numbers[:4].tolist())
     assert column.codes is not None
     return ", ".join(column.words[code][:20] if code >= 0 else "–" for code in column.codes[:4])
+
+
+def removable() -> dict[str, str]:
+    """Own data whose arrays are on this machine: its name to what a reader chooses it by."""
+    found = {}
+    for name in stored.names():
+        file, described = stored.data_file(name), stored.find(name)
+        if described is not None and file.is_file():
+            found[name] = f"{described.title}, {file.stat().st_size / 1e6:,.1f} MB"
+    return found
+
+
+def remove(name: str, store: Store) -> str:
+    """Takes own data off this machine; a sentence on what stays.
+
+    Runs on it stay, and with them its description, without which they could not be shown.
+
+    Raises:
+        InputError: where it is not here, or while runs on it are queued or under way.
+    """
+    described = stored.find(name)
+    title = name if described is None else described.title
+    runs = [one for one in store.runs() if name in str(one.config.to_dict())]
+    if active := sum(one.active for one in runs):
+        raise InputError(
+            f"{counted(active, 'run')} on {title} {'is' if active == 1 else 'are'} queued or under "
+            "way; stop what you do not need, or wait for the end"
+        )
+    stored.remove(name, keep_description=bool(runs))
+    if not runs:
+        return f"{title} was removed."
+    return f"{title} was removed; {counted(len(runs), 'run')} on it can still be looked at."

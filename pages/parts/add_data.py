@@ -10,13 +10,14 @@ from mtl_core import InputError
 from mtl_core.data import choices, own, sheet, stored
 from mtl_core.data.choices import Choice
 from mtl_core.data.sheet import Sheet
+from mtl_core.runs import Store
 from mtl_core.views import own_data
 from pages.parts import uploads, visitors, words
 
 __all__ = ["button", "settings_offered"]
 
 _SHEET, _WRONG, _NEW, _MINE = "add_sheet", "add_wrong", "add_new", "add_mine"
-_SAVED = "add_saved"
+_SAVED, _REMOVED = "add_saved", "add_removed"
 _NETWORKS = {"mlp": "MLP", "cnn": "Small CNN", "resnet18": "ResNet18"}
 
 
@@ -35,7 +36,7 @@ def button(then: Callable[[str], None]) -> None:
     if not visitors.may_upload() and visitors.shared():
         return
     if st.button("Add data", icon=":material/add_chart:", help="A table or images of your own."):
-        for key in (_SHEET, _WRONG, _SAVED):
+        for key in (_SHEET, _WRONG, _SAVED, _REMOVED):
             st.session_state.pop(key, None)
         _dialog(then)
 
@@ -49,6 +50,7 @@ def _dialog(then: Callable[[str], None]) -> None:
         words.tell("error", line, icon=":material/error:")
     found: Sheet | None = st.session_state.get(_SHEET)
     if found is None:
+        _stored()
         return
     words.tell("caption", f"{found.name}: {own_data.summary(found)}.")
     st.dataframe(
@@ -117,6 +119,40 @@ def _read(name: str, content: Callable[[], bytes]) -> None:
         del st.session_state[key]
     try:
         st.session_state[_SHEET] = sheet.read(content(), name)
+    except InputError as error:
+        st.session_state[_WRONG] = str(error)
+
+
+def _stored() -> None:
+    """What is stored already, to be removed by whoever owns this machine."""
+    if line := st.session_state.pop(_REMOVED, None):
+        words.tell("success", line, icon=":material/delete:")
+    there = {} if visitors.shared() else own_data.removable()
+    if not there:
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox(
+            "Stored on this machine",
+            list(there),
+            format_func=there.__getitem__,
+            index=None,
+            key="add_stored",
+            placeholder="choose what to remove",
+        )
+        st.button(
+            "Remove",
+            icon=":material/delete:",
+            disabled=name is None,
+            on_click=_remove,
+            args=(name,),
+            help="The data, not the file that it was made of. Runs on it stay.",
+        )
+
+
+def _remove(name: str) -> None:
+    st.session_state.pop(_WRONG, None)
+    try:
+        st.session_state[_REMOVED] = own_data.remove(name, Store())
     except InputError as error:
         st.session_state[_WRONG] = str(error)
 

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from mtl_core import RunConfig
 from mtl_core.cli import main
 from mtl_core.data import stored
+from mtl_core.runs import Store
 from tests import owned
 
 
@@ -75,3 +77,31 @@ def test_what_cannot_be_added_costs_one_line(
 def test_a_run_on_data_that_nobody_knows(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--setting", "own-1a2b3c4d5e", "--out", "out"]) == 2
     assert capsys.readouterr().err.startswith("error: nothing is known here of the own data 'own-")
+
+
+def test_data_is_removed_once_no_run_on_it_is_under_way(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MTL_STORE", str(folder / "runs.db"))
+    store, name = Store(), owned.store(title="Sizes")
+    config = RunConfig.from_preset(name, "quick", auxiliaries=(), seeds=(0,))
+    store.submit(config)
+    assert main(["data", "remove", name]) == 2
+    assert capsys.readouterr().err == (
+        "error: 1 run on Sizes is queued or under way; stop what you do not need, or wait for the "
+        "end\n"
+    )
+    assert stored.data_file(name).is_file()
+    store.cancel(config.id, (0,))
+    assert main(["data", "remove", name]) == 0
+    assert capsys.readouterr().out == "Sizes was removed; 1 run on it can still be looked at.\n"
+    assert not stored.data_file(name).exists()
+    assert stored.names() == [name], "it is still described"
+    assert main(["data", "remove", name]) == 2
+    assert capsys.readouterr().err.startswith(f"error: no own data '{name}' is stored here; ")
+
+    other = owned.store(owned.frame(seed=1), title="Unused")
+    assert main(["data", "remove", other]) == 0
+    assert capsys.readouterr().out == "Unused was removed.\n"
+    assert stored.names() == [name]
+    assert main(["data", "remove", "../../etc/passwd"]) == 2

@@ -69,3 +69,27 @@ def test_a_front_takes_own_data_and_its_first_tasks(open_page: Any) -> None:
     assert next(box for box in app.text_input if box.label == "Targets").value == "y,kind"
     assert name in app.query_params["problem.file"]
     assert "Run" in [button.label for button in app.button]
+
+
+def test_what_is_stored_is_removed_in_the_dialog_by_the_owner_alone(
+    open_page: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = owned.store(title="Sizes")
+    app = open_page("library")
+    next(one for one in app.button if one.label == "Add data").click().run()
+    chosen = next(box for box in app.selectbox if box.label == "Stored on this machine")
+    assert [option.split(",")[0] for option in chosen.options] == ["Sizes"]
+    assert next(one for one in app.button if one.label == "Remove").disabled
+    chosen.set_value(name)
+    # A whole run of the script closes the dialog, which in a browser is a fragment.
+    next(one for one in app.button if one.label == "Add data").click().run()
+    next(one for one in app.button if one.label == "Remove").click().run()
+    assert not app.exception
+    assert list(folder.iterdir()) == []
+
+    owned.store(title="Sizes")
+    monkeypatch.setenv("MTL_SHARED", "1")
+    monkeypatch.setenv("MTL_UPLOADS", "1")
+    app = open_page("library")
+    next(one for one in app.button if one.label == "Add data").click().run()
+    assert "Stored on this machine" not in [box.label for box in app.selectbox]

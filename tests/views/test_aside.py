@@ -1,4 +1,4 @@
-"""The process beside the server's: it has PyTorch, the server has not, and its death is survived."""
+"""The process beside the server's: it has PyTorch, the server has not; its death is survived."""
 
 import math
 import os
@@ -33,7 +33,7 @@ def test_a_process_that_died_is_replaced_and_errors_come_through() -> None:
     second = aside(os.getpid)
     assert second not in (first, os.getpid())
 
-    with pytest.raises(InputError, match="no optimizer is called 'pcgard'|pcgard"):
+    with pytest.raises(InputError, match="pcgard"):
         aside(updates, [(1.0, 0.0), (0.0, 1.0)], (1.0, 1.0), ["pcgard"], 0)
     assert aside(math.sqrt, 4.0) == 2.0
     assert aside(os.getpid) == second, "an error ends no process"
