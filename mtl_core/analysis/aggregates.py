@@ -13,7 +13,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from mtl_core import factors
-from mtl_core.analysis.replicas import replicas, seed_numbers, shared_epoch, whole, whole_numbers
+from mtl_core.analysis.replicas import (
+    Rows,
+    replicas,
+    seed_numbers,
+    shared_epoch,
+    whole,
+    whole_numbers,
+)
 from mtl_core.analysis.significance import Comparison, compare
 from mtl_core.analysis.versus import Versus
 from mtl_core.direction import Direction
@@ -97,9 +104,7 @@ def footnote_applies(seeds: Sequence[pd.DataFrame]) -> bool:
     return bool(seeds) and min(len(whole(replica)) for replica in seeds) >= FEWEST_EPOCHS
 
 
-def aggregate_comparison(
-    trajectories: pd.DataFrame, versus: Versus, column: str
-) -> Comparison | None:
+def aggregate_comparison(trajectories: Rows, versus: Versus, column: str) -> Comparison | None:
     """The aggregates of a curve and its baseline: a cell of M24's Table 1.
 
     Of a factor, "better" is the paper's improvement. Of a live run, only checkpoints up to the

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import pandas as pd
-
 from mtl_core.analysis.loss_matching import common_reach
 from mtl_core.analysis.onset import Onset, beginning, onset
+from mtl_core.analysis.replicas import Rows
 from mtl_core.analysis.significance import Comparison, judged
 from mtl_core.analysis.transfer import transfer
 from mtl_core.analysis.versus import Versus
@@ -124,7 +123,7 @@ class EarlyVerdict:
     judged: int
 
 
-def gap_case(trajectories: pd.DataFrame, versus: Versus, *, name: str | None = None) -> GapCase:
+def gap_case(trajectories: Rows, versus: Versus, *, name: str | None = None) -> GapCase:
     """The case that a curve and its baseline make.
 
     Args:

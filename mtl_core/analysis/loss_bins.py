@@ -14,7 +14,7 @@ import pandas as pd
 
 from mtl_core import factors
 from mtl_core.analysis.loss_matching import LOSS_FLOOR, metric_at_loss
-from mtl_core.analysis.replicas import seed_numbers, whole_numbers
+from mtl_core.analysis.replicas import Rows, seed_numbers, whole_numbers
 from mtl_core.analysis.significance import Comparison, compare
 from mtl_core.analysis.versus import Versus
 from mtl_core.factors.base import Phase
@@ -90,7 +90,7 @@ def loss_bins(train_loss: npt.ArrayLike, bins: int = 20) -> Array:
 
 
 def comparable(
-    trajectories: pd.DataFrame, versus: Versus, column: str, phase: Phase | None = None
+    trajectories: Rows, versus: Versus, column: str, phase: Phase | None = None
 ) -> BinnedComparison | None:
     """A factor of a curve and its baseline at similar loss (M24 App. C.4).
 

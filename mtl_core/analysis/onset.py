@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from mtl_core.analysis.loss_matching import common_reach, loss_levels, metric_at_loss
-from mtl_core.analysis.replicas import numbers, seed_numbers
+from mtl_core.analysis.replicas import Rows, numbers, seed_numbers
 from mtl_core.analysis.significance import Comparison, Verdict, compare
 from mtl_core.analysis.versus import Versus
 
@@ -38,7 +38,7 @@ class Onset:
     verdict: Verdict
 
 
-def onset(trajectories: pd.DataFrame, versus: Versus) -> Onset | None:
+def onset(trajectories: Rows, versus: Versus) -> Onset | None:
     """The loss from which on the loss-matched gap is there, in every window, with one sign.
 
     M24 says that gaps form early (§3) but not how to read off where: ours. Levels are those of
@@ -89,7 +89,7 @@ def onset(trajectories: pd.DataFrame, versus: Versus) -> Onset | None:
     )
 
 
-def beginning(trajectories: pd.DataFrame, versus: Versus, early_loss: float) -> Comparison | None:
+def beginning(trajectories: Rows, versus: Versus, early_loss: float) -> Comparison | None:
     """The gap at a loss, less half of the gap at the lowest loss.
 
     One value per seed, in the metric's unit. Where it certainly has the other sign than the gap at

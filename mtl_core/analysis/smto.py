@@ -14,7 +14,7 @@ import pandas as pd
 from mtl_core import factors
 from mtl_core.analysis.aggregates import aggregate_replicas, footnote_applies
 from mtl_core.analysis.loss_bins import comparable_replicas
-from mtl_core.analysis.replicas import numbers, replicas, seed_numbers, shared_epoch
+from mtl_core.analysis.replicas import Rows, numbers, replicas, seed_numbers, shared_epoch
 from mtl_core.analysis.significance import Comparison, compare, judged
 from mtl_core.analysis.table1 import Aggregate
 from mtl_core.analysis.transfer import transfer_replicas
@@ -144,7 +144,7 @@ def percent_change(value: float, reference: float) -> float:
     return 100 * (value - reference) / reference if reference > 0 else float("nan")
 
 
-def minimum_loss(trajectories: pd.DataFrame, versus: Versus) -> Comparison | None:
+def minimum_loss(trajectories: Rows, versus: Versus) -> Comparison | None:
     """The lowest training loss of a seed's whole trajectory: curve minus baseline.
 
     Returns:

@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import pandas as pd
-
 from mtl_core import factors
 from mtl_core.analysis.aggregates import aggregate_comparison, footnote_applies
 from mtl_core.analysis.loss_bins import BinnedComparison, comparable
+from mtl_core.analysis.replicas import Rows
 from mtl_core.analysis.significance import Comparison, Verdict, judged
 from mtl_core.analysis.transfer import transfer
 from mtl_core.analysis.verdict import Case, FactorVerdict, factor_verdicts, lowest_loss
@@ -111,7 +110,7 @@ class Agreement:
 
 
 def table_row(
-    trajectories: pd.DataFrame, versus: Versus, aggregate: Aggregate, *, name: str | None = None
+    trajectories: Rows, versus: Versus, aggregate: Aggregate, *, name: str | None = None
 ) -> TableRow:
     """A row of Table 1: curve minus baseline.
 

@@ -6,6 +6,7 @@ from typing import Self
 
 from mtl_core import analysis, settings
 from mtl_core.analysis import AGGREGATES, TABLE_COLUMNS, Aggregate, TableRow, Versus
+from mtl_core.analysis.replicas import replicas
 from mtl_core.errors import InputError, quoted
 from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.views import codec, comparisons, pool_choice
@@ -64,11 +65,12 @@ def rows(
     for task, together in cases.items():
         named = comparisons.labels([pool.singles[task], *together], task)
         table = comparisons.trajectories(named, task, answers)
+        split = replicas(table, task)
         base, *others = named
         direction = settings.get(pool.setting.name).task(task).direction
         found += [
             analysis.table_row(
-                table,
+                split,
                 Versus(task, other, base, direction),
                 aggregate,
                 name=f"{task} {other}" if len(others) > 1 else task,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from mtl_core import analysis, settings
 from mtl_core.analysis import EARLY_LOSS, EarlyVerdict, GapCase, Versus
+from mtl_core.analysis.replicas import Rows, replicas
 from mtl_core.errors import InputError, quoted
 from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.views import codec, comparisons, pool_choice
@@ -14,7 +15,7 @@ from mtl_core.views.comparisons import Pool
 from mtl_core.views.phrases import counted, escaped, family, listed
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 __all__ = ["MOST_RUNS", "GapView", "Side", "cases", "comparable_tasks", "reason", "sides"]
 
@@ -60,13 +61,13 @@ class Side:
 
     Args:
         name: of the case.
-        rows: of both, and of the task's other runs.
+        rows: the replicas of both, and of the task's other runs, by curve.
     """
 
     task: str
     run: Answer
     name: str
-    rows: "pd.DataFrame"
+    rows: Rows
     versus: Versus
 
 
@@ -75,7 +76,7 @@ def sides(pool: Pool, answers: Answers) -> list[Side]:
     found = []
     for task in pool.tasks:
         named = comparisons.labels([pool.singles[task], *pool.cases(task)], task)
-        rows = comparisons.trajectories(named, task, answers)
+        split = replicas(comparisons.trajectories(named, task, answers), task)
         base, *others = named
         direction = settings.get(pool.setting.name).task(task).direction
         found += [
@@ -83,7 +84,7 @@ def sides(pool: Pool, answers: Answers) -> list[Side]:
                 task,
                 named[other],
                 comparisons.case_name(pool, named[other], task),
-                rows,
+                split,
                 Versus(task, other, base, direction),
             )
             for other in others

@@ -115,7 +115,10 @@ class Table:
         """
         types = dict.fromkeys(self.given, "float64")
         types |= dict.fromkeys(self.words, "str") | dict.fromkeys(self.whole, "int64")
-        typed = frame[list(self.given)].astype(types)
+        typed = frame[list(self.given)]
+        # Most have their types already, and turning hundreds of tables' columns into them is slow.
+        is_now = typed.dtypes
+        typed = typed.astype({name: kind for name, kind in types.items() if is_now[name] != kind})
         for place, name in enumerate(self.columns):
             if name in self.derived:
                 typed.insert(place, name, self._derived(name, typed))
