@@ -133,7 +133,7 @@ def _doctor(options: argparse.Namespace) -> int:
 def _examine_artifacts() -> None:
     from mtl_core.runs.library import artifacts, exchange
 
-    shipped, damaged = artifacts.scan()
+    shipped, damaged = artifacts.scan(read=artifacts.read)
     brought, damaged_too = exchange.imported()
     print(f"artifacts  {len(shipped)} in {artifacts.cache_dir()}")
     print(f"artifacts  {len(brought)} imported, in {artifacts.imported_dir()}")

@@ -32,7 +32,7 @@ from mtl_core.kept import Kept
 from mtl_core.places import shipped
 from mtl_core.runs import kinds
 from mtl_core.runs.kinds import Kind, Piece
-from mtl_core.runs.library import folders
+from mtl_core.runs.library import folders, remembered
 from mtl_core.runs.provenance import provenance as taken
 from mtl_core.runs.provenance import versions
 from mtl_core.runs.queue.file import default_path
@@ -53,6 +53,7 @@ __all__ = [
     "joined",
     "provenance",
     "read",
+    "reread",
     "scan",
     "versions",
     "write",
@@ -286,11 +287,20 @@ def read(folder: Path) -> Artifact:
     Raises:
         InputError: naming what is wrong with it.
     """
-    return _read(folder, folders.stamps(folder))
+    return _read(folder, folders.stamps(folder), anew=True)
+
+
+def reread(folder: Path) -> Artifact:
+    """``read``, but for tables that an earlier start found sound, by the hashes that they have.
+
+    Raises:
+        InputError: naming what is wrong with it.
+    """
+    return _read(folder, folders.stamps(folder), anew=False)
 
 
 @lru_cache(maxsize=4096)
-def _read(folder: Path, _stamps: folders.Stamps) -> Artifact:
+def _read(folder: Path, _stamps: folders.Stamps, *, anew: bool) -> Artifact:
     """Files that have not changed are checked once."""
     with folders.checking(folder):
         manifest = folders.manifest(folder)
@@ -316,8 +326,11 @@ def _read(folder: Path, _stamps: folders.Stamps) -> Artifact:
                 raise InputError(f"it lacks {file.name}")
             if said["blake2b"] != folders.digest(file):
                 raise InputError(f"{file.name} is not the file that the manifest describes")
-        tables = {name: artifact.table(name) for name in artifact.kind.tables}
-        artifact.kind.check(config, tables, artifact.unfinished is None)
+        mark = remembered.mark(manifest)
+        if anew or not remembered.was_sound(mark):
+            tables = {name: artifact.table(name) for name in artifact.kind.tables}
+            artifact.kind.check(config, tables, artifact.unfinished is None)
+            remembered.sound(mark)
     return artifact
 
 
@@ -351,12 +364,12 @@ def former_id(config: Any, seeds: Sequence[int]) -> str:
 
 
 def scan(
-    root: Path | None = None, read: Callable[[Path], Artifact] = read
+    root: Path | None = None, read: Callable[[Path], Artifact] = reread
 ) -> tuple[dict[str, Artifact], list[str]]:
     """All finished artifacts below ``root`` (default: the shipped) by id, and what was skipped.
 
     Args:
-        read: reads one folder; raises InputError.
+        read: reads one folder; raises InputError. ``artifacts.read`` checks all of it anew.
     """
     found: dict[str, Artifact] = {}
     problems: list[str] = []
@@ -371,6 +384,7 @@ def scan(
             problems.append(f"artifact {folder.name} is unfinished: {why}")
         else:
             found[artifact.config.id] = artifact
+    remembered.keep()
     return found, problems
 
 

@@ -285,7 +285,7 @@ def _imported(
     def read(folder: Path) -> Artifact:
         if folder in left:
             raise InputError(left[folder])
-        return artifacts.read(folder)
+        return artifacts.reread(folder)
 
     return *artifacts.scan(root, read), left
 
