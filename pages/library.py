@@ -31,7 +31,7 @@ from mtl_core.views.library_search import (
 from mtl_core.views.links import links
 from mtl_core.views.measures import Measure
 from mtl_core.views.phrases import counted
-from mtl_core.views.results import RESULTS, with_results
+from mtl_core.views.results import RESULTS, conditions, passing, with_results
 from mtl_core.views.spreadsheets import csv
 from mtl_core.views.what_if import kind
 from pages.parts import (
@@ -70,7 +70,10 @@ def main() -> None:
             _filters(search, found)
     st.title("Which experiments are there, and where do their numbers come from?")
     _told()
-    shown = [entry for entry in found if search.passes(entry)]
+    shown: Sequence[Entry] = [entry for entry in found if search.passes(entry)]
+    if search.where:
+        with st.spinner("Reading results …", show_time=True):
+            shown = passing(shown, answers, search.where)
     _summary(found, shown, search, answers)
     _table(shown, search, answers)
     by_key = {entry.key: entry for entry in found}
@@ -135,6 +138,17 @@ def _filters(search: Search, found: Sequence[Entry]) -> None:
         on_change=PAGE.take,
         args=("results", tuple),
     )
+    st.text_input(
+        "Only where",
+        key=PAGE.widget("where", ", ".join(map(str, search.where))),
+        max_chars=100,
+        placeholder="ΔE > 1, E >= 90",
+        help="What results must be, whether they stand in the table or not: a column, > or <, and "
+        "a number; or *ΔE is better*, *worse*, *not significant*. Of several, between commas, all "
+        "must hold. Shares are in percent, their differences in points.",
+        on_change=_ask_where,
+    )
+    PAGE.refused("where")
     if search.filtered:
         st.button(
             "Show all experiments",
@@ -154,6 +168,15 @@ def _filter(name: str, offered: Mapping[str, str], search: Search) -> None:
         on_change=_narrow,
         args=(name, tuple),
     )
+
+
+def _ask_where() -> None:
+    try:
+        PAGE.take("where", conditions)
+    except InputError as error:
+        PAGE.refuse("where", error)
+    else:
+        PAGE.change(page=1)
 
 
 def _narrow(name: str, make: Callable[[Any], Any]) -> None:

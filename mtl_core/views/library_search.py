@@ -10,7 +10,7 @@ from mtl_core.runs.library.answers import Answers, Origin
 from mtl_core.views import codec, vocabulary
 from mtl_core.views.codec import Entries, Field, Values
 from mtl_core.views.library import Entry
-from mtl_core.views.results import RESULTS
+from mtl_core.views.results import RESULTS, Condition, conditions, short
 
 __all__ = [
     "FILTERS",
@@ -96,6 +96,7 @@ class Search:
         chosen: keys of entries, in the order in which they were chosen.
         task: whose curves are drawn; None for the first that the chosen experiments share.
         results: columns of results, of ``results.RESULTS``, that the table has.
+        where: what results must be; ``passes`` does not look at it (``results.passing``).
         page: of those that pass, where they are more than a table shows at once; from 1.
     """
 
@@ -109,6 +110,7 @@ class Search:
     chosen: tuple[str, ...] = ()
     task: str | None = None
     results: tuple[str, ...] = ()
+    where: tuple[Condition, ...] = ()
     page: int = 1
 
     @property
@@ -247,21 +249,24 @@ def _task(text: str, _: Values) -> str:
 
 
 def _results(text: str, _: Values) -> tuple[str, ...]:
-    names = dict(zip(map(_short, RESULTS), RESULTS, strict=True))
+    names = dict(zip(map(short, RESULTS), RESULTS, strict=True))
     asked = text.split()
     for name in asked:
         if name not in names:
             raise unknown("column of results", name, names)
-    return tuple(column for short, column in names.items() if short in asked)
+    return tuple(column for name, column in names.items() if name in asked)
 
 
 def _shown_results(columns: Sequence[str]) -> str:
-    return " ".join(map(_short, columns))
+    return " ".join(map(short, columns))
 
 
-def _short(column: str) -> str:
-    """A column's name in a URL: ``delta_from``."""
-    return column.replace("Δ", "delta_").replace(" ", "_").lower().replace("delta_e", "delta")
+def _where(text: str, _: Values) -> tuple[Condition, ...]:
+    return conditions(_text(text, _))
+
+
+def _shown_where(asked: Sequence[Condition]) -> str:
+    return ", ".join(map(str, asked))
 
 
 def _filter(name: str) -> Field:
@@ -275,6 +280,7 @@ _FIELDS: Entries = [
     Field("text", _text, default=""),
     Field("page", _page, default=1),
     Field("results", _results, _shown_results, default=()),
+    Field("where", _where, _shown_where, default=()),
     Field("task", _task, usually="the first in common"),
     Field(
         "run",

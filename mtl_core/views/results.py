@@ -1,12 +1,15 @@
 """Results in the library's table: what an experiment reached, beside what it is."""
 
 import math
-from collections.abc import Mapping, Sequence
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mtl_core import settings
 from mtl_core.checks import with_seeds
+from mtl_core.errors import InputError, quoted, unknown
 from mtl_core.kept import Kept
 from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.views import measures
@@ -17,18 +20,125 @@ if TYPE_CHECKING:
 
     from mtl_core.analysis import Comparison
 
-__all__ = ["RESULTS", "Result", "result", "with_results"]
+__all__ = [
+    "RESULTS",
+    "Condition",
+    "Result",
+    "conditions",
+    "passing",
+    "result",
+    "short",
+    "with_results",
+]
 
 RESULTS: Mapping[str, str] = {
     "E": "E: the test metric at the best validation epoch, mean over seeds",
     "ΔE": "ΔE: the difference to the single task of the same budget",
     "ΔE from": "lower end of ΔE's 95 % interval",
     "ΔE to": "upper end of ΔE's 95 % interval",
-    "ΔE is": "better, worse or not significant, by that interval alone",
+    "ΔE is": "better, worse, not significant or too few seeds, by that interval alone",
     "final L": "training loss at the last checkpoint, mean over seeds",
     "sharpness": "sharpness where it was measured last, mean over seeds",
 }
 """Columns that are computed from an experiment's rows, with what they are."""
+
+
+_VERDICTS = ("better", "worse", "not significant", "too few seeds")
+_ORDERS: Mapping[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_CONDITION = re.compile(r"(.+?)\s*(>=|<=|>|<)\s*(\S+)")
+_MOST_CONDITIONS = 10
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a result must be: ``ΔE > 1``, ``ΔE is better``.
+
+    Args:
+        order: one of ``>=``, ``<=``, ``>`` and ``<``; ``is`` for a verdict.
+        value: in the unit of the table's column; or the verdict.
+    """
+
+    column: str
+    order: str
+    value: float | str
+
+    def holds(self, line: Mapping[str, Any]) -> bool:
+        """Whether it does for a line of the table; never for what is not known."""
+        if isinstance(self.value, str):
+            return bool(line[self.column] == self.value)
+        return _ORDERS[self.order](line[self.column], self.value)
+
+    def __str__(self) -> str:
+        if isinstance(self.value, str):
+            return f"{self.column} {self.value}"
+        return f"{self.column} {self.order} {self.value:g}"
+
+
+def conditions(text: str) -> tuple[Condition, ...]:
+    """What a reader asks of results: ``ΔE > 1, E >= 90, ΔE is better``.
+
+    Columns may be written as in a URL, too: ``delta > 1``.
+
+    Raises:
+        InputError: naming the part that says nothing.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if len(parts) > _MOST_CONDITIONS:
+        raise InputError(f"{len(parts)} conditions are more than {_MOST_CONDITIONS}")
+    return tuple(dict.fromkeys(map(_condition, parts)))
+
+
+def passing(
+    entries: Sequence[Entry], answers: Answers, asked: Sequence[Condition]
+) -> Sequence[Entry]:
+    """The entries whose results are as asked for; an entry without a result has none."""
+    if not asked:
+        return entries
+
+    def as_asked(entry: Entry) -> bool:
+        line = _line(entry, result(entry, answers))
+        return all(condition.holds(line) for condition in asked)
+
+    return [entry for entry in entries if as_asked(entry)]
+
+
+def short(column: str) -> str:
+    """A column's name in a URL: ``delta_from``."""
+    return column.replace("Δ", "delta_").replace(" ", "_").lower().replace("delta_e", "delta")
+
+
+def _condition(part: str) -> Condition:
+    names = {
+        form: one
+        for one in RESULTS
+        for form in (one.casefold(), short(one), short(one).replace("_", " "))
+    }
+    for verdict in _VERDICTS:
+        words = part.casefold().removesuffix(verdict)
+        if words != part.casefold() and names.get(words.strip()) == "ΔE is":
+            return Condition("ΔE is", "is", verdict)
+    found = _CONDITION.fullmatch(part)
+    if found is None:
+        raise InputError(
+            f"{quoted(part)} is no condition; write a column, > or <, and a number, such as "
+            "ΔE > 1, or ΔE is better"
+        )
+    name, order, value = found.groups()
+    column = names.get(name.casefold())
+    if column is None or column == "ΔE is":
+        raise unknown("number of results", name, [one for one in RESULTS if one != "ΔE is"])
+    try:
+        number = float(value.replace("−", "-").rstrip("%"))
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"{quoted(value)} in {quoted(part)} is not a number")
+    return Condition(column, order, number)
 
 
 @dataclass(frozen=True)

@@ -499,3 +499,21 @@ def test_what_others_wrote_is_no_markdown(open_page, train, store: Store) -> Non
     texts = app.table[0].value[" "].tolist()
     assert r"!\[x\](`http://x.example/x.png`)" in texts, "an address is no link by itself"
     assert error not in texts
+
+
+def test_only_results_as_asked_for_and_what_is_no_condition_is_said(
+    open_page: Any, ship: Callable[..., RunConfig]
+) -> None:
+    ship(auxiliaries=())
+    ship(seeds=(0, 1, 100))  # E is 0.6 and a thousandth of the seed
+    app = open_page("library", where="E > 61")
+    assert table(app)["auxiliaries"].tolist() == ["digits2"]
+    assert any("; 1 pass the filters" in one.value for one in app.markdown)
+    box = next(one for one in app.text_input if one.label == "Only where")
+    assert box.value == "E > 61"
+    box.set_value("E > plenty").run()
+    assert [one.value for one in app.error] == [r"'plenty' in 'E \> plenty' is not a number"]
+    assert app.query_params["where"] == ["E > 61"]
+    next(one for one in app.text_input if one.label == "Only where").set_value("").run()
+    assert len(table(app)) == 2
+    assert "where" not in app.query_params

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mtl_core import RunConfig, analysis
+from mtl_core import InputError, RunConfig, analysis
 from mtl_core.checks import with_seeds
 from mtl_core.pareto.config import ParetoConfig
 from mtl_core.runs import Answers, Store
@@ -15,7 +15,7 @@ from mtl_core.runs.library.artifacts import scan
 from mtl_core.views import library
 from mtl_core.views.library import Entry
 from mtl_core.views.library_search import Search
-from mtl_core.views.results import RESULTS, result, with_results
+from mtl_core.views.results import RESULTS, conditions, passing, result, with_results
 
 SHIPPED = scan()[0]
 
@@ -95,3 +95,57 @@ def test_columns_stand_in_the_address() -> None:
     assert not search.filtered
     _, told = Search.from_query({"results": "e accuracy"}, [], answers)
     assert "unknown column of results 'accuracy'" in told[0]
+
+
+def test_only_experiments_with_results_as_asked_for_pass() -> None:
+    answers = Answers(None, SHIPPED)
+    helps, harms = (
+        RunConfig.from_preset("synthetic", "quick", auxiliaries=(one,))
+        for one in ("cos100", "cos0")
+    )
+    every = [_entry(answers, one) for one in (helps, harms, harms.baseline)]
+
+    def left(text: str) -> list[str]:
+        return [one.config.id for one in passing(every, answers, conditions(text))]
+
+    both = [helps.id, harms.id]
+    assert left("") == [*both, harms.baseline.id]
+    assert left("ΔE > 1") == left("delta > 1") == left("ΔE is better") == [helps.id]
+    assert left("ΔE <= 0, e > 50") == left("delta_is worse") == [harms.id]
+    assert left("ΔE > -100") == both, "a single task has no difference"
+    assert left("E > 200") == []
+    moved = result(every[0], answers).transfer
+    assert moved is not None
+    assert left(f"ΔE >= {100 * moved.delta!r}, ΔE < 99") == [helps.id]
+    assert left(f"ΔE > {100 * moved.delta!r}") == []
+
+
+def test_conditions_stand_in_the_address() -> None:
+    answers = Answers(None, {})
+    search = Search(where=conditions("ΔE>1.5 ,  delta is not significant, E<=−3"))
+    query = search.to_query()
+    assert query["where"] == "ΔE > 1.5, ΔE is not significant, E <= -3"
+    assert Search.from_query(query, [], answers) == (search, [])
+    assert search.filtered
+    assert not search.unfiltered.where
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ΔE", "'ΔE' is no condition; write a column, > or <, and a number, such as ΔE > 1, or ΔE "
+         "is better"),
+        ("E > 1, ΔE is grand", "'ΔE is grand' is no condition; "),
+        ("accuracy > 1", "unknown number of results 'accuracy'; "),
+        ("ΔE is > 1", "unknown number of results 'ΔE is'; "),
+        ("E > much", "'much' in 'E > much' is not a number"),
+        ("E > nan", "'nan' in 'E > nan' is not a number"),
+        (",".join(f"E > {n}" for n in range(11)), "11 conditions are more than 10"),
+    ],
+)  # fmt: skip
+def test_what_is_no_condition_is_named(text: str, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        conditions(text)
+    assert str(caught.value).startswith(said)
+    _, problems = Search.from_query({"where": text}, [], Answers(None, {}))
+    assert len(problems) == 1
