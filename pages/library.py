@@ -193,7 +193,8 @@ def _summary(
 ) -> None:
     counts = Counter(entry.source for entry in found)
     there = ", ".join(f"{counts[source]} {source}" for source in SOURCES if counts[source])
-    passing = f"; {len(shown)} pass the filters" if search.filtered else ""
+    pass_it = "passes" if len(shown) == 1 else "pass"
+    passing = f"; {len(shown)} {pass_it} the filters" if search.filtered else ""
     active = sum(record.active for entry in found for record in entry.answer.records)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{counted(len(found), 'experiment')}**: {there or 'none yet'}{passing}.")
