@@ -402,7 +402,7 @@ def test_the_page_fits_a_phone(look_at) -> None:
 
 
 def test_changing_the_budget_asks_another_question(look_at) -> None:
-    page = look_at("/what_if?setting=digits&aux=digits2&lr=0.01")
+    page = look_at("/what_if?setting=digits&aux=digits2&lr=0.02")
     expect(page.get_by_text("Hyperparameters (1 changed)")).to_be_visible()
     page.get_by_role("radio", name="standard").click()
     expect(page).to_have_url(re.compile("preset=standard"))
