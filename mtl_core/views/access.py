@@ -6,14 +6,21 @@ started. ``docs/security.md`` says what is promised.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
+from mtl_core.data import sources
+from mtl_core.places import shipped
 from mtl_core.runs.budget import Budget
+from mtl_core.runs.queue.file import default_path
 
 __all__ = ["Access"]
 
+_PATH = re.compile(r"(?<![\w/:.])/(?:[^\s/'\"?=&]+/)+")
+"""The folders of a file that a message names; no address of the web."""
 _TRUE = ("1", "true", "yes", "on")
 _STRANGERS = Budget(stored=256 * 2**20, memory=2 * 2**30, seconds=2 * 3600.0)
 
@@ -55,6 +62,16 @@ class Access:
             min(budget.memory, _STRANGERS.memory),
             min(budget.seconds, _STRANGERS.seconds),
         )
+
+    def told(self, line: str) -> str:
+        """A message as a visitor may see it: strangers are told no folder of this machine."""
+        if not self.shared:
+            return line
+        here = [default_path().parent, sources.data_dir(), shipped("cache").parent, Path.home()]
+        # The longest first, since one may lie in another; their names may have blanks.
+        for folder in sorted({str(one) for one in here} - {os.sep}, key=len, reverse=True):
+            line = line.replace(f"{folder}{os.sep}", "").replace(folder, "a folder of this server")
+        return _PATH.sub("", line)
 
     def may_end(self, starter: str, visitor: str) -> bool:
         """Whether a visitor may stop or delete what somebody started.

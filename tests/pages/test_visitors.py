@@ -1,5 +1,6 @@
 """Visitors: how a browser is known, and what it has to say first."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -173,3 +174,18 @@ def test_alone_one_can_insist(open_page: Any, store: Store) -> None:
     assert store.runs() == []
     next(button for button in app.button if button.label == "Run anyway").click().run()
     assert len(store.runs()) == 6
+
+
+def test_strangers_learn_of_a_broken_store_and_not_where_it_lies(
+    open_page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "secret place"
+    folder.mkdir()
+    monkeypatch.setenv("MTL_STORE", str(folder / "runs.db"))
+    (folder / "runs.db").mkdir()
+    for shared in ("0", "1"):
+        monkeypatch.setenv("MTL_SHARED", shared)
+        app = open_page("what_if")
+        told = " ".join(one.value for one in [*app.error, *app.warning])
+        assert "runs.db" in told
+        assert ("secret place" in told) is (shared == "0")

@@ -1,5 +1,7 @@
 """Access: whose server it is, and what visitors may do there."""
 
+from pathlib import Path
+
 import pytest
 
 from mtl_core.views.access import Access
@@ -32,3 +34,22 @@ def test_who_started_a_run_may_end_it() -> None:
     assert not open_to_all.may_end("b", "a")
     assert not open_to_all.may_end("", "a")
     assert not open_to_all.may_end("", ""), "nobody is no one"
+
+
+def test_strangers_are_told_no_folder_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "my runs" / "runs.db"
+    monkeypatch.setenv("MTL_STORE", str(store))
+    monkeypatch.setenv("MTL_DATA_DIR", str(tmp_path / "data"))
+    own, strangers = Access.of({}), Access.of({"MTL_SHARED": "1"})
+    line = (
+        f"store {store} cannot be used (disk I/O error); make {tmp_path / 'data'} writable, look "
+        "at '/etc/mtl/notes.txt', at https://example.org/a/b and at /what_if?a=b/c/d"
+    )
+    assert own.told(line) == line
+    assert strangers.told(line) == (
+        "store runs.db cannot be used (disk I/O error); make a folder of this server writable, "
+        "look at 'notes.txt', at https://example.org/a/b and at /what_if?a=b/c/d"
+    )
+    assert strangers.told("digits1 / digits2 and ½ or 3/4/5") == "digits1 / digits2 and ½ or 3/4/5"
