@@ -1,12 +1,14 @@
 """A legend below the plot whose entries show a line with its dash, its point and its colour."""
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 
 import altair as alt
 
 from mtl_core.charts.palette import Curve
 
-__all__ = ["MARKERS", "POINTS", "curve_legend", "legend_rows"]
+__all__ = ["MARKERS", "POINTS", "curve_legend", "legend_rows", "shortened"]
 
 RADIUS = 3.5  # pixels, of a point in the legend
 LINE = 4.5  # radii, half the length of the line through it
@@ -14,6 +16,10 @@ CHARACTER = 8.4  # pixels, of Vega's own measure of the page's font; it draws th
 LINE_TO_LABEL = 6  # pixels
 ENTRY_GAP = 16  # pixels
 LONGEST_LABEL = 40  # characters; what is longer is cut off, and the tooltip has it whole
+PART = " · "
+"""What stands between the parts of a label, such as auxiliaries and optimizer."""
+ALIKE = 3
+"""Labels that begin alike, from which on their beginning is left out."""
 
 # Vega draws symbol paths in units of half the square root of the symbol's size.
 POINTS = {
@@ -38,7 +44,12 @@ def curve_legend(curves: Sequence[Curve], *, line: bool = True) -> alt.Legend:
     Args:
         curves: the entries, in order.
         line: whether the symbols are points on a line, ``MARKERS``, or points alone, ``POINTS``.
+
+    What many labels begin with is left out of them (``shortened``); tooltips have it whole.
     """
+    names = shortened(curves)
+    cut = {label: name for label, name in names.items() if name != label}
+    found = f"{json.dumps(cut, ensure_ascii=False)}[datum.label]"
     overhang = _overhang(line)
     row, widest, count = _extents(curves, line)
     columns = f"width > {row:.0f} ? {count} : clamp(floor(width / {widest:.0f}), 1, {count})"
@@ -50,12 +61,30 @@ def curve_legend(curves: Sequence[Curve], *, line: bool = True) -> alt.Legend:
         symbolSize=(2 * RADIUS) ** 2,
         symbolStrokeWidth=2,
         symbolOpacity=1,
+        labelExpr=f"{found} || datum.label" if cut else alt.Undefined,
         labelOffset=overhang + LINE_TO_LABEL,
         labelLimit=CHARACTER * LONGEST_LABEL,
         columnPadding=overhang + ENTRY_GAP,
         rowPadding=5,
         offset=12,
     )
+
+
+def shortened(curves: Sequence[Curve]) -> dict[str, str]:
+    """Label to what a legend says: of several optimizers on the same tasks, their names alone.
+
+    >>> from mtl_core.charts.palette import CurveKey, style_curves
+    >>> names = ["single task", "+ a", *(f"+ a · {name}" for name in ("MGDA", "PCGrad", "IMTL-G"))]
+    >>> list(shortened(style_curves([CurveKey(name, "helpful") for name in names])).values())
+    ['single task', '+ a', 'MGDA', 'PCGrad', 'IMTL-G']
+    """
+    labels = [curve.label for curve in curves]
+    begins = Counter(label.split(PART)[0] for label in labels if PART in label)
+    shown = {}
+    for label in labels:
+        begin, _, end = label.partition(PART)
+        shown[label] = end if end and begins[begin] >= ALIKE else label
+    return shown if len({*shown.values()}) == len(shown) else {label: label for label in labels}
 
 
 def legend_rows(curves: Sequence[Curve], width: float) -> int:
@@ -73,5 +102,6 @@ def _overhang(line: bool) -> float:
 def _extents(curves: Sequence[Curve], line: bool) -> tuple[float, float, int]:
     """Pixels of all entries in a row and of the widest, and how many there are, at least one."""
     sample = 2 * (_overhang(line) + RADIUS) + LINE_TO_LABEL + ENTRY_GAP
-    entries = [sample + CHARACTER * min(len(curve.label), LONGEST_LABEL) for curve in curves]
+    names = shortened(curves).values()
+    entries = [sample + CHARACTER * min(len(name), LONGEST_LABEL) for name in names]
     return sum(entries), max(entries, default=sample), max(len(entries), 1)
