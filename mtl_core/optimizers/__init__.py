@@ -28,12 +28,22 @@ from mtl_core.optimizers import (
     uncertainty,
     upgrad,
 )
-from mtl_core.optimizers.base import SCALE, Draws, Method, Option, OptionValue, Rule, Step
+from mtl_core.optimizers.base import (
+    SCALE,
+    Draws,
+    Method,
+    Numbers,
+    Option,
+    OptionValue,
+    Rule,
+    Step,
+)
 
 __all__ = [
     "SCALE",
     "Draws",
     "Method",
+    "Numbers",
     "Option",
     "OptionValue",
     "Rule",

@@ -25,7 +25,8 @@ def weights(step: Step) -> "Tensor":
     are zero, each has 1/K.
     """
     if step.gram.shape[1] == 2:
-        return of_two(step.gram, partial(_of_two, step.rounding))
+        on_device = partial(_of_two_on_device, step.rounding) if step.static else None
+        return of_two(step.gram, partial(_of_two, step.rounding), on_device=on_device)
     return _of_many(step.gram, step.rounding)
 
 
@@ -47,6 +48,27 @@ def _of_two(rounding: float, first: float, cosine: float, second: float) -> tupl
         second * (second + first * (sine - cosine)) / scale,
         first * (first + second * (sine - cosine)) / scale,
     )
+
+
+def _of_two_on_device(
+    rounding: float, first: "Tensor", cosine: "Tensor", second: "Tensor"
+) -> "tuple[Tensor, Tensor]":
+    """``_of_two`` of (N,) each."""
+    there = (first > 0) & (second > 0)
+    alone = [(length > 0).to(length.dtype) / 2 for length in (first, second)]
+    longest = first.maximum(second)
+    first, second = first / longest, second / longest
+    trace = first.square() + second.square()
+    signed = second.copysign(cosine)
+    lean = (first + signed) / (2 * trace)
+    sine = ((1 - cosine) * (1 + cosine)).sqrt()
+    root = first * second * sine
+    most = trace + ((first - second) * (first + second)).hypot(2 * first * second * cosine)
+    scale = (2 * most * (trace + 2 * root)).sqrt()
+    single = 1 - cosine.abs() <= rounding * (1 + cosine.abs())
+    ours = (first * lean).where(single, second * (second + first * (sine - cosine)) / scale)
+    theirs = (signed * lean).where(single, first * (first + second * (sine - cosine)) / scale)
+    return ours.where(there, alone[0]), theirs.where(there, alone[1])
 
 
 def _of_many(gramian: "Tensor", rounding: float) -> "Tensor":
@@ -100,4 +122,6 @@ RULE = Rule(
     source="Senushkin et al. 2023, Independent Component Alignment, Algorithm 1, uniform weights",
     weights=weights,
     needs_gramian=True,
+    on_host="it takes eigenvalues, and PyTorch has the host check whether they were found",
+    closed_forms=(2,),
 )

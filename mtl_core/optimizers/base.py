@@ -12,10 +12,14 @@ from mtl_core.errors import InputError, quoted
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-__all__ = ["SCALE", "Draws", "Method", "Option", "OptionValue", "Rule", "Step"]
+__all__ = ["SCALE", "Draws", "Method", "Numbers", "Option", "OptionValue", "Rule", "Step"]
 
 OptionValue = bool | int | float | str
 State = dict[str, "Tensor"]
+
+Numbers = Callable[[str, tuple[int, ...]], "Tensor"]
+"""A step's random numbers from elsewhere than generators, such as a buffer that was filled ahead:
+``rand`` or ``randn`` and a shape -> (N, *shape), float64, on the replicas' device."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +112,14 @@ class Draws:
     """The random numbers of one step: from one generator, or from one for each replica.
 
     Draws of a replica with a generator of its own do not depend on the replicas beside it.
+
+    Args:
+        numbers: where they come from in place of the generators.
     """
 
     generators: "Sequence[Generator]"
     like: "Tensor"
+    numbers: Numbers | None = None
 
     def uniform(self, *shape: int) -> "Tensor":
         """(N, *shape) in [0, 1), float64."""
@@ -122,6 +130,8 @@ class Draws:
         return self._draw("randn", shape)
 
     def _draw(self, kind: str, shape: tuple[int, ...]) -> "Tensor":
+        if self.numbers is not None:
+            return self.numbers(kind, shape)
         import torch
 
         draw = partial(getattr(torch, kind), dtype=torch.float64)
@@ -146,6 +156,7 @@ class Step:
         state: name -> (N, ...) tensors that live as long as the run; empty in its first step.
         draws: every random number comes from here.
         epsilon: that of the type in which the Gramian was computed.
+        static: whether nothing may wait for the host, see ``Method.static``.
     """
 
     gramian: "Tensor | None"
@@ -154,6 +165,7 @@ class Step:
     state: State
     draws: Draws
     epsilon: float = 2.0**-52
+    static: bool = False
 
     @property
     def gram(self) -> "Tensor":
@@ -189,6 +201,9 @@ class Rule:
             batches after the step.
         same_as_sum: when its update is the sum itself, as a sentence for the page.
         end_epoch: for a rule that works by epochs: called with the state at the end of each.
+        on_host: why its step needs the host, so that it cannot be captured in a CUDA graph, as a
+            clause; none where it does not.
+        closed_forms: numbers of tasks with which it does not, all the same.
     """
 
     title: str
@@ -204,6 +219,8 @@ class Rule:
     observe: Callable[[Step], None] | None = None
     end_epoch: "Callable[[State], None] | None" = None
     same_as_sum: str = ""
+    on_host: str = ""
+    closed_forms: tuple[int, ...] = ()
 
 
 class Method:
@@ -218,6 +235,8 @@ class Method:
     Attributes:
         state: name -> tensors with the replicas' leading dimension, flattened; empty before the
             first step. Replacing it resumes a run; ``reset`` starts one afresh.
+        static: whether its steps are to be the same operations whatever the numbers, without
+            waiting for the host. Numbers are equal to within rounding; on a CPU it takes longer.
 
     Raises:
         InputError: for an unknown option, or one out of its range.
@@ -244,6 +263,7 @@ class Method:
         self.num_tasks = num_tasks
         self.options: Mapping[str, OptionValue] = MappingProxyType(chosen)
         self.state: State = {}
+        self.static = False
         self._own_generator: Generator | None = None
 
     @property
@@ -278,11 +298,16 @@ class Method:
         """Whether its weights depend on the generator."""
         return self.rule.random
 
+    @property
+    def on_host(self) -> str:
+        """Why its steps need the host even where ``static``, as a clause; "" where they do not."""
+        return "" if self.num_tasks in self.rule.closed_forms else self.rule.on_host
+
     def weights(
         self,
         gramian: "Tensor | None",
         losses: "Tensor",
-        generator: "Generator | Sequence[Generator] | None" = None,
+        generator: "Generator | Sequence[Generator] | Numbers | None" = None,
         *,
         last_layer: "Tensor | None" = None,
     ) -> "Tensor":
@@ -292,8 +317,8 @@ class Method:
             gramian: (..., K, K) inner products of the task gradients of the shared parameters;
                 None where ``needs_gramian`` is False.
             losses: (..., K) task losses of the step's batches.
-            generator: source of every random choice, or one for each replica; default one of the
-                method's own, seeded with 0.
+            generator: source of every random choice, or one for each replica, or the numbers
+                themselves; default one of the method's own, seeded with 0.
             last_layer: (..., K, K) inner products of the gradients of the last shared layer's
                 parameters, where ``needs_last_layer``; default ``gramian``.
 
@@ -338,7 +363,7 @@ class Method:
         self,
         jacobian: "Tensor",
         losses: "Tensor",
-        generator: "Generator | Sequence[Generator] | None" = None,
+        generator: "Generator | Sequence[Generator] | Numbers | None" = None,
     ) -> "Tensor":
         """The shared update itself, where ``needs_jacobian``.
 
@@ -394,7 +419,7 @@ class Method:
         self,
         gramian: "Tensor | None",
         losses: "Tensor",
-        generator: "Generator | Sequence[Generator] | None",
+        generator: "Generator | Sequence[Generator] | Numbers | None",
     ) -> "tuple[Step, Tensor]":
         """The rule's view of a step, and (N, 1): 0, or NaN where a replica's input is not finite.
 
@@ -412,14 +437,18 @@ class Method:
             gramian = (gramian + gramian.mT).mul_(0.5)
             spoiled = spoiled + (gramian - gramian).flatten(1).sum(dim=1, keepdim=True)
         # On a GPU the question costs more than replacing, on a CPU less. NaN is not 0.
-        if rows.is_cuda or spoiled.any():
+        if self.static or rows.is_cuda or spoiled.any():
             sound = spoiled == 0
             rows = rows.where(sound, 1.0)
             if gramian is not None:
                 eye = torch.eye(tasks, dtype=gramian.dtype, device=gramian.device)
                 gramian = gramian.where(sound.unsqueeze(2), eye)
-        draws = Draws(self._generators(generator, len(rows)), rows)
-        return Step(gramian, rows, self.options, self.state, draws, epsilon), spoiled
+        if callable(generator):
+            draws = Draws([], rows, generator)
+        else:
+            draws = Draws(self._generators(generator, len(rows)), rows)
+        step = Step(gramian, rows, self.options, self.state, draws, epsilon, self.static)
+        return step, spoiled
 
     def _generators(
         self, generator: "Generator | Sequence[Generator] | None", replicas: int

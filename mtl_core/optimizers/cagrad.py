@@ -40,7 +40,9 @@ def weights(step: Step) -> "Tensor":
     if c == 0:
         return mean
     if tasks == 2:
-        return of_two(gramian, partial(_of_two, c), rounding=step.rounding)
+        on_device = partial(_of_two_on_device, c) if step.static else None
+        formula = partial(_of_two, c)
+        return of_two(gramian, formula, rounding=step.rounding, on_device=on_device)
     of = directions(gramian)
     cosines, _ = of.definite(step.rounding)
     lengths = of.lengths.where(of.there, of.lengths.amax(dim=1, keepdim=True))
@@ -95,6 +97,33 @@ def _of_two(c: float, first: float, cosine: float, second: float) -> tuple[float
     length = math.sqrt((ours - theirs) ** 2 + 2 * (1 + cosine) * ours * theirs)
     lean = c * mean_length / max(length, _LEAST_MEAN * (ours + theirs))
     return 0.5 + lean * share, 0.5 + lean * other
+
+
+def _of_two_on_device(
+    c: float, first: "Tensor", cosine: "Tensor", second: "Tensor"
+) -> "tuple[Tensor, Tensor]":
+    """``_of_two`` of (N,) each; its comments hold."""
+    longest = first.maximum(second)
+    first, second = first / longest, second / longest
+    both = first * second
+    mean_length = ((first - second).square() + 2 * (1 + cosine) * both).sqrt() / 2
+    apart = (first - second).square() + 2 * (1 - cosine) * both
+    tilt = (first - second) * (first + second) / 2
+    squares = first.square() + second.square()
+    steep = both.square() * (1 - c * cosine) * (1 + c * cosine)
+    steep = steep - (1 - c) * (1 + c) * (squares / 2).square()
+    move = -tilt * both * ((1 - cosine) * (1 + cosine) / steep).sqrt()
+    share = ((second * (second - first * cosine) + move) / apart).clamp(0, 1)
+    other = ((first * (first - second * cosine) - move) / apart).clamp(0, 1)
+    share = share.where(steep > 0, (tilt < 0).to(tilt.dtype))
+    other = other.where(steep > 0, (tilt > 0).to(tilt.dtype))
+    share = share.where(both > 0, (first > 0).to(tilt.dtype))
+    other = other.where(both > 0, (second > 0).to(tilt.dtype))
+    ours, theirs = share * first, other * second
+    length = ((ours - theirs).square() + 2 * (1 + cosine) * ours * theirs).sqrt()
+    lean = c * mean_length / length.maximum(_LEAST_MEAN * (ours + theirs))
+    known = mean_length > _LEAST_MEAN  # NaN, of gradients that are all 0, is not
+    return (0.5 + lean * share).where(known, 0.5), (0.5 + lean * other).where(known, 0.5)
 
 
 def _solve(
@@ -235,4 +264,6 @@ RULE = Rule(
         ),
     ),
     needs_gramian=True,
+    on_host="its quadratic program is solved in as many rounds as the numbers need",
+    closed_forms=(2,),
 )

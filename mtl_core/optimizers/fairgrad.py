@@ -93,4 +93,5 @@ RULE = Rule(
         ),
     ),
     needs_gramian=True,
+    on_host="its equation is solved by as many steps of Newton's method as the numbers need",
 )

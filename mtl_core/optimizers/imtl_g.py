@@ -24,7 +24,7 @@ def weights(step: Step) -> "Tensor":
     import torch
 
     if step.gram.shape[1] == 2:
-        return of_two(step.gram, _of_two)
+        return of_two(step.gram, _of_two, on_device=_of_two_on_device if step.static else None)
     of = directions(step.gram)
     values, vectors = torch.linalg.eigh(of.cosines)
     inverse = (1 / values).where(values > step.rounding * values[:, -1:], 0.0)
@@ -52,6 +52,16 @@ def _of_two(first: float, cosine: float, second: float) -> tuple[float, float]:
     return 1 / (1 + first / second), 1 / (1 + second / first)
 
 
+def _of_two_on_device(
+    first: "Tensor", cosine: "Tensor", second: "Tensor"
+) -> "tuple[Tensor, Tensor]":
+    """``_of_two`` of (N,) each."""
+    both, one = (first > 0) & (second > 0), first + second > 0
+    ours = (1 / (1 + first / second)).where(both, (first > 0).to(first.dtype).where(one, 0.5))
+    theirs = (1 / (1 + second / first)).where(both, (second > 0).to(first.dtype).where(one, 0.5))
+    return ours, theirs
+
+
 RULE = Rule(
     title="IMTL-G",
     about="The combination of task gradients that goes equally far along each of them.",
@@ -59,4 +69,6 @@ RULE = Rule(
     "the pseudo-inverse of the gradients' cosines",
     weights=weights,
     needs_gramian=True,
+    on_host="it takes eigenvalues, and PyTorch has the host check whether they were found",
+    closed_forms=(2,),
 )

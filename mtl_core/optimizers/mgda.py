@@ -21,8 +21,9 @@ def weights(step: Step) -> "Tensor":
     that would be divided by; where none is left, all weigh the same.
     """
     gramian, kind = step.gram, step.options["normalization"]
+    on_device = _shares if step.static else None
     if kind == "none" and gramian.shape[1] == 2:
-        return of_two(gramian, _share, rounding=step.rounding)
+        return of_two(gramian, _share, rounding=step.rounding, on_device=on_device)
     squares = gramian.diagonal(dim1=1, dim2=2)
     largest = squares.amax(dim=1, keepdim=True)
     gramian = gramian / largest.where(largest > 0, 1.0).unsqueeze(-1)
@@ -38,7 +39,7 @@ def weights(step: Step) -> "Tensor":
         factors = (shortest / divisors).where(there, 0.0)
         gramian = gramian * factors.unsqueeze(-1) * factors.unsqueeze(-2)
     if gramian.shape[1] == 2:
-        return of_two(gramian, _share, rounding=step.rounding)
+        return of_two(gramian, _share, rounding=step.rounding, on_device=on_device)
     return _of_many(gramian, step.rounding)
 
 
@@ -58,6 +59,18 @@ def _share(first: float, cosine: float, second: float) -> tuple[float, float]:
     ours = max(second * (second - cosine * first), 0.0)
     theirs = max(first * (first - cosine * second), 0.0)
     return ours / (ours + theirs), theirs / (ours + theirs)
+
+
+def _shares(first: "Tensor", cosine: "Tensor", second: "Tensor") -> "tuple[Tensor, Tensor]":
+    """``_share`` of (N,) each."""
+    longest = first.maximum(second)
+    alone = (first > 0).to(first.dtype).where(first != second, 0.5)
+    both = (first > 0) & (second > 0) & (first != second)
+    first, second = first / longest, second / longest
+    ours = (second * (second - cosine * first)).clamp_min(0)
+    theirs = (first * (first - cosine * second)).clamp_min(0)
+    total = ours + theirs
+    return (ours / total).where(both, alone), (theirs / total).where(both, 1 - alone)
 
 
 def _of_many(gramian: "Tensor", rounding: float) -> "Tensor":
@@ -91,4 +104,6 @@ RULE = Rule(
         ),
     ),
     needs_gramian=True,
+    on_host="its quadratic program is solved in as many rounds as the numbers need",
+    closed_forms=(2,),
 )

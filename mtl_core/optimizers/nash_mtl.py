@@ -25,7 +25,8 @@ def weights(step: Step) -> "Tensor":
     gramian, longest = step.gram, step.options["max_norm"]
     if gramian.shape[1] == 2:
         formula = partial(_of_two, step.rounding)
-        found = of_two(gramian, formula, rounding=step.rounding)
+        on_device = partial(_of_two_on_device, step.rounding) if step.static else None
+        found = of_two(gramian, formula, rounding=step.rounding, on_device=on_device)
     else:
         found = solve(gramian, 1, step.rounding)
     if longest > 0:
@@ -44,6 +45,15 @@ def _of_two(rounding: float, first: float, cosine: float, second: float) -> tupl
     return (common / first if first > 0 else 0.0), (common / second if second > 0 else 0.0)
 
 
+def _of_two_on_device(
+    rounding: float, first: "Tensor", cosine: "Tensor", second: "Tensor"
+) -> "tuple[Tensor, Tensor]":
+    """``_of_two`` of (N,) each."""
+    left = 1 + cosine
+    common = 1 / left.where(left > 2 * rounding, left.clamp_min(LEAST_LEFT)).sqrt()
+    return (common / first).where(first > 0, 0.0), (common / second).where(second > 0, 0.0)
+
+
 RULE = Rule(
     title="Nash-MTL",
     about="The update that tasks bargaining over it would agree on, blind to gradients' lengths.",
@@ -58,4 +68,6 @@ RULE = Rule(
         ),
     ),
     needs_gramian=True,
+    on_host="its equation is solved by as many steps of Newton's method as the numbers need",
+    closed_forms=(2,),
 )

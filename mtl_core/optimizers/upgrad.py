@@ -23,7 +23,8 @@ def weights(step: Step) -> "Tensor":
     gramian = step.gram
     replicas, tasks, _ = gramian.shape
     if tasks == 2:
-        return of_two(gramian, _of_two, rounding=step.rounding)
+        on_device = _of_two_on_device if step.static else None
+        return of_two(gramian, _of_two, rounding=step.rounding, on_device=on_device)
     every = torch.eye(tasks, dtype=gramian.dtype, device=gramian.device)
     each = project(
         gramian.repeat_interleave(tasks, dim=0),
@@ -38,6 +39,14 @@ def _of_two(first: float, cosine: float, second: float) -> tuple[float, float]:
     if cosine >= 0:
         return 0.5, 0.5
     return 0.5 - 0.5 * cosine * (second / first), 0.5 - 0.5 * cosine * (first / second)
+
+
+def _of_two_on_device(
+    first: "Tensor", cosine: "Tensor", second: "Tensor"
+) -> "tuple[Tensor, Tensor]":
+    """``_of_two`` of (N,) each."""
+    ours, theirs = (0.5 - 0.5 * cosine * ratio for ratio in (second / first, first / second))
+    return ours.where(cosine < 0, 0.5), theirs.where(cosine < 0, 0.5)
 
 
 def project(gramian: "Tensor", combination: "Tensor", rounding: float) -> "Tensor":
@@ -79,4 +88,6 @@ RULE = Rule(
     source="Quinton & Rey 2024 (arXiv 2406.16232), Eq. 3 and Proposition 1",
     weights=weights,
     needs_gramian=True,
+    on_host="its quadratic program is solved in as many rounds as the numbers need",
+    closed_forms=(2,),
 )
