@@ -1,5 +1,7 @@
 """Images as bytes: a quarter of the memory, normalised where they are used."""
 
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +21,16 @@ class Normalise(nn.Module):
         """(N, 3, H, W) -> the same, float32."""
         if images.dtype != torch.uint8:
             return images
-        mean, std = (torch.tensor(values, device=images.device) for values in (_MEAN, _STD))
-        scaled: Tensor = (images.float() / 255 - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+        mean, std = _placed(images.device)
+        scaled: Tensor = (images.float() / 255 - mean) / std
         return scaled
+
+
+@cache
+def _placed(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Both, (3, 1, 1), on a device: numbers that a step brought along could not be captured."""
+    with torch.inference_mode(False):  # they may be asked for first where nothing is learned
+        mean, std = (
+            torch.tensor([[[value]] for value in values], device=device) for values in (_MEAN, _STD)
+        )
+        return mean, std
