@@ -123,13 +123,14 @@ class Draws:
 
     def uniform(self, *shape: int) -> "Tensor":
         """(N, *shape) in [0, 1), float64."""
-        return self._draw("rand", shape)
+        return self.draw("rand", shape)
 
     def normal(self, *shape: int) -> "Tensor":
         """(N, *shape) of mean 0 and variance 1, float64."""
-        return self._draw("randn", shape)
+        return self.draw("randn", shape)
 
-    def _draw(self, kind: str, shape: tuple[int, ...]) -> "Tensor":
+    def draw(self, kind: str, shape: tuple[int, ...]) -> "Tensor":
+        """``rand``, which is uniform, or ``randn``, which is normal, as (N, *shape)."""
         if self.numbers is not None:
             return self.numbers(kind, shape)
         import torch

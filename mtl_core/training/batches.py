@@ -30,15 +30,20 @@ class BatchStream:
 
     def batch(self, step: int) -> NDArray[np.int64]:
         """(batch_size,) indices of the batch of 0-based ``step``."""
-        start = step * self._batch_size
-        stop = start + self._batch_size
-        first, last = start // self._size, (stop - 1) // self._size
-        self._passes = {number: self._pass(number) for number in range(first, last + 1)}
-        if first == last:
-            stream = self._passes[first]
+        return self.batches(step, 1).reshape(-1)
+
+    def batches(self, first: int, count: int) -> NDArray[np.int64]:
+        """(count, batch_size) indices of the batches of step ``first`` and of those after it."""
+        start = first * self._batch_size
+        stop = start + count * self._batch_size
+        earliest, latest = start // self._size, (stop - 1) // self._size
+        self._passes = {number: self._pass(number) for number in range(earliest, latest + 1)}
+        if earliest == latest:
+            stream = self._passes[earliest]
         else:
             stream = np.concatenate(list(self._passes.values()))
-        return stream[start - first * self._size : stop - first * self._size]
+        offset = earliest * self._size
+        return stream[start - offset : stop - offset].reshape(count, self._batch_size)
 
     def _pass(self, number: int) -> NDArray[np.int64]:
         if number in self._passes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from mtl_core.optimizers import Method
+from mtl_core.optimizers import Method, Numbers
 from mtl_core.training.network import Network
 
 __all__ = ["Combined", "batch_losses", "combine"]
@@ -40,7 +40,7 @@ def combine(
     tasks: Sequence[str],
     inputs: Sequence[Tensor] | Tensor,
     targets: Sequence[Tensor],
-    generators: Sequence[Generator] | None = None,
+    generators: Sequence[Generator] | Numbers | None = None,
     *,
     compare: bool = False,
 ) -> Combined:
@@ -54,7 +54,7 @@ def combine(
     Args:
         inputs: (R, B, ...) for each task; a single tensor where all tasks are on one input.
         targets: (R, B, ...) for each task.
-        generators: the method's source of random numbers, one for each replica.
+        generators: the method's source of random numbers, one for each replica, or the numbers.
         compare: form the task gradients even if the method does without.
     """
     if not (compare or method.needs_gramian or method.needs_jacobian):
@@ -107,7 +107,7 @@ def _weighted(
     tasks: Sequence[str],
     inputs: Sequence[Tensor] | Tensor,
     targets: Sequence[Tensor],
-    generators: Sequence[Generator] | None,
+    generators: Sequence[Generator] | Numbers | None,
 ) -> Combined:
     """Without task gradients, but for those of the last layer where the method reads them."""
     one_input = isinstance(inputs, Tensor)
@@ -186,7 +186,7 @@ def _task_gradients(
     """Jacobian (R, K, P), losses (R, K), and the heads' gradients."""
     if isinstance(inputs, Tensor):
         return _on_one_input(network, tasks, inputs, targets)
-    if inputs[0].device.type == "cuda":
+    if inputs[0].device.type != "cpu":
         return _on_own_inputs_at_once(network, tasks, inputs, targets)
     parameters = list(network.shared.values())
     features = [network.features(own, per_replica=True) for own in inputs]
@@ -225,7 +225,7 @@ def _on_one_input(
     cut = _for_each_task(features, len(tasks))
     losses, passed_down, heads = _through_heads(network, tasks, cut, cut.unbind(dim=1), targets)
     parameters = list(network.shared.values())
-    if inputs.device.type == "cuda":
+    if inputs.device.type != "cpu":
         stacked = torch.autograd.grad(
             features, parameters, passed_down.transpose(0, 1), is_grads_batched=True
         )

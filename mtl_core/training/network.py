@@ -175,7 +175,7 @@ class Network:
             return self.features(inputs[0], per_replica=True)
         if not self.mixes_examples and len({own.shape for own in inputs}) == 1:
             return self.features(torch.cat(list(inputs), dim=1), per_replica=True)
-        if inputs[0].device.type != "cuda":
+        if inputs[0].device.type == "cpu":
             return torch.cat([self.features(own, per_replica=True) for own in inputs], dim=1)
         return self._all_tasks_at_once(inputs)
 

@@ -38,7 +38,7 @@ def common(longest: Sequence[int], device: torch.device) -> list[int]:
     A CPU takes one batch after the other, each at its own length. A GPU takes them side by side,
     which needs one length.
     """
-    if device.type == "cuda":
+    if device.type != "cpu":
         return [max(longest)] * len(longest)
     return list(longest)
 

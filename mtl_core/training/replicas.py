@@ -12,19 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtl_core import factors, optimizers, settings
+from mtl_core import factors, settings
 from mtl_core.config import RunConfig
 from mtl_core.data.base import Split, Stamp
 from mtl_core.errors import TrainingDiverged
 from mtl_core.training import padding
-from mtl_core.training.batches import BatchStream, derived_seed
+from mtl_core.training.captured import Capture
 from mtl_core.training.checkpoint import Checkpoint, State
-from mtl_core.training.gradients import batch_losses, combine
 from mtl_core.training.meter import Measurement, Meter
 from mtl_core.training.network import Network
 from mtl_core.training.objectives import Score
 from mtl_core.training.schedule import checkpoint_steps, ends_epoch, factor_steps
-from mtl_core.training.tally import Tally
+from mtl_core.training.stepping import Stepper
 from mtl_core.trajectory import Row, Update
 
 __all__ = ["Replicas", "advance"]
@@ -37,6 +36,11 @@ _SMALL = 3 * 64 * 64
 
 _TOKENS = {"cpu": 4096, "cuda": 2**17}
 """Tokens evaluated at once, for the same reasons."""
+
+_STAY_ON = ("cuda",)
+"""Devices on which a stack outlives its slice, since what it has captured does."""
+
+_MOST_STANDING = 16
 
 
 def advance(
@@ -63,7 +67,25 @@ def advance(
         TrainingDiverged: with the checkpoints before it as its attribute ``checkpoints``.
     """
     with _single_thread(device):
-        replicas = Replicas(config, seeds, torch.device(device))
+        try:
+            return _advanced(config, seeds, state, device, slice_seconds)
+        except torch.OutOfMemoryError:
+            if not _STANDING:
+                raise
+        # It does not fit beside the stacks that take turns with it, but perhaps in their place.
+        _STANDING.clear()
+        torch.cuda.empty_cache()
+        return _advanced(config, seeds, state, device, slice_seconds)
+
+
+def _advanced(
+    config: RunConfig,
+    seeds: tuple[int, ...],
+    state: State | None,
+    device: str,
+    slice_seconds: float,
+) -> list[Checkpoint]:
+    with _standing(config, seeds, device, fresh=state is None) as replicas:
         if state is not None:
             replicas.restore(state)
         due = set(checkpoint_steps(config))
@@ -87,19 +109,26 @@ def advance(
 
 
 class Replicas:
-    """R replicas of ``config``, one per seed, on one device."""
+    """R replicas of ``config``, one per seed, on one device.
 
-    def __init__(self, config: RunConfig, seeds: tuple[int, ...], device: torch.device) -> None:
+    Args:
+        capture: see ``Stepper``.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        seeds: tuple[int, ...],
+        device: torch.device,
+        *,
+        capture: Capture | None = None,
+    ) -> None:
         self.config = config
         self.seeds = seeds
         self.step = 0
         self.seconds = 0.0
         self._device = device
         self._network = Network(config, seeds, device)
-        self._method = optimizers.create(
-            config.optimizer, num_tasks=len(config.tasks), **dict(config.options)
-        )
-        self._optimizer = _base_optimizer(config, list(self._network.parameters.values()))
         self._data = _resident(
             config.setting,
             config.tasks,
@@ -109,54 +138,19 @@ class Replicas:
             settings.get(config.setting).data_state().stamp,
         )
         self._training = {task: data.train for task, data in self._data.items()}
-        self._lengths = self._known_lengths()
         self._meter = Meter(config, seeds, self._network, self._training)
-        # A single task has no weights to record, and constant ones are known beforehand.
-        plain = len(config.tasks) == 1 or self._method.constant
-        self._tally = None if plain else Tally()
-        self._due = frozenset(checkpoint_steps(config))
         self._factor_steps = frozenset(factor_steps(config))
-        # Tasks on one input take the same examples, whichever of them are learned together.
-        self._one_input = settings.get(config.setting).one_input
-        streams = {task: task for task in config.tasks}
-        if self._one_input:
-            streams = {config.setting: config.target}
-        self._streams = [
-            [
-                BatchStream(seed, name, len(self._data[task].train[1]), config.batch_size)
-                for name, task in streams.items()
-            ]
-            for seed in seeds
-        ]
+        self._stepper = Stepper(
+            config, seeds, self._network, self._training, device, capture=capture
+        )
+        self._method, self._optimizer = self._stepper.method, self._stepper.base
+        self._tally = self._stepper.tally
 
     def train_step(self) -> None:
         """One step of every replica along the method's combination of its task gradients."""
         started = time.perf_counter()
-        inputs, targets = self._batches()
-        combined = combine(
-            self._network,
-            self._method,
-            self.config.tasks,
-            inputs,
-            targets,
-            self._generators(),
-            compare=self._tally is not None and self.step + 1 in self._due,
-        )
-        parameters = [*self._network.shared.values(), *self._network.heads.values()]
-        for parameter, gradient in zip(
-            parameters, [*combined.shared, *combined.heads], strict=True
-        ):
-            # The fused optimizer walks both in storage order: a channels-last gradient of a
-            # contiguous parameter would be applied to the wrong weights.
-            parameter.grad = gradient.contiguous()
-        self._optimizer.step()
-        if self._method.needs_losses_after:
-            self._method.observe(batch_losses(self._network, self.config.tasks, inputs, targets))
-        if self._tally is not None:
-            self._tally.add(combined)
+        self._stepper.step(self.step)
         self.step += 1
-        if ends_epoch(self.config, self.step):
-            self._method.end_epoch()
         self.seconds += time.perf_counter() - started
 
     def checkpoint(self) -> Checkpoint:
@@ -184,7 +178,7 @@ class Replicas:
             ),
             cosines=tuple(found.cosines),
             updates=self._updates(),
-            notes=tuple(dict.fromkeys(found.notes)),
+            notes=tuple(dict.fromkeys([*found.notes, *self._said()])),
         )
 
     def _row(
@@ -216,6 +210,16 @@ class Replicas:
             "seconds": self.seconds,
         }
 
+    def _said(self) -> list[str]:
+        """How steps were carried out, where they were to be captured and were not."""
+        trouble = self._stepper.trouble
+        if not trouble:
+            return []
+        return [
+            f"steps on {self._device.type} were carried out one operation after the other, which "
+            f"takes longer and gives the same numbers: they could not be captured ({trouble})"
+        ]
+
     def _updates(self) -> tuple[Update, ...]:
         """What the method did since the checkpoint before."""
         updates = self._tally.take() if self._tally is not None else []
@@ -233,46 +237,21 @@ class Replicas:
             "step": np.array(self.step),
             "seconds": np.array(self.seconds),
         }
-        for name, parameter in self._network.parameters.items():
-            state[f"parameter/{name}"] = parameter.detach().cpu().numpy().copy()
-            for key, value in self._optimizer.state[parameter].items():
-                if isinstance(value, Tensor):
-                    state[f"{key}/{name}"] = value.detach().cpu().numpy().copy()
-        for name, value in self._method.state.items():
-            state[f"method/{name}"] = value.detach().cpu().numpy().copy()
-        if self._tally is not None:
-            for name, value in self._tally.state.items():
-                state[f"tally/{name}"] = value.detach().cpu().numpy().copy()
+        for name, value in self._stepper.saved().items():
+            state[name] = value.cpu().numpy().copy()
         return state
 
     def restore(self, state: State) -> None:
         """Go on from a ``state`` of the same config and seeds."""
         self.step = int(state["step"])
         self.seconds = float(state["seconds"])
-        for name, parameter in self._network.parameters.items():
-            with torch.no_grad():
-                parameter.copy_(torch.from_numpy(np.array(state[f"parameter/{name}"])))
-            for key in ("step", "exp_avg", "exp_avg_sq", "momentum_buffer"):
-                if f"{key}/{name}" in state:
-                    saved = torch.from_numpy(np.array(state[f"{key}/{name}"]))
-                    self._optimizer.state[parameter][key] = saved.to(self._device)
-        self._method.state = self._saved(state, "method/")
-        if self._tally is not None:
-            self._tally.state = self._saved(state, "tally/")
-
-    def _saved(self, state: State, prefix: str) -> dict[str, Tensor]:
-        return {
-            name.removeprefix(prefix): torch.from_numpy(np.array(value)).to(self._device)
-            for name, value in state.items()
-            if name.startswith(prefix)
-        }
-
-    def _generators(self) -> list[torch.Generator] | None:
-        """One for each replica and step, so that a run does not depend on where it was resumed."""
-        if not self._method.random:
-            return None
-        keys = [derived_seed(f"{seed}/method/{self.step}") for seed in self.seeds]
-        return [torch.Generator().manual_seed(key) for key in keys]
+        self._stepper.resume(
+            {
+                name: torch.from_numpy(np.array(value)).to(self._device)
+                for name, value in state.items()
+                if name not in ("step", "seconds")
+            }
+        )
 
     def _check_finite(self, measures: dict[str, list[tuple[float, float, float]]]) -> None:
         config = self.config
@@ -293,40 +272,9 @@ class Replicas:
             torch.cuda.synchronize(self._device)
             self.seconds += time.perf_counter() - started
 
-    def _known_lengths(self) -> list[NDArray[np.int64]] | None:
-        """Of each task's training inputs, (N,); None where they have no padding.
-
-        On the CPU, where batches are drawn, so that no step waits for a GPU.
-        """
-        found = [
-            padding.lengths(self._network.encoder, inputs) for inputs, _ in self._training.values()
-        ]
-        known = [one.cpu().numpy() for one in found if one is not None]
-        return known or None
-
     def _batches(self) -> tuple[list[Tensor] | Tensor, list[Tensor]]:
-        """(R, B, ...) inputs, a single tensor if all tasks have them, and each task's targets."""
-        orders = [
-            np.stack([streams[k].batch(self.step) for streams in self._streams])
-            for k in range(len(self._streams[0]))
-        ]
-        indices = [torch.from_numpy(one).to(self._device, non_blocking=True) for one in orders]
-        examples = [self._training[task][0] for task in self.config.tasks]
-        targets = [self._training[task][1] for task in self.config.tasks]
-        if self._lengths is not None:
-            longest = [
-                int(lengths[order].max())
-                for lengths, order in zip(self._lengths, orders, strict=False)
-            ]
-            longest = padding.common(longest, self._device)
-            examples = list(map(padding.cut, examples, longest))
-        if self._one_input:
-            (index,) = indices
-            return examples[0][index], [own[index] for own in targets]
-        return (
-            [own[index] for own, index in zip(examples, indices, strict=True)],
-            [own[index] for own, index in zip(targets, indices, strict=True)],
-        )
+        """What the next step is taken on, see ``Stepper.batches``."""
+        return self._stepper.batches(self.step)
 
     @torch.inference_mode()
     def _evaluate(self) -> dict[str, list[tuple[float, float, float]]]:
@@ -436,12 +384,35 @@ def _tensor(array: NDArray[Any]) -> Tensor:
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
-def _base_optimizer(config: RunConfig, parameters: list[Tensor]) -> torch.optim.Optimizer:
-    """Elementwise rules, so stacked replicas move as separate ones would."""
-    if config.base_optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=config.lr, fused=True)
-    momentum = 0.9 if config.base_optimizer == "momentum" else 0.0
-    return torch.optim.SGD(parameters, lr=config.lr, momentum=momentum)
+_Key = tuple[RunConfig, tuple[int, ...], str, Stamp]
+_STANDING: dict[_Key, Replicas] = {}
+"""Stacks between two slices, the one that went on last at the end."""
+
+
+@contextmanager
+def _standing(
+    config: RunConfig, seeds: tuple[int, ...], device: str, *, fresh: bool
+) -> Iterator[Replicas]:
+    """The stack of the slice before, where stacks stay on the device, or a new one.
+
+    It stays until its run is done or something goes wrong. Where it stands is of no account: what
+    was saved of it is put into its buffers.
+
+    Args:
+        fresh: whether replicas begin, for which there is no state but that of a new stack.
+    """
+    if device not in _STAY_ON:
+        yield Replicas(config, seeds, torch.device(device))
+        return
+    key = (config, seeds, device, settings.get(config.setting).data_state().stamp)
+    replicas = _STANDING.pop(key, None)
+    if replicas is None or fresh:
+        replicas = Replicas(config, seeds, torch.device(device))
+    yield replicas
+    if replicas.step < config.steps:
+        _STANDING[key] = replicas
+        if len(_STANDING) > _MOST_STANDING:
+            del _STANDING[next(iter(_STANDING))]
 
 
 @contextmanager

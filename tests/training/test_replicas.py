@@ -1,6 +1,7 @@
 """Replicas: the same numbers however they are sliced, stacked, stored or carried out."""
 
 import io
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from mtl_core import RunConfig, TrainingDiverged
 from mtl_core.training import Checkpoint, State, checkpoint_steps
+from mtl_core.training import replicas as module
 from mtl_core.training.checkpoint import split, stack
 from mtl_core.training.replicas import Replicas, _ResidentTask, advance
 
@@ -152,6 +154,57 @@ def test_a_stack_goes_on_from_its_split_states(digits: Digits, values: Values, d
     else:
         for name, value in final(whole).items():
             np.testing.assert_allclose(value, final(sliced)[name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("most", [2, 1])
+def test_stacks_that_stay_between_slices_give_the_same_bits(
+    digits: Digits, values: Values, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Two in turns, as on a GPU, where each is made once unless there is room for one alone."""
+    configs = [digits("digits2", optimizer=name, factors=()) for name in ("gradvac", "dwa")]
+    whole = [advance(config, (0, 1), None, slice_seconds=EVERYTHING) for config in configs]
+    monkeypatch.setattr(module, "_STAY_ON", ("cpu",))
+    monkeypatch.setattr(module, "_MOST_STANDING", most)
+    count, build = itertools.count(), Replicas.__init__
+    monkeypatch.setattr(Replicas, "__init__", lambda *a, **k: (next(count), build(*a, **k))[1])
+    sliced = [advance(config, (0, 1), None) for config in configs]
+    for _ in range(configs[0].steps):
+        for config, so_far in zip(configs, sliced, strict=True):
+            so_far += advance(config, (0, 1), so_far[-1].state, slice_seconds=1e-9)
+    for ours, theirs in zip(sliced, whole, strict=True):
+        assert values(ours) == values(theirs)
+        assert_equal_states(final(ours), final(theirs))
+    assert (next(count) == len(configs)) is (most == len(configs))
+    assert module._STANDING == {}, "nothing stays of a run that is done"
+
+
+def test_a_stack_that_does_not_fit_is_given_the_room_of_others(
+    digits: Digits, values: Values, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, other = digits(factors=()), digits("digits2", factors=())
+    whole = advance(asked, (0,), None, slice_seconds=EVERYTHING)
+    monkeypatch.setattr(module, "_STAY_ON", ("cpu",))
+    begun = advance(other, (0,), None)
+    step = Replicas.train_step
+
+    def full(replicas: Replicas) -> None:
+        if module._STANDING:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        step(replicas)
+
+    monkeypatch.setattr(Replicas, "train_step", full)
+    assert values(advance(asked, (0,), None, slice_seconds=EVERYTHING)) == values(whole)
+    assert module._STANDING == {}
+    again = advance(other, (0,), begun[-1].state, slice_seconds=1e-9)
+    assert again[-1].step == 1
+
+    def always(replicas: Replicas) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Replicas, "train_step", always)
+    with pytest.raises(torch.OutOfMemoryError):
+        advance(asked, (0,), None, slice_seconds=EVERYTHING)
+    assert module._STANDING == {}
 
 
 def test_stl_and_mtl_of_a_seed_see_the_same_target_batches(digits: Digits) -> None:
