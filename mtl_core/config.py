@@ -4,20 +4,31 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from mtl_core import checks, factors, optimizers, settings
 from mtl_core.checks import Option
 from mtl_core.errors import InputError, quoted, unknown
 from mtl_core.factors import RHO, STEPS
 
-__all__ = ["BASE_OPTIMIZERS", "CONFIG_VERSION", "FACTOR_FIELDS", "STL", "RunConfig"]
+__all__ = [
+    "BASE_OPTIMIZERS",
+    "CONFIG_VERSION",
+    "FACTOR_FIELDS",
+    "PRECISIONS",
+    "STL",
+    "Precision",
+    "RunConfig",
+]
 
 CONFIG_VERSION = 2
 """Part of every experiment's identity: raised when equal configs would give other numbers."""
 
 STL = "stl"
 BASE_OPTIMIZERS = ("adam", "sgd", "momentum")
+
+Precision = Literal["fp32", "tf32", "bf16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 FACTOR_FIELDS = (
     "factor_points",
@@ -30,7 +41,7 @@ FACTOR_FIELDS = (
 )
 """How factors are measured; at their defaults where none is."""
 
-_LATER = ("sharpness_rho",)
+_LATER = ("sharpness_rho", "precision")
 """Fields that came after the first ids: no part of a config's text, and of its id, at defaults."""
 
 
@@ -70,6 +81,8 @@ class RunConfig:
         similarity_batches: random batches that gradient similarity is averaged over.
         auxiliary_factors: whether sharpness, Fisher and covariance are measured on the auxiliary
             tasks too; gradient similarity is known of all tasks.
+        precision: what products of a training step are rounded to (``training.precision``); what
+            is measured is measured in fp32.
 
     Raises:
         InputError: on any value that cannot be trained.
@@ -99,6 +112,7 @@ class RunConfig:
     fisher_draws: int = 10
     similarity_batches: int = 200
     auxiliary_factors: bool = False
+    precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
         self._check_tasks()
@@ -226,6 +240,8 @@ class RunConfig:
             self._set("options", ())
         if self.base_optimizer not in BASE_OPTIMIZERS:
             raise unknown("base optimizer", self.base_optimizer, BASE_OPTIMIZERS)
+        if self.precision not in PRECISIONS:
+            raise unknown("precision", self.precision, PRECISIONS)
 
     def _check_budget(self) -> None:
         self._set("lr", checks.positive("learning rate", self.lr))

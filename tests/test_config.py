@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from mtl_core import InputError, RunConfig
-from mtl_core.config import CONFIG_VERSION
+from mtl_core.config import CONFIG_VERSION, PRECISIONS
 from mtl_core.runs.library.artifacts import former_id
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -337,6 +337,23 @@ def test_the_papers_rho_is_not_said_and_another_is() -> None:
     assert whole.id == digits(sharpness_rho=1.0).id, "a number, however it is written"
     assert other.baseline == other
     assert replace(MTL, sharpness_rho=0.1).baseline.sharpness_rho == 0.1
+
+
+def test_full_precision_is_not_said_and_less_is() -> None:
+    """So the experiments of before it could be chosen keep their ids."""
+    usual = digits()
+    assert digits(precision="fp32") == usual
+    assert "precision" not in usual.to_dict()
+    for precision in ("tf32", "bf16"):
+        other = digits(precision=precision)
+        assert other.to_dict() == {**usual.to_dict(), "precision": precision}
+        assert RunConfig.from_dict(other.to_dict()) == other
+        assert other.baseline.precision == precision
+    assert len({digits(precision=one).id for one in PRECISIONS}) == 3
+    with pytest.raises(InputError, match="unknown precision 'fp16'; one of: fp32, tf32, bf16"):
+        digits(precision="fp16")
+    with pytest.raises(InputError, match="unknown precision 16"):
+        RunConfig.from_dict({**usual.to_dict(), "precision": 16})
 
 
 def test_without_sharpness_there_is_no_rho() -> None:

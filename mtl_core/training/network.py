@@ -1,6 +1,7 @@
 """Stacked multi-task networks: a shared encoder and a head per task, R replicas at once."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TypeVar, cast
 
@@ -9,11 +10,12 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from mtl_core import settings
-from mtl_core.config import RunConfig
+from mtl_core.config import Precision, RunConfig
 from mtl_core.networks.batch_norm import has_batch_norm, population_statistics
 from mtl_core.settings.base import Loss
 from mtl_core.training.batches import derived_seed
 from mtl_core.training.objectives import per_example
+from mtl_core.training.precision import network as network_precision
 
 __all__ = ["STATISTICS_EXAMPLES", "Network"]
 
@@ -48,7 +50,8 @@ class Network:
             else:
                 heads[task.name] = partial(_given, head=setting.head, task=task)
         losses = {task.name: task.loss for task in tasks}
-        self._build(partial(setting.encoder, config.width), heads, losses, seeds, device)
+        encoder = partial(setting.encoder, config.width)
+        self._build(encoder, heads, losses, seeds, device, config.precision)
 
     @classmethod
     def built(
@@ -77,6 +80,7 @@ class Network:
         losses: Mapping[str, Loss],
         seeds: Sequence[int],
         device: torch.device,
+        precision: Precision = "fp32",
     ) -> None:
         replicas = []
         for seed in seeds:
@@ -92,6 +96,7 @@ class Network:
         # Linear heads, the usual ones, are one product for all replicas.
         self._heads = {t: head for t, head in heads.items() if type(head) is not nn.Linear}
         self._losses = dict(losses)
+        self._rounding = partial(network_precision, precision, device)
         self._statistics: dict[str, tuple[dict[str, Tensor], dict[str, Tensor]]] = {}
         self._training: bool | None = None
         parts = (encoder, *self._heads.values())
@@ -215,6 +220,15 @@ class Network:
 
     def logits(self, task: str, features: Tensor, *, measured: bool = False) -> Tensor:
         """Features (R, N, F, ...) -> what ``task``'s head puts out, (R, N, classes, ...)."""
+        with self._arithmetic(stepping=not measured):
+            outputs = self._put_out(task, features, measured)
+        return _full(outputs)
+
+    def losses(self, task: str, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(R, N) losses of ``task``'s outputs, see ``objectives.per_example``."""
+        return per_example(self._losses[task], outputs, targets)
+
+    def _put_out(self, task: str, features: Tensor, measured: bool) -> Tensor:
         if task not in self._heads:
             weight = self.parameters[f"heads.{task}.weight"]
             bias = self.parameters[f"heads.{task}.bias"]
@@ -236,10 +250,6 @@ class Network:
         outputs: Tensor = vmap(put_out)(own, features)
         return outputs
 
-    def losses(self, task: str, outputs: Tensor, targets: Tensor) -> Tensor:
-        """(R, N) losses of ``task``'s outputs, see ``objectives.per_example``."""
-        return per_example(self._losses[task], outputs, targets)
-
     def _all_tasks_at_once(self, inputs: Sequence[Tensor]) -> Tensor:
         self._mode(training=True)
         shared = {name.removeprefix("encoder."): p for name, p in self.shared.items()}
@@ -248,8 +258,12 @@ class Network:
         return encoded.flatten(1, 2)
 
     def _encoded(self, parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
-        features: Tensor = functional_call(self._encoder, parameters, (inputs,))
-        return features
+        with self._arithmetic(stepping=bool(self._training)):
+            features: Tensor = functional_call(self._encoder, parameters, (inputs,))
+        return _full(features)
+
+    def _arithmetic(self, *, stepping: bool) -> AbstractContextManager[object]:
+        return self._rounding() if stepping else nullcontext()
 
     def _of_encoder(self, task: str | None) -> dict[str, Tensor]:
         return self._statistics[task][0] if task in self._statistics else {}
@@ -267,6 +281,11 @@ class Network:
         if task in self._heads:
             self._heads[task].train()
         return {n.removeprefix(prefix): p[replica].detach() for n, p in self._named(prefix)}
+
+
+def _full(values: Tensor) -> Tensor:
+    """Losses and what methods do with gradients are beyond half precision."""
+    return values.float() if values.dtype == torch.bfloat16 else values
 
 
 def _linear(features: int, *, outputs: int) -> nn.Module:

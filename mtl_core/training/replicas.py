@@ -16,7 +16,7 @@ from mtl_core import factors, settings
 from mtl_core.config import RunConfig
 from mtl_core.data.base import Split, Stamp
 from mtl_core.errors import TrainingDiverged
-from mtl_core.training import padding
+from mtl_core.training import padding, precision
 from mtl_core.training.captured import Capture
 from mtl_core.training.checkpoint import Checkpoint, State
 from mtl_core.training.meter import Measurement, Meter
@@ -66,7 +66,8 @@ def advance(
     Raises:
         TrainingDiverged: with the checkpoints before it as its attribute ``checkpoints``.
     """
-    with _single_thread(device):
+    # Whatever a step is rounded to, that is all: measuring is in full precision.
+    with _single_thread(device), precision.products("fp32", torch.device(device)):
         try:
             return _advanced(config, seeds, state, device, slice_seconds)
         except torch.OutOfMemoryError:

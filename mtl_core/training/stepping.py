@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mtl_core import optimizers, settings
 from mtl_core.config import RunConfig
-from mtl_core.training import padding
+from mtl_core.training import padding, precision
 from mtl_core.training.batches import BatchStream
 from mtl_core.training.captured import Capture, Captured, graph
 from mtl_core.training.feed import Noise, Orders
@@ -165,7 +165,8 @@ class Stepper:
         """The device's part of a step, along the method's combination of its task gradients."""
         state = dict(self.method.state)
         try:
-            self._move(compare=compare)
+            with precision.products(self._config.precision, self._device):
+                self._move(compare=compare)
         except BaseException:
             self.method.state = state
             raise

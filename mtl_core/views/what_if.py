@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Literal
 
 from mtl_core import factors, optimizers, settings
-from mtl_core.config import BASE_OPTIMIZERS, FACTOR_FIELDS, RunConfig
+from mtl_core.config import BASE_OPTIMIZERS, FACTOR_FIELDS, PRECISIONS, RunConfig
 from mtl_core.errors import unknown
 from mtl_core.optimizers import Option, OptionValue
 from mtl_core.views import codec
@@ -43,6 +43,7 @@ AGAINST = (*factors.explaining(), "test_metric")
 _TITLES = {
     "optimizer": "",
     "base_optimizer": "",
+    "precision": "",
     "lr": "lr ",
     "batch_size": "batch ",
     "epochs": "epochs ",
@@ -247,6 +248,7 @@ def _overrides(_: Values) -> list[Field]:
     """Fields of RunConfig, which may only fit together, as batch size and samples."""
     parsers = {
         "base_optimizer": codec.one_of("base optimizer", BASE_OPTIMIZERS),
+        "precision": codec.one_of("precision", PRECISIONS),
         "auxiliary_factors": codec.flag,
         "lr": codec.number,
         "sharpness_rho": codec.number,

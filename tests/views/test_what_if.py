@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mtl_core import optimizers, settings
-from mtl_core.config import BASE_OPTIMIZERS, FACTOR_FIELDS, RunConfig
+from mtl_core.config import BASE_OPTIMIZERS, FACTOR_FIELDS, PRECISIONS, RunConfig
 from mtl_core.errors import InputError
 from mtl_core.views.codec import MOST_PINS, parse_seeds
 from mtl_core.views.what_if import (
@@ -52,6 +52,7 @@ def sampled(random: Random) -> Question:
         question = question.with_options(name, chosen_options)
     values = {
         "base_optimizer": random.choice(BASE_OPTIMIZERS),
+        "precision": random.choice(PRECISIONS),
         "lr": 10 ** random.uniform(-9, 3),
         "epochs": random.randint(1, 1000),
         "samples": random.choice([None, random.randint(64, 250)]),
@@ -71,7 +72,8 @@ def sampled(random: Random) -> Question:
     chosen = random.sample(sorted(values), random.randint(0, len(values)))
     overrides = {name: values[name] for name in chosen if values[name] != getattr(usual, name)}
     if "samples" in overrides and "batch_size" not in overrides:
-        overrides["batch_size"] = random.randint(2, 63)  # the preset's may need more samples
+        sizes = [size for size in range(2, 64) if size != usual.batch_size]
+        overrides["batch_size"] = random.choice(sizes)  # the preset's may need more samples
     return replace(question, overrides=overrides)
 
 
@@ -110,6 +112,7 @@ NONSENSE = {
     "preset": ["", "huge"],
     "optimizer": ["", "pcgard"],
     "base_optimizer": ["", "adamw"],
+    "precision": ["", "fp16", "BF16"],
     "seeds": ["", "a", "-1", "1.5", "1 1", "²", "9999999999", " ".join(map(str, range(65)))],
     "lr": ["", "0", "-1", "nan", "inf", "all", "fast", "1e999"],
     "epochs": ["", "0", "1.5", "all", "1e3", "9" * 5000],
@@ -157,8 +160,8 @@ def test_nonsense_falls_back_and_is_named(name: str, text: str) -> None:
 def test_every_parameter_is_tried() -> None:
     known = set(Question.default().to_query()) | {
         *sampled(Random(3)).to_query(),
-        *("base_optimizer", "lr", "epochs", "samples", "held_out", "batch_size", "width"),
-        *("early_checkpoints", "pins", "per_seed", "look", "x", "against"),
+        *("base_optimizer", "precision", "lr", "epochs", "samples", "held_out", "batch_size"),
+        *("width", "early_checkpoints", "pins", "per_seed", "look", "x", "against"),
         *FACTOR_FIELDS,
     }
     assert known == set(NONSENSE)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mtl_core import optimizers, settings
-from mtl_core.config import BASE_OPTIMIZERS, RunConfig
+from mtl_core.config import BASE_OPTIMIZERS, PRECISIONS, RunConfig
 from mtl_core.data import stored
 from mtl_core.data.base import Stamp
 from mtl_core.errors import DataMissing, InputError, TrainingDiverged, quoted
@@ -198,6 +198,7 @@ def _coarser(config: RunConfig) -> tuple[RunConfig, ...]:
 
 _BUDGET = {
     "base_optimizer": "--base-optimizer",
+    "precision": "--precision",
     "lr": "--lr",
     "batch_size": "--batch-size",
     "epochs": "--epochs",
@@ -235,6 +236,9 @@ def _add(run: argparse.ArgumentParser) -> None:
         "--auxiliary-factors", action="store_true", help="measure the auxiliary tasks too"
     )
     run.add_argument("--base-optimizer", help=", ".join(BASE_OPTIMIZERS))
+    run.add_argument(
+        "--precision", help=f"of training: {', '.join(PRECISIONS)}; measured is always in fp32"
+    )
     run.add_argument("--lr", type=float)
     run.add_argument("--batch-size", type=int)
     run.add_argument("--epochs", type=int)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mtl_core import optimizers, settings
-from mtl_core.config import BASE_OPTIMIZERS, RunConfig
+from mtl_core.config import BASE_OPTIMIZERS, PRECISIONS, RunConfig
 from mtl_core.pareto import ParetoConfig, problems, scalarizations
 from mtl_core.pareto.config import OPTIMIZERS, STARTS
 from mtl_core.runs import kinds
@@ -52,6 +52,7 @@ def sampled_run(random: Random) -> RunConfig:
         batch_size=random.randint(2, 64),  # BatchNorm needs two
         width=random.randint(1, 512),
         early_checkpoints=random.randint(0, 64),
+        precision=random.choice(PRECISIONS),
         sharpness_rho=random.choice([1e-3, 5e-3, 1e-2, 1e-1, 10 ** random.uniform(-9, 0)]),
         seeds=tuple(random.sample(range(2**31), random.randint(1, 8))),
     )
