@@ -7,8 +7,9 @@ same batches, torchjd as its documentation has it: ``mtl_backward``, ``jac_to_gr
 LeNet (width 16, 28×28 images, two tasks with batches of 64 of their own) and, with ``--resnet``, a
 ResNet18 with group normalisation (32×32 images, twenty heads on one batch of 16). Eight replicas
 are eight models one after the other for torchjd; ours are stacked on a GPU and go to a process per
-core on a CPU. ``--solve``: weights alone, of 64 stacked 20×20 Gramians against a loop. Prints
-ratios, torchjd's time over ours; the seconds are for orientation only.
+core on a CPU. On a GPU ours are captured in a CUDA graph where a run's are. ``--solve``: weights
+alone, of 64 stacked 20×20 Gramians against a loop. Prints ratios, torchjd's time over ours; the
+seconds are for orientation only.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from torchjd.autojac import jac_to_grad, mtl_backward
 
 from mtl_core import optimizers
 from mtl_core.networks.lenet import LeNet
+from mtl_core.training.captured import Captured, graph
 from mtl_core.training.gradients import combine
 from mtl_core.training.network import Network
 from mtl_core.training.pool import cores
@@ -72,11 +74,23 @@ class Ours:
         classes = dict.fromkeys(self.tasks, 10)
         self.network = Network.built(build, classes, range(replicas), device)
         self.method = optimizers.create(name, num_tasks=tasks)
-        self.adam = torch.optim.Adam(self.network.parameters.values(), lr=1e-3, fused=True)
+        on_gpu = device.type == "cuda"
+        parameters = self.network.parameters.values()
+        self.adam = torch.optim.Adam(parameters, lr=1e-3, fused=True, capturable=on_gpu)
+        self.method.static = on_gpu
+        captured = on_gpu and not self.method.on_host
+        self.step = Captured(self._step, self._buffers, graph) if captured else self._step
         self.batches = batches(kind, tasks, replicas, device)
         self.generators = [torch.Generator().manual_seed(k) for k in range(replicas)]
 
-    def step(self) -> None:
+    def _buffers(self) -> dict[str, Tensor]:
+        found = {}
+        for name, parameter in self.network.parameters.items():
+            moments = self.adam.state[parameter]
+            found |= {name: parameter.detach()} | {f"{key}/{name}": moments[key] for key in moments}
+        return found
+
+    def _step(self) -> None:
         inputs, targets = self.batches
         found = combine(
             self.network, self.method, self.tasks, inputs, targets,
@@ -121,8 +135,9 @@ class Theirs:
 
 
 def seconds(step: Callable[[], None], steps: int, device: torch.device) -> float:
-    """Of one step, after a first that is not counted."""
-    step()
+    """Of one step, after a first that is not counted; after some on a GPU, which capture it."""
+    for _ in range(8 if device.type == "cuda" else 1):
+        step()
     if device.type == "cuda":
         torch.cuda.synchronize()
     started = time.perf_counter()

@@ -100,7 +100,6 @@ class Captured:
 
 def graph(step: Callable[[], None]) -> Callable[[], None]:
     """Capture in a CUDA graph, by a thread that is not disturbed by what others do on the GPU."""
-    torch.cuda.synchronize()
     recorded = torch.cuda.CUDAGraph()
     with torch.cuda.graph(recorded, capture_error_mode="thread_local"):
         step()
