@@ -6,8 +6,8 @@ Both sides take full training steps (forward, backward, Adam, fp32) of a ResNet1
 the same twenty batches of 32×32 images, each task's normalised by its own statistics. The plain
 loop is torchvision's blocks as an ``nn.Module``, a forward pass for each task, the sum of the
 losses, one ``backward``, on as many threads as PyTorch takes; ours runs as a run does, one thread
-on a CPU, all tasks at once and captured on a GPU. Prints the loop's time over ours, and on a GPU the
-most memory either had.
+on a CPU, all tasks at once and captured on a GPU. Prints the loop's time over ours, and on a GPU
+the most memory either had.
 """
 
 import argparse

@@ -8,6 +8,7 @@ a CPU and on a GPU, which may replay them from a CUDA graph (``captured``).
 The host's part comes before a step (filling the feeds) and after it (counting, ends of epochs).
 """
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -29,6 +30,10 @@ from mtl_core.training.tally import Tally
 __all__ = ["Stepper"]
 
 Inputs = list[Tensor] | Tensor
+
+_MOST_AHEAD = 16
+"""Steps that a GPU has been given and not carried out, at most. A replayed step is given in no
+time, and a slice would give it minutes of them before its half second is over."""
 
 
 class Stepper:
@@ -84,6 +89,7 @@ class Stepper:
         )
         self._noise = Noise(seeds, config.steps_per_epoch, device)
         self._held: dict[str, Tensor] = {}
+        self._given: deque[torch.cuda.Event] = deque()
         if capture is None and device.type == "cuda":
             capture = graph
         self.method.static = capture is not None
@@ -119,6 +125,8 @@ class Stepper:
         if ends_epoch(self._config, number + 1):
             self.method.end_epoch()
             self._hold()
+        if self._device.type == "cuda":
+            self._wait_for_earlier()
 
     def batches(self, number: int) -> tuple[Inputs, list[Tensor]]:
         """The (R, B, ...) inputs of that step, a single tensor if all tasks have them, and each
@@ -197,6 +205,13 @@ class Stepper:
             if held is not value:
                 held.copy_(value)
         self.method.state = {name: self._held[name] for name in self.method.state}
+
+    def _wait_for_earlier(self) -> None:
+        given = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+        given.record()
+        self._given.append(given)
+        if len(self._given) > _MOST_AHEAD:
+            self._given.popleft().synchronize()
 
     def _batches(self) -> tuple[Inputs, list[Tensor]]:
         examples = [self._training[task][0] for task in self._config.tasks]

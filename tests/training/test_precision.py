@@ -10,7 +10,7 @@ from mtl_core import RunConfig
 from mtl_core.config import PRECISIONS
 from mtl_core.training.precision import products
 from mtl_core.training.replicas import Replicas, advance
-from tests.training.nowhere import watched
+from tests.training.host import watched
 
 Digits = Callable[..., RunConfig]
 CPU = torch.device("cpu")

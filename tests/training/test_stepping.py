@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from mtl_core import RunConfig, optimizers
+from mtl_core.training import stepping
 from mtl_core.training.batches import BatchStream, derived_seed
 from mtl_core.training.gradients import batch_losses, combine
 from mtl_core.training.network import Network
 from mtl_core.training.replicas import Replicas
 from mtl_core.training.schedule import checkpoint_steps
 from tests.training import tiny
-from tests.training.nowhere import watched
+from tests.training.host import watched
 
 Digits = Callable[..., RunConfig]
 CPU = torch.device("cpu")
@@ -208,6 +209,31 @@ def test_all_kinds_of_networks_can_be_captured(
     with watched() as seen:
         replicas._stepper._carry_out()
     assert seen == []
+
+
+def test_a_gpu_is_a_few_steps_behind_at_most(
+    digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events tell how far it is; here they write down what is asked of them."""
+    given: list[int] = []
+    waited: list[int] = []
+
+    class Event:
+        def __init__(self, *, blocking: bool) -> None:
+            self.number = len(given)
+
+        def record(self) -> None:
+            given.append(self.number)
+
+        def synchronize(self) -> None:
+            waited.append(self.number)
+            assert len(given) - len(waited) == stepping._MOST_AHEAD
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    stepper = Replicas(digits(), (0,), CPU)._stepper
+    for _ in range(stepping._MOST_AHEAD + 5):
+        stepper._wait_for_earlier()
+    assert waited == [0, 1, 2, 3, 4]
 
 
 def test_texts_differ_in_length_from_batch_to_batch(monkeypatch: pytest.MonkeyPatch) -> None:
