@@ -108,8 +108,8 @@ def assert_same(ours: dict[str, Tensor], theirs: dict[str, Tensor], exactly: boo
 def test_steps_are_the_plain_ones_bit_for_bit(
     digits: Digits, name: str, tasks: int, base: str
 ) -> None:
-    """Over the end of an epoch, where feeds are filled anew, and on from a checkpoint. A static
-    step may write a closed form another way, and forms gradients in the same."""
+    """Over the end of an epoch, where feeds are filled anew, and on from a checkpoint. Of static
+    steps only a closed form may be rounded another way."""
     asked = config(digits, name, tasks, base, epochs=3, early_checkpoints=0, factors=())
     plain = Plain(asked, SEEDS)
     in_place = Replicas(asked, SEEDS, CPU)
@@ -125,7 +125,8 @@ def test_steps_are_the_plain_ones_bit_for_bit(
         if in_place.step == asked.steps_per_epoch:
             in_place.restore(in_place.state())
     assert_same(in_place._stepper.buffers(), plain.state(), exactly=True)
-    assert_same(static._stepper.buffers(), plain.state(), exactly=tasks != 2)
+    closed = tasks in optimizers.rule(name).closed_forms
+    assert_same(static._stepper.buffers(), plain.state(), exactly=not closed)
     assert static._stepper.trouble == ""
     captured = static._stepper._captured
     assert (captured is not None and captured.trusted) is ((name, tasks) in STATIC)
