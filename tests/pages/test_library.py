@@ -237,7 +237,7 @@ def test_chosen_experiments_are_compared_and_drawn(open_page, ship, train) -> No
     assert differing.iloc[:2, 1].tolist() == ["MGDA", "0.5"]
     assert "seeds" not in differing.index
     (chart,) = app.get("vega_lite_chart") or app.get("arrow_vega_lite_chart")
-    legend = ["+ digits2 · UMTG (sum) · lr 0.003", "+ digits2 · MGDA · lr 0.5"]
+    legend = ["+ digits2 · UMTG (sum) · lr 0.01", "+ digits2 · MGDA · lr 0.5"]
     assert legend[1] in json.dumps(json.loads(chart.proto.spec), ensure_ascii=False)
     assert app.segmented_control(key="library_task").value == "digits2"
     app.segmented_control(key="library_task").set_value("digits1").run()

@@ -36,8 +36,8 @@ def put(store: Store) -> Callable[..., RunConfig]:
         loss: float = 0.005,
         auxiliaries: tuple[str, ...] = ("digits2",),
         seeds: tuple[int, ...] = (0, 1, 2),
-        lr: float = 0.003,
-        epochs: int = 30,
+        lr: float = 0.01,
+        epochs: int = 40,
         options: tuple[tuple[str, Any], ...] = (),
         **factors: float | Sequence[float],
     ) -> RunConfig:

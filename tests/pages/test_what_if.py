@@ -66,7 +66,7 @@ def test_widgets_change_the_question_and_the_url(open_page) -> None:
     assert sent(app)["aux"] == "noisy_digits"
     app.number_input(key="wi_epochs").set_value(7).run()
     assert sent(app)["epochs"] == "7"
-    app.number_input(key="wi_epochs").set_value(30).run()
+    app.number_input(key="wi_epochs").set_value(40).run()
     assert "epochs" not in sent(app)
     app.text_input(key="wi_seeds").set_value("3, 4").run()
     assert sent(app)["seeds"] == "3 4"
@@ -178,15 +178,17 @@ def test_a_correlation_over_few_runs_is_called_one(open_page) -> None:
 def test_a_correlation_counts_every_optimizers_runs(open_page) -> None:
     app = open_page("what_if", setting="digits", look="correlation")
     shipped = [
-        artifact.config
+        artifact
         for artifact in scan()[0].values()
         if artifact.config.kind == "training"
         and artifact.config.setting == "digits"
         and artifact.config.target == "digits1"
         and artifact.config.auxiliaries
+        and artifact.config.epochs == 40
     ]
     assert len(shipped) == 3 * len(optimizers.names()), "every set of auxiliaries ships with each"
-    assert labels(app)["Runs"] == str(len(shipped))
+    unmeasured = [one for one in shipped if any("gradient_similarity" in n for n in one.notes)]
+    assert 0 <= len(shipped) - int(labels(app)["Runs"]) <= len(unmeasured) < 5
     assert "3 auxiliary sets with a finished run are fewer than 20" in words(app), "sets, not runs"
     assert "r given K" in labels(app), "sets of two and of three tasks"
 
@@ -284,16 +286,20 @@ def test_a_pin_from_when_seeds_were_a_part_of_ids_shows_the_same_curve(open_page
     """``0abbe0a1ea1aa9f6`` was digits1 with digits2 by Mean, quick, seeds 0 1 2."""
     app = open_page("what_if", setting="digits", aux="noisy_digits", pins="0abbe0a1ea1aa9f6")
     rows = app.dataframe[-1].value.set_index("curve")
-    pinned = rows.loc["+ digits2 · Mean"]
+    (label,) = [name for name in rows.index if name.startswith("+ digits2 · Mean")]
+    assert "lr 0.003" in label
+    pinned = rows.loc[label]
     assert (pinned["pinned"], pinned["seeds"], pinned["state"]) == (True, "0 1 2", "done")
     assert pinned["source"] == "shipped"
 
 
 def test_add_seeds_asks_for_as_many_again_and_runs_only_these(open_page, store: Store) -> None:
-    app = open_page("what_if", setting="digits", aux="noisy_digits")
+    app = open_page(
+        "what_if", setting="digits", aux="noisy_digits", seeds=" ".join(map(str, range(20)))
+    )
     assert "Answered already" in words(app)
     press(app, "Add seeds")
-    assert sent(app)["seeds"] == "0 1 2 3 4 5"
+    assert sent(app)["seeds"] == " ".join(map(str, range(40)))
     queued = sorted((r.config.auxiliaries_label, r.seed) for r in store.runs())
-    assert queued == [(name, seed) for name in ("noisy_digits", "stl") for seed in (3, 4, 5)]
+    assert queued == [(name, seed) for name in ("noisy_digits", "stl") for seed in range(20, 40)]
     assert {record.state for record in store.runs()} == {"queued"}

@@ -213,9 +213,9 @@ def test_labels_say_what_differs_and_never_repeat(make_config: Make, entry: Make
         entry(make_config(optimizer="mgda", lr=0.5)),
     ]
     assert list(library.labels(found).values()) == [
-        "single task · lr 0.003",
-        "+ digits2 · UMTG (sum) · lr 0.003",
-        "+ digits2 · MGDA · lr 0.003",
+        "single task · lr 0.01",
+        "+ digits2 · UMTG (sum) · lr 0.01",
+        "+ digits2 · MGDA · lr 0.01",
         "+ digits2 · MGDA · lr 0.5",
     ]
     assert library.labels(found[:1]) == {found[0].key: "single task"}

@@ -196,10 +196,10 @@ def test_values_that_only_fit_together_are_taken_together() -> None:
 
 
 def test_only_the_value_that_does_not_fit_is_dropped() -> None:
-    query = {"setting": "digits", "samples": "20", "lr": "0.5", "batch_size": "40"}
+    query = {"setting": "digits", "samples": "10", "lr": "0.5", "batch_size": "40"}
     question, (problem,) = Question.from_query(query)
     assert dict(question.overrides) == {"lr": 0.5, "batch_size": 40}
-    assert problem.startswith("in the URL, samples: batch size 32 is larger than the 20")
+    assert problem.startswith("in the URL, samples: batch size 16 is larger than the 10")
 
 
 @pytest.mark.parametrize(
@@ -234,9 +234,9 @@ def test_labels_name_the_auxiliaries_and_what_differs(make_config: Make) -> None
     assert label(config) == "+ digits2 + noisy_digits"
     assert label(config, config) == label(config)
     assert label(config.baseline) == "single task"
-    other = make_config(optimizer="mean", lr=0.01, epochs=5, held_out=None, seeds=(0, 1))
+    other = make_config(optimizer="mean", lr=0.02, epochs=5, held_out=None, seeds=(0, 1))
     assert label(other, config) == (
-        "+ digits2 · Mean · lr 0.01 · epochs 5 · held out all · seeds 0 1"
+        "+ digits2 · Mean · lr 0.02 · epochs 5 · held out all · seeds 0 1"
     )
 
 
