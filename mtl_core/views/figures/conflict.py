@@ -54,13 +54,9 @@ def styled(targets: Sequence[str]) -> "list[Curve]":
 
 
 def panel(
-    view: ConflictView,
-    column: str,
-    points: "pd.DataFrame",
-    curves: "Sequence[Curve]",
-    **more: Any,
+    view: ConflictView, column: str, points: "pd.DataFrame", curves: "Sequence[Curve]"
 ) -> Panel:
-    """The points of a factor or of the metric; ``more`` as ``correlation_chart`` takes it."""
+    """The points of a factor or of the metric."""
     from mtl_core.charts import correlation_alt, correlation_chart
 
     if view.size is not None:
@@ -85,7 +81,6 @@ def panel(
             name=f"conflict_{column}",
             detail="auxiliaries",
             **drawn,
-            **more,
         ),
         partial(correlation_alt, curves, y_title=title, points=points, **drawn),
     )

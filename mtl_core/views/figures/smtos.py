@@ -71,15 +71,15 @@ def legend(curves: "Sequence[Curve]") -> Panel:
     return Panel("", partial(quadrant_legend, curves), partial(quadrant_legend_alt, curves))
 
 
-def panel(points: "pd.DataFrame", factor: str, curves: "Sequence[Curve]", **more: Any) -> Panel:
-    """The points of one factor; ``more`` as ``quadrant_chart`` takes it."""
+def panel(points: "pd.DataFrame", factor: str, curves: "Sequence[Curve]") -> Panel:
+    """The points of one factor."""
     from mtl_core.charts import quadrant_alt, quadrant_chart
 
     own = points[points["factor"] == factor]
     titles: dict[str, Any] = {"x_title": title(factor), "y_title": METRIC}
     return Panel(
         capitalised(title(factor)),
-        partial(quadrant_chart, own, curves, name=factor, **titles, **more),
+        partial(quadrant_chart, own, curves, name=factor, **titles),
         partial(quadrant_alt, own, curves, **titles),
     )
 
