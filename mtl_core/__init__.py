@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mtl_core.training import Checkpoint
     from mtl_core.training.train import train
     from mtl_core.views.compare import compare
+    from mtl_core.views.figures.asked import figure
 
 __all__ = [
     "Checkpoint",
@@ -30,6 +31,7 @@ __all__ = [
     "analysis",
     "compare",
     "factors",
+    "figure",
     "optimizers",
     "pareto",
     "race",
@@ -49,6 +51,8 @@ def __getattr__(name: str) -> Any:
         return import_module("mtl_core.data.adding").add_data
     if name == "compare":
         return import_module("mtl_core.views.compare").compare
+    if name == "figure":
+        return import_module("mtl_core.views.figures.asked").figure
     if name in ("analysis", "pareto"):
         return import_module(f"mtl_core.{name}")
     raise AttributeError(f"module 'mtl_core' has no attribute {name!r}")

@@ -1,12 +1,10 @@
 """Conflict: what gradient similarity goes with, over auxiliary sets (M24, Fig. 5)."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
 
-from mtl_core import analysis
 from mtl_core.analysis import (
     FEWEST_EPOCHS,
     FEWEST_SETS,
@@ -14,21 +12,18 @@ from mtl_core.analysis import (
     ConflictVerdict,
     SetsCorrelation,
 )
-from mtl_core.charts import Curve, CurveKey, correlation_alt, correlation_chart, style_curves
+from mtl_core.charts import Curve
 from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.views import comparisons, measures, phrases
 from mtl_core.views import conflict as views
 from mtl_core.views.comparisons import Pool
 from mtl_core.views.conflict import COLUMNS, METRIC, ConflictView, Found, Pair
-from pages.parts import common, figures, papers, stage, state
+from mtl_core.views.figures import conflict as drawn
+from pages.parts import common, exports, figures, papers, stage, state
 
 KEY = "conflict"
 Page = state.Page[ConflictView]
 ALL = 0  # of the chooser: None would leave it empty
-X_TITLES = {
-    "early": "early gradient similarity",
-    "throughout": "gradient similarity throughout training",
-}
 READ = {"early": "early", "throughout": "throughout training"}
 AGGREGATES = {"bins": "E, and comparable loss (C.4)", "footnote": "whole run (footnote 7)"}
 
@@ -39,7 +34,7 @@ def main() -> None:
     pools = tuple(pool for pool in comparisons.pools(answers) if pool.targets)
     page: Page = papers.page(KEY, ConflictView.from_query, pools, answers)
     view = page.find()
-    st.title("Does gradient conflict foretell how well a task generalizes?")
+    stage.title(drawn.TITLE)
     papers.claim(
         "The lower the similarity of a task's gradient to the multi-task gradient, the worse its "
         "optimization: sharpness, early Fisher information and gradient covariance all increase. "
@@ -58,16 +53,22 @@ def main() -> None:
     runs = views.chosen(view, pool)
     every = list({one.config.id: one for named in runs.values() for one in named.values()}.values())
     tables, found = _points(papers.versions(every), view, runs, answers)
+    of = (papers.versions(every), view, targets)
+    if stage.now().show == "figure":
+        _figure(view, targets, tables, found, of)
+        return
     judged = views.judge(view, runs, found)
     verdict = judged.verdict
     papers.finding(verdict.optimization, judged.optimization, of="Worsens optimization")
     papers.finding(
         verdict.generalization, judged.generalization, of="Does not foretell generalization"
     )
-    _figure(view, targets, tables, found)
+    _figure(view, targets, tables, found, of)
     papers.source(every, measuring=True)
+    exports.offer("conflict", view.to_query(), answers, title=drawn.TITLE)
     _links(runs)
-    _table(view, verdict, found, tables)
+    if stage.shows("table"):
+        _table(view, verdict, found, tables)
     papers.computed(KEY, METHOD, every, pd.concat(tables, names=["column"]).reset_index(0))
 
 
@@ -155,14 +156,14 @@ def _figure(
     targets: Sequence[str],
     tables: Mapping[str, pd.DataFrame],
     found: Found,
+    of: Hashable,
 ) -> None:
-    # A colour is a target here, so none of those that say what auxiliaries are.
-    styled = style_curves([CurveKey(task, "other") for task in targets])
+    styled = drawn.styled(targets)
     places = [*st.columns(2), *st.columns(2)]
     for place, column in zip(places, COLUMNS, strict=True):
         with place:
-            _panel(view, column, tables[column], styled, found)
-    st.caption(
+            _panel(view, column, tables[column], styled, found, of)
+    stage.note(
         "**Do points further to the left, in stronger conflict, lie higher, or lower?** A point is "
         "a set of auxiliary tasks that the target was trained with; whiskers are ±2 standard "
         "deviations over seeds, dashed lines least squares for each target. Hover for the set."
@@ -173,7 +174,7 @@ def _figure(
         if (one := found.get((task, METRIC))) is not None and one.by_size is not None
     ]
     if by_size and view.size is None:
-        st.caption(
+        stage.note(
             "**Sets of unlike size.** The correlation of similarity with 1/√K, K being the number "
             f"of tasks: {phrases.listed(by_size)}. Where it is near 1, the horizontal axis is the "
             "number of tasks, so that only r given K says anything of conflict."
@@ -186,34 +187,13 @@ def _panel(
     points: pd.DataFrame,
     styled: Sequence[Curve],
     found: Found,
+    of: Hashable,
 ) -> None:
-    if view.size is not None:
-        points = points[points["tasks"] == view.size]
-    measure = measures.measure(view.setting, styled[0].label)
-    factor = column != METRIC
-    title = phrases.title(column) if factor else measure.title
-    x_title = X_TITLES[view.reading]
-    st.markdown(f"**{phrases.capitalised(title)}**", help=phrases.brief(column))
+    panel = drawn.panel(view, column, points, styled)
+    st.markdown(f"**{panel.title}**", help=phrases.brief(column))
     st.caption("  \n".join(_r(found.get((one.label, column)), one.label, styled) for one in styled))
-    log = factor and analysis.spans_decades(points["value"])
-    drawn: dict[str, Any] = {
-        "x_title": x_title,
-        "log_y": log,
-        "value_format": ".3~g" if factor else measure.format,
-        "each": True,
-    }
-    figures.draw(
-        correlation_chart(
-            points,
-            styled,
-            y_title=f"{title} (log)" if log else title,
-            name=f"conflict_{column}",
-            detail="auxiliaries",
-            **drawn,
-        ),
-        key=f"conflict_{view.setting}_{column}",
-        alt=correlation_alt(styled, y_title=title, points=points, **drawn),
-    )
+    key = f"conflict_{view.setting}_{column}"
+    figures.draw(panel.chart, key=key, of=of, alt=panel.alt)
 
 
 def _r(found: SetsCorrelation | None, target: str, styled: Sequence[Curve]) -> str:

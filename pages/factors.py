@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -19,7 +18,6 @@ from mtl_core.analysis import (
     PublishedRow,
     TableRow,
 )
-from mtl_core.charts import SHORT_X_TITLE, over_loss_alt, over_loss_chart
 from mtl_core.direction import Direction
 from mtl_core.errors import InputError
 from mtl_core.runs.library.answers import Answer, Answers
@@ -28,10 +26,10 @@ from mtl_core.views import comparisons, explaining, measures
 from mtl_core.views import factors as views
 from mtl_core.views.comparisons import Pool
 from mtl_core.views.factors import FactorsView
-from mtl_core.views.generalization_gap import MOST_RUNS
+from mtl_core.views.figures import factors as drawn
 from mtl_core.views.measures import Measure
-from mtl_core.views.phrases import brief, capitalised, counted, family, listed, number
-from pages.parts import common, figures, papers, stage, state
+from mtl_core.views.phrases import brief, counted, family, listed, number
+from pages.parts import common, exports, figures, papers, stage, state
 from pages.parts.words import escaped, tell
 
 KEY = "factors"
@@ -53,7 +51,7 @@ def main() -> None:
     pools = tuple(pool for pool in comparisons.pools(answers) if pool.tasks and pool.joints)
     page: Page = papers.page(KEY, FactorsView.from_query, pools, answers)
     view = page.find()
-    st.title("Does any factor of the trajectory explain transfer?")
+    stage.title(drawn.TITLE)
     papers.claim(
         "No factor is capable of explaining negative and positive transfer in any multi-task "
         "setting: sharpness, early Fisher information and gradient coherence change regardless of "
@@ -74,6 +72,9 @@ def main() -> None:
         with st.sidebar:
             _controls(page, pool, pools)
     cases = views.chosen(pool, view.sets)
+    if stage.now().show == "figure":
+        _figure(view, pool, cases, answers)
+        return
     shown = [run for task, runs in cases.items() for run in (pool.singles[task], *runs)]
     rows, counts = _rows(papers.versions(shown), view.aggregate, cases, pool, answers)
     judged = analysis.judged_rows(rows)
@@ -84,12 +85,15 @@ def main() -> None:
     else:
         moved = [row.deltas["transfer"] for row in judged]
         papers.finding(analysis.factor_support(verdicts), explaining.reason(moved, verdicts))
-        _verdicts(rows, verdicts)
-    _trajectories(view, pool, cases, answers)
-    _table(page, judged, counts, printed, shown)
-    _others(printed, (view.setting,) if printed and printed.of(view.setting) else ())
+        if stage.shows("cards"):
+            _verdicts(rows, verdicts)
+    _figure(view, pool, cases, answers)
+    exports.offer("factors", view.to_query(), answers, title=drawn.TITLE)
+    if stage.shows("table"):
+        _table(page, judged, counts, printed, shown)
+        _others(printed, (view.setting,) if printed and printed.of(view.setting) else ())
     runs = list({run.config.id: run for run in shown}.values())
-    papers.computed(KEY, METHOD, runs, _frame(view, judged))
+    papers.computed(KEY, METHOD, runs, views.frame(view, judged))
 
 
 def _published() -> PublishedTable | None:
@@ -178,52 +182,31 @@ def _judged(rows: Sequence[TableRow], column: str) -> int:
 # Fig. 3: one task.
 
 
-def _trajectories(
+def _figure(
     view: FactorsView,
     pool: Pool,
     cases: Mapping[str, Sequence[Answer]],
     answers: Answers,
 ) -> None:
-    task = view.task
-    runs = list(cases.get(task, ()))[: MOST_RUNS - 1]
-    named = comparisons.labels([pool.singles[task], *runs], task)
-    rows = comparisons.trajectories(named, task, answers)
-    styled = papers.curves(named, task)
-    for place, factor in zip(st.columns(3), TABLE_FACTORS, strict=True):
-        title = factors.get(factor).title
+    task, named = view.task, drawn.named(view, pool, cases)
+    panels = zip(st.columns(3), TABLE_FACTORS, drawn.panels(task, named, answers), strict=True)
+    for place, factor, panel in panels:
         with place:
-            st.markdown(f"**{capitalised(title)}**", help=brief(factor))
+            st.markdown(f"**{panel.title}**", help=brief(factor))
             figures.draw(
-                partial(
-                    over_loss_chart,
-                    rows,
-                    styled,
-                    column=factor,
-                    task=task,
-                    title=title,
-                    log_y=True,
-                    name=f"factors_{factor}",
-                    x_title=SHORT_X_TITLE,
-                ),
+                panel.chart,
                 key=f"factors_{view.setting}_{task}_{factor}",
                 of=papers.versions(named.values()),
-                alt=partial(
-                    over_loss_alt,
-                    styled,
-                    task=task,
-                    title=title,
-                    trajectories=rows,
-                    column=factor,
-                ),
+                alt=panel.alt,
             )
-    st.caption(
+    stage.note(
         f"**{task}: which curve is lowest at equal training loss?** If a factor explained "
         "transfer, runs that generalize better than the single task would lie below it, and those "
         "that generalize worse above. Bands are ±2 standard deviations over seeds."
     )
     papers.source(named.values(), measuring=True)
-    if runs:
-        papers.ask_what_if(runs[0], task)
+    if others := list(named.values())[1:]:
+        papers.ask_what_if(others[0], task)
 
 
 # Table 1.
@@ -505,40 +488,6 @@ def _others(printed: PublishedTable | None, measured: Sequence[str]) -> None:
             st.markdown(words.strip())
     for note in printed.manifest.get("notes", ()):
         tell("caption", note)
-
-
-def _frame(view: FactorsView, rows: Sequence[TableRow]) -> pd.DataFrame:
-    """The table in numbers."""
-    return pd.DataFrame(
-        {
-            "setting": view.setting,
-            "aggregate": view.aggregate,
-            "task": row.task,
-            "row": row.name,
-            "column": column,
-            "delta": found.delta if found else None,
-            "low": found.low if found else None,
-            "high": found.high if found else None,
-            "p": found.p if found else None,
-            "judged_together": found.family if found else None,
-            "verdict": found.verdict if found else None,
-            "by_2_sd": found.paper if found else None,
-            "margin_2_sd": found.margin if found else None,
-            "multi_task": found.mean if found else None,
-            "single_task": found.baseline_mean if found else None,
-            "seeds": found.seeds if found else None,
-            "single_task_seeds": found.baseline_seeds if found else None,
-            "pairs": found.pairs if found else None,
-            "loss_high": binned.loss_high if binned else None,
-            "loss_low": binned.loss_low if binned else None,
-            "fewest_measurements": min(binned.measurements) if binned else None,
-            "interpolated": binned.interpolated if binned else None,
-            "lowest_loss": row.lowest,
-        }
-        for row in rows
-        for column, found in row.deltas.items()
-        for binned in (row.binned.get(column),)
-    )
 
 
 METHOD = r"""

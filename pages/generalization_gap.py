@@ -1,28 +1,22 @@
 """Generalization gap: does transfer show early, at equal training loss (M24, Fig. 1, 2, 6–10)?"""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import pandas as pd
 import streamlit as st
-from altair import TopLevelMixin
 from streamlit.delta_generator import DeltaGenerator
 
 from mtl_core import analysis
-from mtl_core.analysis import EARLY_LOSS, GapCase, Versus
-from mtl_core.charts import (
-    SHORT_X_TITLE,
-    Curve,
-    generalization_alt,
-    generalization_chart,
-)
+from mtl_core.analysis import EARLY_LOSS, GapCase
+from mtl_core.charts import SHORT_X_TITLE
 from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.views import comparisons, measures
 from mtl_core.views import generalization_gap as views
 from mtl_core.views.comparisons import Pool
+from mtl_core.views.figures import generalization_gap as drawn
 from mtl_core.views.generalization_gap import MOST_RUNS, GapView
 from mtl_core.views.measures import Measure
-from pages.parts import common, figures, papers, stage, state
+from pages.parts import common, exports, figures, papers, stage, state
 
 KEY = "gap"
 Page = state.Page[GapView]
@@ -34,7 +28,7 @@ def main() -> None:
     pools = tuple(pool for pool in comparisons.pools(answers) if pool.tasks)
     page: Page = papers.page(KEY, GapView.from_query, pools, answers)
     view = page.find()
-    st.title("Does transfer show early, as a gap at equal training loss?")
+    stage.title(drawn.TITLE)
     papers.claim(
         "When multi-task training changes how well a task generalizes, the change arises early in "
         "training, as a gap between single-task and multi-task trajectories at comparable training "
@@ -49,10 +43,14 @@ def main() -> None:
         )
         return
     pool = comparisons.find(pools, view.setting, view.budget)
-    drawn, against = _runs(view, pool)
+    chosen, against = drawn.runs(view, pool)
     if stage.shows("controls"):
         with st.sidebar:
-            _controls(page, pool, pools, drawn)
+            _controls(page, pool, pools, chosen)
+    named = drawn.named(view, chosen, against)
+    if stage.now().show == "figure":
+        _figure(view, named, answers)
+        return
     usual = {task: pool.cases(task) for task in pool.tasks}
     every = [run for task in pool.tasks for run in (pool.singles[task], *usual[task])]
     cases = _cases(papers.versions(every), pool, answers)
@@ -60,28 +58,25 @@ def main() -> None:
     papers.finding(found.outcome, views.reason(found))
     judged = analysis.judged_cases([case for case, _ in cases])
     cases = [(case, task) for case, (_, task) in zip(judged, cases, strict=True)]
-    _hero(view, drawn, against, answers)
-    if len(pool.tasks) > 1:
+    _figure(view, named, answers)
+    exports.offer("generalization_gap", view.to_query(), answers, title=drawn.TITLE)
+    if stage.shows("cards"):
+        _cards(view, named, answers)
+    if chosen:
+        papers.ask_what_if(next(iter(chosen.values())), view.task)
+    if len(pool.tasks) > 1 and stage.shows("looks"):
         _multiples(pool, usual, cases, answers)
-    _table(view.setting, cases)
-    shown = list({run.config.id: run for run in (*every, *drawn.values(), against)}.values())
-    papers.computed(KEY, METHOD, shown, _frame(cases))
-
-
-def _runs(view: GapView, pool: Pool) -> tuple[dict[str, Answer], Answer]:
-    """The drawn runs by name, and the run that they are compared with."""
-    there = {run.config.id: run for run in _there(pool, view.task)}
-    against = there.get(view.against, pool.singles[view.task])
-    runs = [there[run] for run in view.runs] or pool.cases(view.task)[:MOST_RUNS]
-    runs = [run for run in runs if run is not against]
-    return comparisons.labels(runs, view.task), against
+    if stage.shows("table"):
+        _table(view.setting, cases)
+    shown = list({run.config.id: run for run in (*every, *named.values())}.values())
+    papers.computed(KEY, METHOD, shown, views.frame(cases))
 
 
 def _there(pool: Pool, task: str) -> list[Answer]:
     return [pool.singles[task], *pool.together(task)]
 
 
-def _controls(page: Page, pool: Pool, pools: Sequence[Pool], drawn: Mapping[str, Answer]) -> None:
+def _controls(page: Page, pool: Pool, pools: Sequence[Pool], chosen: Mapping[str, Answer]) -> None:
     view = page.view
     st.subheader("The comparison")
     papers.place(page, pools)
@@ -98,7 +93,7 @@ def _controls(page: Page, pool: Pool, pools: Sequence[Pool], drawn: Mapping[str,
     st.multiselect(
         "Runs",
         list(names),
-        key=page.widget("runs", [run.config.id for run in drawn.values()]),
+        key=page.widget("runs", [run.config.id for run in chosen.values()]),
         format_func=lambda run: names.get(run, run),
         max_selections=MOST_RUNS,
         placeholder="the usual ones",
@@ -120,52 +115,32 @@ def _controls(page: Page, pool: Pool, pools: Sequence[Pool], drawn: Mapping[str,
 # The chosen task.
 
 
-def _hero(view: GapView, drawn: Mapping[str, Answer], against: Answer, answers: Answers) -> None:
-    task = view.task
-    measure = measures.measure(view.setting, task)
-    (base,) = comparisons.labels([against], task)
-    named = {base: against, **{name: run for name, run in drawn.items() if name != base}}
-    rows = comparisons.trajectories(named, task, answers)
-    styled = papers.curves(named, task)
+def _figure(view: GapView, named: Mapping[str, Answer], answers: Answers) -> None:
+    size = stage.heights(380)
+    panel = drawn.panel(view.setting, view.task, named, answers, name="gap_hero", **size)
     figures.draw(
-        partial(
-            generalization_chart,
-            rows,
-            styled,
-            task=task,
-            metric_title=measure.title,
-            metric_format=measure.format,
-            name="gap_hero",
-        ),
-        key=f"gap_hero_{view.setting}_{task}",
-        of=papers.versions(named.values()),
-        alt=partial(
-            generalization_alt,
-            styled,
-            task=task,
-            metric_title=measure.title,
-            metric_format=measure.format,
-            trajectories=rows,
-        ),
+        panel.chart,
+        key=f"gap_hero_{view.setting}_{view.task}",
+        of=(papers.versions(named.values()), *size),
+        alt=panel.alt,
     )
-    st.caption(
-        f"**{task}: where do the curves part, and do they meet again?** At one place on the loss "
-        "axis all networks fit their training data equally well. Bands are ±2 standard deviations "
-        "over seeds."
+    stage.note(
+        f"**{view.task}: where do the curves part, and do they meet again?** At one place on the "
+        "loss axis all networks fit their training data equally well. Bands are ±2 standard "
+        "deviations over seeds."
     )
     papers.source(named.values())
-    cards = st.container(horizontal=True)
-    others = list(named)[1:]
-    drawn_cases = analysis.judged_cases(
-        [analysis.gap_case(rows, Versus(task, name, base, measure.direction)) for name in others]
-    )
-    for name, case in zip(others, drawn_cases, strict=True):
-        _cards(cards, name, case, measure)
-    if drawn:
-        papers.ask_what_if(next(iter(drawn.values())), task)
 
 
-def _cards(cards: DeltaGenerator, name: str, case: GapCase, measure: Measure) -> None:
+def _cards(view: GapView, named: Mapping[str, Answer], answers: Answers) -> None:
+    """Transfer and onset of each drawn run."""
+    measure = measures.measure(view.setting, view.task)
+    place = st.container(horizontal=True)
+    for case in drawn.cases(view, named, answers):
+        _card(place, case.name, case, measure)
+
+
+def _card(cards: DeltaGenerator, name: str, case: GapCase, measure: Measure) -> None:
     cards.metric(
         f"{name}: transfer ΔE",
         measure.delta(case.transfer.delta if case.transfer else None),
@@ -213,13 +188,21 @@ def _multiples(
         own = [case for case, name in cases if name == task]
         place.markdown(f"**{task}** {_mark(own, measure)}")
         runs = [pool.singles[task], *usual[task][: MOST_RUNS - 1]]
-        styled = papers.curves(comparisons.labels(runs, task), task)
+        panel = drawn.panel(
+            pool.setting.name,
+            task,
+            comparisons.labels(runs, task),
+            answers,
+            height=180,
+            name=f"gap_{task}",
+            x_title=SHORT_X_TITLE,
+        )
         figures.draw(
-            partial(_small, runs, task, styled, measure, answers),
+            panel.chart,
             key=f"gap_{pool.setting.name}_{task}",
             of=papers.versions(runs),
             place=place,
-            alt=partial(_small_alt, runs, task, styled, measure, answers),
+            alt=panel.alt,
         )
     st.caption(
         "Each task alone and together with others, at one budget. Blue: a significant transfer "
@@ -227,34 +210,6 @@ def _multiples(
         "certainly opens later; grey: no significant transfer, or not certain."
     )
     papers.source([run for task in pool.tasks for run in (pool.singles[task], *usual[task])])
-
-
-def _small(
-    runs: Sequence[Answer], task: str, styled: Sequence[Curve], measure: Measure, answers: Answers
-) -> TopLevelMixin:
-    """A task's chart."""
-    return generalization_chart(
-        comparisons.trajectories(comparisons.labels(runs, task), task, answers),
-        styled,
-        task=task,
-        metric_title=measure.title,
-        metric_format=measure.format,
-        height=180,
-        name=f"gap_{task}",
-        x_title=SHORT_X_TITLE,
-    )
-
-
-def _small_alt(
-    runs: Sequence[Answer], task: str, styled: Sequence[Curve], measure: Measure, answers: Answers
-) -> str:
-    return generalization_alt(
-        styled,
-        task=task,
-        metric_title=measure.title,
-        metric_format=measure.format,
-        trajectories=comparisons.trajectories(comparisons.labels(runs, task), task, answers),
-    )
 
 
 def _mark(cases: Sequence[GapCase], measure: Measure) -> str:
@@ -285,42 +240,10 @@ def _table(setting: str, cases: Sequence[tuple[GapCase, str]]) -> None:
                 "epoch": f"{case.onset.epoch:.3g}" if case.onset else "–",
                 "share of the way": f"{case.share:.0%}" if case.onset else "–",
                 "lowest L of both": f"{case.lowest:.3g}",
-                "opens early": _early(case),
+                "opens early": views.early(case),
             }
         )
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="gap_table")
-
-
-def _early(case: GapCase) -> str:
-    if not case.significant:
-        return "–"
-    if not case.telling:
-        return "too short to tell"
-    return "yes" if case.early else "no" if case.late else "not certain"
-
-
-def _frame(cases: Sequence[tuple[GapCase, str]]) -> pd.DataFrame:
-    """The table in numbers."""
-    return pd.DataFrame(
-        {
-            "task": task,
-            "case": case.name,
-            "transfer": case.transfer.delta if case.transfer else None,
-            "transfer_low": case.transfer.low if case.transfer else None,
-            "transfer_high": case.transfer.high if case.transfer else None,
-            "transfer_p": case.transfer.p if case.transfer else None,
-            "transfer_is": case.transfer.verdict if case.transfer else None,
-            "transfer_by_2_sd": case.transfer.paper if case.transfer else None,
-            "onset_loss": case.onset.train_loss if case.onset else None,
-            "onset_epoch": case.onset.epoch if case.onset else None,
-            "onset_is": case.onset.verdict if case.onset else None,
-            "highest_loss": case.highest,
-            "lowest_loss": case.lowest,
-            "onset_share": case.share,
-            "early": _early(case),
-        }
-        for case, task in cases
-    )
 
 
 METHOD = r"""

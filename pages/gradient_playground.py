@@ -17,6 +17,8 @@ from mtl_core.views.gradient_playground import LENGTHS, MOST_SEED, PRESETS, Play
 from pages.parts import common, plane, stage, state
 
 PAGE = state.Page("gp", Playground.from_query)
+TITLE = "What does each optimizer make of these gradients?"
+_PARTS: tuple[stage.Part, ...] = ("controls", "buttons", "table", "notes")
 _PLANE = "gp_plane"
 # In the session: what is shown while a gradient is held, and whether one was let go just now.
 _HELD, _RELEASED = "gp: held", "gp: released"
@@ -52,14 +54,20 @@ def main() -> None:
     if stage.shows("controls"):
         with st.sidebar:
             _controls(playground)
-    st.title("What does each optimizer make of these gradients?")
+    stage.title(TITLE)
     PAGE.problems()
     PAGE.over()
     PAGE.refused("gradients")
-    with st.container(horizontal=True):
-        for name in PRESETS:
-            st.button(name, key=f"gp_preset_{name}", on_click=_show_preset, args=(name,))
+    if stage.shows("buttons"):
+        with st.container(horizontal=True):
+            for name in PRESETS:
+                st.button(name, key=f"gp_preset_{name}", on_click=_show_preset, args=(name,))
+            if not stage.now().bare:
+                with st.popover("Share", icon=":material/share:"):
+                    stage.share(playground.to_query(), TITLE, stage.ALONE, _PARTS)
     _answer()
+    if not stage.shows("notes"):
+        return
     _methods(playground)
     with st.expander("What the words mean", icon=":material/menu_book:"):
         st.markdown(GLOSSARY)
@@ -82,6 +90,9 @@ def _answer() -> None:
             playground.seed,
             scale=playground.scale,
         )
+    if not stage.shows("table"):
+        _chart(playground, found)
+        return
     left, right = st.columns([9, 11], gap="medium")
     with left:
         _chart(playground, found)
@@ -239,7 +250,7 @@ def _chart(playground: Playground, found: Sequence[Update]) -> None:
         on_move=_drag,
     )
     logarithmic = " They are drawn logarithmically." if log else ""
-    st.caption(
+    stage.note(
         "**Which updates leave the shaded sector?** Grey arrows are task gradients: drag their "
         "heads, or turn them with ← → and stretch them with ↑ ↓ (Shift for larger steps). "
         "Parameters step against an update's arrow, and one in the shaded sector makes no task's "

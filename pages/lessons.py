@@ -11,6 +11,7 @@ from mtl_core.errors import InputError
 from mtl_core.runs.library.answers import Answers
 from mtl_core.runs.queue.launch import tend
 from mtl_core.views import lesson_files, lesson_outcomes, panel
+from mtl_core.views.figures.what_if import curves
 from mtl_core.views.lesson_files import (
     UNCLEAR,
     Broken,
@@ -158,7 +159,7 @@ def _head(place: Place, lesson: Lesson) -> None:
         st.caption(words.escaped(lesson.title))
         if not stage.now().bare:
             with st.popover("Share", icon=":material/share:"):
-                stage.share(Place(lesson.name).to_query(), lesson.title, stage.LESSON)
+                stage.share(Place(lesson.name).to_query(), lesson.title, stage.LESSON, ())
     lesson_class.line(PAGE)
 
 
@@ -206,7 +207,7 @@ def _sketch(place: Place, asked: Sketch, shown: Panel, found: Outcome | None) ->
         heights=None if guess is None else asked.parse(guess),
         alone=lesson_outcomes.course(shown, base) if base.answer.state == "done" else [],
         came=lesson_outcomes.course(shown, last) if found else [],
-        colour=common.curves(shown)[-1].colour,
+        colour=curves(shown)[-1].colour,
         fixed=place.step in place.shown,
         label="Accuracy on new examples over the training; your guess is drawn in it",
         on_change=lambda: _take(place.step, sketch.drawn(key)),
@@ -374,7 +375,7 @@ def _alone(shown: Panel, answers: Answers) -> None:
     alone = panel.build([base.config], [], answers)
     reached = alone.reached(alone.baseline)
     measure = common.panel_measure(alone)
-    common.hero(alone, common.curves(alone), per_seed=False, key=_hero_key("alone"))
+    common.hero(alone, curves(alone), per_seed=False, key=_hero_key("alone"))
     st.caption(
         words.escaped(
             f"Alone, {base.config.target} reaches {measure.value(sum(reached) / len(reached))} on "
@@ -404,7 +405,7 @@ def _race(answers: Answers, was_active: bool) -> None:
     if was_active and not any(one.answer.active for one in shown.shown):
         st.rerun()
     _progress(shown)
-    styled = common.curves(shown)
+    styled = curves(shown)
     common.hero(shown, styled, per_seed=False, key=_hero_key("hero"))
     seeds = counted(len(shown.baseline.config.seeds), "run")
     st.caption(

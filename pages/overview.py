@@ -6,36 +6,48 @@ from collections.abc import Mapping
 import streamlit as st
 
 from mtl_core import factors, settings
-from mtl_core.runs.library.answers import Answers, other_data
-from mtl_core.views import comparisons, overview, phrases
-from mtl_core.views.panel import Panel, build
+from mtl_core.runs.library.answers import other_data
+from mtl_core.views import comparisons, overview, phrases, smtos
+from mtl_core.views.figures import overview as drawn
+from mtl_core.views.figures.what_if import curves
+from mtl_core.views.panel import Panel
 from mtl_core.views.phrases import capitalised
 from mtl_core.views.what_if import Question
-from pages.parts import buttons, common, hyperparameters, papers, stage, words
+from pages.parts import (
+    buttons,
+    common,
+    exports,
+    figures,
+    hyperparameters,
+    papers,
+    stage,
+    words,
+)
 from pages.parts.words import escaped
 
 
 @common.errors_in_words
 def main() -> None:
-    st.title("Does learning a second task help the first?")
-    st.markdown(
-        "**Multi-task learning** trains one network on several tasks at once. Some company helps "
-        "and some harms, and how well the network fits its training data does not tell which."
-    )
-    # What a user trained or brought is shown on other pages.
-    answers = Answers(None, common.answers().shipped)
-    shown = {name: found for name in settings.names() if (found := overview.runs(name, answers))}
-    if not shown:
+    stage.title(drawn.TITLE)
+    if stage.shows("notes"):
+        st.markdown(
+            "**Multi-task learning** trains one network on several tasks at once. Some company "
+            "helps and some harms, and how well the network fits its training data does not tell "
+            "which."
+        )
+    answers = common.answers()
+    there = drawn.there(answers)
+    if not there:
         st.info("No artifact ships with this copy. Train a run on What if.")
         return
-    first = "fashion" if "fashion" in shown else next(iter(shown))
+    first = drawn.first(there)
     alone = stage.now().show == "figure"
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         if not alone:
             _try_it()
         name = st.segmented_control(
             "Setting",
-            list(shown),
+            list(there),
             key="overview_setting",
             bind="query-params",
             default=first,
@@ -44,24 +56,17 @@ def main() -> None:
             label_visibility="collapsed",
         )
     setting = settings.get(name or first)
-    preset, runs = shown[setting.name]
-    panel = build([runs[0].config], runs[1:], answers)
-    names = overview.names(panel)
+    panel = drawn.looked_up(there[setting.name], answers)
     if stage.shows("cards"):
-        _cards(panel, names)
-    marked = overview.brackets(panel)
-    common.hero(
-        panel,
-        common.curves(panel),
-        per_seed=False,
-        key=f"overview_{setting.name}",
-        names=names,
-        brackets=marked,
-        domain=overview.window(panel, marked),
-    )
+        _cards(panel, overview.names(panel))
+    key = f"overview_{setting.name}"
+    hero = drawn.marked(panel, name=key, **stage.heights(380))
+    figures.draw(hero.chart, key=key, of=(panel.version, alone), on_select="rerun", alt=hero.alt)
     if alone:
         return
-    st.caption(
+    query = {"overview_setting": setting.name}
+    exports.offer("overview", query, answers, title=drawn.TITLE, parts=("cards", "looks", "notes"))
+    stage.note(
         "**Where do the curves part?** At one place on the horizontal axis all networks fit their "
         "training data equally well. A bracket marks the gap there: how much better, or worse, "
         "one of them does on data that it has not seen, the test accuracy E; the numbers above "
@@ -69,13 +74,16 @@ def main() -> None:
         f"{len(panel.baseline.config.seeds)} networks each. {setting.description}"
     )
     papers.source([one.answer for one in panel.shown])
-    _next(panel, preset)
-    _factors(panel)
-    with st.expander("What the words mean", icon=":material/menu_book:"):
-        st.markdown(common.GLOSSARY)
-        st.markdown(common.FACTORS_GLOSSARY)
-    with st.expander("How this was computed", icon=":material/precision_manufacturing:"):
-        _computed(panel)
+    if stage.shows("notes"):
+        _next(panel)
+    if stage.shows("looks"):
+        _factors(panel)
+    if stage.shows("notes"):
+        with st.expander("What the words mean", icon=":material/menu_book:"):
+            st.markdown(common.GLOSSARY)
+            st.markdown(common.FACTORS_GLOSSARY)
+        with st.expander("How this was computed", icon=":material/precision_manufacturing:"):
+            _computed(panel)
 
 
 def _cards(panel: Panel, names: Mapping[str, str]) -> None:
@@ -118,7 +126,7 @@ def _try_it() -> None:
 def _factors(panel: Panel) -> None:
     """Fig. 3: the factors along the same trajectories."""
     st.subheader("Do sharpness, Fisher information or gradient covariance say why?")
-    styled = common.curves(panel)
+    styled = curves(panel)
     setting = panel.baseline.config.setting
     for place, factor in zip(st.columns(3), factors.explaining(), strict=True):
         common.factor_chart(
@@ -131,8 +139,9 @@ def _factors(panel: Panel) -> None:
     common.verdicts(panel)
 
 
-def _next(panel: Panel, preset: str) -> None:
+def _next(panel: Panel) -> None:
     config = panel.baseline.config
+    preset = smtos.nearest_preset(config)
     question = Question(config.setting, config.target, preset=preset).to_query()
     together = dict.fromkeys(name for one in panel.shown for name in one.config.auxiliaries)
     asked = "What if both are added at once?" if len(together) == 2 else "What if others are added?"

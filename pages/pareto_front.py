@@ -15,6 +15,7 @@ from mtl_core.runs.library.answers import Answers, other_data
 from mtl_core.runs.queue.launch import tend
 from mtl_core.views import pareto_panel
 from mtl_core.views.codec import parse_seeds
+from mtl_core.views.figures import pareto_front as drawn
 from mtl_core.views.pareto_front import (
     MAY_BE_ALL,
     METHOD_TITLES,
@@ -30,7 +31,6 @@ from pages.parts import buttons, common, own_files, pareto_figures, player, stag
 PAGE = state.Page("pf", FrontQuestion.from_query)
 TICK_SECONDS = 1.0
 _HELD_PICK = "pf: held pick"  # in the session; the address follows when the slider is let go
-TITLE = "Which trade-offs can one run reach, and how soon?"
 
 
 @common.errors_in_words
@@ -44,12 +44,8 @@ def main() -> None:
     if stage.shows("controls"):
         with st.sidebar:
             _controls(question, answers)
-    if stage.now().show == "figure":
-        st.subheader(TITLE, anchor=False)
-    else:
-        st.title(TITLE)
+    stage.title(drawn.TITLE)
     PAGE.problems()
-    PAGE.over()
     if not (problems.get(question.problem).objectives or question.problem_options):
         st.info(
             "Choose your data, or add some, and name two or more of its columns to predict.",
@@ -68,10 +64,12 @@ def main() -> None:
     every = player.interval(active, TICK_SECONDS)
     st.session_state.pf_built = panel  # for the fragment's first run; later ones look again
     st.fragment(_answer, run_every=every)(answers, every, question.look)
-    if question.look == "lesson":
+    if stage.shows("looks") and question.look == "lesson":
         toy.lesson()
-    elif question.look == "toy":
+    elif stage.shows("looks") and question.look == "toy":
         toy.toy()
+    if not stage.shows("notes"):
+        return
     pareto_figures.words(panel)
     # Last, since all canvases are made for it, once.
     for one in panel.shown:
@@ -354,6 +352,9 @@ def _data_ready(panel: FrontPanel) -> bool:
 
 def _actions(panel: FrontPanel, answers: Answers, ready: bool) -> None:
     def beside() -> None:
+        if stage.now().bare:
+            PAGE.over()
+            return
         buttons.add_seeds_button(panel.question.seeds, lambda seeds: PAGE.change(seeds=seeds))
         buttons.pin_button(
             panel.focus.config.id,
@@ -362,7 +363,7 @@ def _actions(panel: FrontPanel, answers: Answers, ready: bool) -> None:
             what="the front that you look closely at",
             ask=lambda pins: PAGE.change(pins=pins),
         )
-        pareto_figures.export(panel, answers)
+        pareto_figures.take_away(panel, answers)
 
     buttons.draw(
         panel.asked,
@@ -398,17 +399,24 @@ def _answer(answers: Answers, every: float | None, look: str) -> None:
     if player.interval(active, TICK_SECONDS) != every or question.look != look:
         st.rerun()
     pareto_figures.progress(panel)
-    step = player.draw(panel.steps, active)
+    shown = stage.shows("buttons")  # which the player is one of
+    step = player.draw(panel.steps, active) if shown else next(iter(panel.steps[-1:]), None)
     if step is None:
         st.info(
             "Press Run to solve for these fronts." if not active else "The first front is coming …",
             icon=":material/hourglass_empty:",
         )
     else:
-        pareto_figures.cards(panel, step)
-        pareto_figures.fronts(panel, active=active, live=player.live(active), page=PAGE)
-        pareto_figures.picked(panel, step, _pick)
-    pareto_figures.views(panel, step, PAGE)
+        if stage.shows("cards"):
+            pareto_figures.cards(panel, step)
+        live = player.live(active) or not shown
+        pareto_figures.fronts(panel, active=active, live=live, page=PAGE)
+        if stage.shows("cards"):
+            pareto_figures.picked(panel, step, _pick)
+    if stage.shows("looks"):
+        pareto_figures.views(panel, step, PAGE)
+    if not stage.shows("notes"):
+        return
     for answer in panel.elsewhere:
         what = f"{answer.config.problem} {label(answer.config)}"
         words.tell("caption", f"Not drawn: {what}, another problem.")

@@ -1,7 +1,8 @@
 """Optimizers: what they change of a task's optimization, and of its generalization."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -15,27 +16,30 @@ from mtl_core.analysis import (
     OptimizerVerdict,
     QuadrantVerdict,
 )
-from mtl_core.charts import (
-    Curve,
-    quadrant_alt,
-    quadrant_chart,
-    quadrant_legend,
-    quadrant_legend_alt,
-    style_optimizers,
-)
+from mtl_core.charts import Curve
 from mtl_core.runs import kinds
 from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.views import comparisons, former, smtos
+from mtl_core.views.figures import smtos as drawn_by
 from mtl_core.views.phrases import family, title
 from mtl_core.views.smtos import REFERENCE, Change, Entry, Group, Selection
 from mtl_core.views.spreadsheets import csv
-from pages.parts import add_data, common, figures, hyperparameters, papers, stage, state, words
+from pages.parts import (
+    add_data,
+    common,
+    exports,
+    figures,
+    hyperparameters,
+    papers,
+    stage,
+    state,
+    words,
+)
 from pages.parts.words import escaped
 
 Page = state.Page[Selection]
 
 TITLES = {name: title(name) for name in SMTO_FACTORS}
-METRIC = common.METRIC
 MOST_LINES = 6  # commands that are written out
 
 
@@ -54,7 +58,7 @@ def main() -> None:
     if stage.shows("controls"):
         with st.sidebar:
             _controls(page, found, chosen)
-    st.title("When an optimizer makes a task generalize better, does it also optimize it better?")
+    stage.title(drawn_by.TITLE)
     papers.claim(
         "When optimizers for multi-task learning help or harm a task's generalization, no factor "
         "of its optimization improves or worsens with it: not the minimum training loss, and "
@@ -71,14 +75,21 @@ def main() -> None:
     if found_changes:
         changes = smtos.judged(found_changes)
         points = smtos.points(changes)
-        _figure(found_changes, changes, points, drawn, found)
+        styled = drawn_by.styled(drawn, smtos.known(found))
+        of = (papers.versions(shown), selection, tuple(styled))
+        if stage.now().show == "figure":
+            _figure(points, styled, of)
+            return
+        _verdicts(found_changes, changes, points, styled, of)
         papers.source(shown, measuring=True)
+        exports.offer("smtos", selection.to_query(), answers, title=drawn_by.TITLE)
     elif shown and selection.aggregate == "footnote" and epochs < FEWEST_EPOCHS:
         papers.finding("cannot tell", papers.too_short(epochs))
     else:
         _nothing(selection, chosen)
-    _missing(selection, chosen, answers, shown=not found_changes)
-    if found_changes:
+    if stage.shows("notes"):
+        _missing(selection, chosen, answers, shown=not found_changes)
+    if found_changes and stage.shows("notes"):
         _computed(points, selection, chosen, drawn, answers)
 
 
@@ -134,7 +145,7 @@ def _choices(page: Page, found: Sequence[Group], chosen: Sequence[Group]) -> Non
         help="Each set is compared with the plain sum of task gradients (UMTG) on the same set; "
         "the points of all are pooled.",
     )
-    entries = sorted({*_known(found), *selection.entries}, key=smtos.rank)
+    entries = sorted({*smtos.known(found), *selection.entries}, key=smtos.rank)
     known = {entry.token: entry for entry in entries}
     st.multiselect(
         "Optimizers",
@@ -146,13 +157,6 @@ def _choices(page: Page, found: Sequence[Group], chosen: Sequence[Group]) -> Non
         args=("entries", lambda tokens: tuple(known[token] for token in tokens)),
     )
     papers.reading(page, selection.budget_config(found).epochs)
-
-
-def _known(found: Sequence[Group]) -> list[Entry]:
-    """Every optimizer, as it comes and as it was run; the registry first, so that styles stay."""
-    registered = [Entry(name) for name in optimizers.names()]
-    run = sorted({entry for group in found for entry in group.runs}, key=smtos.rank)
-    return [entry for entry in dict.fromkeys([*registered, *run]) if entry != REFERENCE]
 
 
 # The answer.
@@ -180,26 +184,52 @@ def _group_changes(
 
 
 def _figure(
+    points: pd.DataFrame,
+    styled: Sequence[Curve],
+    of: Hashable,
+    above: Callable[[int], None] = lambda place: None,
+    below: Callable[[int], None] = lambda place: None,
+) -> None:
+    """The four panels, with their one legend.
+
+    Args:
+        of: the version of all that it is made of.
+        above: draws what stands above a panel, by its place.
+        below: the same below it.
+    """
+    legend = drawn_by.legend(styled)
+    figures.draw(legend.chart, key="smtos_legend", of=of, alt=legend.alt)
+    places = [*st.columns(2), *st.columns(2)]
+    for number, (place, factor) in enumerate(zip(places, SMTO_FACTORS, strict=True)):
+        with place:
+            above(number)
+            panel = drawn_by.panel(points, factor, styled)
+            figures.draw(panel.chart, key=f"smtos_{factor}", of=of, alt=panel.alt)
+            below(number)
+
+
+def _verdicts(
     found: Sequence[Change],
     judged: Sequence[Change],
     points: pd.DataFrame,
-    drawn: Sequence[Entry],
-    groups: Sequence[Group],
+    styled: Sequence[Curve],
+    of: Hashable,
 ) -> None:
+    """The figure, with what it says of the claim."""
     verdicts = analysis.factor_verdicts(smtos.cases(found), SMTO_FACTORS)  # judges them itself
     papers.finding(analysis.factor_support(verdicts), smtos.reason(judged, verdicts))
     quadrants = analysis.quadrant_verdicts(points)
     each = analysis.optimizer_verdicts(points)
-    st.caption(_by_the_paper(quadrants, each))
-    labels = {entry.label for entry in drawn}
-    every = style_optimizers([entry.label for entry in _known(groups)])
-    styled = [curve for curve in every if curve.label in labels]
-    figures.draw(quadrant_legend(styled), key="smtos_legend", alt=quadrant_legend_alt(styled))
-    places = [*st.columns(2), *st.columns(2)]
-    for place, verdict, quadrant in zip(places, verdicts, quadrants, strict=True):
-        with place:
-            _panel(points[points["factor"] == verdict.factor], styled, verdict, verdicts, quadrant)
-    st.caption(
+    if stage.shows("cards"):
+        st.caption(_by_the_paper(quadrants, each))
+    _figure(
+        points,
+        styled,
+        of,
+        above=lambda place: _judged(verdicts[place], verdicts),
+        below=lambda place: stage.note(f"By the paper's rule: {_words(quadrants[place])}"),
+    )
+    stage.note(
         "Each point is one optimizer on one task, as its change in percent over the plain sum of "
         "task gradients (UMTG). **Filled**, as in the paper's figure: generalization changed "
         "significantly by its rule, that mean ± 2 standard deviations do not overlap; hollow "
@@ -209,7 +239,7 @@ def _figure(
         "logarithmic further out."
     )
     judged_changes = max(one.judged for one in verdicts)
-    st.caption(
+    stage.note(
         "**Badges** go by 95 % intervals over seeds instead, all changes of generalization on the "
         f"page judged together{family(_family(judged))}"
         + (
@@ -219,7 +249,8 @@ def _figure(
         )
         + ". *Transfer* is an optimizer's change of a task's generalization."
     )
-    _each(each)
+    if stage.shows("table"):
+        _each(each)
 
 
 def _family(judged: Sequence[Change]) -> int:
@@ -274,23 +305,10 @@ def _each(verdicts: Sequence[OptimizerVerdict]) -> None:
         )
 
 
-def _panel(
-    points: pd.DataFrame,
-    styled: Sequence[Curve],
-    verdict: FactorVerdict,
-    verdicts: Sequence[FactorVerdict],
-    quadrant: QuadrantVerdict,
-) -> None:
-    title = TITLES[verdict.factor]
+def _judged(verdict: FactorVerdict, verdicts: Sequence[FactorVerdict]) -> None:
     common.factor_badge(verdict)
     if why := papers.of_its_own(verdict, verdicts):
         words.tell("caption", why)
-    figures.draw(
-        quadrant_chart(points, styled, x_title=title, y_title=METRIC, name=verdict.factor),
-        key=f"smtos_{verdict.factor}",
-        alt=quadrant_alt(points, styled, x_title=title, y_title=METRIC),
-    )
-    st.caption(f"By the paper's rule: {_words(quadrant)}")
 
 
 def _words(quadrant: QuadrantVerdict) -> str:
@@ -441,8 +459,8 @@ def _computed(
                 words.tell("warning", f"{' + '.join(group.auxiliaries)}: {line}")
         st.download_button(
             "Points as CSV",
-            csv(points),
-            file_name="smtos.csv",
+            partial(csv, points),
+            file_name="smtos_points.csv",
             mime="text/csv",
             icon=":material/download:",
             on_click="ignore",

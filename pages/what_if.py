@@ -19,8 +19,8 @@ from mtl_core.runs import Record
 from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.runs.queue.launch import tend
 from mtl_core.views import comparisons, measures, panel
-from mtl_core.views.citations import bibtex
 from mtl_core.views.codec import parse_seeds
+from mtl_core.views.figures.what_if import curves, figure_on
 from mtl_core.views.live_axes import live_axes
 from mtl_core.views.measures import Measure
 from mtl_core.views.panel import Panel, Shown
@@ -73,10 +73,7 @@ def main() -> None:
     if stage.shows("controls"):
         with st.sidebar:
             _controls(question, answers)
-    if stage.now().show == "figure":
-        st.subheader(_title(question), anchor=False)
-    else:
-        st.title(_title(question))
+    stage.title(question.title)
     PAGE.problems()
     try:
         configs = question.configs
@@ -92,13 +89,6 @@ def main() -> None:
 
 
 # The question: changed by callbacks only.
-
-
-def _title(question: Question) -> str:
-    if question.auxiliaries:
-        others = " and ".join(question.auxiliaries)
-        return f"What if {question.target} is trained together with {others}?"
-    return f"What does {question.target} reach alone?"
 
 
 def _controls(question: Question, answers: Answers) -> None:
@@ -323,20 +313,14 @@ def _actions(question: Question, shown: Panel, answers: Answers) -> None:
 
 def _share(question: Question, shown: Panel) -> None:
     with st.popover("Share", icon=":material/share:"):
-        stage.share(question.to_query(), _title(question))
+        stage.share(question.to_query(), question.title)
     with st.popover("Export", icon=":material/download:"):
         exports.draw(
-            exports.Takeaway(
-                "generalization",
-                _title(question),
-                lambda: common.hero_chart(shown, common.curves(shown), per_seed=question.per_seed),
-                lambda: shown.table,
-                bibtex([config.optimizer for config in question.configs]),
-            ),
+            "generalization",
+            partial(figure_on, question, shown),
+            comparison_code(question),
             [("Trajectories as CSV", lambda: csv(shown.trajectories))],
         )
-        st.caption("The same in a notebook:")
-        st.code(comparison_code(question), language="python")
         st.caption("The run that the page speaks of, on the command line:")
         st.code(
             shown.current.answer.kind.command.line(shown.current.config, question.preset),
@@ -360,7 +344,7 @@ def _answer(answers: Answers, was_active: bool) -> None:
         shown = panel.build(question.configs, pins, answers)
     if was_active and not any(one.answer.active for one in shown.shown):
         st.rerun()
-    styled = common.curves(shown)
+    styled = curves(shown)
     _progress(shown)
     if stage.shows("cards"):
         _cards(shown)

@@ -9,19 +9,20 @@ import streamlit as st
 
 from mtl_core import settings
 from mtl_core.analysis import race_looks
-from mtl_core.charts import PICKED, leaderboard_alt, leaderboard_chart
+from mtl_core.charts import PICKED
 from mtl_core.runs import Answers
 from mtl_core.runs.library.answers import other_data
 from mtl_core.runs.queue.launch import tend
-from mtl_core.runs.race import Standing, contests, table
+from mtl_core.runs.race import Standing, contests
 from mtl_core.views import foretelling, measures, which_auxiliary
-from mtl_core.views.phrases import counted, escaped, listed
-from mtl_core.views.spreadsheets import csv
+from mtl_core.views.figures import which_auxiliary as drawn
+from mtl_core.views.phrases import counted, escaped
 from mtl_core.views.which_auxiliary import RaceView
 from pages.parts import (
     add_data,
     buttons,
     common,
+    exports,
     figures,
     stage,
     state,
@@ -65,23 +66,23 @@ def main() -> None:
     if stage.shows("controls"):
         with st.sidebar:
             _controls(view)
-    if view.look == "pairs":
-        title = settings.get(view.setting).title
-        st.title(f"Which tasks of {title} help each other?")
-        PAGE.problems()
-        PAGE.over()
-        transfer_matrix.draw(PAGE, answers)
-        return
-    st.title(f"Which auxiliary task helps {view.target}?")
+    stage.title(view.title)
     PAGE.problems()
     PAGE.over()
+    if view.look == "pairs":
+        transfer_matrix.draw(PAGE, answers)
+        return
     standings = contests(view.contest, answers, grow=view.grow)
     active = _active(standings)
     st.fragment(_live, run_every=TICK_SECONDS if active or _on(view, standings) else None)(
         answers, active
     )
-    if not active:
+    query = view.to_query()
+    exports.offer("which_auxiliary", query, answers, title=view.title, ways=stage.FIGURE)
+    if not active and stage.shows("looks"):
         _foretold(view, standings[0], answers)
+    if not stage.shows("notes"):
+        return
     lines = {other_data(one) for one in standings[0].answers.values() if one.done}
     for line in sorted(filter(None, lines)):
         words.tell("warning", f"Some of these runs: {line}")
@@ -233,14 +234,17 @@ def _live(answers: Answers, was_active: bool) -> None:
 def _answer(view: RaceView, standings: Sequence[Standing], answers: Answers) -> None:
     measure = measures.measure(view.setting, view.target)
     place = st.container()
-    _actions(view, standings[-1], answers)
+    if stage.shows("buttons"):
+        _actions(view, standings[-1], answers)
     if line := st.session_state.get(_REFUSED):
         words.tell("warning", f"The race waits: {line}.", icon=":material/weight:")
-    told = [which_auxiliary.sentence(one, measure) for one in standings]
-    place.markdown(f"##### {told[0]}" if len(told) == 1 else "\n\n".join(told))
-    for number, standing in reversed(list(enumerate(standings, 1))):
-        _race(number, standing, len(standings), measure)
-    _numbers(view, standings)
+    if stage.shows("cards"):
+        told = [which_auxiliary.sentence(one, measure) for one in standings]
+        place.markdown(f"##### {told[0]}" if len(told) == 1 else "\n\n".join(told))
+    for number in reversed(range(len(standings))):
+        _race(view, standings, number)
+    if stage.shows("table"):
+        _numbers(view, standings)
 
 
 def _actions(view: RaceView, standing: Standing, answers: Answers) -> None:
@@ -308,33 +312,31 @@ def _estimate(standing: Standing, answers: Answers) -> None:
     )
 
 
-def _race(number: int, standing: Standing, count: int, measure: measures.Measure) -> None:
-    contest = standing.contest
-    if count > 1:
-        beside = escaped(listed(contest.given))
-        title = f"one more beside {beside}" if beside else "the first auxiliary"
-        st.markdown(f"**Race {number}: {title}**")
-    rows = which_auxiliary.leaderboard(standing)
-    unit = ", points" if measure.share else ""
-    reference = which_auxiliary.called(standing, contest.reference)
-    chart = leaderboard_chart(
-        rows,
-        title=f"ΔE over training {reference}{unit}",
-        share=measure.share,
-        name=f"wa_race_{number}",
-    )
+def _race(view: RaceView, standings: Sequence[Standing], place: int) -> None:
+    standing = standings[place]
+    panel = drawn.leaderboard(view, standings, place)
+    if panel.title:
+        st.markdown(f"**{escaped(panel.title)}**")
+    number = place + 1
     picked = figures.draw(
-        chart,
+        panel.chart,
         key=f"wa_race_{number}_{standing.race.looks}",
         on_select="rerun",
-        alt=leaderboard_alt(rows, reference, share=measure.share),
+        alt=panel.alt,
     )
     if number == 1:
-        st.caption(
+        reference = which_auxiliary.called(standing, standing.contest.reference)
+        stage.note(
             "ΔE: what the target's test metric, at the best validation epoch, gains over training "
             f"{escaped(reference)}. Bars are means over seeds, lines their 95 % intervals."
         )
-    name = _picked(picked) or standing.race.leader or contest.reference
+    if stage.shows("notes"):
+        _opened(standing, picked)
+
+
+def _opened(standing: Standing, picked: Any) -> None:
+    """A way to the curves of the bar that was clicked."""
+    name = _picked(picked) or standing.race.leader or standing.contest.reference
     if name not in standing.answers:
         return
     st.page_link(
@@ -401,14 +403,6 @@ def _numbers(view: RaceView, standings: Sequence[Standing]) -> None:
                 }
             )
             st.dataframe(shown, hide_index=True)
-        st.download_button(
-            "Table as CSV",
-            csv(table(standings)),
-            file_name="race.csv",
-            mime="text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-        )
         st.caption("The same race on the command line:")
         st.code(which_auxiliary.command(view), language="bash", wrap_lines=True)
 

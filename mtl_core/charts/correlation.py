@@ -8,7 +8,7 @@ import pandas as pd
 
 from mtl_core.charts import told
 from mtl_core.charts.axes import Vertical, axis, vertical
-from mtl_core.charts.layers import Figure, colour_scale, figure, unchecked
+from mtl_core.charts.layers import AXIS, Figure, below, colour_scale, figure, unchecked
 from mtl_core.charts.legend import POINTS, curve_legend
 from mtl_core.charts.palette import Curve
 
@@ -71,7 +71,8 @@ def correlation_chart(
         _ring(at, curves),
         _marks(at, curves, tooltip).properties(name=f"{name}_points"),
     ]
-    return figure(layers, height)
+    room = below(curves, height) if len(curves) <= LONGEST_LEGEND else AXIS
+    return figure(layers, height, below=room)
 
 
 def correlation_alt(

@@ -15,6 +15,7 @@ from mtl_core.charts.layers import (
     GREY,
     Figure,
     band,
+    below,
     dash,
     dimmed,
     figure,
@@ -144,7 +145,7 @@ def front_chart(
             name=f"{name}_hover"
         ),
     ]
-    chart = figure(layers, height)
+    chart = figure(layers, height, below=below(styles, height))
     told = alt.BindDirect(element="body", event=FRAME_EVENT)
     return chart.add_params(alt.param(name="frame", bind=told)) if played else chart
 
@@ -233,7 +234,7 @@ def hypervolume_chart(
         now_rule(now, x_scale, x_axis),
         hover(points, styles, across, y, _tooltip(title)).properties(name=f"{name}_hover"),
     ]
-    return figure(layers, height)
+    return figure(layers, height, below=below(styles, height))
 
 
 def hypervolume_alt(

@@ -12,10 +12,13 @@ from mtl_core.charts.legend import MARKERS, curve_legend, legend_rows
 from mtl_core.charts.palette import Curve
 
 __all__ = [
+    "AXIS",
     "GREY",
+    "PLOT",
     "Figure",
     "band",
     "banded_curves",
+    "below",
     "colour_scale",
     "dash",
     "dimmed",
@@ -32,9 +35,11 @@ __all__ = [
 P = ParamSpec("P")
 
 GREY = "#858585"  # shows on white and on near-black alike
-LARGE = 300  # pixels of height from which on a figure is made for the full screen too
-USUAL_WIDTH = 640
-AXIS, LEGEND_ROW = 70, 20  # pixels below the plot
+LARGE = 300  # pixels of height from which on a figure is as wide as its page
+USUAL_WIDTH, NARROW = 640, 260  # pixels of such a plot, and of one of several beside each other
+AXIS, LEGEND_OFFSET, LEGEND_ROW = 55, 15, 20  # pixels below the plot
+PLOT = "plot"
+"""Where a specification keeps the plot's own height, whatever else its height holds."""
 PICK = "pick"
 ZOOM = "zoom"
 
@@ -74,14 +79,14 @@ def figure(
     Args:
         height: of the plot, in pixels.
         below: pixels of axis and legend below it, about; the figure then fits into the height that
-            it is given, as a full screen's. Without it the legend takes the rows it needs without
-            squeezing the plot, and a full screen cuts them off.
+            it is given, as a full screen's. Without it a full screen cuts them off.
     """
     return Figure(
         layer=list(layers),
         config=alt.Config(mark=alt.MarkConfig(aria=False), axis=alt.AxisConfig(aria=False)),
         width="container",
         height=height + (below or 0),
+        usermeta={PLOT: height},
         autosize=alt.AutoSizeParams(type="fit" if below else "fit-x", contains="padding"),
         **options,
     )
@@ -126,9 +131,17 @@ def banded_curves(
         markers(alt.Chart(points), curves, x, y),
         hover(points, curves, x, y, tooltip).properties(name=f"{name}_hover"),
     ]
-    # Small figures stand in grids, where plots of equal height matter more than the full screen.
-    below = AXIS + LEGEND_ROW * legend_rows(curves, USUAL_WIDTH) if height >= LARGE else None
-    return figure([*background, *layers], height, below=below)
+    return figure([*background, *layers], height, below=below(curves, height))
+
+
+def below(curves: Sequence[Curve], height: int) -> int:
+    """About how many pixels axis and legend take below a plot of this height.
+
+    Figures in a grid are as high as each other. Where a legend takes more rows than are said here,
+    or fewer, its plot is by that much lower or higher than the others.
+    """
+    rows = legend_rows(curves, USUAL_WIDTH if height >= LARGE else NARROW)
+    return AXIS + LEGEND_OFFSET + LEGEND_ROW * rows
 
 
 def band(lines: pd.DataFrame, curves: Sequence[Curve], x: alt.X, low: alt.Y) -> alt.Chart:

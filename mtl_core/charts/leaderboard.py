@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from mtl_core.charts import told
-from mtl_core.charts.layers import GREY, Figure, figure, unchecked
+from mtl_core.charts.layers import AXIS, GREY, Figure, figure, unchecked
 
 __all__ = ["PICKED", "leaderboard_alt", "leaderboard_chart"]
 
@@ -106,7 +106,8 @@ def leaderboard_chart(
             align="right", dx=-4, color=GREY, fontSize=11, x=alt.ExprRef("width")
         ).encode(text="said:N"),
     ]
-    return figure(layers, ROW * len(cells), view=alt.ViewBackground(strokeOpacity=0))
+    own = alt.ViewBackground(strokeOpacity=0)
+    return figure(layers, ROW * len(cells), below=AXIS, view=own)
 
 
 def leaderboard_alt(rows: pd.DataFrame, reference: str, *, share: bool) -> str:

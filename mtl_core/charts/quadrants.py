@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mtl_core.charts import told
-from mtl_core.charts.layers import Figure, colour_scale, figure, unchecked
+from mtl_core.charts.layers import AXIS, Figure, colour_scale, figure, unchecked
 from mtl_core.charts.legend import POINTS, curve_legend
 from mtl_core.charts.palette import DASHES, FURTHER, SHAPES, Curve
 from mtl_core.errors import InputError
@@ -109,7 +109,7 @@ def quadrant_chart(
         _span(extent, x_axis, y_axis),
         _marks(drawn, optimizers, x, y, tooltip).properties(name=f"{name}_points"),
     ]
-    return figure(layers, height)
+    return figure(layers, height, below=AXIS)
 
 
 @unchecked

@@ -18,10 +18,12 @@ from mtl_core.runs.grids.precompute import read_plan
 from mtl_core.runs.library.answers import Answer, Answers
 from mtl_core.views import smtos
 from mtl_core.views.smtos import REFERENCE, Entry, Group, budget_name
-from mtl_core.views.what_if import Question, label
+from mtl_core.views.what_if import Question, kind, label
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mtl_core.charts import Curve
 
 __all__ = [
     "Joint",
@@ -29,6 +31,7 @@ __all__ = [
     "alike",
     "case_name",
     "compared",
+    "curves",
     "find",
     "joint",
     "joint_label",
@@ -255,6 +258,15 @@ def case_name(pool: Pool, run: Answer, task: str) -> str:
     """A task, and with which others where that differs from row to row."""
     several = len(pool.cases(task)) > 1
     return f"{task} {next(iter(labels([run], task)))}" if several else task
+
+
+def curves(named: Mapping[str, Answer], task: str) -> "list[Curve]":
+    """How the runs of a figure of a task are drawn: colours say what the other tasks are."""
+    from mtl_core.charts import CurveKey, style_curves
+
+    return style_curves(
+        [CurveKey(name, kind(seen_from(run.config, task))) for name, run in named.items()]
+    )
 
 
 def trajectories(named: Mapping[str, Answer], task: str, answers: Answers) -> "pd.DataFrame":

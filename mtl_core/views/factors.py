@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from mtl_core import analysis, settings
 from mtl_core.analysis import AGGREGATES, TABLE_COLUMNS, Aggregate, TableRow, Versus
@@ -14,7 +14,10 @@ from mtl_core.views.codec import Entries, Field, Values
 from mtl_core.views.comparisons import Joint, Pool
 from mtl_core.views.generalization_gap import comparable_tasks
 
-__all__ = ["FactorsView", "chosen", "rows"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["FactorsView", "chosen", "frame", "rows"]
 
 MOST_SETS = 64  # in a URL
 _ROWS = ("significant", "all")
@@ -83,6 +86,42 @@ def rows(
                 of = analysis.aggregate_checkpoints(table, task, name, read)
                 counts[column] = min([*of, *([counts[column]] if column in counts else [])])
     return found, counts
+
+
+def frame(view: FactorsView, found: Sequence[TableRow]) -> "pd.DataFrame":
+    """Judged rows as numbers: a row for each of them and each column."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "setting": view.setting,
+            "aggregate": view.aggregate,
+            "task": row.task,
+            "row": row.name,
+            "column": column,
+            "delta": one.delta if one else None,
+            "low": one.low if one else None,
+            "high": one.high if one else None,
+            "p": one.p if one else None,
+            "judged_together": one.family if one else None,
+            "verdict": one.verdict if one else None,
+            "by_2_sd": one.paper if one else None,
+            "margin_2_sd": one.margin if one else None,
+            "multi_task": one.mean if one else None,
+            "single_task": one.baseline_mean if one else None,
+            "seeds": one.seeds if one else None,
+            "single_task_seeds": one.baseline_seeds if one else None,
+            "pairs": one.pairs if one else None,
+            "loss_high": binned.loss_high if binned else None,
+            "loss_low": binned.loss_low if binned else None,
+            "fewest_measurements": min(binned.measurements) if binned else None,
+            "interpolated": binned.interpolated if binned else None,
+            "lowest_loss": row.lowest,
+        }
+        for row in found
+        for column, one in row.deltas.items()
+        for binned in (row.binned.get(column),)
+    )
 
 
 def _fields(there: Sequence[Pool]) -> Entries:

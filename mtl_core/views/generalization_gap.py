@@ -15,9 +15,19 @@ from mtl_core.views.comparisons import Pool
 from mtl_core.views.phrases import counted, escaped, family, listed
 
 if TYPE_CHECKING:
-    pass
+    import pandas as pd
 
-__all__ = ["MOST_RUNS", "GapView", "Side", "cases", "comparable_tasks", "reason", "sides"]
+__all__ = [
+    "MOST_RUNS",
+    "GapView",
+    "Side",
+    "cases",
+    "comparable_tasks",
+    "early",
+    "frame",
+    "reason",
+    "sides",
+]
 
 MOST_RUNS = 6  # in one figure
 
@@ -123,6 +133,41 @@ def reason(found: EarlyVerdict) -> str:
     if rest:
         words += f"; not certain either way for {_names(rest)}"
     return f"{words}."
+
+
+def frame(cases: Iterable[tuple[GapCase, str]]) -> "pd.DataFrame":
+    """Judged cases with their tasks, as numbers: a row each."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "task": task,
+            "case": case.name,
+            "transfer": case.transfer.delta if case.transfer else None,
+            "transfer_low": case.transfer.low if case.transfer else None,
+            "transfer_high": case.transfer.high if case.transfer else None,
+            "transfer_p": case.transfer.p if case.transfer else None,
+            "transfer_is": case.transfer.verdict if case.transfer else None,
+            "transfer_by_2_sd": case.transfer.paper if case.transfer else None,
+            "onset_loss": case.onset.train_loss if case.onset else None,
+            "onset_epoch": case.onset.epoch if case.onset else None,
+            "onset_is": case.onset.verdict if case.onset else None,
+            "highest_loss": case.highest,
+            "lowest_loss": case.lowest,
+            "onset_share": case.share,
+            "early": early(case),
+        }
+        for case, task in cases
+    )
+
+
+def early(case: GapCase) -> str:
+    """Whether a case's gap opened early, in a few words."""
+    if not case.significant:
+        return "–"
+    if not case.telling:
+        return "too short to tell"
+    return "yes" if case.early else "no" if case.late else "not certain"
 
 
 def _names(of: Sequence[str]) -> str:

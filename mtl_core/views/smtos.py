@@ -34,6 +34,7 @@ __all__ = [
     "drawn",
     "groups",
     "judged",
+    "known",
     "named",
     "nearest_preset",
     "points",
@@ -348,6 +349,13 @@ def changes(
     )
     runs = {entry.label: group.runs[entry].config.id for entry in compared}
     return [Change(group.auxiliaries, runs[one.curve], one) for one in found]
+
+
+def known(found: Iterable[Group]) -> list[Entry]:
+    """Every optimizer, as it comes and as it was run; the registry first, so that styles stay."""
+    registered = [Entry(name) for name in optimizers.names()]
+    run = sorted({entry for group in found for entry in group.runs}, key=rank)
+    return [entry for entry in dict.fromkeys([*registered, *run]) if entry != REFERENCE]
 
 
 def drawn(selection: Selection, chosen: Sequence[Group]) -> tuple[Entry, ...]:

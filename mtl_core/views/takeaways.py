@@ -1,6 +1,7 @@
 """What can be taken away from a page into a paper or a notebook: LaTeX, and lines of code."""
 
 from collections.abc import Mapping, Sequence
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 from mtl_core.views.what_if import BASELINE, Question
@@ -8,7 +9,7 @@ from mtl_core.views.what_if import BASELINE, Question
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["comparison_code", "latex"]
+__all__ = ["comparison_code", "figure_code", "latex"]
 
 _SIGNS = {
     "\\": r"\textbackslash{}",
@@ -56,6 +57,25 @@ def comparison_code(question: Question) -> str:
         f"    {question.setting!r},\n    {question.target!r},\n    {asked!r},\n{rest})\n"
         "found.table  # transfer and gap with intervals\n"
         "found.chart()  # generalization over training loss\n"
+    )
+
+
+def figure_code(page: str, question: Mapping[str, str]) -> str:
+    """Lines of Python that give the figure of a page and its table, of the runs that are known."""
+    plain = {
+        name: value
+        for name, value in question.items()
+        if name.isidentifier() and not iskeyword(name)
+    }
+    rest = {name: value for name, value in question.items() if name not in plain}
+    lines = [f"    {name}={value!r},\n" for name, value in plain.items()]
+    lines += [f"    **{rest!r},\n"] if rest else []
+    return (
+        "import mtl_core\n\n"
+        f"found = mtl_core.figure(\n    {page!r},\n{''.join(lines)})\n"
+        "found.table  # the numbers behind it\n"
+        "found.charts  # Altair's, to change further\n"
+        f"found.save('{page}.svg')  # or .pdf, .png, .csv, .tex, .bib\n"
     )
 
 

@@ -102,6 +102,14 @@ class Question:
         return cls(setting, found.default_target, tuple(others[:1]))
 
     @property
+    def title(self) -> str:
+        """What is asked, in a sentence."""
+        if self.auxiliaries:
+            others = " and ".join(self.auxiliaries)
+            return f"What if {self.target} is trained together with {others}?"
+        return f"What does {self.target} reach alone?"
+
+    @property
     def configs(self) -> tuple[RunConfig, ...]:
         """The runs that answer it: UMTG's, then each other optimizer's.
 

@@ -31,6 +31,7 @@ __all__ = [
     "leaderboard",
     "progress",
     "question",
+    "race_title",
     "sentence",
 ]
 
@@ -80,6 +81,13 @@ class RaceView:
     def default(cls, setting: str) -> "RaceView":
         """What is asked of a setting first: its usual target, with all others."""
         return cls(setting, settings.get(setting).default_target)
+
+    @property
+    def title(self) -> str:
+        """What is asked, in a sentence."""
+        if self.look == "pairs":
+            return f"Which tasks of {settings.get(self.setting).title} help each other?"
+        return f"Which auxiliary task helps {self.target}?"
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -316,6 +324,13 @@ def leaderboard(standing: Standing) -> "pd.DataFrame":
             }
         )
     return pd.DataFrame(rows)
+
+
+def race_title(standing: Standing, number: int) -> str:
+    """What one of several races is for."""
+    beside = listed(standing.contest.given)
+    what = f"one more beside {beside}" if beside else "the first auxiliary"
+    return f"Race {number}: {what}"
 
 
 def command(view: RaceView) -> str:

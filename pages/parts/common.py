@@ -1,31 +1,23 @@
 """What the pages share: the store and artifacts behind them, and how numbers are worded."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from typing import Any, ParamSpec
 
-import pandas as pd
 import streamlit as st
-from altair import TopLevelMixin
 from streamlit.delta_generator import DeltaGenerator
 
 from mtl_core import factors, settings
 from mtl_core.analysis import MOST_NEEDED, Comparison, FactorVerdict
 from mtl_core.charts import (
-    Bracket,
     Curve,
-    CurveKey,
     Frame,
     gap_strip,
     gap_strip_alt,
-    generalization_alt,
-    generalization_chart,
     over_epochs_alt,
     over_epochs_chart,
     over_loss_alt,
     over_loss_chart,
-    style_curves,
 )
 from mtl_core.data import downloads, sources
 from mtl_core.data.base import DataState
@@ -35,16 +27,13 @@ from mtl_core.runs.library import exchange
 from mtl_core.runs.library.answers import Answer
 from mtl_core.runs.library.artifacts import scan
 from mtl_core.views import measures
+from mtl_core.views.figures import what_if
 from mtl_core.views.measures import Measure
 from mtl_core.views.panel import Panel
 from mtl_core.views.phrases import capitalised, title
-from mtl_core.views.what_if import kind
 from pages.parts import arrival, figures, visitors, words
 
 P = ParamSpec("P")
-METRIC = "test accuracy E"
-
-
 ORIGINS = {"own": "this store", "imported": "imported", "shipped": "shipped"}
 
 BADGES = {
@@ -157,75 +146,26 @@ def download(source: str, tick: float) -> None:
     bar()
 
 
-def curves(panel: Panel, others: Sequence[CurveKey] = ()) -> list[Curve]:
-    """How each shown run is drawn, the same on every page; ``others`` get what is left."""
-    own = [CurveKey(one.label, kind(one.config), one.pinned) for one in panel.shown]
-    return style_curves([*own, *others])
-
-
 def hero(
     panel: Panel,
     styled: Sequence[Curve],
     *,
     per_seed: bool,
     key: str,
-    names: Mapping[str, str] | None = None,
-    brackets: Sequence[Bracket] = (),
-    domain: tuple[tuple[float, float], tuple[float, float]] | None = None,
     frame: Frame | None = None,
 ) -> None:
     """Generalization against training loss. Zoom and legend pick survive live updates.
 
     Args:
-        names: curves' labels to what they are called here; default as elsewhere.
-        brackets: gaps that are marked.
-        domain: the losses, and the values of the metric, that are drawn; default all.
         frame: what the axes show at least.
     """
-    if names:
-        styled = [replace(one, label=names[one.label]) for one in styled]
-    target = panel.baseline.config.target
-    metric = panel_measure(panel)
-    rows = panel.settled.replace({"curve": dict(names)}) if names else panel.settled
+    drawn = what_if.hero(panel, styled, per_seed=per_seed, name=key, frame=frame)
     figures.draw(
-        partial(
-            hero_chart,
-            panel,
-            styled,
-            rows=rows if names else None,
-            per_seed=per_seed,
-            name=key,
-            brackets=brackets,
-            domain_x=domain[0] if domain else None,
-            domain_y=domain[1] if domain else None,
-            frame=frame,
-        ),
+        drawn.chart,
         key=key,
         of=(panel.version, panel.going, per_seed, frame),
         on_select="rerun",  # else a live update would undo zoom and legend pick
-        alt=partial(
-            generalization_alt,
-            styled,
-            task=target,
-            metric_title=metric.title,
-            metric_format=metric.format,
-            trajectories=None if panel.going else rows,
-        ),
-    )
-
-
-def hero_chart(
-    panel: Panel, styled: Sequence[Curve], *, rows: pd.DataFrame | None = None, **more: Any
-) -> TopLevelMixin:
-    """The hero figure by itself; ``more`` as ``generalization_chart`` takes it."""
-    metric = panel_measure(panel)
-    return generalization_chart(
-        panel.settled if rows is None else rows,
-        styled,
-        task=panel.baseline.config.target,
-        metric_title=metric.title,
-        metric_format=metric.format,
-        **more,
+        alt=drawn.alt,
     )
 
 

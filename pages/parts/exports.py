@@ -1,75 +1,80 @@
-"""What can be taken away from a figure: files, its table, its papers and the code behind it."""
+"""What can be taken away from a figure: a link, files, its table, its papers, and its code."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
-import pandas as pd
 import streamlit as st
-from altair import TopLevelMixin
 
-from mtl_core.charts.export import figure_pdf, figure_png, figure_svg
-from mtl_core.views.spreadsheets import csv
-from mtl_core.views.takeaways import latex
+from mtl_core.runs.library.answers import Answers
+from mtl_core.views.figures.asked import figure_of
+from mtl_core.views.figures.base import Figure
+from mtl_core.views.takeaways import figure_code
+from pages.parts import stage
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+__all__ = ["draw", "offer"]
 
-__all__ = ["Takeaway", "draw"]
-
-
-@dataclass(frozen=True)
-class Takeaway:
-    """A figure and what belongs to it.
-
-    Args:
-        key: unique on its page, and the files' name.
-        title: of the figure, as its files have it.
-        figure: makes it; nothing for a page without one.
-        table: makes its table.
-        bibtex: of the papers behind it.
-    """
-
-    key: str
-    title: str
-    figure: Callable[[], TopLevelMixin] | None
-    table: Callable[[], pd.DataFrame]
-    bibtex: str
+More = Sequence[tuple[str, Callable[[], str]]]
+"""Further tables as CSV, by title."""
 
 
-def draw(one: Takeaway, more: "Sequence[tuple[str, Callable[[], str]]]" = ()) -> None:
-    """Buttons for all of it, each file made when it is asked for.
+def offer(
+    page: str,
+    question: Mapping[str, str],
+    answers: Answers,
+    *,
+    title: str,
+    ways: Sequence[str] = stage.ALONE,
+    parts: Sequence[stage.Part] = stage.READING,
+) -> None:
+    """Two buttons beside a page's figure: share it, export it. None where it stands alone.
 
     Args:
-        more: further tables, by title, as CSV.
+        page: its file in ``pages/``, without the suffix.
+        question: what the figure is asked for.
+        title: of the figure, for those who do not see it.
+        ways: of ``stage.share``, in which it can be shared.
+        parts: of the page, that can be left out.
     """
-    if one.figure is not None:
-        st.caption("The figure, on white whatever the screen's theme:")
-        with st.container(horizontal=True):
-            figure = one.figure
-            _file("SVG", lambda: figure_svg(figure(), one.title), f"{one.key}.svg", "image/svg+xml")
-            _file("PDF", lambda: figure_pdf(figure(), one.title), f"{one.key}.pdf", _PDF)
-            _file("PNG", lambda: figure_png(figure(), one.title), f"{one.key}.png", "image/png")
+    if stage.now().bare or not stage.shows("buttons"):
+        return
+    with st.container(horizontal=True):
+        with st.popover("Share", icon=":material/share:"):
+            stage.share(question, title, ways, parts)
+        with st.popover("Export", icon=":material/download:"):
+            draw(page, partial(figure_of, page, question, answers), figure_code(page, question))
+
+
+def draw(name: str, figure: Callable[[], Figure], code: str, more: More = ()) -> None:
+    """A button for each file, which is made when it is asked for, and the lines of code.
+
+    Args:
+        name: of the files, unique on its page.
+        figure: makes the figure.
+        code: lines of Python that give the same.
+    """
+    st.caption("The figure, on white whatever the screen's theme:")
+    with st.container(horizontal=True):
+        _file("SVG", lambda: figure().svg(), f"{name}.svg", "image/svg+xml")
+        _file("PDF", lambda: figure().pdf(), f"{name}.pdf", "application/pdf")
+        _file("PNG", lambda: figure().png(), f"{name}.png", "image/png")
     st.caption("Its table, and the papers behind it:")
     with st.container(horizontal=True):
-        _file("CSV", lambda: csv(one.table()), f"{one.key}.csv", "text/csv")
-        _file("LaTeX", lambda: latex(one.table()), f"{one.key}.tex", "text/x-tex")
-        _file("BibTeX", lambda: one.bibtex, f"{one.key}.bib", "text/x-bibtex")
+        _file("CSV", lambda: figure().csv(), f"{name}.csv", "text/csv")
+        _file("LaTeX", lambda: figure().latex(), f"{name}.tex", "text/x-tex")
+        _file("BibTeX", lambda: figure().bibtex, f"{name}.bib", "text/x-bibtex")
     for title, make in more:
-        _file(title, make, f"{one.key}_{title.split()[0].lower()}.csv", "text/csv")
+        _file(title, make, f"{name}_{title.split()[0].lower()}.csv", "text/csv")
+    st.caption("The same in a notebook:")
+    st.code(code, language="python")
 
 
 def _file(label: str, make: Callable[[], str | bytes], name: str, mime: str) -> None:
     st.download_button(
         label,
-        partial(make),
+        make,
         file_name=name,
         mime=mime,
         icon=":material/download:",
         on_click="ignore",
         key=f"export_{name}",
     )
-
-
-_PDF = "application/pdf"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import pandas as pd
@@ -9,13 +10,12 @@ import streamlit as st
 
 from mtl_core import settings
 from mtl_core.analysis import FEWEST_EPOCHS, FactorVerdict, Finding
-from mtl_core.charts import Curve, CurveKey, style_curves
 from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.views import comparisons, explaining, former, smtos
 from mtl_core.views.comparisons import Pool
 from mtl_core.views.phrases import title
-from mtl_core.views.what_if import kind
-from pages.parts import common, hyperparameters, words
+from mtl_core.views.spreadsheets import csv
+from pages.parts import common, hyperparameters, stage, words
 from pages.parts.state import Page
 from pages.parts.words import escaped
 
@@ -117,11 +117,18 @@ def nothing(what: str) -> None:
 
 def claim(said: str, where: str) -> None:
     """What the paper says."""
-    st.markdown(f"> {said}  \n> :small[Mueller, Dredze & Andrews 2024, {where}]")
+    if stage.shows("notes"):
+        st.markdown(f"> {said}  \n> :small[Mueller, Dredze & Andrews 2024, {where}]")
 
 
 def finding(outcome: Finding, why: str, *, of: str = "") -> None:
-    """What our runs say of a claim, as computed from them, with the reason in one sentence."""
+    """What our runs say of a claim, as computed from them, with the reason in one sentence.
+
+    Args:
+        why: as Markdown, whose names are escaped.
+    """
+    if not stage.shows("cards"):
+        return
     icon, say, colour = FINDINGS[outcome]
     title = f"{of}: {say}" if of else f"{say[0].upper()}{say[1:]}"
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -142,7 +149,7 @@ def of_its_own(found: FactorVerdict, verdicts: Sequence[FactorVerdict]) -> str:
 def source(runs: Iterable[Answer], *, measuring: bool = False) -> None:
     """Measured or published, on what, and by which command; reduced runs say so."""
     runs = list({run.config.id: run for run in runs}.values())
-    if not runs:
+    if not runs or not stage.shows("notes"):
         return
     config = runs[0].config
     kinds = _listed(run.numbers for run in runs)
@@ -184,6 +191,8 @@ def computed(
     key: str, method: str, runs: Sequence[Answer], table: pd.DataFrame | None = None
 ) -> None:
     """How a figure was computed, down to the manifests of its runs."""
+    if not stage.shows("notes"):
+        return
     with st.expander("How this was computed", icon=":material/precision_manufacturing:"):
         st.markdown(method)
         for name, how in next((run.factors for run in runs if run.factors), {}).items():
@@ -196,8 +205,8 @@ def computed(
         if table is not None:
             st.download_button(
                 "Numbers as CSV",
-                table.to_csv(index=False),
-                file_name=f"{key}.csv",
+                partial(csv, table),
+                file_name=f"{key}_numbers.csv",
                 mime="text/csv",
                 icon=":material/download:",
                 on_click="ignore",
@@ -232,6 +241,8 @@ def _manifests(runs: Sequence[Answer]) -> pd.DataFrame:
 
 def ask_what_if(run: Answer, task: str) -> None:
     """A button that opens the same question on the What if page."""
+    if not stage.shows("notes"):
+        return
     name = next(iter(comparisons.labels([run], task)))
     asked = comparisons.question(run.config, task)
     if asked is None:
@@ -243,16 +254,6 @@ def ask_what_if(run: Answer, task: str) -> None:
         icon=":material/experiment:",
         query_params=asked.to_query(),
         help=f"{task} {name}, at the same budget.",
-    )
-
-
-def curves(named: Mapping[str, Answer], task: str) -> list[Curve]:
-    """How the runs of a figure are drawn: colours say what the other tasks are."""
-    return style_curves(
-        [
-            CurveKey(name, kind(comparisons.seen_from(run.config, task)))
-            for name, run in named.items()
-        ]
     )
 
 

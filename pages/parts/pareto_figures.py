@@ -10,9 +10,6 @@ import pandas as pd
 import streamlit as st
 
 from mtl_core.charts import (
-    Curve,
-    front_alt,
-    front_chart,
     hypervolume_alt,
     hypervolume_chart,
     kept_alt,
@@ -20,17 +17,18 @@ from mtl_core.charts import (
     transfer_alt,
     transfer_heatmap,
 )
-from mtl_core.charts.layers import Figure
-from mtl_core.charts.plane import style_methods
 from mtl_core.pareto import curves, transfer
-from mtl_core.pareto.config import BASELINES, METHODS, WITHOUT_TRANSFER, ParetoConfig
+from mtl_core.pareto.config import BASELINES, WITHOUT_TRANSFER, ParetoConfig
 from mtl_core.runs.library import exchange
 from mtl_core.runs.library.answers import Answers
 from mtl_core.views import pareto_speedup as speedup
 from mtl_core.views import toy
+from mtl_core.views.figures import pareto_front
 from mtl_core.views.pareto_front import METHOD_TITLES, FrontQuestion, preference_words
-from mtl_core.views.pareto_panel import FrontPanel, ShownFront
-from pages.parts import common, figures, slider, state
+from mtl_core.views.pareto_panel import FrontPanel, ShownFront, Space
+from mtl_core.views.spreadsheets import csv
+from mtl_core.views.takeaways import figure_code
+from pages.parts import common, exports, figures, slider, stage, state
 from pages.parts.words import escaped, tell
 
 Page = state.Page[FrontQuestion]
@@ -39,12 +37,6 @@ LOOK_TITLES = {
     "transfer": "Transfer",
     "lesson": "Why not a weighted sum?",
     "toy": "Toy problem, live",
-}
-METRICS = {
-    "accuracy": ("test accuracy", ".1%"),
-    "mean_iou": ("test mean IoU", ".1%"),
-    "absolute_error": ("test absolute error", ".3g"),
-    "angle": ("test mean angle error in degrees", ".3g"),
 }
 
 
@@ -162,24 +154,25 @@ def fronts(panel: FrontPanel, *, active: bool, live: bool, page: Page) -> None:
     """
     objectives = panel.problem.objectives
     # While solving goes on, the last front changes.
-    zoom = _choices(panel, page) and not active
-    styles = _styles(panel)
-    spaces = ["loss", "metric"] if objectives[0].metric else ["loss"]
+    if stage.shows("controls"):
+        _choices(panel, page)
+    zoom = pareto_front.zoomed(panel) and not active
+    spaces = pareto_front.spaces(panel)
     columns = st.columns(len(spaces)) if len(spaces) > 1 else [st.container()]
     for space, column in zip(spaces, columns, strict=True):
         with column:
             steps = panel.steps[-1:] if live else panel.steps
-            _front(panel, steps, space, zoom, styles, ended=not active)
+            _front(panel, steps, space, zoom=zoom, ended=not active)
     if len(spaces) == 1 and panel.front_known:
-        st.caption(
+        stage.note(
             "The thick grey line is the true front, which is known here."
             if len(objectives) == 2
             else "Grey dots are the true front, which is known here."
         )
 
 
-def _choices(panel: FrontPanel, page: Page) -> bool:
-    """Which seed and objectives are drawn; returns whether to zoom to the last front."""
+def _choices(panel: FrontPanel, page: Page) -> None:
+    """Which seed and objectives are drawn, and whether they zoom to the last front."""
     question, objectives = panel.question, panel.problem.objectives
     seeds = panel.focus.config.seeds
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -203,29 +196,21 @@ def _choices(panel: FrontPanel, page: Page) -> bool:
                 on_change=page.take,
                 args=("axes",),
             )
-        zoom = panel.problem.fingerprint is not None if question.zoom is None else question.zoom
         st.toggle(
             "Zoom to the last front",
-            key=page.widget("zoom", zoom),
+            key=page.widget("zoom", pareto_front.zoomed(panel)),
             on_change=page.take,
             args=("zoom",),
             help="Axes end where the solutions do that are better than the reference point.",
         )
-    return zoom
 
 
 def _front(
-    panel: FrontPanel,
-    steps: Sequence[int],
-    space: Any,
-    zoom: bool,
-    styles: list[Curve],
-    *,
-    ended: bool,
+    panel: FrontPanel, steps: Sequence[int], space: Space, *, zoom: bool, ended: bool
 ) -> None:
-    titles = [_axis_title(panel, axis, space) for axis in panel.axes]
+    drawn = pareto_front.panel(panel, steps, space, zoom=zoom, ended=ended)
     figures.draw(
-        lambda: _front_chart(panel, steps, space, zoom, styles),
+        drawn.chart,
         key=f"pf_front_{space}",
         # What is played in the browser is not drawn anew for each of its steps.
         of=(
@@ -241,50 +226,7 @@ def _front(
             ),
         ),
         on_select="rerun",  # else a live update would undo zoom and legend pick
-        alt=lambda: front_alt(
-            styles,
-            x_title=titles[0],
-            y_title=titles[1],
-            # Of the last front, so that it stays the same while others are played.
-            points=panel.points(panel.steps[-1:], space) if ended else None,
-            format_x=_number_format(panel, panel.axes[0], space),
-            format_y=_number_format(panel, panel.axes[1], space),
-        ),
-    )
-
-
-def _number_format(panel: FrontPanel, axis: int, space: Any) -> str:
-    return ".3~g" if space == "loss" else _metric(panel, axis)[1]
-
-
-def _front_chart(
-    panel: FrontPanel, steps: Sequence[int], space: Any, zoom: bool, styles: list[Curve]
-) -> Figure:
-    x, y = panel.axes
-    formats = [_number_format(panel, axis, space) for axis in (x, y)]
-    reference = (panel.problem.reference[x], panel.problem.reference[y])
-    front = None
-    if space == "loss" and panel.front_known:
-        known = toy.true_front(panel.focus.config)
-        front = pd.DataFrame({"x": known[:, x], "y": known[:, y]})
-    # Networks jump about from frame to frame; their ways would hide the front.
-    ways = panel.problem.fingerprint is None
-    return front_chart(
-        panel.points(steps, space),
-        styles,
-        x_title=_axis_title(panel, x, space),
-        y_title=_axis_title(panel, y, space),
-        domain_x=panel.domain(x, space, zoom=zoom),
-        domain_y=panel.domain(y, space, zoom=zoom),
-        reference=reference if space == "loss" else None,
-        front=front,
-        ray=_ray(panel) if space == "loss" else None,
-        trails=panel.trails(panel.steps, space) if ways else None,
-        joined=len(panel.problem.objectives) == 2,
-        played=True,
-        format_x=formats[0],
-        format_y=formats[1],
-        name=f"pf_{space}",
+        alt=drawn.alt,
     )
 
 
@@ -332,10 +274,10 @@ def _picked_cards(panel: FrontPanel, step: int) -> bool:
         if metrics is None:
             shown, less = f"{loss:.3g}", f"best of the front {best:.3g}"
         else:
-            form = _metric(panel, axis)[1]
+            form = pareto_front.metric(panel, axis)[1]
             shown = format(float(metrics[panel.pick, axis]), form)
             less = f"{loss_word} {loss:.3g}, best {best:.3g}"
-        title = loss_word if metrics is None else _metric(panel, axis)[0]
+        title = loss_word if metrics is None else pareto_front.metric(panel, axis)[0]
         place.metric(
             f"{escaped(objective.title)}: {title}",
             shown,
@@ -367,7 +309,7 @@ def views(panel: FrontPanel, step: int | None, page: Page) -> None:
 
 
 def _hypervolume(panel: FrontPanel, step: int) -> None:
-    styles = _styles(panel)
+    styles = pareto_front.styled(panel)
     x: Any = st.segmented_control(
         "Against",
         ["evaluations", "seconds"],
@@ -559,23 +501,24 @@ def _solution_labels(focus: ShownFront) -> list[str]:
     return [preference_words(row) for row in weights]
 
 
-# Export, and what the words mean.
+# What can be taken away, and what the words mean.
 
 
-def export(panel: FrontPanel, answers: Answers) -> None:
-    """What can be taken away."""
-    with st.popover("Export", icon=":material/ios_share:"):
-        st.caption("The address of this page is the whole question; share it as it is.")
+def take_away(panel: FrontPanel, answers: Answers) -> None:
+    """Ways to share the page, and to export what it shows."""
+    query = panel.question.to_query()
+    with st.popover("Share", icon=":material/share:"):
+        stage.share(query, pareto_front.TITLE, parts=_PARTS)
         if panel.focus.config.problem_options:
-            st.caption("It names your file, as the exported fronts do.")
-        st.download_button(
-            "Shown fronts as CSV",
-            partial(_csv, panel),
-            file_name="fronts.csv",
-            mime="text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-        )
+            st.caption("The address names your file, as exported fronts do.")
+    with st.popover("Export", icon=":material/download:"):
+        if panel.steps:
+            exports.draw(
+                "pareto_front",
+                partial(pareto_front.figure_on, panel),
+                figure_code("pareto_front", query),
+                [("Solutions at all frames as CSV", partial(_csv, panel))],
+            )
         finished = [one.answer for one in panel.shown if one.answer.state == "done"]
         if finished:
             st.download_button(
@@ -595,9 +538,12 @@ def export(panel: FrontPanel, answers: Answers) -> None:
         )
 
 
+_PARTS: tuple[stage.Part, ...] = ("controls", "buttons", "cards", "looks", "notes")
+
+
 def _csv(panel: FrontPanel) -> str:
     tables = [one.tables.front.assign(method=one.label) for one in panel.shown]
-    return str(pd.concat(tables).to_csv(index=False))
+    return csv(pd.concat(tables))
 
 
 def words(panel: FrontPanel) -> None:
@@ -642,45 +588,6 @@ def _start_words(method: str, start: str) -> str:
     if start == "shared":
         return "one a seed"
     return "mean of all" if method == "averaged" else "one a solution"
-
-
-_ORDER = [METHOD_TITLES[name] for name in METHODS if name != "averaged"]
-_ORDER.append(METHOD_TITLES["averaged"])
-"""The control last: its colour is Independent's, dashed, and all others keep theirs."""
-
-
-def _styles(panel: FrontPanel) -> list[Curve]:
-    """A method looks the same whichever others are shown; pins take what is left."""
-    pins = [one.label for one in panel.shown if one.pinned]
-    styles = {style.label: style for style in style_methods([*_ORDER, *pins])}
-    return [styles[one.label] for one in panel.shown]
-
-
-def _axis_title(panel: FrontPanel, axis: int, space: str) -> str:
-    objective = panel.problem.objectives[axis]
-    if space == "metric":
-        return f"{_metric(panel, axis)[0]}, {objective.title.lower()}"
-    kind = "test loss" if panel.held_out else "loss"
-    return f"{kind}, {objective.title.lower()}"
-
-
-def _metric(panel: FrontPanel, axis: int) -> tuple[str, str]:
-    return METRICS[panel.problem.objectives[axis].metric]
-
-
-def _ray(panel: FrontPanel) -> pd.DataFrame | None:
-    """From the ideal point along 1 / λ of the picked preference, where Tchebycheff's optimum is."""
-    config, problem = panel.focus.config, panel.problem
-    if config.method == "mgda" or config.scalarization == "weighted_sum":
-        return None
-    if len(problem.objectives) > 2:
-        return None  # the plane shows a shadow of it, which points elsewhere
-    axes = list(panel.axes)
-    weights = config.weights[panel.pick][axes]
-    ideal = np.array(problem.ideal or (0.0, 0.0))[axes]
-    unit = np.array(problem.reference)[axes] - ideal
-    end = ideal + 2 * unit / weights / (1 / weights).min()
-    return pd.DataFrame([{"x": ideal[0], "y": ideal[1], "x2": end[0], "y2": end[1]}])
 
 
 def _at(one: ShownFront, step: int) -> pd.Series | None:

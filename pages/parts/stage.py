@@ -16,16 +16,22 @@ from mtl_core.errors import unknown
 from pages.parts import words
 
 __all__ = [
+    "ALONE",
+    "FIGURE",
     "LARGER",
     "LESSON",
     "PARTS",
+    "READING",
     "Part",
     "Stage",
     "arrive",
+    "heights",
+    "note",
     "now",
     "own",
     "share",
     "shows",
+    "title",
     "without",
 ]
 
@@ -130,6 +136,29 @@ def shows(part: Part) -> bool:
     return now().shows(part)
 
 
+def title(text: str) -> None:
+    """A page's title; smaller above a figure that stands alone."""
+    if now().show == "figure":
+        st.subheader(text, anchor=False)
+    else:
+        st.title(text)
+
+
+def heights(alone: int) -> dict[str, int]:
+    """Arguments that give a plot its usual height, or where its figure stands alone another.
+
+    Args:
+        alone: pixels, with which the whole figure fits into a frame of 800×600.
+    """
+    return {"height": alone} if now().show == "figure" else {}
+
+
+def note(text: str) -> None:
+    """What explains a figure, where notes are shown."""
+    if shows("notes"):
+        st.caption(text)
+
+
 def without(query: Mapping[str, str]) -> dict[str, str]:
     """An address without what is said here: the question alone."""
     return {name: value for name, value in query.items() if name not in _NAMES}
@@ -148,30 +177,42 @@ _WAYS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "Presenter": ("For a projector: large, without menus and controls.", {"present": True}),
 }
 FIGURE = ("Page", "Figure with Run", "Figure only", "Presenter")
+ALONE = ("Page", "Figure only", "Presenter")
+"""Of a page that runs nothing."""
 LESSON = ("Page", "Lesson", "Presenter")
+READING: tuple[Part, ...] = ("controls", "cards", "looks", "table", "notes")
+"""Parts of a page that runs nothing."""
 
 
-def share(query: Mapping[str, str], title: str, ways: Sequence[str] = FIGURE) -> None:
+def share(
+    query: Mapping[str, str],
+    title: str,
+    ways: Sequence[str] = FIGURE,
+    parts: Sequence[Part] = tuple(PARTS),
+) -> None:
     """Links to this question as a page, a lesson, a figure with Run or alone, or for a projector.
 
     Args:
         query: the question.
         title: of the figure, for those who do not see it.
         ways: which of these there are.
+        parts: of the page, that can be left out.
     """
-    way = st.segmented_control("Share as", ways, default="Page", required=True, key="stage_share")
+    way = st.segmented_control(
+        "Share as", ways, default="Page", required=True, key=f"stage_share {ways}"
+    )
     about, asked = _WAYS[way or "Page"]
     st.caption(about)
     usual = Stage(**asked)
-    parts = [part for part in PARTS if usual.shows(part)] if ways == FIGURE else []
+    there = [part for part in parts if usual.shows(part)]
     hide = (
         st.multiselect(
             "Leave out",
-            parts,
+            there,
             format_func=lambda part: PARTS[part],
-            key=f"stage_hide_{usual.show}_{usual.present}",
+            key=f"stage_hide {usual.show} {usual.present} {parts}",
         )
-        if parts
+        if there
         else []
     )
     theme = st.segmented_control("Theme", ["reader's", "light", "dark"], default="reader's")

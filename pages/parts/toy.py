@@ -9,17 +9,13 @@ import streamlit as st
 from mtl_core.charts import front_alt, front_chart
 from mtl_core.charts.plane import style_methods
 from mtl_core.pareto import problems
-from mtl_core.pareto.config import METHODS
 from mtl_core.views import toy as views
+from mtl_core.views.figures.pareto_front import METHOD_ORDER
 from mtl_core.views.pareto_front import METHOD_TITLES
 from mtl_core.views.toy import TOY
 from pages.parts import common, figures, slider
 
 __all__ = ["lesson", "toy"]
-
-METHOD_ORDER = [METHOD_TITLES[name] for name in METHODS if name != "averaged"]
-METHOD_ORDER.append(METHOD_TITLES["averaged"])
-"""As on the page's other charts."""
 
 
 @common.errors_in_words

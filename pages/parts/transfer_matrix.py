@@ -5,16 +5,16 @@ from typing import Any
 import streamlit as st
 
 from mtl_core import settings
-from mtl_core.charts import CELL, cosine_alt, cosine_heatmap, matrix_alt, matrix_chart
+from mtl_core.charts import CELL, cosine_alt, cosine_heatmap
 from mtl_core.runs import Answers
 from mtl_core.runs.queue.launch import tend
-from mtl_core.views import comparisons, links, measures, transfer_matrix
+from mtl_core.views import comparisons, links, transfer_matrix
+from mtl_core.views.figures import which_auxiliary as drawn
 from mtl_core.views.phrases import counted
-from mtl_core.views.spreadsheets import csv
 from mtl_core.views.transfer_matrix import Cell, Matrix
 from mtl_core.views.what_if import Question
 from mtl_core.views.which_auxiliary import Asked, RaceView
-from pages.parts import buttons, common, figures, state, words
+from pages.parts import buttons, common, exports, figures, stage, state, words
 
 __all__ = ["controls", "draw"]
 
@@ -47,15 +47,21 @@ def draw(page: Page, answers: Answers) -> None:
     view = page.view
     found = transfer_matrix.matrix(view.setting, view.preset, answers)
     asked = transfer_matrix.asked(found, view.seeds, answers)
-    buttons.draw(
-        asked,
-        answers,
-        ready=lambda: common.data_ready(view.setting, TICK_SECONDS),
-        noun=("networks", "to train", "runs"),
-        beside=lambda: None,
-    )
+    if stage.shows("buttons"):
+        buttons.draw(
+            asked,
+            answers,
+            ready=lambda: common.data_ready(view.setting, TICK_SECONDS),
+            noun=("networks", "to train", "runs"),
+            beside=lambda: None,
+        )
     active = any(one.answer.active for one in asked)
     st.fragment(_live, run_every=TICK_SECONDS if active else None)(page, answers, active)
+    if found.cells:
+        query = view.to_query()
+        exports.offer("which_auxiliary", query, answers, title=view.title, ways=stage.FIGURE)
+        if stage.shows("looks"):
+            _cosines(found, found.ordered(by_likeness=view.clustered)[0])
 
 
 @common.errors_in_words
@@ -75,31 +81,17 @@ def _live(page: Page, answers: Answers, was_active: bool) -> None:
             "another budget or setting."
         )
         return
-    st.markdown(_summary(found))
-    rows, columns = found.ordered(by_likeness=view.clustered)
-    measure = measures.measure(view.setting, view.target)
-    table = found.table()
-    event = figures.draw(
-        matrix_chart(table, rows, columns, share=measure.share, name="wa_matrix"),
-        key="wa_matrix",
-        on_select="rerun",
-        alt=matrix_alt(rows, None if was_active else table, share=measure.share),
-    )
-    _opened(event, found)
-    st.caption(
+    if stage.shows("cards"):
+        st.markdown(_summary(found))
+    panel = drawn.matrix(view, found, going=was_active)
+    event = figures.draw(panel.chart, key="wa_matrix", on_select="rerun", alt=panel.alt)
+    if stage.shows("notes"):
+        _opened(event, found)
+    stage.note(
         "Each row is a target, each column the one task that it is trained with; a run of two "
         "tasks counts for both where they have equally many examples. ΔE is what the target's test "
         "metric gains over training it alone, with its 95 % interval; *decided* after Holm's "
         f"correction for all {found.judged} cells. Blank cells are not known."
-    )
-    _cosines(found, rows)
-    st.download_button(
-        "Table as CSV",
-        csv(found.table()),
-        file_name="transfer_matrix.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
     )
 
 

@@ -22,6 +22,7 @@ from mtl_core.runs.library.answers import Answer, Answers, other_data
 from mtl_core.views import phrases, smtos
 from mtl_core.views.codec import MOST_PINS
 from mtl_core.views.comparisons import alike
+from mtl_core.views.figures.what_if import curves
 from mtl_core.views.measures import Measure
 from mtl_core.views.panel import Panel, Shown
 from mtl_core.views.what_if import AGAINST, Question, kind, label
@@ -132,7 +133,7 @@ def _scatter(
         for name in points["curve"]
         if name not in own
     ]
-    every = common.curves(panel, others[: MOST_CURVES - len(own)])
+    every = curves(panel, others[: MOST_CURVES - len(own)])
     styled = [curve for curve in every if curve.label in set(points["curve"])]
     own_points = points[points["curve"].isin([curve.label for curve in styled])]
     drawn: dict[str, Any] = {

@@ -108,11 +108,11 @@ def test_curves_are_really_drawn(
     curves: list[Curve],
     picture: Callable[..., Image.Image],
 ) -> None:
-    drawn = picture(chart(trajectories(15), curves)).crop((60, 0, 600, 200))
+    drawn = picture(chart(trajectories(15), curves)).crop((60, 0, 600, 270))
     assert {curve.colour for curve in curves} <= _colours(drawn)
     alone = trajectories(15, curves=["single task"])
     # The legend has the others' colours; the plot above it must not.
-    plot = picture(chart(alone, curves)).crop((60, 0, 600, 200))
+    plot = picture(chart(alone, curves)).crop((60, 0, 600, 270))
     assert curves[0].colour in _colours(plot)
     assert curves[1].colour not in _colours(plot)
 
@@ -238,3 +238,22 @@ def _colours(image: Image.Image) -> set[str]:
     found = image.getcolors(maxcolors=1 << 24)
     assert found is not None
     return {"#{:02X}{:02X}{:02X}".format(*rgb) for _, rgb in found}
+
+
+@pytest.mark.parametrize("height", [180, 420])
+def test_a_figure_fits_into_the_height_that_a_full_screen_gives_it(
+    trajectories: Trajectories,
+    curves: list[Curve],
+    height: int,
+    picture: Callable[..., Image.Image],
+) -> None:
+    """Axis and legend are inside it; they are below the plot that was asked for."""
+    chart = over_loss_chart(
+        trajectories(15), curves, column="sharpness", task="digits1", title="value", height=height
+    )
+    spec = chart.to_dict()
+    assert spec["autosize"] == {"type": "fit", "contains": "padding"}
+    assert spec["usermeta"]["plot"] == height < spec["height"]
+    shown = picture(chart.properties(height=700))
+    assert shown.height == 700
+    assert {curve.colour for curve in curves} <= _colours(shown.crop((0, 650, shown.width, 700)))

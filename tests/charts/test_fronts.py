@@ -44,8 +44,8 @@ def test_axes_are_what_the_page_says(scene: Scene) -> None:
     first, middle, last = sorted(shown, key=lambda item: item["x"])
     # (.5, .6) between (0, 1) and (1, 0) on linear scales of 1.2 and 1.1.
     assert middle["x"] == pytest.approx((first["x"] + last["x"]) / 2)
-    assert first["y"] == pytest.approx(380 * (1 - 1 / 1.1))
-    assert middle["y"] == pytest.approx(380 * (1 - 0.6 / 1.1))
+    assert first["y"] == pytest.approx(last["y"] * (1 - 1 / 1.1))
+    assert middle["y"] == pytest.approx(last["y"] * (1 - 0.6 / 1.1))
 
 
 def test_hovering_tells_curve_solution_preference_and_values() -> None:

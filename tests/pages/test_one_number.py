@@ -90,25 +90,27 @@ def test_generalization_gap(open_page: Open, known) -> None:
 
 
 @pytest.fixture
-def downloads(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def downloads(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], str]]:
     """What the page's download buttons would hand out, by file name."""
-    found: dict[str, str] = {}
+    found: dict[str, Callable[[], str]] = {}
 
     def record(label: str, data: object = None, **more: object) -> bool:
-        made = data() if callable(data) else data
-        if isinstance(made, str):
-            found[str(more.get("file_name"))] = made
+        found[str(more.get("file_name"))] = data if callable(data) else lambda: str(data)
         return False
 
     monkeypatch.setattr(st, "download_button", record)
     return found
 
 
-def test_factors(open_page: Open, known, downloads: dict[str, str]) -> None:
+def test_factors(open_page: Open, known, downloads: dict[str, Callable[[], str]]) -> None:
     app = open_page("factors", setting="fashion", budget="paper", task="fashion1", rows="all")
     cells = app.table[0].value
-    table = pd.read_csv(io.StringIO(downloads["factors.csv"]))
-    table = table[table["column"] == "transfer"].set_index("row")
+    tables = {}
+    for file in ("factors.csv", "factors_numbers.csv"):
+        table = pd.read_csv(io.StringIO(downloads[file]()))
+        tables[file] = table[table["column"] == "transfer"].set_index("row")
+    exported, table = tables.values()
+    assert exported.equals(table[exported.columns])
     for name, (delta, interval) in known.items():
         row = table.loc[f"fashion1 + {name}"]
         low, high = (f"{100 * row[end]:+.1f}" for end in ("low", "high"))
@@ -120,28 +122,29 @@ def test_factors(open_page: Open, known, downloads: dict[str, str]) -> None:
 
 
 def test_exports_of_what_if_and_generalization_gap(
-    open_page: Open, known, downloads: dict[str, str]
+    open_page: Open, known, downloads: dict[str, Callable[[], str]]
 ) -> None:
     asked = Question("fashion", "fashion1", ("fashion2",), preset="paper", seeds=SEEDS)
     open_page("what_if", **asked.to_query())
     open_page("generalization_gap", setting="fashion", budget="paper", task="fashion1")
-    table = pd.read_csv(io.StringIO(downloads["generalization.csv"]))
+    table = pd.read_csv(io.StringIO(downloads["generalization.csv"]()))
     assert f"{100 * table['transfer'].iloc[0]:+.1f} pt" == known["fashion2"][0]
-    cases = pd.read_csv(io.StringIO(downloads["gap.csv"])).set_index("case")
-    for name, (delta, interval) in known.items():
-        row = cases.loc[f"fashion1 + {name}"]
-        low, high = (f"{100 * row[end]:+.1f}" for end in ("transfer_low", "transfer_high"))
-        assert (f"{100 * row['transfer']:+.1f} pt", f"{low} … {high} pt") == (delta, interval)
+    for file, task in (("gap_numbers.csv", "fashion1 "), ("generalization_gap.csv", "'")):
+        cases = pd.read_csv(io.StringIO(downloads[file]())).set_index("case")
+        for name, (delta, interval) in known.items():
+            row = cases.loc[f"{task}+ {name}"]
+            low, high = (f"{100 * row[end]:+.1f}" for end in ("transfer_low", "transfer_high"))
+            assert (f"{100 * row['transfer']:+.1f} pt", f"{low} … {high} pt") == (delta, interval)
 
 
 def test_optimizers_and_generalization_gap_against_the_sum(
-    open_page: Open, downloads: dict[str, str], store_path
+    open_page: Open, downloads: dict[str, Callable[[], str]], store_path
 ) -> None:
     """What MGDA changes over the sum on the same tasks, for the target."""
     both = RunConfig.from_preset("fashion", "quick", auxiliaries=("fashion2", "noisy_fashion"))
     mgda = replace(both, optimizer="mgda")
     open_page("smtos", setting="fashion", target="fashion1", budget="quick")
-    points = pd.read_csv(io.StringIO(downloads["smtos.csv"]))
+    points = pd.read_csv(io.StringIO(downloads["smtos_points.csv"]()))
     point = points[(points["run"] == mgda.id) & (points["task"] == "fashion1")].iloc[0]
     app = open_page(
         "generalization_gap",

@@ -130,7 +130,7 @@ def test_settings_without_artifacts_say_so_and_damage_is_named(
     (damaged / "manifest.json").write_text(json.dumps(manifest))
     monkeypatch.setattr("mtl_core.runs.library.artifacts.cache_dir", lambda: copy)
     app = open_page("overview")
-    (choice,) = app.get("button_group")
+    (choice,) = (one for one in app.button_group if one.label == "Setting")
     assert choice.options == ["Digits"]
     assert [warning.value for warning in app.warning] == [
         next(w.value for w in app.warning if damaged.name in w.value)

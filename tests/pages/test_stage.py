@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mtl_core.views.takeaways import figure_code
 from mtl_core.views.what_if import Question
 from pages.parts.stage import PARTS, Stage, without
 
@@ -118,3 +119,59 @@ def test_a_part_that_is_not_there_is_named(open_page: Opened) -> None:
     app = open_page("what_if", setting="synthetic", hide="table everything")
     assert any("unknown part to hide 'everything'" in one.value for one in app.warning)
     assert not app.dataframe
+
+
+FIGURES = {
+    "overview": ({}, 1),
+    "which_auxiliary": ({"setting": "digits", "candidates": "digits2"}, 1),
+    "generalization_gap": ({"setting": "fashion", "budget": "paper"}, 1),
+    "factors": ({"setting": "fashion", "budget": "paper"}, 3),
+    "smtos": ({"setting": "digits"}, 5),
+    "conflict": ({"setting": "digits"}, 4),
+    "pareto_front": ({"problem": "toy"}, 1),
+    "gradient_playground": ({}, 0),
+}
+"""Page to a question that runs that ship have an answer to, and the charts of its figure."""
+
+
+@pytest.mark.parametrize("page", FIGURES)
+def test_every_pages_figure_alone(open_page: Opened, page: str) -> None:
+    question, charts = FIGURES[page]
+    app = open_page(page, **question, show="figure")
+    assert len(app.get("vega_lite_chart")) == charts
+    assert len(app.subheader) == 1, "what the figure asks"
+    for beside in (app.title, app.metric, app.button, app.dataframe, app.table, app.expander):
+        assert not beside
+    assert not app.get("popover")
+    assert not app.get("download_button")
+    assert not app.sidebar.selectbox
+    assert not app.warning
+    if page != "overview":  # whose setting can be changed
+        assert not app.button_group
+
+
+@pytest.mark.parametrize("page", FIGURES)
+def test_every_pages_figure_is_shared_and_exported_and_nothing_is_made_before(
+    open_page: Opened, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(*_: object, **__: object) -> None:
+        raise AssertionError("made without being asked for")
+
+    monkeypatch.setattr("mtl_core.charts.export._drawn", made)
+    monkeypatch.setattr("mtl_core.views.figures.asked.figure_of", made)
+    monkeypatch.setattr("pages.parts.exports.figure_of", made)
+    question, _ = FIGURES[page]
+    app = open_page(page, **question)
+    (way,) = (one for one in app.button_group if one.label == "Share as")
+    assert "Figure only" in way.options
+    files = {one.proto.label for one in app.get("download_button")}
+    if page != "gradient_playground":  # whose figure is drawn in the browser
+        assert files >= {"SVG", "PDF", "PNG", "CSV", "LaTeX", "BibTeX"}
+        (code,) = [one.value for one in app.code if "mtl_core.figure(" in one.value]
+        said = {"overview_setting": "fashion"} if page == "overview" else _said(app)
+        assert code == figure_code(page, said).strip()
+
+
+def _said(app: AppTest) -> dict[str, str]:
+    said = app.query_params
+    return {name: one[0] if isinstance(one, list) else one for name, one in said.items()}
