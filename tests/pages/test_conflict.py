@@ -125,7 +125,7 @@ def test_similarity_is_read_throughout_or_early(open_page, seven) -> None:
 @empty
 def test_footnote_7_takes_long_runs(open_page, seven, four: Put, finish: Put) -> None:
     app = open_page("conflict", aggregate="footnote")
-    assert "footnote 7's counts take 50 epochs, and these runs have 30" in app.warning[0].value
+    assert "footnote 7's counts take 50 epochs, and these runs have 40" in app.warning[0].value
     (aggregate,) = app.radio
     assert (aggregate.disabled, aggregate.value) == (True, "bins")
     assert "Footnote 7's counts take 50 whole epochs; these runs have 30." in text(app)

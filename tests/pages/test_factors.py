@@ -202,12 +202,12 @@ def test_footnote_7_is_not_offered_for_less(open_page, trade_off) -> None:
     app = open_page("factors")
     (choice,) = [one for one in app.get("button_group") if one.proto.id.endswith("aggregate")]
     assert choice.proto.disabled
-    assert "at least 50 whole epochs, and these have 30" in text(app)
+    assert "at least 50 whole epochs, and these have 40" in text(app)
     app = open_page("factors", aggregate="footnote")
     (choice,) = [one for one in app.get("button_group") if one.proto.id.endswith("aggregate")]
     assert not choice.proto.disabled, "there is a way back"
     assert "The runs here cannot tell" in text(app)
-    assert "at least 50 whole epochs, and these have 30" in text(app)
+    assert "at least 50 whole epochs, and these have 40" in text(app)
     assert "No numbers in this reading." in text(app)
     assert len(tables(app)[0]) == 7, "the printed one stands alone"
 
