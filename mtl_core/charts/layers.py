@@ -36,6 +36,9 @@ P = ParamSpec("P")
 
 GREY = "#858585"  # shows on white and on near-black alike
 LARGE = 300  # pixels of height from which on a figure is as wide as its page
+CROWD = 8
+"""Curves beyond which bands hide each other: one shows once its curve is picked. Small figures of
+so many have no legend of their own: it would be higher than they are; tooltips name their curves."""
 USUAL_WIDTH, NARROW = 640, 260  # pixels of such a plot, and of one of several beside each other
 AXIS, LEGEND_OFFSET, LEGEND_ROW = 55, 15, 20  # pixels below the plot
 PLOT = "plot"
@@ -125,13 +128,19 @@ def banded_curves(
     points = points.dropna(subset=["value"], ignore_index=True)
     points = points.assign(shape=points["curve"].map({c.label: c.shape for c in curves}))
     y = alt.Y("value:Q", scale=y_scale, axis=y_axis)
+    has_legend = height >= LARGE or len(curves) <= CROWD
     layers = [
+        *background,
         band(lines, curves, x, alt.Y("low:Q", scale=y_scale, axis=y_axis)),
         mean_line(lines, curves, x, y),
         markers(alt.Chart(points), curves, x, y),
-        hover(points, curves, x, y, tooltip).properties(name=f"{name}_hover"),
+        hover(points, curves, x, y, tooltip, has_legend=has_legend).properties(
+            name=f"{name}_hover"
+        ),
     ]
-    return figure([*background, *layers], height, below=below(curves, height))
+    if not has_legend:
+        layers = list(map(_without_legend, layers))
+    return figure(layers, height, below=below(curves, height) if has_legend else AXIS)
 
 
 def below(curves: Sequence[Curve], height: int) -> int:
@@ -145,11 +154,12 @@ def below(curves: Sequence[Curve], height: int) -> int:
 
 
 def band(lines: pd.DataFrame, curves: Sequence[Curve], x: alt.X, low: alt.Y) -> alt.Chart:
-    """A pale area from ``low`` to the column ``high``."""
+    """A pale area from ``low`` to the column ``high``; of many curves, only where one is picked."""
+    shown = dimmed(0.2, 0.03) if len(curves) <= CROWD else _picked(0.2)
     chart: alt.Chart = (
         alt.Chart(lines)
         .mark_area(clip=True)
-        .encode(x=x, y=low, y2=alt.Y2(field="high"), fill=fill(curves), opacity=dimmed(0.2, 0.03))
+        .encode(x=x, y=low, y2=alt.Y2(field="high"), fill=fill(curves), opacity=shown)
     )
     return chart
 
@@ -208,6 +218,19 @@ def dimmed(chosen: float, others: float) -> alt.OpacityValue:
     return alt.OpacityValue(others, condition={"param": PICK, "value": chosen})
 
 
+def _picked(chosen: float) -> alt.OpacityValue:
+    """Opacity of curves picked in the legend; all others, and all while none is, are not seen."""
+    return alt.OpacityValue(0, condition={"param": PICK, "empty": False, "value": chosen})
+
+
+def _without_legend(layer: alt.Chart) -> alt.Chart:
+    for channel in ("fill", "stroke", "strokeDash", "shape"):
+        encoding = getattr(layer.encoding, channel)
+        if encoding is not alt.Undefined and "curve" in str(encoding.shorthand):
+            encoding.legend = None
+    return layer
+
+
 def now_rule(now: float | None, scale: alt.Scale, x_axis: alt.Axis) -> alt.Chart:
     """A vertical line at ``now``, the moment that the page shows elsewhere; no line for None."""
     rows = pd.DataFrame({"now": [] if now is None else [now]}, dtype=float)
@@ -222,13 +245,21 @@ def hover(
     x: alt.X,
     y: alt.Y,
     tooltip: Sequence[alt.Tooltip],
+    *,
+    has_legend: bool = True,
 ) -> alt.Chart:
     """Invisible points, larger than the markers, that answer the mouse and carry the legend.
 
     Only this layer defines the selections: Vega refuses a signal that is defined twice.
+
+    Args:
+        has_legend: whether a curve is picked there; else by a click on one of its points.
     """
     paths = [MARKERS[curve.shape] for curve in curves]
-    pick = alt.selection_point(name=PICK, fields=["curve"], bind="legend")
+    if has_legend:
+        pick = alt.selection_point(name=PICK, fields=["curve"], bind="legend")
+    else:
+        pick = alt.selection_point(name=PICK, fields=["curve"], on="click", clear="dblclick")
     # A pinch or Ctrl + wheel; a bare wheel goes on scrolling the page.
     zoom = alt.selection_interval(
         name=ZOOM, bind="scales", zoom="wheel![event.ctrlKey || event.metaKey]"

@@ -47,3 +47,33 @@ def test_a_drawn_legend_has_the_short_names_and_its_data_the_whole_ones() -> Non
         assert name in words
     assert "+ a + b · MGDA" not in words
     assert '"+ a + b · MGDA"' in json.dumps(chart.to_dict(), ensure_ascii=False)
+
+
+@pytest.mark.parametrize(
+    ("many", "height", "legend"), [(8, 280, True), (9, 280, False), (9, 340, True)]
+)
+def test_many_curves_have_one_legend_and_a_band_once_picked(
+    many: int, height: int, legend: bool
+) -> None:
+    labels = [f"curve {number}" for number in range(many)]
+    curves = style_curves([CurveKey(label, "helpful") for label in labels])
+    rows = pd.DataFrame(
+        [
+            {"curve": label, "task": "t", "seed": seed, "epoch": epoch, "step": epoch,
+             "whole_epoch": True, "train_loss": 1.0 + place + 0.1 * seed}
+            for place, label in enumerate(labels)
+            for epoch in (0, 1)
+            for seed in (0, 1)
+        ]
+    )  # fmt: skip
+    chart = over_epochs_chart(rows, curves, task="t", column="train_loss", title="L", height=height)
+    spec = chart.to_dict()
+    svg = vl_convert.vegalite_to_svg(json.dumps(spec | {"width": 700}))
+    words = ["".join(one.itertext()) for one in ElementTree.fromstring(svg).iter()]
+    assert ("curve 0" in words) is legend
+    (band,) = [one for one in spec["layer"] if one["mark"]["type"] == "area"]
+    unpicked = band["encoding"]["opacity"]
+    assert (unpicked["condition"].get("empty", True), unpicked["value"] > 0) == (
+        (True, True) if many <= 8 else (False, False)
+    )
+    assert spec["params"][0].get("bind") == ("legend" if legend else None)
