@@ -38,7 +38,7 @@ GREY = "#858585"  # shows on white and on near-black alike
 LARGE = 300  # pixels of height from which on a figure is as wide as its page
 CROWD = 8
 """Curves beyond which bands hide each other: one shows once its curve is picked. Small figures of
-so many have no legend of their own: it would be higher than they are; tooltips name their curves."""
+so many have no legend of their own, which would be higher than they are; tooltips name curves."""
 USUAL_WIDTH, NARROW = 640, 260  # pixels of such a plot, and of one of several beside each other
 AXIS, LEGEND_OFFSET, LEGEND_ROW = 55, 15, 20  # pixels below the plot
 PLOT = "plot"
