@@ -7,7 +7,7 @@ import pandas as pd
 
 from mtl_core.charts.axes import log_axis, log_scale
 from mtl_core.charts.frame import EXTENT
-from mtl_core.charts.layers import GREY, Figure, colour_scale, figure, unchecked
+from mtl_core.charts.layers import CROWD, GREY, Figure, colour_scale, figure, unchecked
 from mtl_core.charts.palette import Curve
 
 __all__ = ["gap_strip", "gap_strip_alt"]
@@ -55,7 +55,8 @@ def gap_strip(
     fill = alt.Fill("curve:N", scale=colour_scale(curves), legend=None)
     band = (
         alt.Chart(bands.dropna(ignore_index=True))
-        .mark_area(clip=True, opacity=0.2, aria=False)
+        # Of many curves they hide each other; tooltips have the intervals.
+        .mark_area(clip=True, opacity=0.2 if len(curves) <= CROWD else 0, aria=False)
         .encode(
             x=x,
             y=alt.Y("from_gap:Q", scale=y_scale, axis=y_axis),

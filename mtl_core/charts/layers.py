@@ -13,6 +13,7 @@ from mtl_core.charts.palette import Curve
 
 __all__ = [
     "AXIS",
+    "CROWD",
     "GREY",
     "PLOT",
     "Figure",

@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 import pytest
 
-from mtl_core.charts import Curve, gap_strip, gap_strip_alt
+from mtl_core.charts import Curve, CurveKey, gap_strip, gap_strip_alt, style_curves
 
 ROWS = pd.DataFrame(
     {
@@ -70,3 +70,13 @@ def test_the_alt_text_names_the_curves(curves: list[Curve]) -> None:
 
 def _strip(rows: pd.DataFrame, curves: list[Curve], **more: Any) -> alt.LayerChart:
     return gap_strip(rows, curves, title="gap (pt)", share=True, **more)
+
+
+def test_intervals_of_many_curves_are_in_the_tooltips_alone() -> None:
+    for many, opacity in ((8, 0.2), (9, 0)):
+        curves = style_curves([CurveKey(f"curve {place}", "helpful") for place in range(many)])
+        spec = gap_strip(ROWS, curves, title="gap", share=True).to_dict()
+        (band,) = [one for one in spec["layer"] if one["mark"]["type"] == "area"]
+        assert band["mark"]["opacity"] == opacity
+        (hover,) = [one for one in spec["layer"] if one["mark"]["type"] == "point"]
+        assert "low" in str(hover["encoding"]["tooltip"])
