@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -135,7 +136,8 @@ def test_the_echo_of_an_address_before_a_change_undoes_nothing(
     app.run()
     assert app.slider(key="gp_angles_1").value == 95
     now = time.monotonic()
-    monkeypatch.setattr("pages.parts.state.time.monotonic", lambda: now + 60)
+    # The page's own clock alone: that of all modules would stop what waits for other processes.
+    monkeypatch.setattr("pages.parts.state.time", SimpleNamespace(monotonic=lambda: now + 60))
     for name, value in before.items():
         app.query_params[name] = value
     app.run()
