@@ -103,7 +103,7 @@ def test_another_budget_is_another_pool(five: Make, ship: Make, changes: dict[st
 
 
 def test_pools_of_another_rho_are_called_by_it(five: Make, ship: Make) -> None:
-    usual = {"epochs": 30, "batch_size": 32}
+    usual = {"epochs": 40, "batch_size": 16}
     answers = ship(
         *(five("a", b, **usual, sharpness_rho=r) for b in ("", "b") for r in (1e-3, 0.1))
     )

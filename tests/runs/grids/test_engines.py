@@ -93,7 +93,8 @@ def test_dask_gives_the_artifacts_of_loky(
     said = capsys.readouterr().err
     assert "6/6 runs, 100 %, 0 s left" in said
     assert "3 experiments trained, 0 already there, 0 failed; 2 processes busy for " in said
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["digits", "pareto"]
+    left = {path.name for path in tmp_path.iterdir()} - {"sound.txt"}  # that they were found sound
+    assert left == {"digits", "pareto"}
 
 
 def test_dask_reports_an_experiment_that_fails_and_keeps_the_others(
