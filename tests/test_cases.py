@@ -99,9 +99,11 @@ def test_1b_the_targets_loss_does_not_jump() -> None:
     assert weights.tolist() == pytest.approx([0.9985, 0.0015], abs=1e-4)
     shipped, _ = artifacts.scan()
     for name in ("imtl_g", "aligned_mtl"):
+        # The budget of the case: at a rate of 1e-2 losses jump by themselves now and then.
         config = RunConfig.from_preset(
-            "digits", "quick", auxiliaries=("noisy_digits",), optimizer=name
-        )
+            "digits", "quick", auxiliaries=("noisy_digits",), optimizer=name,
+            epochs=30, batch_size=32, lr=3e-3,
+        )  # fmt: skip
         rows = shipped[config.id].table("trajectory")
         for _, run in rows[(rows["role"] == "target") & (rows["step"] > 0)].groupby("seed"):
             losses = run.sort_values("step")["train_loss"].to_numpy()

@@ -147,7 +147,7 @@ def test_list_problems(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 WORDS = {
-    "training": "digits digits1 digits2 lr 0.003 epochs 1",
+    "training": "digits digits1 digits2 lr 0.01 epochs 1",
     "front": "toy adaptive tchebycheff 5 solutions lr 0.1 iterations 40",
 }
 
