@@ -128,7 +128,7 @@ def test_footnote_7_takes_long_runs(open_page, seven, four: Put, finish: Put) ->
     assert "footnote 7's counts take 50 epochs, and these runs have 40" in app.warning[0].value
     (aggregate,) = app.radio
     assert (aggregate.disabled, aggregate.value) == (True, "bins")
-    assert "Footnote 7's counts take 50 whole epochs; these runs have 30." in text(app)
+    assert "Footnote 7's counts take 50 whole epochs; these runs have 40." in text(app)
     long = four("fish", "trees", epochs=50)
     finish(long)
     app = open_page("conflict", budget=long.baseline.id, aggregate="footnote")
