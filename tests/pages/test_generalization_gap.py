@@ -68,7 +68,7 @@ def test_sources_name_kind_data_and_command(open_page, fish) -> None:
     said = text(app)
     assert "measured" in said
     assert "2 runs on Four, 250 training examples per task, 40 epochs, 3 seeds" in said
-    assert "Smaller than the paper's setup: 30 of 300 epochs" in said
+    assert "Smaller than the paper's setup: 40 of 300 epochs" in said
     (runs,) = [one.value for one in app.dataframe if "command" in one.value]
     assert set(runs["run"]) == {config.id for config in fish}
     assert all(line.startswith("python -m mtl_core run") for line in runs["command"])
