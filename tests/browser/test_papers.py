@@ -63,7 +63,8 @@ def test_factors_rebuilds_table_1_beside_the_published_one(look_at, width, dark)
 def test_conflict_draws_a_point_per_auxiliary_set(look_at, width, dark) -> None:
     page = look_at("/conflict?setting=digits&budget=quick", width=width, dark=dark)
     expect(page.locator(CHART)).to_have_count(4)
-    points = page.locator(CHART).first.locator("g.mark-symbol.role-mark").last.locator("path")
+    # Fisher trace: sharpness was not measured near enough to the end by all of them.
+    points = page.locator(CHART).nth(1).locator("g.mark-symbol.role-mark").last.locator("path")
     expect(points).to_have_count(3)
     points.first.hover()
     expect(page.locator("#vg-tooltip-element")).to_contain_text("digits2")
