@@ -118,9 +118,11 @@ def test_the_time_it_may_take_is_known_before(shipped_answers) -> None:
     assert seconds is not None
     assert seconds > 0
     done, count, share = progress(found)
-    assert (done, count) == (12, 16)
-    assert share == pytest.approx(12 / 16)
-    assert [one.answer.missing for one in asked(found, shipped_answers)] == [(3,)] * 4
+    # Of all together three seeds ship, of the others more than a race takes at first.
+    assert (done, count) == (15, 16)
+    assert share == pytest.approx(15 / 16)
+    missing = [one.answer.missing for one in asked(found, shipped_answers)]
+    assert [seeds for seeds in missing if seeds] == [(3,)]
 
 
 def test_a_view_is_what_its_url_says() -> None:

@@ -70,7 +70,7 @@ def _what_it_takes(
         said = power_of(pairs)
         lacking = said and any("transfer" in each for each in missing)
         power = [f"{said} of transfer"] if lacking else []
-        return "; ".join([*power, *(each for each in missing if "loss" in each)])
+        return "; ".join([*power, *(each for each in missing if "loss" in each)] or missing)
     return factor_power([one for row in rows if row.significant for one in _changes(row)])
 
 
