@@ -64,7 +64,7 @@ def test_toggle_and_run_grow_a_curve(app, open_page) -> None:
     # What ships answers at once; other seeds do not.
     expect(page.get_by_text("Answered already")).to_be_visible()
     seeds = page.get_by_role("textbox", name="Seeds")
-    seeds.fill("7")
+    seeds.fill("27")
     seeds.press("Enter")
     expect(page.get_by_text("2 networks to train")).to_be_visible()
     press(page, "Run")
@@ -76,7 +76,7 @@ def test_toggle_and_run_grow_a_curve(app, open_page) -> None:
     main = page.get_by_test_id("stMain")
     expect(main.get_by_role("button", name="Stop", exact=True)).to_have_count(0)
     runs = {record.config.auxiliaries_label: record.config.seeds for record in app.store.runs()}
-    assert runs == {"stl": (7,), "digits2+noisy_digits": (7,)}, "and nothing that ships"
+    assert runs == {"stl": (27,), "digits2+noisy_digits": (27,)}, "and nothing that ships"
 
 
 def test_single_task_and_multi_task_curves_grow_side_by_side(app, open_page) -> None:

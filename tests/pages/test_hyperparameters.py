@@ -61,7 +61,7 @@ def test_else_they_are_a_presets(open_page, page: str, query: dict[str, str]) ->
 def test_or_nobodys(open_page) -> None:
     app = open_page("what_if", setting="digits", lr="0.5")
     assert said(app).startswith(
-        "Learning rate 0.5 and batch size 32 were set for these runs; no sweep has chosen them. "
+        "Learning rate 0.5 and batch size 16 were set for these runs; no sweep has chosen them. "
     )
 
 
