@@ -30,14 +30,13 @@ serve: $(VENV)/.run
 	@MTL_SHARED=1 $(BIN)/python -m streamlit run app.py --server.port $(PORT) --server.headless true \
 	  --server.address '$(ADDRESS)' --server.allowedHosts '$(HOSTS)' --server.maxUploadSize $(UPLOADS)
 
-# All tests: those without a browser a process per core, those with one two at a time, each with a
-# server and a browser of its own; with ARGS, what these ask for.
+# All tests, those without a browser a process per core; with ARGS, what these ask for.
 test: $(VENV)/.dev browser lint
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
 	@$(BIN)/python -m pytest --ignore tests/browser --numprocesses auto --maxprocesses 8 --dist loadfile
-	@$(BIN)/python -m pytest tests/browser --numprocesses auto --maxprocesses 2 --dist worksteal
+	@$(BIN)/python -m pytest tests/browser
 endif
 
 lint: $(VENV)/.dev
