@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
+from altair import TopLevelMixin
 
 from mtl_core import InputError, settings
 from mtl_core.charts import CurveKey, generalization_alt, generalization_chart, style_curves
@@ -436,11 +437,12 @@ def _transfers(drawn: Sequence[Entry], task: str, metric: Measure, answers: Answ
         )
 
 
-def _figure_files(chart: Any, task: str) -> None:
+def _figure_files(chart: TopLevelMixin, task: str) -> None:
     title = f"{task}: generalization against training loss"
+    rows = [[("", chart)]]
     with st.container(horizontal=True, vertical_alignment="center"):
-        _download("SVG", partial(figure_svg, chart, title), f"{task}.svg", "image/svg+xml")
-        _download("PNG", partial(figure_png, chart, title), f"{task}.png", "image/png")
+        _download("SVG", partial(figure_svg, rows, title), f"{task}.svg", "image/svg+xml")
+        _download("PNG", partial(figure_png, rows, title), f"{task}.png", "image/png")
         st.caption(
             f"**{task}** at equal training loss; bands are ±2 standard deviations over seeds."
         )
