@@ -6,7 +6,7 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 # Three seeds of these two ship; with no margin it takes more, one look after the other.
-RACE = "/which_auxiliary?setting=synthetic&target=cos50_noise20&candidates=cos100&margin=0"
+RACE = "/which_auxiliary?setting=synthetic&target=cos50_noise50&candidates=cosm100_noise50&margin=0"
 
 
 def press(page: Page, name: str) -> None:
@@ -51,5 +51,5 @@ def test_a_race_is_watched_stopped_and_resumed_in_another_browser(
         expect(again).to_be_visible()
     finally:
         context.close()
-    assert {run.config.auxiliaries_label for run in app.store.runs()} == {"stl", "cos100"}
+    assert {run.config.auxiliaries_label for run in app.store.runs()} == {"stl", "cosm100_noise50"}
     assert min(run.seed for run in app.store.runs()) == 3, "and nothing that ships"
