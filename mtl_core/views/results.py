@@ -5,9 +5,10 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from mtl_core import settings
+from mtl_core.analysis.significance import Verdict
 from mtl_core.checks import with_seeds
 from mtl_core.errors import InputError, quoted, unknown
 from mtl_core.kept import Kept
@@ -43,7 +44,7 @@ RESULTS: Mapping[str, str] = {
 """Columns that are computed from an experiment's rows, with what they are."""
 
 
-_VERDICTS = ("better", "worse", "not significant", "too few seeds")
+_VERDICTS: tuple[str, ...] = get_args(Verdict)
 _ORDERS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,

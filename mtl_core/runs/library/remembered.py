@@ -22,7 +22,8 @@ __all__ = ["keep", "mark", "sound", "was_sound"]
 MOST = 50_000
 """Marks that are kept, the newest; a line of 33 bytes each."""
 _PACKAGES = ("numpy", "pandas", "pyarrow")
-_new: list[str] = []
+_new: dict[str, None] = {}
+"""Found by this process and not written down yet, in order."""
 
 
 def mark(manifest: Mapping[str, Any]) -> str:
@@ -38,7 +39,7 @@ def was_sound(mark: str) -> bool:
 
 def sound(mark: str) -> None:
     """An artifact with this mark was found sound."""
-    _new.append(mark)
+    _new[mark] = None
 
 
 def keep() -> None:

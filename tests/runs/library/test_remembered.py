@@ -24,7 +24,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         artifacts._read.cache_clear()
         remembered._known.cache_clear()
         remembered._code.cache_clear()
-        monkeypatch.setattr(remembered, "_new", [])
+        monkeypatch.setattr(remembered, "_new", {})
         monkeypatch.setattr(artifacts, "_tables", type(artifacts._tables)(most=9))
 
     forget()
