@@ -23,11 +23,13 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from mtl_core import classes
 
 ROOT = Path(__file__).resolve().parents[1]
-HOST = "10.213.7.1"
+NET = f"10.213.{os.getpid() % 256}"
+"""Not one address for all runs: what is left of one that was killed would take the answers."""
+HOST = f"{NET}.1"
 REACH = """
 import socket, sys
 try:
-    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=3).close()
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=20).close()
 except OSError as error:
     sys.exit(f"{type(error).__name__}")
 """
@@ -49,13 +51,18 @@ def elsewhere() -> Iterator[list[str]]:
         run("ip", "link", "set", f"{name}b", "netns", name)
         run("ip", "addr", "add", f"{HOST}/24", "dev", f"{name}a")
         run("ip", "link", "set", f"{name}a", "up")
-        run("ip", "netns", "exec", name, "ip", "addr", "add", "10.213.7.2/24", "dev", f"{name}b")
+        run("ip", "netns", "exec", name, "ip", "addr", "add", f"{NET}.2/24", "dev", f"{name}b")
         run("ip", "netns", "exec", name, "ip", "link", "set", f"{name}b", "up")
     except subprocess.CalledProcessError as error:
         subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
         pytest.skip(f"needs a network namespace: {error.stderr.decode().strip()}")
-    yield ["ip", "netns", "exec", name]
-    run("ip", "netns", "del", name)
+    command = ["ip", "netns", "exec", name]
+    try:
+        with socket.create_server((HOST, 0)) as open_to_all:
+            assert reached(command, open_to_all.getsockname()[1]), "the namespace reaches nothing"
+        yield command
+    finally:
+        run("ip", "netns", "del", name)
 
 
 def served(target: str, port: int) -> list[str]:
@@ -92,11 +99,14 @@ def server(target: str, folder: Path, **environment: str) -> Iterator[int]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        for _ in range(300):
+        for _ in range(900):
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).read()
                 break
+            assert process.poll() is None, "the server has ended"
             time.sleep(0.2)
+        else:
+            raise AssertionError("the server did not come up")
         yield port
     finally:
         process.terminate()

@@ -40,6 +40,7 @@ __all__ = [
     "pools",
     "question",
     "reduced",
+    "same_budget",
     "seen_from",
     "trajectories",
 ]
@@ -388,6 +389,11 @@ def find(found: Iterable[Pool], setting: str, budget: str) -> Pool:
 def _budget(config: RunConfig) -> tuple[Any, ...]:
     values = [getattr(config, name) for name in _BUDGET]
     return (*values, config.train_size, config.steps)
+
+
+def same_budget(config: RunConfig, budget: RunConfig) -> bool:
+    """Whether an experiment is of a pool with this single-task config."""
+    return _budget(config) == _budget(replace(budget, target=config.target))
 
 
 def _single(config: RunConfig) -> RunConfig:

@@ -1,4 +1,4 @@
-"""Links from when the seeds of a run were a part of its id lead to the same curves."""
+"""Links from when ids and budgets had other names lead to the same curves."""
 
 import pytest
 
@@ -9,6 +9,7 @@ from mtl_core.runs.queue.store import Store
 from mtl_core.views import former
 from mtl_core.views.comparisons import pools
 from mtl_core.views.generalization_gap import GapView
+from mtl_core.views.smtos import budget_name
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +28,16 @@ def test_runs_of_an_old_link_are_those_of_today(shipped: Answers) -> None:
         "runs": "0abbe0a1ea1aa9f6",
         "against": "1214a7683ffba688",
     }
-    view, problems = GapView.from_query(former.current(old, shipped, ()), found)
+    budgets = [pool.budget for pool in found]
+    view, problems = GapView.from_query(former.current(old, shipped, budgets), found)
     assert problems == []
     assert view is not None
     assert (view.runs, view.against) == ((together,), alone)
+    assert view.budget != "quick", "that preset has had another budget since"
+    answer = shipped.find_id(together)
+    assert answer is not None
+    (budget,) = [one for one in budgets if budget_name(one) == view.budget]
+    assert (budget.epochs, answer.config.epochs) == (30, 30)
     assert {alone, together} <= set(shipped.shipped)
 
 

@@ -204,7 +204,14 @@ class StoreFile:
         )
 
     def _create(self) -> None:
-        with self._connection("rwc") as db:
+        """Make the file under another name first: nobody must meet an empty one.
+
+        Each process that opens an empty file deletes the log beside it, and whoever comes second
+        fails with "disk I/O error".
+        """
+        part = self.path.with_name(f"{self.path.name}.new")
+        _remove(part)
+        with closing(self._connect(part, "rwc")) as db:
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only an empty file takes it
             # Where a file system has no WAL, the rollback journal does, with less at once.
             with suppress(sqlite3.OperationalError):
@@ -214,6 +221,8 @@ class StoreFile:
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             db.execute("COMMIT")
+        _remove(self.path)  # an empty one, or the log of one that is gone: it is not this file's
+        os.replace(part, self.path)
 
     def _bring_up_to_date(self) -> None:
         """Make a file of an older schema one of today's; every row that it has stays."""
@@ -231,8 +240,10 @@ class StoreFile:
         # A worker of the version before does not know today's configs; without its lock it leaves.
         self.path.with_name(f"{self.path.name}.worker.lock").unlink(missing_ok=True)
 
-    def _connect(self, mode: Literal["rw", "rwc"] = "rw") -> sqlite3.Connection:
-        address = f"{self.path.as_uri()}?mode={mode}"
+    def _connect(
+        self, path: Path | None = None, mode: Literal["rw", "rwc"] = "rw"
+    ) -> sqlite3.Connection:
+        address = f"{(path or self.path).as_uri()}?mode={mode}"
         db = sqlite3.connect(
             address, uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False
         )
@@ -244,9 +255,9 @@ class StoreFile:
         return db
 
     @contextmanager
-    def _connection(self, mode: Literal["rw", "rwc"] = "rw") -> Iterator[sqlite3.Connection]:
-        """One of its own, for the time that the file is looked at or made."""
-        with closing(self._connect(mode)) as db:
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """One of its own, for the time that the file is looked at."""
+        with closing(self._connect()) as db:
             yield db
 
     @property
@@ -321,6 +332,12 @@ class StoreFile:
             f"another program has it open and is writing{named}; close that, try again when it is "
             "done"
         )
+
+
+def _remove(path: Path) -> None:
+    """A database with all that SQLite keeps beside it."""
+    for suffix in ("-wal", "-shm", "-journal", ""):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
 def _text(content: bytes) -> str:

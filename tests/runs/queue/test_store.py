@@ -1008,6 +1008,28 @@ def test_many_processes_set_one_damaged_store_aside_once(tmp_path: Path, python:
     assert len(Store(path).runs()) == 5, "nobody set the new store aside"
 
 
+def test_nobody_meets_a_store_that_is_not_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each that opens an empty one deletes the log beside it; the second fails (SQLite 3.40)."""
+    path = tmp_path / "runs.db"
+    Path(f"{path}-wal").write_bytes(b"left over from one that was deleted")
+    seen, replace_ = [], os.replace
+
+    def replaced(source: Path, target: Path) -> None:
+        if target == path:
+            with contextlib.closing(sqlite3.connect(source)) as db:
+                version = db.execute("PRAGMA user_version").fetchone()[0]
+            seen.append((sorted(file.name for file in tmp_path.glob("runs.db*")), version))
+        replace_(source, target)
+
+    monkeypatch.setattr(os, "replace", replaced)
+    Store(path)
+    assert seen == [(["runs.db.lock", "runs.db.new"], SCHEMA_VERSION)]
+    Store(path).submit(RunConfig("digits", "digits1", epochs=1, seeds=(0,)))
+    assert not Path(f"{path}.new").exists()
+
+
 def test_many_processes_ask_for_the_same_runs_and_each_is_there_once(
     store: Store, python: Make
 ) -> None:
