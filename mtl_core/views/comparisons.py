@@ -393,6 +393,8 @@ def _budget(config: RunConfig) -> tuple[Any, ...]:
 
 def same_budget(config: RunConfig, budget: RunConfig) -> bool:
     """Whether an experiment is of a pool with this single-task config."""
+    if config.setting != budget.setting:
+        return False
     return _budget(config) == _budget(replace(budget, target=config.target))
 
 

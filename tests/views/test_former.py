@@ -41,6 +41,22 @@ def test_runs_of_an_old_link_are_those_of_today(shipped: Answers) -> None:
     assert {alone, together} <= set(shipped.shipped)
 
 
+def test_a_link_of_today_keeps_its_budget(shipped: Answers) -> None:
+    """Whichever setting it is of, and whichever budgets the other settings have."""
+    found = [pool for pool in pools(shipped) if pool.tasks]
+    budgets = [pool.budget for pool in found]
+    for pool in found:
+        task = pool.tasks[-1]
+        for run in (pool.singles[task], *pool.together(task)):
+            link = {
+                "setting": pool.setting.name,
+                "budget": pool.name,
+                "task": task,
+                "runs": run.config.id,
+            }
+            assert former.current(link, shipped, budgets) == link
+
+
 def test_every_shipped_artifact_is_reached_by_the_ids_that_it_had(shipped: Answers) -> None:
     count = 0
     for artifact in shipped.shipped.values():
