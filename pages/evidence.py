@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
-import pandas as pd
 import streamlit as st
 
 from mtl_core.analysis import Finding
@@ -111,10 +110,11 @@ def _counted(outcome: str, rows: Sequence[Row]) -> str:
 def _claim(claim: Claim, rows: Sequence[Row]) -> None:
     st.markdown(f"**{claim.place}** {claim.statement}", help=claim.judged)
     measured = [row for row in rows if row.query is not None]
-    cells = [{"The runs here": _badge(row.found.outcome), "on": _measured(row)} for row in measured]
+    lines = [f"- {_badge(row.found.outcome)} {_measured(row)}" for row in measured]
     if missing := [row for row in rows if row.query is None]:
-        cells.append({"The runs here": _badge("cannot tell"), "on": _missing(missing)})
-    st.table(pd.DataFrame(cells), border="horizontal", hide_index=True, hide_header=True)
+        lines.append(f"- {_badge('cannot tell')} {_missing(missing)}")
+    # A list, as columns of a table are as wide as their own rows take: no two claims' agree.
+    st.markdown("\n".join(lines))
 
 
 def _badge(outcome: Finding) -> str:

@@ -254,7 +254,7 @@ def _actions(place: Place, step: Step, shown: Panel, answers: Answers) -> None:
             shown.shown,
             answers,
             ready=lambda: common.data_ready(step.configs[0].setting, TICK_SECONDS),
-            noun=("networks", "to train", "runs"),
+            noun=("network", "to train", "runs"),
             beside=lambda: None,
             started=_reveal,
         )

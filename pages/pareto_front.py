@@ -369,7 +369,7 @@ def _actions(panel: FrontPanel, answers: Answers, ready: bool) -> None:
         panel.asked,
         answers,
         ready=lambda: ready,
-        noun=("fronts", "to solve for", "fronts"),
+        noun=("front", "to solve for", "fronts"),
         beside=beside,
         started=player.reset,
     )

@@ -306,7 +306,7 @@ def _actions(question: Question, shown: Panel, answers: Answers) -> None:
         [one for one in shown.shown if not one.pinned],
         answers,
         ready=lambda: common.data_ready(question.setting, TICK_SECONDS),
-        noun=("networks", "to train", "runs"),
+        noun=("network", "to train", "runs"),
         beside=beside,
     )
 

@@ -269,7 +269,7 @@ def _actions(view: RaceView, standing: Standing, answers: Answers) -> None:
             asked,
             answers,
             ready=lambda: common.data_ready(view.setting, TICK_SECONDS),
-            noun=("networks", "to train for the next look", "runs"),
+            noun=("network", "to train for the next look", "runs"),
             beside=beside,
             started=lambda: _switch(on=True),
             stopped=lambda: _switch(on=False),

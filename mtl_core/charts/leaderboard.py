@@ -13,8 +13,8 @@ __all__ = ["PICKED", "leaderboard_alt", "leaderboard_chart"]
 PICKED = "picked"
 """The selection of a row, by its field ``key``."""
 
-ROW = 22
-"""Pixels of a row."""
+ROW = 24
+"""Pixels of a row, below which names would hide each other."""
 REACH = 4.0
 """Intervals are drawn to so many times the range of the means beyond it."""
 LEAST = 1e-3
@@ -62,7 +62,9 @@ def leaderboard_chart(
     y = alt.Y(
         "name:N",
         scale=alt.Scale(domain=names, paddingInner=0.3, paddingOuter=0.2),
-        axis=alt.Axis(title=None, domain=False, ticks=False, grid=False, labelLimit=180),
+        axis=alt.Axis(
+            title=None, domain=False, ticks=False, grid=False, labelLimit=180, labelOverlap=False
+        ),
     )
     picked = alt.selection_point(name=PICKED, fields=["key"], on="click", clear="dblclick")
     base = alt.Chart(cells).encode(y=y)
@@ -107,7 +109,7 @@ def leaderboard_chart(
         ).encode(text="said:N"),
     ]
     own = alt.ViewBackground(strokeOpacity=0)
-    return figure(layers, ROW * len(cells), below=AXIS, view=own)
+    return figure(layers, ROW * len(cells), below=AXIS + ROW, view=own)
 
 
 def leaderboard_alt(rows: pd.DataFrame, reference: str, *, share: bool) -> str:

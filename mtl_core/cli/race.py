@@ -37,6 +37,14 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument("--out", type=Path, metavar="FILE.csv", help="the table")
 
 
+MOST_NAMED = 4  # auxiliaries of one training that are written out in the printed table
+
+
+def _short(auxiliaries: str) -> str:
+    names = auxiliaries.split("+")
+    return auxiliaries if len(names) <= MOST_NAMED else f"{len(names)} tasks together"
+
+
 def _race(options: argparse.Namespace) -> int:
     from mtl_core.runs.race import race
 
@@ -52,6 +60,7 @@ def _race(options: argparse.Namespace) -> int:
         tell=lambda line: print(line, file=sys.stderr, flush=True),
     )
     shown = found.drop(columns="outcome").round(4)
+    shown["auxiliaries"] = shown["auxiliaries"].map(_short)
     print(shown.to_string(index=False, na_rep="-"))
     if options.out is not None:
         try:

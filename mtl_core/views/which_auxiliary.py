@@ -37,6 +37,8 @@ __all__ = [
 
 LOOKS = ("race", "pairs")
 """One target's race, or the matrix of all pairs."""
+FIRST = "synthetic"
+"""The setting that is asked about first: its race ships, and who wins is known by construction."""
 MOST_NAMED = 4
 STATES = {
     "racing": "in the race",
@@ -262,7 +264,7 @@ def _racing(standing: Standing, measure: Measure) -> str:
     leader = race.leader or ""
     ahead = f"{_name(standing, leader)} is ahead"
     if leader != standing.contest.reference:
-        ahead += f" ({_by(race.runner(leader), measure)} so far)"
+        ahead += f": {_by(race.runner(leader), measure)}"
     helped = f" Something is better than {_without(standing)}, which is out." if race.helped else ""
     return f"**So far {ahead}**; {len(left)} of {len(race.runners)} may still be the best.{helped}"
 
@@ -397,7 +399,7 @@ _FIELDS: Entries = (
     Field(
         "setting",
         lambda text, _: settings.get(text).name,
-        default=lambda _: settings.names()[0],
+        default=lambda _: FIRST,
         always=True,
     ),
     Field(

@@ -13,7 +13,7 @@ from mtl_core.runs.library.answers import Answer
 from mtl_core.runs.queue.launch import tend
 from mtl_core.views.asking import asked_size, doubt, endable
 from mtl_core.views.codec import MOST_PINS
-from mtl_core.views.phrases import capitalised
+from mtl_core.views.phrases import capitalised, counted
 from pages.parts import visitors, words
 
 __all__ = [
@@ -54,7 +54,7 @@ def draw(
         asked: the curves that the page's question asks for.
         ready: whether the data is here; asked only where something is to be run.
         noun: what a run is called, what happens to it, and what it is called once it is there:
-            ``networks``, ``to train``, ``runs``.
+            ``network``, ``to train``, ``runs``.
         beside: draws further buttons.
         started: called when runs were put into the queue.
         stopped: called when runs were stopped.
@@ -259,8 +259,9 @@ def _status(
             *(with_seeds(answer.config, answer.missing) for answer in missing)
         )
         about = f", about {duration(estimate)}" if estimate else ""
-        known = sum(len(curve.answer.done) for curve in asked)
-        return f"{runs} {name} {verb}{about}" + (f"; {known} known already" if known else "")
+        done = sum(len(curve.answer.done) for curve in asked)
+        known = f"; {done} known already" if done else ""
+        return f"{counted(runs, name)} {verb}{about}{known}"
     origins = {origin for curve in asked for origin in curve.answer.origins}
     ways = {"shipped": "ship with the app", "imported": "were imported"}
     where = ways.get(origins.pop(), "") if len(origins) == 1 else ""

@@ -52,7 +52,7 @@ def draw(page: Page, answers: Answers) -> None:
             asked,
             answers,
             ready=lambda: common.data_ready(view.setting, TICK_SECONDS),
-            noun=("networks", "to train", "runs"),
+            noun=("network", "to train", "runs"),
             beside=lambda: None,
         )
     active = any(one.answer.active for one in asked)

@@ -49,7 +49,7 @@ def known(nothing_ships, finish: Callable[..., RunConfig]) -> None:
 @pytest.mark.usefixtures("known")
 def test_what_is_known_decides_without_a_run(open_page, store: Store) -> None:
     before = len(store.runs())
-    app = open_page("which_auxiliary")
+    app = open_page("which_auxiliary", setting="digits")
     assert app.title[0].value == "Which auxiliary task helps digits1?"
     assert "Train digits1 with digits2." in said(app)
     assert "better than with any other candidate and than alone: +15.0 pt" in said(app)
@@ -62,7 +62,7 @@ def test_what_is_known_decides_without_a_run(open_page, store: Store) -> None:
 
 @pytest.mark.usefixtures("nothing_ships")
 def test_run_asks_for_the_first_look_and_stop_takes_it_back(open_page, store: Store) -> None:
-    app = open_page("which_auxiliary")
+    app = open_page("which_auxiliary", setting="digits")
     assert "Not known yet" in said(app)
     assert any("12 networks to train for the next look" in one.value for one in app.caption)
     assert any("At most 40 runs more" in one.value for one in app.caption)
@@ -79,12 +79,12 @@ def test_run_asks_for_the_first_look_and_stop_takes_it_back(open_page, store: St
 def test_a_race_takes_up_what_it_takes_next_where_it_was_started_alone(
     open_page, store: Store, finish: Callable[..., RunConfig]
 ) -> None:
-    app = press(open_page("which_auxiliary", margin="0"), "Run")
+    app = press(open_page("which_auxiliary", setting="digits", margin="0"), "Run")
     for run in {run.config.id for run in store.runs()}:
         store.remove(run)
     for auxiliaries in GAINS:
         finish(config(*auxiliaries, seeds=(0, 1)))
-    other = open_page("which_auxiliary", margin="0")
+    other = open_page("which_auxiliary", setting="digits", margin="0")
     assert store.runs(state="queued") == []
     assert "Run" in labels(other), "a link starts nothing"
     app.run()
@@ -94,7 +94,7 @@ def test_a_race_takes_up_what_it_takes_next_where_it_was_started_alone(
 
 @pytest.mark.usefixtures("known")
 def test_add_the_next_goes_on_beside_the_winner(open_page, store: Store) -> None:
-    app = open_page("which_auxiliary", grow="true")
+    app = open_page("which_auxiliary", setting="digits", grow="true")
     assert "Race 2: one more beside digits2" in said(app)
     assert "with digits2 and nothing more" in said(app), "all together lost already"
     app.toggle(key="wa_grow").set_value(False).run()
@@ -123,7 +123,9 @@ def test_the_url_is_the_whole_question(open_page) -> None:
 
 @pytest.mark.usefixtures("nothing_ships")
 def test_nonsense_in_the_url_is_named(open_page) -> None:
-    app = open_page("which_auxiliary", candidates="digits1", most="7", margin="-1", look="x")
+    app = open_page(
+        "which_auxiliary", setting="digits", candidates="digits1", most="7", margin="-1", look="x"
+    )
     lines = " ".join(one.value for one in app.warning)
     assert "'digits1' is the target" in lines
     assert "7 seeds are none of" in lines
@@ -141,7 +143,7 @@ def test_failed_runs_are_said_and_can_be_tried_again(
     store.submit(broken)
     for record in store.claim("1-alice"):
         store.finish(record.key, "1-alice", "failed", "it broke")
-    app = open_page("which_auxiliary")
+    app = open_page("which_auxiliary", setting="digits")
     assert "1 candidate could not be judged" in said(app)
     assert any("1 run failed, and left the race. it broke" in one.value for one in app.error)
     press(app, "Try them again")
@@ -173,7 +175,7 @@ def test_a_race_has_a_visitors_share_of_the_queue(
 def test_a_race_waits_for_room_in_the_queue(
     open_page, store: Store, finish: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = press(open_page("which_auxiliary"), "Run")
+    app = press(open_page("which_auxiliary", setting="digits"), "Run")
     for run in {run.config.id for run in store.runs()}:
         store.remove(run)
     for auxiliaries in GAINS:
@@ -194,7 +196,7 @@ def test_a_race_waits_for_room_in_the_queue(
 
 @pytest.mark.usefixtures("known")
 def test_the_matrix_shows_what_is_known_and_asks_for_the_rest_once(open_page, store: Store) -> None:
-    app = open_page("which_auxiliary", look="pairs", seeds="2")
+    app = open_page("which_auxiliary", setting="digits", look="pairs", seeds="2")
     assert app.title[0].value == "Which tasks of Digits help each other?"
     assert "Of 6 pairs, 2 are known: **1** help, **1** harm" in said(app)
     # digits2 and noisy_digits alone, and the one pair of the two.
