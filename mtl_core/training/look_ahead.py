@@ -16,9 +16,7 @@ is each task's own batch of that step: i's gradient is of i's, and j's loss, bef
 j's. Tasks on one input have one batch, as in the paper.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -27,35 +25,11 @@ from mtl_core.config import RunConfig
 from mtl_core.errors import InputError, TrainingDiverged
 from mtl_core.training import precision
 from mtl_core.training.gradients import task_gradients
+from mtl_core.training.looks import LookAhead, looks, looks_every
 from mtl_core.training.network import Network
 from mtl_core.training.replicas import Replicas, single_thread
 
-__all__ = ["MOST_LOOKS", "LookAhead", "affinities", "look_ahead", "looks_every"]
-
-MOST_LOOKS = 200
-"""Looks of a run at most, evenly spaced: the paper looks every few steps for the same reason."""
-
-
-@dataclass(frozen=True)
-class LookAhead:
-    """What looks along a joint run have found.
-
-    Attributes:
-        epochs: task -> its mean affinity onto the target in each epoch of the run.
-        looks: how many looks each epoch had.
-    """
-
-    epochs: Mapping[str, tuple[float, ...]]
-    looks: tuple[int, ...]
-
-    @property
-    def affinity(self) -> dict[str, float]:
-        """Task -> its mean affinity onto the target over all looks."""
-        count = sum(self.looks)
-        return {
-            task: math.fsum(m * n for m, n in zip(means, self.looks, strict=True) if n) / count
-            for task, means in self.epochs.items()
-        }
+__all__ = ["affinities", "look_ahead"]
 
 
 def affinities(
@@ -89,11 +63,6 @@ def affinities(
         return 1 - torch.stack(after) / before
 
 
-def looks_every(config: RunConfig) -> int:
-    """Steps from one look to the next: as few as ``MOST_LOOKS`` allow."""
-    return math.ceil(config.steps / MOST_LOOKS)
-
-
 def look_ahead(
     config: RunConfig,
     *,
@@ -118,7 +87,7 @@ def look_ahead(
     """
     if not config.auxiliaries:
         raise InputError("a look-ahead takes a joint run; give at least one auxiliary")
-    every, counts = looks_every(config), [0] * config.epochs
+    every, counts = looks_every(config), looks(config)
     sums = {task: [0.0] * config.epochs for task in config.tasks}
     with single_thread(device), precision.products("fp32", torch.device(device)):
         replicas = Replicas(config, config.seeds[:1], torch.device(device))
@@ -127,7 +96,6 @@ def look_ahead(
                 epoch = replicas.step // config.steps_per_epoch
                 for task, affinity in _look(config, replicas).items():
                     sums[task][epoch] += affinity
-                counts[epoch] += 1
                 if tell is not None:
                     tell(replicas.step / config.steps)
             replicas.train_step()
@@ -136,7 +104,7 @@ def look_ahead(
             task: tuple(s / n if n else 0.0 for s, n in zip(own, counts, strict=True))
             for task, own in sums.items()
         },
-        tuple(counts),
+        counts,
     )
 
 

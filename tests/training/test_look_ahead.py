@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from mtl_core import InputError, RunConfig, TrainingDiverged, settings, train
 from mtl_core.training import look_ahead as module
 from mtl_core.training.batches import BatchStream
-from mtl_core.training.look_ahead import affinities, look_ahead, looks_every
+from mtl_core.training.look_ahead import affinities, look_ahead
+from mtl_core.training.looks import looks, looks_every
 from mtl_core.training.network import Network
 from tests.training import tiny
 
@@ -161,6 +162,15 @@ def test_at_most_200_looks_are_evenly_spaced(digits: Digits) -> None:
     assert looks_every(long) == 2
     found = look_ahead(replace(long, factors=()))
     assert (sum(found.looks), set(found.looks)) == (102, {2})
+    assert looks(digits("digits2", epochs=1_000))[:7] == (
+        1,
+        0,
+        0,
+        0,
+        0,
+        1,
+        0,
+    )  # every 20th of 4,000
     told: list[float] = []
     look_ahead(digits("digits2", factors=()), tell=told.append)
     assert told == [step / 8 for step in range(8)]
