@@ -357,8 +357,9 @@ def _foretold(view: RaceView, standing: Standing, answers: Answers) -> None:
         return
     measure = measures.measure(view.setting, view.target)
     with st.expander("Could it have been foretold?", icon=":material/online_prediction:"):
-        shown = foretelling.shown(found, measure)
-        st.dataframe(shown, hide_index=True)
+        st.dataframe(foretelling.shown(found, measure), hide_index=True)
+        for line in foretelling.notes(found):
+            words.tell("caption", line)
         _look_ahead(view, standing, answers)
         st.caption(foretelling.CAPTION)
         st.caption("The same on the command line, and in a notebook as `mtl_core.foretell(…)`:")

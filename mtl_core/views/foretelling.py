@@ -34,6 +34,7 @@ __all__ = [
     "command",
     "foretell",
     "guesses",
+    "notes",
     "shown",
     "table",
 ]
@@ -53,7 +54,8 @@ for the others.
 *Gradient similarity* is the cosine between the target's gradient and the sum of both, in one run
 of each; *early* is the first tenth of it, at least an epoch. *Look-ahead affinity* is by how much a
 small step of the shared network for the candidate alone lowers the target's loss at once, as a
-share of it, the mean along one short run with all candidates together (Fifty et al. 2021). *Label
+share of it, the mean along one short run with all candidates together (Fifty et al. 2021); it grows
+with the candidate's gradient, so that noise, which never stops pulling, can look helpful. *Label
 entropy* is how evenly a task's training labels are spread over its classes, in nats; the difference
 is the candidate's minus the target's, as more even labels are said to help more (Martínez Alonso &
 Plank 2017). A regression has none.
@@ -140,11 +142,14 @@ def shown(found: Sequence[Guess], measure: Measure) -> "pd.DataFrame":
                 "would have picked": "–" if held is None else held.picked,
                 "best measured": "–" if held is None else held.best,
                 "regret": "–" if held is None else measure.delta(held.regret).removeprefix("+"),
-                "note": one.note,
             }
         )
-    table = pd.DataFrame(rows)
-    return table if table["note"].any() else table.drop(columns="note")
+    return pd.DataFrame(rows)
+
+
+def notes(found: Sequence[Guess]) -> list[str]:
+    """Why guesses say nothing, or not of all candidates, in a line each."""
+    return [f"{one.title}: {one.note}." for one in found if one.note]
 
 
 def command(view: RaceView) -> str:

@@ -19,7 +19,7 @@ from mtl_core.runs.race import Contest, reached, standing
 from mtl_core.settings import DataState, Split, TaskData
 from mtl_core.training.looks import LookAhead, looks
 from mtl_core.views import foretelling
-from mtl_core.views.foretelling import LOOK_AHEAD, guesses, shown, table
+from mtl_core.views.foretelling import LOOK_AHEAD, guesses, notes, shown, table
 from mtl_core.views.measures import measure
 
 SHIPPED = ("cos100", "cos75", "cos50", "cos25", "cos0", "cosm50", "cosm100")
@@ -98,9 +98,8 @@ def test_one_that_is_not_computed_says_so(shipped_answers) -> None:
     ahead = next(one for one in found if one.title == LOOK_AHEAD)
     assert (ahead.found, ahead.note) == (None, "not computed yet")
     rows = shown(found, measure("synthetic", "target")).set_index("guess")
-    assert rows.loc[LOOK_AHEAD, "note"] == "not computed yet"
-    lacks = rows.loc[LOOK_AHEAD].drop("note")
-    assert set(lacks) == {"–"}
+    assert set(rows.loc[LOOK_AHEAD]) == {"–"}
+    assert notes(found) == [f"{LOOK_AHEAD}: not computed yet."]
     plain = table(found).set_index("predictor").loc[LOOK_AHEAD]
     assert np.isnan(plain["rho"])
     assert plain["note"] == "not computed yet"
