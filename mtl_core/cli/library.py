@@ -138,7 +138,10 @@ def _examine_artifacts() -> None:
     print(f"artifacts  {len(shipped)} in {artifacts.cache_dir()}")
     print(f"artifacts  {len(brought)} imported, in {artifacts.imported_dir()}")
     ahead, damaged_ones = look_aheads.scan()
-    print(f"look-ahead {len(ahead)} in {look_aheads.shipped_dir()} and {look_aheads.own_dir()}")
+    print(
+        f"artifacts  {len(ahead)} look-aheads, in {look_aheads.shipped_dir()} and "
+        f"{look_aheads.own_dir()}"
+    )
     for line in [*damaged, *damaged_too, *damaged_ones]:
         print(f"           skipped: {line}")
 

@@ -8,8 +8,8 @@ Learning", §4) of task i onto task j at a step t of joint training is
 where θ are the shared parameters, φ_j is j's own head, which does not move, X is the batch of the
 step, and η the learning rate. It is positive where what i asks of the shared parameters lowers j's
 loss at once, and is averaged over steps. To first order it is η ⟨g_i, g_j⟩ / L_j: unlike a cosine
-it grows with how large i's gradient is. On ``digits`` the shuffled labels of ``noisy_digits``, which
-harm, have a higher affinity than more digits, which help: their gradients never die out.
+it grows with how large i's gradient is. On ``digits`` the shuffled labels of ``noisy_digits``,
+which harm, have a higher affinity than more digits, which help: their gradients never die out.
 
 Two choices are ours, where the paper leaves them open or has other data. A look-ahead is a plain
 gradient step whatever base optimizer trains the run. And where tasks have examples of their own, X
