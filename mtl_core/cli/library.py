@@ -139,7 +139,7 @@ def _examine_artifacts() -> None:
     print(f"artifacts  {len(brought)} imported, in {artifacts.imported_dir()}")
     ahead, damaged_ones = look_aheads.scan()
     print(
-        f"artifacts  {len(ahead)} look-aheads, in {look_aheads.shipped_dir()} and "
+        f"           {len(ahead)} look-aheads, in {look_aheads.shipped_dir()} and "
         f"{look_aheads.own_dir()}"
     )
     for line in [*damaged, *damaged_too, *damaged_ones]:

@@ -214,7 +214,7 @@ def test_doctor_counts_look_aheads_and_says_which_are_damaged(
     broken.write_text("{}")
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
-    assert f"artifacts  1 look-aheads, in {artifacts.cache_dir() / 'look_ahead'} and " in out
+    assert f"           1 look-aheads, in {artifacts.cache_dir() / 'look_ahead'} and " in out
     assert "skipped: look-ahead broken.json cannot be read ('version')" in out
 
 

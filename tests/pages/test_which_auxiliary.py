@@ -236,6 +236,11 @@ def test_a_server_computes_one_at_a_time_and_within_bounds(
     press(app, AHEAD)
     assert any("disk is nearly full" in one.value for one in app.warning)
     assert len(begun) == 1
+    going = Computing(True, 0.5, OTHER)
+    monkeypatch.setattr("mtl_core.runs.look_ahead.computing", lambda config: going)
+    app.run()
+    (stop,) = [button for button in app.button if button.label == "Stop looking ahead"]
+    assert stop.disabled, "another visitor's"
 
 
 # What a stranger may do.
