@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mtl_core.training.train import train
     from mtl_core.views.compare import compare
     from mtl_core.views.figures.asked import figure
+    from mtl_core.views.foretelling import foretell
 
 __all__ = [
     "Checkpoint",
@@ -32,6 +33,7 @@ __all__ = [
     "compare",
     "factors",
     "figure",
+    "foretell",
     "optimizers",
     "pareto",
     "race",
@@ -53,6 +55,8 @@ def __getattr__(name: str) -> Any:
         return import_module("mtl_core.views.compare").compare
     if name == "figure":
         return import_module("mtl_core.views.figures.asked").figure
+    if name == "foretell":
+        return import_module("mtl_core.views.foretelling").foretell
     if name in ("analysis", "pareto"):
         return import_module(f"mtl_core.{name}")
     raise AttributeError(f"module 'mtl_core' has no attribute {name!r}")

@@ -7,14 +7,16 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from mtl_core import settings
+from mtl_core import RunConfig, settings
 from mtl_core.analysis import race_looks
 from mtl_core.charts import PICKED
-from mtl_core.runs import Answers
+from mtl_core.runs import Answers, look_ahead
+from mtl_core.runs.library import look_aheads
 from mtl_core.runs.library.answers import other_data
 from mtl_core.runs.queue.launch import tend
 from mtl_core.runs.race import Standing, contests
 from mtl_core.views import foretelling, measures, which_auxiliary
+from mtl_core.views.asking import doubt
 from mtl_core.views.figures import which_auxiliary as drawn
 from mtl_core.views.phrases import counted, escaped
 from mtl_core.views.which_auxiliary import RaceView
@@ -36,7 +38,7 @@ PAGE = state.Page("wa", RaceView.from_query)
 TICK_SECONDS = 2.0
 MOST_TOGGLES = 6
 LOOK_TITLES = {"race": "One target", "pairs": "All pairs"}
-_ON, _REFUSED = "wa_on", "wa_refused"
+_ON, _REFUSED, _NOT_AHEAD = "wa_on", "wa_refused", "wa_not_ahead"
 
 HOW = """
 **A race.** The target is trained with each candidate, with all of them together, and alone. All
@@ -349,33 +351,77 @@ def _opened(standing: Standing, picked: Any) -> None:
 
 
 def _foretold(view: RaceView, standing: Standing, answers: Answers) -> None:
-    """Cheap guesses of what one run of each candidate tells, beside what was measured."""
+    """Cheap guesses of what helps, beside what was measured."""
     found = foretelling.guesses(standing, answers)
     if not found:
         return
     measure = measures.measure(view.setting, view.target)
     with st.expander("Could it have been foretold?", icon=":material/online_prediction:"):
-        rows = [
-            {
-                "guess": one.title,
-                "candidates": one.found.n,
-                "rank correlation": f"{one.found.rho:+.2f}",
-                "95 % interval": f"{one.found.low:+.2f} … {one.found.high:+.2f}",
-                "would have picked": one.found.picked,
-                "best measured": one.found.best,
-                "regret": measure.delta(one.found.regret).removeprefix("+"),
-            }
-            for one in found
-        ]
-        st.dataframe(pd.DataFrame(rows), hide_index=True)
-        st.caption(
-            "Each guess is held against the measured ΔE of each candidate as the only auxiliary, "
-            "over all of its seeds that are known: Spearman's ρ with its interval, and the "
-            "*regret*, what trusting the guess alone would have lost against the best measured. "
-            "Gradient similarity is the cosine between the target's gradient and the sum of both, "
-            "in one run of each; *early* is the first tenth of it, at least an epoch. Many guesses "
-            "on few candidates: none of these intervals is corrected for the others."
+        st.dataframe(foretelling.shown(found, measure), hide_index=True)
+        for line in foretelling.notes(found):
+            words.tell("caption", line)
+        _look_ahead(view, standing, answers)
+        st.caption(foretelling.CAPTION)
+        st.caption("The same on the command line, and in a notebook as `mtl_core.foretell(…)`:")
+        st.code(foretelling.command(view), language="bash", wrap_lines=True)
+
+
+def _look_ahead(view: RaceView, standing: Standing, answers: Answers) -> None:
+    """A way to compute what look-ahead affinity says, where that is not known."""
+    joint = look_ahead.joint(standing.contest)
+    if look_aheads.find(joint) is not None:
+        return
+    now = look_ahead.computing(joint)
+    if now is not None and now.running:
+        _ahead(joint, now.starter)
+        return
+    if now is not None and now.error:
+        words.tell("error", now.error, icon=":material/error:")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Compute look-ahead affinity",
+            icon=":material/play_arrow:",
+            on_click=_start_ahead,
+            args=(joint, answers),
         )
+        seconds = look_ahead.estimate_seconds(joint, answers)
+        about = f", about {buttons.duration(seconds)}" if seconds else ""
+        st.caption(
+            f"One run of {escaped(view.target)} with all "
+            f"{counted(len(standing.contest.candidates), 'candidate')} together, "
+            f"{counted(joint.epochs, 'epoch')}{about}."
+        )
+    if line := st.session_state.pop(_NOT_AHEAD, None):
+        words.tell("warning", f"{line}.", icon=":material/weight:")
+    common.data_ready(view.setting, TICK_SECONDS)
+
+
+def _start_ahead(joint: RunConfig, answers: Answers) -> None:
+    who = visitors.visitor()
+    found = doubt([joint], answers, who, visitors.access())
+    if found is not None and found.final:
+        st.session_state[_NOT_AHEAD] = found.line
+    elif line := look_ahead.start(joint, who):
+        st.session_state[_NOT_AHEAD] = line
+
+
+@st.fragment(run_every=TICK_SECONDS)
+def _ahead(joint: RunConfig, starter: str) -> None:
+    """How far it is, and a way to stop it for whoever may."""
+    now = look_ahead.computing(joint)
+    if now is None or not now.running:
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        able = visitors.access().may_end(starter, visitors.visitor())
+        st.button(
+            "Stop looking ahead",
+            icon=":material/stop:",
+            disabled=not able,
+            on_click=look_ahead.stop,
+            args=(joint,),
+            help=None if able else "Another visitor started it.",
+        )
+        st.progress(now.share, text=f"Looking ahead … {now.share:.0%}")
 
 
 def _picked(event: Any) -> str | None:

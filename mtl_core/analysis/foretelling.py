@@ -1,15 +1,19 @@
 """Can it be foretold? Cheap guesses of what helps, held against what was measured."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 __all__ = ["FEWEST", "Foretold", "foretold"]
 
 FEWEST = 5
 """Candidates below which a rank correlation says nothing."""
+
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,11 @@ class Foretold:
         picked: the candidate with the highest guess.
         best: the one with the highest measured gain.
         regret: what trusting the guess loses: the gain of the best minus that of the picked.
+        r2: R², the share of the gains' variance that a straight line on the guess explains, which
+            is Pearson's r squared; NaN where all guesses, or all gains, are equal.
+        r2_low: lower end of its 95 % interval: the least r² of any r in Fisher's interval of r,
+            0 where that holds 0.
+        r2_high: its upper end, the largest.
     """
 
     n: int
@@ -34,6 +43,9 @@ class Foretold:
     picked: str
     best: str
     regret: float
+    r2: float
+    r2_low: float
+    r2_high: float
 
 
 def foretold(guesses: Mapping[str, float], gains: Mapping[str, float]) -> Foretold | None:
@@ -44,8 +56,8 @@ def foretold(guesses: Mapping[str, float], gains: Mapping[str, float]) -> Foreto
 
     >>> gains = {"a": 0.0, "b": 1.0, "c": 2.0, "d": 3.0, "e": 4.0}
     >>> found = foretold({"a": 1, "b": 2, "c": 3, "d": 5, "e": 4}, gains)
-    >>> round(found.rho, 3), found.picked, found.regret
-    (0.9, 'd', 1.0)
+    >>> round(found.rho, 3), found.picked, found.regret, round(found.r2, 3)
+    (0.9, 'd', 1.0, 0.81)
     """
     from scipy import stats  # type: ignore[import-untyped, unused-ignore]  # not while importing
 
@@ -57,18 +69,29 @@ def foretold(guesses: Mapping[str, float], gains: Mapping[str, float]) -> Foreto
     if len(names) < FEWEST:
         return None
     guessed, gained = [guesses[name] for name in names], [gains[name] for name in names]
-    if len(set(guessed)) > 1 and len(set(gained)) > 1:
-        rho = float(np.corrcoef(stats.rankdata(guessed), stats.rankdata(gained))[0, 1])
-    else:
-        rho = math.nan
-    low, high = _interval(rho, len(names))
+    varied = len(set(guessed)) > 1 and len(set(gained)) > 1
+    rho = _r(stats.rankdata(guessed), stats.rankdata(gained)) if varied else math.nan
+    # The error of z is that of Bonett & Wright for ranks, and Fisher's for the values.
+    low, high = _interval(rho, (1 + rho**2 / 2) / (len(names) - 3))
+    r = _r(guessed, gained) if varied else math.nan
+    ends = _interval(r, 1 / (len(names) - 3))
+    least, most = sorted(end**2 for end in ends)
     picked = names[int(np.argmax(guessed))]
     best = names[int(np.argmax(gained))]
-    return Foretold(len(names), rho, low, high, picked, best, gains[best] - gains[picked])
+    regret = gains[best] - gains[picked]
+    explained = (r**2, 0.0 if ends[0] * ends[1] < 0 else least, most)
+    return Foretold(len(names), rho, low, high, picked, best, regret, *explained)
 
 
-def _interval(rho: float, n: int) -> tuple[float, float]:
-    if math.isnan(rho) or abs(rho) > 1 - 1e-12:
-        return rho, rho
-    reach = 1.959963984540054 * math.sqrt((1 + rho**2 / 2) / (n - 3))
-    return math.tanh(math.atanh(rho) - reach), math.tanh(math.atanh(rho) + reach)
+def _r(one: Sequence[float] | Array, other: Sequence[float] | Array) -> float:
+    """Pearson's correlation; of values whose spread is rounding only, NaN."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return float(np.corrcoef(one, other)[0, 1])
+
+
+def _interval(r: float, variance: float) -> tuple[float, float]:
+    """The 95 % interval of a correlation whose z = artanh r has this variance."""
+    if math.isnan(r) or abs(r) > 1 - 1e-12:
+        return r, r
+    reach = 1.959963984540054 * math.sqrt(variance)
+    return math.tanh(math.atanh(r) - reach), math.tanh(math.atanh(r) + reach)

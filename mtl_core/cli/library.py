@@ -131,13 +131,18 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _examine_artifacts() -> None:
-    from mtl_core.runs.library import artifacts, exchange
+    from mtl_core.runs.library import artifacts, exchange, look_aheads
 
     shipped, damaged = artifacts.scan(read=artifacts.read)
     brought, damaged_too = exchange.imported()
     print(f"artifacts  {len(shipped)} in {artifacts.cache_dir()}")
     print(f"artifacts  {len(brought)} imported, in {artifacts.imported_dir()}")
-    for line in [*damaged, *damaged_too]:
+    ahead, damaged_ones = look_aheads.scan()
+    print(
+        f"           {len(ahead)} look-aheads, in {look_aheads.shipped_dir()} and "
+        f"{look_aheads.own_dir()}"
+    )
+    for line in [*damaged, *damaged_too, *damaged_ones]:
         print(f"           skipped: {line}")
 
 

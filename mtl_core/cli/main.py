@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, NoReturn
 
-from mtl_core.cli import data, evidence, grid, library, race, run
+from mtl_core.cli import data, evidence, foretell, grid, library, race, run
 from mtl_core.errors import InputError, TrainingDiverged
 
 __all__ = ["main"]
@@ -48,7 +48,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m mtl_core", description="Multi-task transfer, measured.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
-    for group in (run, race, grid, library, evidence, data):
+    for group in (run, race, foretell, grid, library, evidence, data):
         group.add(commands)
     return parser
 

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from mtl_core.optimizers import Method, Numbers
 from mtl_core.training.network import Network
 
-__all__ = ["Combined", "batch_losses", "combine"]
+__all__ = ["Combined", "batch_losses", "combine", "task_gradients"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def combine(
     if not (compare or method.needs_gramian or method.needs_jacobian):
         return _weighted(network, method, tasks, inputs, targets, generators)
     shared = list(network.shared.values())
-    jacobian, losses, heads = _task_gradients(network, tasks, inputs, targets)
+    jacobian, losses, heads = task_gradients(network, tasks, inputs, targets)
     if method.needs_jacobian:
         update = method.update(jacobian, losses, generators)
         weights = _followed(jacobian, update)
@@ -84,6 +84,37 @@ def combine(
         cosine_to_sum=(inner / (ours * theirs)).clamp(-1, 1).to(losses.dtype),
         norm_ratio=(ours / theirs).to(losses.dtype),
     )
+
+
+def task_gradients(
+    network: Network,
+    tasks: Sequence[str],
+    inputs: Sequence[Tensor] | Tensor,
+    targets: Sequence[Tensor],
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Every task's own gradient of every replica.
+
+    Args:
+        inputs: (R, B, ...) for each task; a single tensor where all tasks are on one input.
+        targets: (R, B, ...) for each task.
+
+    Returns:
+        The Jacobian (R, K, P) with respect to the shared parameters side by side in their order,
+        the losses (R, K), and the gradient of each parameter of a head, (R, ...).
+    """
+    if isinstance(inputs, Tensor):
+        return _on_one_input(network, tasks, inputs, targets)
+    if inputs[0].device.type != "cpu":
+        return _on_own_inputs_at_once(network, tasks, inputs, targets)
+    parameters = list(network.shared.values())
+    features = [network.features(own, per_replica=True) for own in inputs]
+    cut = torch.stack([part.detach() for part in features], dim=1).requires_grad_()
+    losses, passed_down, heads = _through_heads(network, tasks, cut, cut.unbind(dim=1), targets)
+    jacobian = _empty(parameters, len(tasks))
+    for k, part in enumerate(features):
+        gradients = torch.autograd.grad(part, parameters, passed_down[:, k])
+        _fill(jacobian, k, gradients)
+    return jacobian, losses, heads
 
 
 @torch.no_grad()
@@ -175,28 +206,6 @@ def _through_heads(
     heads = list(network.heads.values())
     passed_down, *gradients = torch.autograd.grad(losses.sum(), [cut, *heads])
     return losses.detach(), passed_down, gradients
-
-
-def _task_gradients(
-    network: Network,
-    tasks: Sequence[str],
-    inputs: Sequence[Tensor] | Tensor,
-    targets: Sequence[Tensor],
-) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """Jacobian (R, K, P), losses (R, K), and the heads' gradients."""
-    if isinstance(inputs, Tensor):
-        return _on_one_input(network, tasks, inputs, targets)
-    if inputs[0].device.type != "cpu":
-        return _on_own_inputs_at_once(network, tasks, inputs, targets)
-    parameters = list(network.shared.values())
-    features = [network.features(own, per_replica=True) for own in inputs]
-    cut = torch.stack([part.detach() for part in features], dim=1).requires_grad_()
-    losses, passed_down, heads = _through_heads(network, tasks, cut, cut.unbind(dim=1), targets)
-    jacobian = _empty(parameters, len(tasks))
-    for k, part in enumerate(features):
-        gradients = torch.autograd.grad(part, parameters, passed_down[:, k])
-        _fill(jacobian, k, gradients)
-    return jacobian, losses, heads
 
 
 def _on_own_inputs_at_once(

@@ -26,7 +26,7 @@ from mtl_core.training.schedule import checkpoint_steps, ends_epoch, factor_step
 from mtl_core.training.stepping import Stepper
 from mtl_core.trajectory import Row, Update
 
-__all__ = ["Replicas", "advance"]
+__all__ = ["Replicas", "advance", "single_thread"]
 
 _CHUNK = {"cpu": 500, "cuda": 10_000}
 """Examples evaluated at once: on a CPU what stays in its cache, on a GPU what fills it."""
@@ -67,7 +67,7 @@ def advance(
         TrainingDiverged: with the checkpoints before it as its attribute ``checkpoints``.
     """
     # Whatever a step is rounded to, that is all: measuring is in full precision.
-    with _single_thread(device), precision.products("fp32", torch.device(device)):
+    with single_thread(device), precision.products("fp32", torch.device(device)):
         try:
             return _advanced(config, seeds, state, device, slice_seconds)
         except torch.OutOfMemoryError:
@@ -146,6 +146,15 @@ class Replicas:
         )
         self._method, self._optimizer = self._stepper.method, self._stepper.base
         self._tally = self._stepper.tally
+
+    @property
+    def network(self) -> Network:
+        """The replicas' parameters where they stand."""
+        return self._network
+
+    def batches(self) -> tuple[list[Tensor] | Tensor, list[Tensor]]:
+        """What the next step is taken on, see ``Stepper.batches``."""
+        return self._stepper.batches(self.step)
 
     def train_step(self) -> None:
         """One step of every replica along the method's combination of its task gradients."""
@@ -272,10 +281,6 @@ class Replicas:
             started = time.perf_counter()
             torch.cuda.synchronize(self._device)
             self.seconds += time.perf_counter() - started
-
-    def _batches(self) -> tuple[list[Tensor] | Tensor, list[Tensor]]:
-        """What the next step is taken on, see ``Stepper.batches``."""
-        return self._stepper.batches(self.step)
 
     @torch.inference_mode()
     def _evaluate(self) -> dict[str, list[tuple[float, float, float]]]:
@@ -417,7 +422,7 @@ def _standing(
 
 
 @contextmanager
-def _single_thread(device: str) -> Iterator[None]:
+def single_thread(device: str) -> Iterator[None]:
     """On a CPU, sums in one order: results that do not depend on the number of cores."""
     threads = torch.get_num_threads()
     if device == "cpu":

@@ -1,4 +1,4 @@
-"""BibTeX of the papers behind a figure: the app's two, and those of its optimizers."""
+"""BibTeX of the papers behind a figure: the app's two, those of its optimizers and predictors."""
 
 import re
 import unicodedata
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mtl_core import optimizers
 
-__all__ = ["FRONTS", "TRANSFER", "bibtex"]
+__all__ = ["FORETELLING", "FRONTS", "TRANSFER", "bibtex"]
 
 TRANSFER = """\
 @misc{mueller2024trajectories,
@@ -26,6 +26,32 @@ FRONTS = """\
   archivePrefix = {arXiv}
 }
 """
+LOOK_AHEAD = """\
+@inproceedings{fifty2021groupings,
+  author = {Christopher Fifty and Ehsan Amid and Zhe Zhao and Tianhe Yu and Rohan Anil and
+    Chelsea Finn},
+  title = {Efficiently Identifying Task Groupings for Multi-Task Learning},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume = {34},
+  year = {2021},
+  eprint = {2109.04617},
+  archivePrefix = {arXiv}
+}
+"""
+LABEL_ENTROPY = """\
+@inproceedings{martinezalonso2017multitask,
+  author = {H{\\'e}ctor {Mart{\\'i}nez Alonso} and Barbara Plank},
+  title = {When is multitask learning effective? Semantic sequence prediction under varying data
+    conditions},
+  booktitle = {Proceedings of the 15th Conference of the European Chapter of the Association for
+    Computational Linguistics (EACL)},
+  year = {2017},
+  eprint = {1612.02251},
+  archivePrefix = {arXiv}
+}
+"""
+FORETELLING = "\n".join([TRANSFER, LOOK_AHEAD, LABEL_ENTROPY])
+"""Of a race, beside which the cheap predictors stand."""
 _SOURCE = re.compile(
     r"^(?P<who>[^\d;]+?) (?P<year>(?:19|20)\d\d)"
     r"(?: \(arXiv (?P<arxiv>[\d.]+)\))?(?:, (?P<title>[^,]+))?"

@@ -20,6 +20,10 @@ def test_the_rank_correlation_is_scipys_and_regret_is_what_the_pick_loses() -> N
     assert found.low < found.rho < found.high
     assert found.picked == max(guessed, key=lambda name: guessed[name])
     assert found.regret == pytest.approx(max(gains.values()) - gains[found.picked])
+    line = stats.linregress([guessed[name] for name in NAMES], [gains[name] for name in NAMES])
+    rest = [gains[n] - line.intercept - line.slope * guessed[n] for n in NAMES]
+    assert found.r2 == pytest.approx(1 - np.var(rest) / np.var([gains[n] for n in NAMES]))
+    assert 0 <= found.r2_low < found.r2 < found.r2_high < 1
 
 
 def test_the_interval_covers() -> None:
@@ -35,13 +39,40 @@ def test_the_interval_covers() -> None:
     assert covered >= 270
 
 
+@pytest.mark.parametrize("true", [0.0, 0.3, -0.6, 0.9])
+def test_the_interval_of_what_a_line_explains_covers(true: float) -> None:
+    """On normal pairs, whose R² is ρ²; at 0 it is the interval's end or above it."""
+    random = np.random.default_rng(2)
+    covered = 0
+    for _ in range(400):
+        x = random.normal(size=12)
+        y = true * x + math.sqrt(1 - true**2) * random.normal(size=12)
+        found = foretold(dict(zip(NAMES, x, strict=True)), dict(zip(NAMES, y, strict=True)))
+        assert found is not None
+        covered += found.r2_low <= true**2 <= found.r2_high
+    assert covered >= 400 * (0.95 - 3 * math.sqrt(0.05 * 0.95 / 400))
+
+
+def test_a_line_that_may_be_level_explains_from_nothing_on() -> None:
+    x = dict(zip(NAMES, map(float, range(12)), strict=True))
+    y = dict(zip(NAMES, [0.0, 1.0] * 6, strict=True))
+    found = foretold(x, y)
+    assert found is not None
+    r, reach = stats.pearsonr([*x.values()], [*y.values()]).statistic, 1.959963985 / 3
+    ends = math.tanh(math.atanh(r) - reach), math.tanh(math.atanh(r) + reach)
+    assert ends[0] < 0 < ends[1]
+    assert (found.r2_low, found.r2_high) == (0, pytest.approx(max(end**2 for end in ends)))
+
+
 def test_what_says_nothing_is_left_out() -> None:
     gains = dict(zip(NAMES, map(float, range(12)), strict=True))
     assert foretold({name: gains[name] for name in NAMES[:4]}, gains) is None
     equal = foretold(dict.fromkeys(NAMES, 1.0), gains)
     assert equal is not None
     assert math.isnan(equal.rho)
+    assert math.isnan(equal.r2)
     perfect = foretold(gains, gains)
     assert perfect is not None
     assert (perfect.rho, perfect.regret) == (pytest.approx(1), 0)
+    assert (perfect.r2, perfect.r2_low, perfect.r2_high) == (pytest.approx(1),) * 3
     assert foretold(gains | {"t0": math.nan}, gains).n == 11  # type: ignore[union-attr]

@@ -205,6 +205,19 @@ def test_doctor_reports_on_everything(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "worker     none; the app starts one" in out
 
 
+def test_doctor_counts_look_aheads_and_says_which_are_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MTL_STORE", str(tmp_path / "runs.db"))
+    broken = tmp_path / "look_ahead" / "digits" / "broken.json"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("{}")
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert f"           1 look-aheads, in {artifacts.cache_dir() / 'look_ahead'} and " in out
+    assert "skipped: look-ahead broken.json cannot be read ('version')" in out
+
+
 def test_doctor_sets_a_damaged_store_aside_and_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

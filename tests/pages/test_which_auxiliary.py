@@ -7,6 +7,7 @@ import pytest
 from mtl_core import RunConfig
 from mtl_core.checks import with_seeds
 from mtl_core.runs import Store
+from mtl_core.runs.look_ahead import Computing, joint
 from mtl_core.views.which_auxiliary import RaceView
 
 OTHER = "somebody else"
@@ -148,6 +149,100 @@ def test_failed_runs_are_said_and_can_be_tried_again(
     assert any("1 run failed, and left the race. it broke" in one.value for one in app.error)
     press(app, "Try them again")
     assert {run.config.id for run in store.runs(state="queued")} == {broken.id}
+
+
+# Whether it could have been foretold.
+
+FIVE = ("cos100", "cos75", "cos50", "cos25", "cos0")
+AHEAD = "Compute look-ahead affinity"
+
+
+def foretold(app):
+    """The table of guesses, by guess."""
+    (found,) = [frame.value for frame in app.dataframe if "guess" in frame.value]
+    return found.set_index("guess")
+
+
+def test_what_ships_of_synthetic_has_every_predictor_at_once(open_page) -> None:
+    app = open_page("which_auxiliary", setting="synthetic")
+    table = foretold(app)
+    assert table.index.tolist() == [
+        "Gradient similarity, early",
+        "Gradient similarity, mean",
+        "Look-ahead affinity",
+        "Label entropy, difference",
+        "True cosine, its size",
+    ]
+    assert set(table["candidates"]) == {"21"}
+    ahead = table.loc["Look-ahead affinity"]
+    assert ahead["rank correlation"] == "+0.39"
+    assert ahead["95 % interval"] == "-0.06 … +0.71"
+    assert (ahead["R²"], ahead["R², 95 %"]) == ("0.44", "0.11 … 0.73")
+    assert (ahead["would have picked"], ahead["regret"]) == ("cosm100", "0.3 pt")
+    assert not any("not computed yet" in one.value for one in app.caption)
+    assert AHEAD not in labels(app)
+    assert any("mtl_core foretell --setting synthetic" in one.value for one in app.code)
+
+
+def test_look_ahead_is_computed_when_somebody_asks(
+    open_page, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[RunConfig] = []
+    now: dict[str, Computing] = {}
+
+    def start(config: RunConfig, starter: str) -> str | None:
+        begun.append(config)
+        now[config.id] = Computing(True, 0.25, starter)
+        return None
+
+    monkeypatch.setattr("mtl_core.runs.look_ahead.start", start)
+    monkeypatch.setattr("mtl_core.runs.look_ahead.computing", lambda config: now.get(config.id))
+    view = RaceView("synthetic", "target", candidates=FIVE)
+    app = open_page("which_auxiliary", **view.to_query())
+    table = foretold(app)
+    assert set(table.loc["Look-ahead affinity"]) == {"–"}
+    assert any(one.value == "Look-ahead affinity: not computed yet." for one in app.caption)
+    assert set(table.loc["True cosine, its size"]).isdisjoint({"–"})
+    line = "One run of target with all 5 candidates together, 15 epochs, about "
+    assert any(one.value.startswith(line) for one in app.caption)
+    assert begun == [], "a link starts nothing"
+    press(app, AHEAD)
+    assert begun == [joint(view.contest)]
+    assert AHEAD not in labels(app)
+    assert "Stop looking ahead" in labels(app)
+    assert sent(app) == view.to_query(), "the question is the same"
+    assert store.runs() == []
+    now[begun[0].id] = Computing(False, 0.25, "", "it diverged; choose another budget")
+    app.run()
+    assert any("it diverged" in one.value for one in app.error)
+    assert AHEAD in labels(app)
+
+
+def test_a_server_computes_one_at_a_time_and_within_bounds(
+    open_page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[RunConfig] = []
+    said = "a look-ahead is being computed; try again when it is there"
+
+    def busy(config: RunConfig, starter: str) -> str:
+        begun.append(config)
+        return said
+
+    monkeypatch.setattr("mtl_core.runs.look_ahead.start", busy)
+    view = RaceView("synthetic", "target", candidates=FIVE)
+    app = press(open_page("which_auxiliary", **view.to_query()), AHEAD)
+    assert any(said in one.value for one in app.warning)
+    assert len(begun) == 1
+    monkeypatch.setattr("mtl_core.views.asking.LEAST_FREE", 2**80)
+    monkeypatch.setenv("MTL_SHARED", "1")
+    press(app, AHEAD)
+    assert any("disk is nearly full" in one.value for one in app.warning)
+    assert len(begun) == 1
+    going = Computing(True, 0.5, OTHER)
+    monkeypatch.setattr("mtl_core.runs.look_ahead.computing", lambda config: going)
+    app.run()
+    (stop,) = [button for button in app.button if button.label == "Stop looking ahead"]
+    assert stop.disabled, "another visitor's"
 
 
 # What a stranger may do.

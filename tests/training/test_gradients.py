@@ -65,7 +65,7 @@ def test_task_gradients_are_those_of_a_backward_pass_each(
     config = digits("digits2", "noisy_digits", seeds=seeds)
     network = Network(config, seeds, torch.device(device))
     inputs, targets = batches(network, config.tasks, len(seeds), one_input=one_input, device=device)
-    jacobian, losses, heads = gradients._task_gradients(network, config.tasks, inputs, targets)
+    jacobian, losses, heads = gradients.task_gradients(network, config.tasks, inputs, targets)
     by_name = dict(zip(network.heads, heads, strict=True))
     for replica in range(len(seeds)):
         for k, task in enumerate(config.tasks):
@@ -83,7 +83,7 @@ def test_the_stacked_way_of_a_gpu_gives_the_same(digits: Digits, seeds: tuple[in
     network = Network(config, seeds, CPU)
     inputs, targets = batches(network, config.tasks, len(seeds), one_input=False)
     assert isinstance(inputs, list)
-    one = gradients._task_gradients(network, config.tasks, inputs, targets)
+    one = gradients.task_gradients(network, config.tasks, inputs, targets)
     other = gradients._on_own_inputs_at_once(network, config.tasks, inputs, targets)
     close(other[0], one[0])
     close(other[1], one[1])
@@ -102,7 +102,7 @@ def test_forty_tasks_on_one_input() -> None:
     network, tasks = forty_heads((0, 1))
     inputs, targets = batches(network, tasks, 2, one_input=True)
     assert isinstance(inputs, Tensor)
-    jacobian, losses, _ = gradients._task_gradients(network, tasks, inputs, targets)
+    jacobian, losses, _ = gradients.task_gradients(network, tasks, inputs, targets)
     for replica, k in ((0, 0), (1, 17), (0, 39)):
         row, _, loss = plain(network, replica, tasks[k], inputs[replica], targets[k][replica])
         close(jacobian[replica, k], row)
@@ -148,7 +148,7 @@ def test_the_last_layers_gramian_is_of_its_parameters_alone(
     config = digits("digits2")
     network = Network(config, (0, 1), CPU)
     inputs, targets = batches(network, config.tasks, 2, one_input=one_input)
-    jacobian, _, _ = gradients._task_gradients(network, config.tasks, inputs, targets)
+    jacobian, _, _ = gradients.task_gradients(network, config.tasks, inputs, targets)
     last = [name for name in network.shared if name.startswith(list(network.shared)[-1][:-5])]
     assert [name.rpartition(".")[2] for name in last] == ["weight", "bias"]
     size = sum(network.shared[name][0].numel() for name in last)
@@ -172,7 +172,7 @@ def test_the_update_is_compared_with_the_sum(digits: Digits) -> None:
     config = digits("digits2", "noisy_digits")
     network = Network(config, (0, 1), CPU)
     inputs, targets = batches(network, config.tasks, 2, one_input=False)
-    jacobian, _, _ = gradients._task_gradients(network, config.tasks, inputs, targets)
+    jacobian, _, _ = gradients.task_gradients(network, config.tasks, inputs, targets)
     found = combine(network, optimizers.create("mgda", num_tasks=3), config.tasks, inputs, targets)
     update = (found.weights.unsqueeze(1) @ jacobian).squeeze(1)
     total = jacobian.sum(dim=1)
@@ -193,7 +193,7 @@ def test_a_method_that_is_no_weighting_moves_along_its_update(digits: Digits) ->
     config = digits("digits2")
     network = Network(config, (0, 1), CPU)
     inputs, targets = batches(network, config.tasks, 2, one_input=False)
-    jacobian, losses, _ = gradients._task_gradients(network, config.tasks, inputs, targets)
+    jacobian, losses, _ = gradients.task_gradients(network, config.tasks, inputs, targets)
     sources = [[torch.Generator().manual_seed(s) for s in (4, 5)] for _ in range(2)]
     found = combine(
         network,

@@ -211,7 +211,7 @@ def test_every_way_to_form_gradients_agrees(kind: str, seeds: tuple[int, ...]) -
     asked = config(seeds=seeds)
     replicas = Replicas(asked, seeds, CPU)
     network, tasks = replicas._network, asked.tasks
-    inputs, targets = replicas._batches()
+    inputs, targets = replicas.batches()
     assert isinstance(inputs, Tensor) is settings.get("tiny").one_input
     summed = gradients.combine(network, replicas._method, tasks, inputs, targets)
     compared = gradients.combine(network, replicas._method, tasks, inputs, targets, compare=True)
@@ -238,7 +238,7 @@ def test_a_gpu_encodes_all_tasks_at_once_and_each_by_its_own_statistics(
         pytest.skip("its tasks are on one input")
     asked = config(seeds=(0, 3))
     replicas = Replicas(asked, (0, 3), CPU)
-    inputs, _ = replicas._batches()
+    inputs, _ = replicas.batches()
     one_by_one = replicas._network.features_of_tasks(inputs)  # type: ignore[arg-type]
     at_once = replicas._network._all_tasks_at_once(list(inputs))
     torch.testing.assert_close(at_once, one_by_one, rtol=1e-4, atol=1e-5)

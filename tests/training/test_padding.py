@@ -122,7 +122,7 @@ def test_batches_are_as_short_as_they_can_be(monkeypatch: pytest.MonkeyPatch) ->
         return inner(tokens)
 
     monkeypatch.setattr(encoder, "forward", seen)
-    inputs, _ = replicas._batches()
+    inputs, _ = replicas.batches()
     for task, own in zip(("kind", "score"), inputs, strict=True):
         longest = int(padding.lengths(encoder, own).max())  # type: ignore[union-attr]
         assert own.shape == (2, 4, min(8 * math.ceil(longest / 8), 30)), task
@@ -137,9 +137,9 @@ def test_batches_are_as_short_as_they_can_be(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_gpu_gets_the_tasks_of_a_step_at_one_length(monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.register(monkeypatch, tiny.texts())
     own = Replicas(config(), (0, 3), CPU)
-    alone, _ = own._batches()
+    alone, _ = own.batches()
     monkeypatch.setattr(padding, "common", lambda longest, _: [max(longest)] * len(longest))
-    together, _ = own._batches()
+    together, _ = own.batches()
     width = max(part.shape[2] for part in alone)
     assert [part.shape for part in together] == [(2, 4, width)] * 2
     for part, other in zip(alone, together, strict=True):

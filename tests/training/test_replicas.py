@@ -213,8 +213,8 @@ def test_stl_and_mtl_of_a_seed_see_the_same_target_batches(digits: Digits) -> No
     mtl = Replicas(digits("digits2", "noisy_digits"), (4,), device)
     for step in (0, 1, 5):
         stl.step = mtl.step = step
-        (stl_inputs,), (stl_targets,) = stl._batches()
-        (mtl_inputs, *_), (mtl_targets, *_) = mtl._batches()
+        (stl_inputs,), (stl_targets,) = stl.batches()
+        (mtl_inputs, *_), (mtl_targets, *_) = mtl.batches()
         assert torch.equal(stl_inputs, mtl_inputs)
         assert torch.equal(stl_targets, mtl_targets)
 

@@ -7,6 +7,7 @@ from mtl_core.errors import InputError
 from mtl_core.runs.library.answers import Answers
 from mtl_core.runs.race import Standing, contests, table
 from mtl_core.views import measures, transfer_matrix, which_auxiliary
+from mtl_core.views.citations import FORETELLING
 from mtl_core.views.figures.base import Figure, Panel
 from mtl_core.views.transfer_matrix import Matrix
 from mtl_core.views.which_auxiliary import RaceView
@@ -25,7 +26,7 @@ def figure(query: Mapping[str, str], answers: Answers) -> Figure:
         return Figure("transfer_matrix", view.title, ((panel,),), found.table)
     races = contests(view.contest, answers, grow=view.grow)
     rows = tuple((leaderboard(view, races, place),) for place in reversed(range(len(races))))
-    return Figure("race", view.title, rows, partial(table, races))
+    return Figure("race", view.title, rows, partial(table, races), FORETELLING)
 
 
 def leaderboard(view: RaceView, races: Sequence[Standing], place: int) -> Panel:

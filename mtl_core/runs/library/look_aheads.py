@@ -1,0 +1,187 @@
+"""Look-aheads that are known: what a joint run says of each auxiliary, as a small file.
+
+A look-ahead is one JSON file, ``look_ahead/SETTING/TARGET--ID-SEED.json``, in ``cache/`` or beside
+the store:
+
+    version             of this format
+    id, config, seed    the joint run: the target with all candidates
+    looks               how many steps of each epoch were looked at
+    affinity            task -> its mean affinity onto the target in each epoch
+    made                ``created``, ``device``, ``versions``, ``data_fingerprint``,
+                        ``duration_seconds`` and the ``command`` that makes it
+    blake2b             hash of all of this
+
+It is believed only when its id is that of its config and its looks are those of such a run.
+"""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtl_core import checks, kept
+from mtl_core.config import RunConfig
+from mtl_core.errors import DataMissing, InputError, quoted
+from mtl_core.runs import kinds
+from mtl_core.runs.library import artifacts, folders
+from mtl_core.runs.queue.file import default_path
+from mtl_core.training.looks import LookAhead, looks
+
+__all__ = ["JointRun", "find", "own_dir", "read", "scan", "shipped_dir", "write"]
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class JointRun:
+    """A joint run that was looked at.
+
+    Args:
+        config: with its one seed.
+        made: where it comes from, as above.
+
+    Raises:
+        InputError: for what no such run can have found.
+    """
+
+    config: RunConfig
+    found: LookAhead
+    made: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if len(self.config.seeds) != 1:
+            raise InputError(f"it has {len(self.config.seeds)} seeds, not one")
+        if self.found.looks != looks(self.config):
+            raise InputError("its looks are not those of its run")
+        if set(self.found.epochs) != set(self.config.tasks):
+            raise InputError("its tasks are not those of its run")
+        for task, means in self.found.epochs.items():
+            if len(means) != self.config.epochs or not all(map(math.isfinite, means)):
+                raise InputError(f"the affinity of {quoted(task)} is not a number for each epoch")
+
+    def to_dict(self) -> dict[str, Any]:
+        """In plain JSON values, with their hash."""
+        said: dict[str, Any] = {
+            "version": _VERSION,
+            "id": self.config.id,
+            "config": self.config.to_dict(),
+            "seed": self.config.seeds[0],
+            "looks": list(self.found.looks),
+            "affinity": {task: list(means) for task, means in self.found.epochs.items()},
+            "made": dict(self.made),
+        }
+        return {**said, "blake2b": folders.manifest_digest(said)}
+
+
+def shipped_dir() -> Path:
+    """Those that ship with the app."""
+    return artifacts.cache_dir() / "look_ahead"
+
+
+def own_dir() -> Path:
+    """Those that were computed here: ``look_ahead/`` beside the store."""
+    return default_path().absolute().parent / "look_ahead"
+
+
+def find(config: RunConfig) -> JointRun | None:
+    """The look-ahead of a joint run, computed here or shipped; None where there is none.
+
+    One on other data than this machine has is none.
+
+    Args:
+        config: its first seed counts.
+    """
+    config = checks.with_seeds(config, config.seeds[:1])
+    for folder in (own_dir(), shipped_dir()):
+        path = _path(folder, config)
+        try:
+            stat = path.stat()
+        except OSError:
+            continue
+        stamp = (stat.st_mtime_ns, stat.st_size)
+        found = _known.get(path, lambda path=path: _sound(path), stamp)  # type: ignore[misc]
+        if found is not None and _on_this_data(found):
+            return found
+    return None
+
+
+def scan() -> tuple[list[JointRun], list[str]]:
+    """All that are here, read anew, and why others are not believed."""
+    found, problems = [], []
+    for folder in (shipped_dir(), own_dir()):
+        for path in sorted(folder.glob("*/*.json")):
+            try:
+                found.append(read(path))
+            except InputError as error:
+                problems.append(str(error))
+    return found, problems
+
+
+def write(joint: JointRun, folder: Path | None = None) -> Path:
+    """Write a look-ahead below ``folder`` (default: beside the store), whole or not at all.
+
+    Raises:
+        InputError: when that is impossible.
+    """
+    path = _path(folder or own_dir(), joint.config)
+    part = path.with_suffix(f".part-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(joint.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+        part.write_text(text + "\n", encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path} ({error}); choose another folder") from error
+    return path
+
+
+def read(path: Path) -> JointRun:
+    """A look-ahead, checked.
+
+    Raises:
+        InputError: naming what is wrong with it.
+    """
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        if said["version"] != _VERSION:
+            raise InputError(f"version {quoted(said['version'])} is not {_VERSION}")
+        config = RunConfig.from_dict(said["config"], seeds=[said["seed"]])
+        if said["id"] != config.id:
+            raise InputError(f"id {quoted(said['id'])} is not that of its config, {config.id}")
+        epochs = {task: tuple(map(float, means)) for task, means in dict(said["affinity"]).items()}
+        joint = JointRun(config, LookAhead(epochs, tuple(said["looks"])), dict(said["made"]))
+        if joint.to_dict() != said:
+            raise InputError("it is not as it was written, by its hash; compute it again")
+    except InputError as error:
+        raise InputError(f"look-ahead {path.name}: {folders.brief(error)}") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = folders.first_line(error)
+        raise InputError(f"look-ahead {path.name} cannot be read ({reason})") from error
+    return joint
+
+
+def _sound(path: Path) -> JointRun | None:
+    try:
+        return read(path)
+    except InputError:
+        return None  # `doctor` says why; it can be computed again
+
+
+def _on_this_data(joint: JointRun) -> bool:
+    try:
+        here = kinds.of(joint.config).fingerprint(joint.config)
+    except DataMissing:
+        return True  # nothing here contradicts it
+    except InputError:
+        return False
+    return bool(joint.made.get("data_fingerprint") == here)
+
+
+def _path(folder: Path, config: RunConfig) -> Path:
+    return folder / config.setting / f"{config.target}--{config.id}-{config.seeds[0]}.json"
+
+
+_known: "kept.Kept[JointRun | None]" = kept.Kept(most=64)
