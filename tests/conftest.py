@@ -5,6 +5,7 @@ the repository.
 """
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -140,11 +141,21 @@ def shipped_answers() -> Any:
 
 
 @pytest.fixture(scope="session")
-def shipped_evidence(shipped_answers: Any) -> tuple[Any, ...]:
-    """What they say of every claim, worked out once."""
-    from mtl_core.views.evidence import evidence
+def shipped_evidence(
+    shipped_answers: Any, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Any, ...]:
+    """What they say of every claim, worked out once for all processes of this run."""
+    from mtl_core.views.evidence import CLAIMS, evidence
 
-    return evidence(shipped_answers)
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return evidence(shipped_answers)
+    made = tmp_path_factory.getbasetemp().parent / "evidence.pickle"
+    with FileLock(f"{made}.lock"):
+        if not made.exists():
+            # Claims hold functions, which cannot be sent; everybody has them.
+            found = [(CLAIMS.index(row.claim), row) for row in evidence(shipped_answers)]
+            made.write_bytes(pickle.dumps([(at, replace(row, claim=None)) for at, row in found]))
+        return tuple(replace(row, claim=CLAIMS[at]) for at, row in pickle.loads(made.read_bytes()))
 
 
 @pytest.fixture
