@@ -43,7 +43,7 @@ from pages.parts import (
 PAGE = state.Page("wi", Question.from_query)
 
 TICK_SECONDS = 1.0
-BELOW_SECONDS = 5.0  # between two drawings of what stands below the hero, while runs go on
+BELOW_SECONDS = 4.0  # between two drawings of what stands below the hero, while runs go on
 _BUILT = "wi_built"
 MEANS_SOMETHING = 0.1  # the share of a run from which on its time left is told
 MOST_NAMED = 3  # curves that the progress line names
@@ -349,10 +349,6 @@ def _answer(answers: Answers, was_active: bool) -> None:
         _cards(shown)
     frame = live_axes(shown, question.preset, answers)
     common.hero(shown, styled, per_seed=question.per_seed, key="wi_hero", frame=frame)
-    if stage.shows("strip"):
-        common.strip(shown, styled, key="wi_strip", frame=frame)
-    if less := comparisons.reduced(shown.current.config):
-        st.caption(f"Smaller than the paper's setup: {less}.")
 
 
 @common.errors_in_words
@@ -360,8 +356,14 @@ def _below(answers: Answers) -> None:
     """What stands below the hero: while runs go on, a new one now and then."""
     question = PAGE.view
     shown = _built(question, answers)
+    styled = curves(shown)
+    if stage.shows("strip"):
+        frame = live_axes(shown, question.preset, answers)
+        common.strip(shown, styled, key="wi_strip", frame=frame)
+    if less := comparisons.reduced(shown.current.config):
+        st.caption(f"Smaller than the paper's setup: {less}.")
     if stage.shows("looks"):
-        _look(shown, curves(shown), question, answers)
+        _look(shown, styled, question, answers)
     if stage.shows("table"):
         _table(shown)
     if stage.shows("notes"):

@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from mtl_core import factors, settings
 from mtl_core.analysis import MOST_NEEDED, Comparison, FactorVerdict
 from mtl_core.charts import (
+    CROWD,
     Curve,
     Frame,
     gap_strip,
@@ -35,6 +36,9 @@ from pages.parts import arrival, figures, visitors, words
 
 P = ParamSpec("P")
 ORIGINS = {"own": "this store", "imported": "imported", "shipped": "shipped"}
+
+LIVE_POINTS = 16
+"""Points of each of many curves while runs go on; afterwards there is one for each checkpoint."""
 
 BADGES = {
     "can explain": ("blue", ":material/check:"),
@@ -159,7 +163,9 @@ def hero(
     Args:
         frame: what the axes show at least.
     """
-    drawn = what_if.hero(panel, styled, per_seed=per_seed, name=key, frame=frame)
+    # A browser that draws hundreds of points each second takes its part of the cores that train.
+    most = LIVE_POINTS if panel.going and len(styled) > CROWD else None
+    drawn = what_if.hero(panel, styled, per_seed=per_seed, name=key, frame=frame, most_points=most)
     figures.draw(
         drawn.chart,
         key=key,
