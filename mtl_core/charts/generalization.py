@@ -31,7 +31,6 @@ def generalization_chart(
     domain_x: tuple[float, float] | None = None,
     domain_y: tuple[float, float] | None = None,
     frame: Frame | None = None,
-    most_points: int | None = None,
 ) -> Figure:
     """Test metric E over full training loss L: mean lines, ±2 SD bands, a point per checkpoint.
 
@@ -52,7 +51,6 @@ def generalization_chart(
         domain_x: the least and the largest loss that are drawn; default all.
         domain_y: the least and the largest value of the metric.
         frame: what the axes show at least.
-        most_points: of a curve; see ``over_loss_chart``.
     """
     return over_loss_chart(
         trajectories,
@@ -69,7 +67,6 @@ def generalization_chart(
         domain_x=domain_x,
         domain_y=domain_y,
         frame=frame,
-        most_points=most_points,
     )
 
 

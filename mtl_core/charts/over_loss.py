@@ -69,7 +69,6 @@ def over_loss_chart(
     domain_x: tuple[float, float] | None = None,
     domain_y: tuple[float, float] | None = None,
     frame: Frame | None = None,
-    most_points: int | None = None,
 ) -> Figure:
     """Mean over seeds with its ±2 SD band, against full training loss; a point per checkpoint.
 
@@ -93,7 +92,6 @@ def over_loss_chart(
         domain_x: the least and the largest loss that are drawn; default all.
         domain_y: the least and the largest value.
         frame: what the axes show at least.
-        most_points: of a curve; of more checkpoints some get none, and lines stay as they are.
     """
     shown = _shown(trajectories, curves, task, column)
     x_scale, x_axis = log_scale(domain_x, reverse=True), log_axis("x", x_title, grid=False)
@@ -109,7 +107,7 @@ def over_loss_chart(
         background.append(_seed_lines(y.place(_seed_rows(shown, column)), curves, x, y))
     return banded_curves(
         y.place(lines),
-        y.place(_thinned(_points(shown, task, column), most_points)),
+        y.place(_points(shown, task, column)),
         curves,
         x=x,
         y_scale=y.scale,
@@ -232,19 +230,6 @@ def _points(shown: pd.DataFrame, task: str, column: str) -> pd.DataFrame:
     band = band.rename(columns={column: "metric"})
     band["value"] = band["metric"]
     return band[["curve", "step", "epoch", "train_loss", "value", "metric", "spread", "seeds"]]
-
-
-def _thinned(points: pd.DataFrame, most: int | None) -> pd.DataFrame:
-    """Every second, fourth, eighth … checkpoint of a curve with more than ``most``, and its last.
-
-    Those that stay do so while the curve grows, until it has twice as many.
-    """
-    if most is None or points.empty:
-        return points
-    by_curve = points.groupby("curve", sort=False)["step"]
-    place, count = by_curve.cumcount(), by_curve.transform("size")
-    every = 2 ** np.ceil(np.log2(np.maximum(count / most, 1))).astype(int)
-    return points[(place % every == 0) | (place == count - 1)].reset_index(drop=True)
 
 
 def _brackets(brackets: Sequence[Bracket], x: alt.X, y: Vertical) -> list[alt.Chart]:

@@ -37,9 +37,6 @@ from pages.parts import arrival, figures, visitors, words
 P = ParamSpec("P")
 ORIGINS = {"own": "this store", "imported": "imported", "shipped": "shipped"}
 
-LIVE_POINTS = 16
-"""Points of each of many curves while runs go on; afterwards there is one for each checkpoint."""
-
 BADGES = {
     "can explain": ("blue", ":material/check:"),
     "moves the other way": ("orange", ":material/swap_vert:"),
@@ -163,15 +160,15 @@ def hero(
     Args:
         frame: what the axes show at least.
     """
-    # A browser that draws hundreds of points each second takes its part of the cores that train.
-    most = LIVE_POINTS if panel.going and len(styled) > CROWD else None
-    drawn = what_if.hero(panel, styled, per_seed=per_seed, name=key, frame=frame, most_points=most)
+    drawn = what_if.hero(panel, styled, per_seed=per_seed, name=key, frame=frame)
     figures.draw(
         drawn.chart,
         key=key,
         of=(panel.version, panel.going, per_seed, frame),
         on_select="rerun",  # else a live update would undo zoom and legend pick
         alt=drawn.alt,
+        # Nodes of hundreds of points, anew each second, cost more than the same as pixels.
+        canvas=panel.going and len(styled) > CROWD,
     )
 
 

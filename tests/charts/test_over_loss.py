@@ -115,30 +115,5 @@ def test_training_moves_right_at_every_height(
     assert encoding["y"]["axis"]["title"] == "value"
 
 
-@pytest.mark.parametrize(
-    ("most", "kept"),
-    [
-        (13, list(range(13))),
-        (12, [0, 2, 4, 6, 8, 10, 12]),
-        (6, [0, 4, 8, 12]),
-        (5, [0, 4, 8, 12]),
-        (3, [0, 8, 12]),
-    ],
-)
-def test_of_many_points_every_second_or_fourth_is_drawn(
-    most: int, kept: list[int], trajectories: Trajectories, curves: list[Curve], rows: Rows
-) -> None:
-    frame = trajectories(14)  # of which one seed lacks the last
-    whole = _chart(frame, curves, column="test_metric")
-    some = _chart(frame, curves, column="test_metric", most_points=most)
-    of_each = rows(some, "point").groupby("curve")["step"].apply(list)
-    steps = rows(whole, "point").groupby("curve")["step"].apply(list)
-    for curve, each in steps.items():
-        if len(each) == 13:
-            assert of_each[curve] == [each[place] for place in kept]
-    assert (steps.map(len) == 13).any()
-    pd.testing.assert_frame_equal(rows(some, "line"), rows(whole, "line"))
-
-
 def _chart(frame: pd.DataFrame, curves: list[Curve], **options: Any) -> alt.LayerChart:
     return over_loss_chart(frame, curves, **({"task": "digits1", "title": "value"} | options))
