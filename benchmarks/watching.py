@@ -70,14 +70,7 @@ def main() -> None:
             for repeat in range(options.repeats):
                 alone.append(_train(server, _question(2 * repeat, options.epochs)))
                 asked = _question(2 * repeat + 1, options.epochs)
-                before = _computed()
-                started = time.perf_counter()
-                begun, drawn, took = _watch(browser, server, asked)
-                passed = time.perf_counter() - started
-                of_browser, of_server = (
-                    (after - earlier) / passed
-                    for after, earlier in zip(_computed(), before, strict=True)
-                )
+                begun, drawn, took, (of_browser, of_server) = _watch(browser, server, asked)
                 browsers.append(of_browser)
                 servers.append(of_server)
                 first.append(begun)
@@ -128,11 +121,17 @@ def _ended(store: Store, configs: list) -> float:  # type: ignore[type-arg]
         time.sleep(0.2)
 
 
-def _watch(browser: Browser, server: Server, question: Question) -> tuple[float, float, float]:
-    """Seconds to the first points of two curves, drawings a second, and seconds of training."""
+def _watch(
+    browser: Browser, server: Server, question: Question
+) -> tuple[float, float, float, tuple[float, float]]:
+    """Seconds to the first points of two curves, drawings a second, and seconds of training.
+
+    And the computing time of browser and server in each second of it.
+    """
     page = _visit(browser, server, "/what_if?" + urlencode(question.to_query()))
     run = page.get_by_test_id("stMain").get_by_role("button", name="Run", exact=True)
     page.evaluate(COUNT)
+    before = _computed()
     run.click()
     pressed = time.perf_counter()
     page.wait_for_function(POINTS)
@@ -140,9 +139,12 @@ def _watch(browser: Browser, server: Server, question: Question) -> tuple[float,
     store = Store(server.store_path)
     configs = [question.configs[0].baseline, *question.configs]
     took = _ended(store, configs)
+    passed = time.perf_counter() - pressed
+    spent = [(now - then) / passed for now, then in zip(_computed(), before, strict=True)]
     drawn = page.evaluate("window.drawn")
     page.context.close()
-    return begun, (len(drawn) - 1) / ((drawn[-1] - drawn[0]) / 1000), took
+    every = (len(drawn) - 1) / ((drawn[-1] - drawn[0]) / 1000)
+    return begun, every, took, (spent[0], spent[1])
 
 
 def _computed() -> tuple[float, float]:
@@ -155,8 +157,7 @@ def _computed() -> tuple[float, float]:
             words = (folder / "cmdline").read_text()
         except OSError:
             continue  # it has ended
-        # With the time of children that have ended: tabs are processes of their own.
-        spent = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+        spent = sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
         parents[int(folder.name)] = (int(fields[1]), words, spent)
     while more := {pid for pid, (parent, *_) in parents.items() if parent in mine} - mine:
         mine |= more
