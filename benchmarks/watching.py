@@ -6,11 +6,14 @@ A real server, a real worker and a real Chromium, all on this machine. One quest
 (a single task, and one auxiliary under eleven optimizers) is trained again and again, by turns with
 nobody looking and with its page open. Printed are, in medians: seconds from Run to the first points
 of both curves; how often a second the hero figure was drawn anew; how much longer training took
-while it was watched; and seconds from a toggle to its new chart and from one page to another.
-Times are those of this machine; both sides of the ratio are measured by turns in one run.
+while it was watched; the computing time of browser and server for each second of it; and seconds
+from a toggle to its new chart and from one page to another. Times are those of this machine; both
+sides of the ratio are measured by turns in one run. The computing time holds, about, also where
+other work runs beside it.
 """
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -28,14 +31,25 @@ from mtl_core.views.what_if import BASELINE, Question
 CURVES = 12
 HERO = "[data-testid=stVegaLiteChart] svg.marks"
 COUNT = """() => {
-    const hero = document.querySelector('[data-testid=stVegaLiteChart]');
-    window.drawn = []; let last = 0;
-    new MutationObserver(() => {
-        const now = performance.now();
-        if (now - last > 150) window.drawn.push(now);  // one drawing is many mutations
-        last = now;
-    }).observe(hero, {subtree: true, attributes: true, childList: true});
+    // Twelve curves that grow are drawn on a canvas: a drawing begins by clearing it.
+    window.drawn = []; window.fills = {};
+    const own = CanvasRenderingContext2D.prototype, {clearRect, fill} = own;
+    const hero = (context) => context.canvas.matches?.('.st-key-wi_hero canvas');
+    own.clearRect = function (...box) {
+        if (hero(this)) {
+            const now = performance.now(), last = window.drawn.at(-1) ?? -Infinity;
+            if (now - last > 150) window.drawn.push(now);  // one update may be drawn twice
+            window.fills = {};
+        }
+        return clearRect.apply(this, box);
+    };
+    own.fill = function (...path) {
+        if (hero(this)) window.fills[this.fillStyle] = (window.fills[this.fillStyle] ?? 0) + 1;
+        return fill.apply(this, path);
+    };
 }"""
+POINTS = """() => Object.values(window.fills).filter(count => count > 1).length >= 2"""
+"""Whether points of two curves are drawn; the legend has one mark of each colour."""
 
 
 def main() -> None:
@@ -52,11 +66,13 @@ def main() -> None:
             _visit(browser, server, "/what_if").context.close()  # the worker starts and gets warm
             time.sleep(20)
             _pages(browser, server)
-            alone, watched, first, ticks = [], [], [], []
+            alone, watched, first, ticks, browsers, servers = [], [], [], [], [], []
             for repeat in range(options.repeats):
                 alone.append(_train(server, _question(2 * repeat, options.epochs)))
                 asked = _question(2 * repeat + 1, options.epochs)
-                begun, drawn, took = _watch(browser, server, asked)
+                begun, drawn, took, (of_browser, of_server) = _watch(browser, server, asked)
+                browsers.append(of_browser)
+                servers.append(of_server)
                 first.append(begun)
                 ticks.append(drawn)
                 watched.append(took)
@@ -65,6 +81,10 @@ def main() -> None:
             print(
                 f"{CURVES} curves: drawn {statistics.median(ticks):.2f} times a second (budget 1); "
                 f"training takes {ratio:.2f} × as long while it is watched (budget 1.10)"
+            )
+            print(
+                f"computing time of a watched second: browser {statistics.median(browsers):.2f} s, "
+                f"server {statistics.median(servers):.2f} s"
             )
         finally:
             browser.close()
@@ -101,24 +121,52 @@ def _ended(store: Store, configs: list) -> float:  # type: ignore[type-arg]
         time.sleep(0.2)
 
 
-def _watch(browser: Browser, server: Server, question: Question) -> tuple[float, float, float]:
-    """Seconds to the first points of two curves, drawings a second, and seconds of training."""
+def _watch(
+    browser: Browser, server: Server, question: Question
+) -> tuple[float, float, float, tuple[float, float]]:
+    """Seconds to the first points of two curves, drawings a second, and seconds of training.
+
+    And the computing time of browser and server in each second of it.
+    """
     page = _visit(browser, server, "/what_if?" + urlencode(question.to_query()))
     run = page.get_by_test_id("stMain").get_by_role("button", name="Run", exact=True)
     page.evaluate(COUNT)
+    before = _computed()
     run.click()
     pressed = time.perf_counter()
-    page.wait_for_function(
-        f"() => new Set([...document.querySelectorAll('{HERO} g.mark-symbol.role-mark path')]"
-        ".map(path => path.getAttribute('fill'))).size >= 2"
-    )
+    page.wait_for_function(POINTS)
     begun = time.perf_counter() - pressed
     store = Store(server.store_path)
     configs = [question.configs[0].baseline, *question.configs]
     took = _ended(store, configs)
+    passed = time.perf_counter() - pressed
+    spent = [(now - then) / passed for now, then in zip(_computed(), before, strict=True)]
     drawn = page.evaluate("window.drawn")
     page.context.close()
-    return begun, (len(drawn) - 1) / ((drawn[-1] - drawn[0]) / 1000), took
+    every = (len(drawn) - 1) / ((drawn[-1] - drawn[0]) / 1000)
+    return begun, every, took, (spent[0], spent[1])
+
+
+def _computed() -> tuple[float, float]:
+    """Seconds of computing so far: of all of Chromium's processes, and of the server."""
+    found = {"chromium": 0.0, "streamlit": 0.0}
+    parents, mine = {}, {os.getpid()}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+            words = (folder / "cmdline").read_text()
+        except OSError:
+            continue  # it has ended
+        spent = sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+        parents[int(folder.name)] = (int(fields[1]), words, spent)
+    while more := {pid for pid, (parent, *_) in parents.items() if parent in mine} - mine:
+        mine |= more
+    for pid in mine - {os.getpid()}:
+        for name in found:
+            if name in parents[pid][1].split("\0user-data")[0]:
+                found[name] += parents[pid][2]
+                break
+    return found["chromium"], found["streamlit"]
 
 
 def _pages(browser: Browser, server: Server) -> None:

@@ -1,7 +1,6 @@
 """What if …? A target, its auxiliaries, and what they do to it, live."""
 
 import math
-import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
@@ -44,8 +43,8 @@ from pages.parts import (
 PAGE = state.Page("wi", Question.from_query)
 
 TICK_SECONDS = 1.0
-BELOW_SECONDS = 5.0  # between two drawings of what stands below the hero, while runs go on
-_BELOW = "wi_below"
+BELOW_SECONDS = 4.0  # between two drawings of what stands below the hero, while runs go on
+_BUILT = "wi_built"
 MEANS_SOMETHING = 0.1  # the share of a run from which on its time left is told
 MOST_NAMED = 3  # curves that the progress line names
 MOST_TOGGLES = 6  # auxiliaries beyond which they are chosen from a list
@@ -84,8 +83,11 @@ def main() -> None:
     if stage.shows("buttons"):
         _actions(question, shown, answers)
     active = any(one.answer.active for one in shown.shown)
-    st.session_state.built = shown  # for the fragment's first run; later ones look again
+    st.session_state[_BUILT] = shown  # for the fragments' first run; later ones look again
     st.fragment(_answer, run_every=TICK_SECONDS if active else None)(answers, active)
+    # Apart, since whatever a fragment draws is drawn anew by the browser at each of its ticks.
+    st.fragment(_below, run_every=BELOW_SECONDS if active else None)(answers)
+    st.session_state.pop(_BUILT, None)
 
 
 # The question: changed by callbacks only.
@@ -338,10 +340,7 @@ def _answer(answers: Answers, was_active: bool) -> None:
     question = PAGE.view
     if answers.store is not None and was_active and (problem := tend(answers.store)):
         words.tell("warning", problem, icon=":material/engineering:")
-    shown: Panel | None = st.session_state.pop("built", None)
-    if shown is None:
-        pins = [answer for run in question.pins if (answer := answers.find_id(run))]
-        shown = panel.build(question.configs, pins, answers)
+    shown = _built(question, answers)
     if was_active and not any(one.answer.active for one in shown.shown):
         st.rerun()
     styled = curves(shown)
@@ -350,31 +349,34 @@ def _answer(answers: Answers, was_active: bool) -> None:
         _cards(shown)
     frame = live_axes(shown, question.preset, answers)
     common.hero(shown, styled, per_seed=question.per_seed, key="wi_hero", frame=frame)
+
+
+@common.errors_in_words
+def _below(answers: Answers) -> None:
+    """What stands below the hero: while runs go on, a new one now and then."""
+    question = PAGE.view
+    shown = _built(question, answers)
+    styled = curves(shown)
     if stage.shows("strip"):
+        frame = live_axes(shown, question.preset, answers)
         common.strip(shown, styled, key="wi_strip", frame=frame)
     if less := comparisons.reduced(shown.current.config):
         st.caption(f"Smaller than the paper's setup: {less}.")
-    below = _less_often(shown)
     if stage.shows("looks"):
-        _look(below, styled, question, answers)
+        _look(shown, styled, question, answers)
     if stage.shows("table"):
-        _table(below)
+        _table(shown)
     if stage.shows("notes"):
         _notes(shown, answers)
 
 
-def _less_often(shown: Panel) -> Panel:
-    """The panel that what stands below the hero shows: while runs go on, a new one now and then.
-
-    Drawing many curves in many figures takes its part of the cores that train.
-    """
-    now, asked = time.monotonic(), [(one.label, one.config) for one in shown.shown]
-    kept: tuple[float, object, Panel] | None = st.session_state.get(_BELOW)
-    active = any(one.answer.active for one in shown.shown)
-    if active and kept is not None and kept[1] == asked and now - kept[0] < BELOW_SECONDS:
-        return kept[2]
-    st.session_state[_BELOW] = (now, asked, shown)
-    return shown
+def _built(question: Question, answers: Answers) -> Panel:
+    """The panel as it is now; all sessions and fragments share one."""
+    built: Panel | None = st.session_state.get(_BUILT)
+    if built is not None:
+        return built
+    pins = [answer for run in question.pins if (answer := answers.find_id(run))]
+    return panel.build(question.configs, pins, answers)
 
 
 def _notes(shown: Panel, answers: Answers) -> None:

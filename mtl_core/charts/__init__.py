@@ -18,6 +18,7 @@ from mtl_core.charts.gap_strip import gap_strip, gap_strip_alt
 from mtl_core.charts.generalization import generalization_alt, generalization_chart
 from mtl_core.charts.guesses import answers_alt, answers_chart, guesses_alt, guesses_chart
 from mtl_core.charts.larger import larger
+from mtl_core.charts.layers import CROWD
 from mtl_core.charts.leaderboard import PICKED, leaderboard_alt, leaderboard_chart
 from mtl_core.charts.matrix import CELL, matrix_alt, matrix_chart
 from mtl_core.charts.over_epochs import over_epochs_alt, over_epochs_chart
@@ -35,6 +36,7 @@ from mtl_core.charts.transfers import kept_alt, kept_heatmap, transfer_alt, tran
 
 __all__ = [
     "CELL",
+    "CROWD",
     "FRAME_EVENT",
     "PICKED",
     "SHORT_X_TITLE",

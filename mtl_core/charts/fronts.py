@@ -101,8 +101,8 @@ def front_chart(
 
     Args:
         points: ``curve, solution, x, y``, the words ``preference`` for hovering, and whether the
-            solution is ``chosen``, which gives it a ring; may be empty. Solutions with an x or y
-            that is not finite are left out.
+            solution is ``chosen``, which gives it a ring with the words ``ring``, if any, beside
+            it; may be empty. Solutions with an x or y that is not finite are left out.
         styles: which curves are drawn and how, also those without points.
         x_title: of the first objective's axis.
         y_title: of the second's.
@@ -292,7 +292,8 @@ def _points(points: pd.DataFrame, styles: Sequence[Curve], played: bool) -> pd.D
     frames = [name for name in map(str, points) if FRAME.match(name)] if played else []
     places = points.reindex(columns=["x", "y", *frames]).astype(float)
     places = places.where(places.abs().lt(math.inf))
-    rest = points.reindex(columns=["curve", "solution", "preference", "chosen"])
+    rest = points.reindex(columns=["curve", "solution", "preference", "chosen", "ring"])
+    rest["ring"] = rest["ring"].where(rest["chosen"].eq(True) & rest["ring"].notna(), "")
     shapes = rest["curve"].map({style.label: style.shape for style in styles})
     rest = rest.assign(chosen=rest["chosen"].eq(True), shape=shapes)
     drawn = pd.concat([rest, places], axis="columns")[shapes.notna()].reset_index(drop=True)
@@ -319,7 +320,19 @@ def _solutions(
         .mark_point(clip=True, shape="circle", size=260, strokeWidth=2)
         .encode(stroke=stroke(styles), opacity=dimmed(1.0, 0.1))
     )
-    return [line, marks, ring] if joined else [marks, ring]
+    left, right = axes.x_scale.domain
+    beyond = f"datum.x > {(left + 3 * right) / 4!r}"  # where words would be cut off at the edge
+    words = base.transform_filter("datum.chosen").mark_text(
+        clip=True,
+        fill=GREY,
+        fontSize=11,
+        baseline="bottom",
+        align=alt.ExprRef(f"{beyond} ? 'right' : 'left'"),
+        dx=alt.ExprRef(f"{beyond} ? -8 : 8"),
+        dy=-8,
+    )
+    named = words.encode(text="ring:N", opacity=dimmed(1.0, 0.1))
+    return [line, marks, ring, named] if joined else [marks, ring, named]
 
 
 def _trails(

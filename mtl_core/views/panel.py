@@ -267,7 +267,7 @@ _panels: Kept[Panel] = Kept(
     most=64,
     most_bytes=32 * 2**20,
     # The rows, those that are settled, and those of each run.
-    size=lambda panel: 3 * int(panel.trajectories.memory_usage().sum()),
+    size=lambda panel: 3 * 8 * panel.trajectories.size,
 )
 
 

@@ -178,10 +178,13 @@ class FrontPanel:
         for one in self.shown:
             found = self._frames(one, steps, space)
             places = np.arange(found.shape[1])
+            words = [preference_words(row) for row in one.config.weights]
             known = {
                 "curve": [one.label] * len(places),
                 "solution": places + 1,
-                "preference": [preference_words(row) for row in one.config.weights],
+                "preference": words,
+                # MGDA's solutions are where their starts led them, whatever was preferred.
+                "ring": "" if one.config.method == "mgda" else words,
                 "chosen": (places == self.pick) & (one is self.focus),
                 "x": found[-1, :, x],
                 "y": found[-1, :, y],

@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from mtl_core import factors, settings
 from mtl_core.analysis import MOST_NEEDED, Comparison, FactorVerdict
 from mtl_core.charts import (
+    CROWD,
     Curve,
     Frame,
     gap_strip,
@@ -166,6 +167,8 @@ def hero(
         of=(panel.version, panel.going, per_seed, frame),
         on_select="rerun",  # else a live update would undo zoom and legend pick
         alt=drawn.alt,
+        # Nodes of hundreds of points, anew each second, cost more than the same as pixels.
+        canvas=panel.going and len(styled) > CROWD,
     )
 
 

@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from mtl_core.charts import Ready, larger, ready
 from mtl_core.kept import Kept
-from pages.parts import stage
+from pages.parts import readable, stage
 
 __all__ = ["draw"]
 
@@ -26,6 +26,7 @@ def draw(
     place: DeltaGenerator | None = None,
     on_select: Literal["rerun", "ignore"] = "ignore",
     selection_mode: str | None = None,
+    canvas: bool = False,
 ) -> Any:
     """Shows a chart; what was selected in it, where it takes selections.
 
@@ -35,6 +36,7 @@ def draw(
             so those of a live one must not.
         of: the version of all that the chart is made of, beside its key; None where that is not
             known, and the chart is made anew.
+        canvas: whether it is drawn as pixels, which its marks cannot be told from.
     """
     make = chart if callable(chart) else lambda: chart
     found = ready(make()) if of is None else _ready.get((key, of), lambda: ready(make()))
@@ -43,4 +45,6 @@ def draw(
     taking: dict[str, Any] = {} if selection_mode is None else {"selection_mode": selection_mode}
     # Its data is the same, and is not copied.
     spec = larger(found.spec, stage.LARGER) if stage.now().present else dict(found.spec)
+    if canvas:
+        spec = readable.as_pixels(spec)
     return (place or st).vega_lite_chart(spec=spec, key=key, alt=alt, on_select=on_select, **taking)

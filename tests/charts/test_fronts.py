@@ -81,6 +81,28 @@ def test_the_chosen_solution_has_a_ring(scene: Scene) -> None:
     assert not [item for item in scene(_front(chosen), "symbol") if item["size"] == 260]
 
 
+def test_the_ring_has_its_preference_beside_it(scene: Scene) -> None:
+    both = _points("adaptive").assign(ring=["0, 1", "½, ½", "1, 0"])
+    (words,) = _words(scene, both)
+    (ring,) = [item for item in scene(_front(both), "symbol") if item["size"] == 260]
+    assert (words["text"], words["align"], words["dx"]) == ("½, ½", "left", 8)
+    assert (words["x"], words["y"]) == (ring["x"], ring["y"])
+    assert not _words(scene, both.assign(chosen=False))
+    assert not _words(scene, both.assign(ring="")), "no preference led there"
+
+
+def test_a_preference_at_the_right_edge_stands_to_the_left(scene: Scene) -> None:
+    points = _points("adaptive").assign(chosen=[False, False, True], ring="1, 0")
+    domain = AXES["domain_x"]
+    (words,) = _words(scene, points.assign(x=[0.0, 0.5, domain[1]]))
+    assert (words["align"], words["dx"]) == ("right", -8)
+
+
+def _words(scene: Scene, points: pd.DataFrame) -> list[dict[str, Any]]:
+    told = set(points["preference"])
+    return [item for item in scene(_front(points), "text") if item["text"] in told]
+
+
 def test_what_is_known_beforehand_is_grey(rows: Rows) -> None:
     chart = _front(
         _points("adaptive"),

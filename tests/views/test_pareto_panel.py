@@ -22,11 +22,11 @@ class _Answer:
         self.config = config
 
 
-def panel(*measured: list[int]) -> FrontPanel:
+def panel(*measured: list[int], question: FrontQuestion = QUESTION) -> FrontPanel:
     """Fronts of three solutions with frames at these steps, as losses step + solution + objective,
     whose rows are in no order."""
     shown = []
-    for config, steps in zip(QUESTION.configs, measured, strict=True):
+    for config, steps in zip(question.configs, measured, strict=True):
         rows = [
             {
                 "seed": 0,
@@ -43,7 +43,7 @@ def panel(*measured: list[int]) -> FrontPanel:
         quality = pd.DataFrame({"seed": 0, "step": steps})
         front = ShownFront(config.method, cast(Any, _Answer(config)), Tables(table, table), quality)
         shown.append(front)
-    return FrontPanel(QUESTION, tuple(shown), ())
+    return FrontPanel(question, tuple(shown), ())
 
 
 @pytest.mark.parametrize("count", [1, MOST_FRAMES, MOST_FRAMES + 1, 10 * MOST_FRAMES])
@@ -68,6 +68,14 @@ def test_a_front_stays_where_its_last_frame_was() -> None:
     assert np.isnan(later[0]), "before its first frame it is nowhere"
     assert later[1:] == pytest.approx([5.21, 5.21, 20.21, 20.21])
     assert points.index[points["chosen"]].tolist() == [("decay", 2)]
+    assert points.loc[("decay", 2), "ring"] == "0.50 · 0.50", "two objectives, the middle of three"
+
+
+def test_the_ring_names_no_preference_where_none_led() -> None:
+    asked = replace(QUESTION, methods=("mgda", "decay"), focus="mgda")
+    points = panel([0, 10], [0, 10], question=asked).points((0, 10), "loss")
+    assert points.loc[points["chosen"], "curve"].tolist() == ["mgda"]
+    assert points.loc[points["chosen"], "ring"].tolist() == [""]
 
 
 def test_trails_are_the_focus_alone_in_order() -> None:

@@ -57,6 +57,28 @@ def test_values_that_equal_nothing_are_all_kept() -> None:
     ] * 2
 
 
+@pytest.mark.parametrize("descending", [(), ("task",), ("seed", "task")])
+def test_rows_are_sorted_whether_or_not_they_come_in_order(descending: tuple[str, ...]) -> None:
+    form = Table(
+        TABLE.columns, words=TABLE.words, order=("seed", "step", "task"), descending=descending
+    )
+    random = np.random.default_rng(3)
+    for place in range(200):
+        few = random.integers(0, 2, size=(6, 2)), random.choice(["a", "b"], size=6)
+        given = [
+            (int(s), int(t), str(w), float(i))
+            for i, ((s, t), w) in enumerate(zip(*few, strict=True))
+        ]
+        up = [name not in descending for name in form.order]
+        wanted = pd.DataFrame(rows(*given)).sort_values(
+            list(form.order), ascending=up, kind="stable", ignore_index=True
+        )
+        if place % 2:  # in order already
+            given = [tuple(row) for row in wanted.itertuples(index=False)]
+        found = form.frame([columns_of(rows(*given), TABLE.columns)])
+        assert found.values.tolist() == wanted.values.tolist()
+
+
 def test_types_do_not_depend_on_the_rows() -> None:
     types = {"seed": "int64", "step": "int64", "task": "str", "loss": "float64"}
     for given in ([], rows((0, 0, "a", None)), rows((0, 0, "a", 1)), rows((0, 0, "a", 1.5))):
