@@ -203,7 +203,7 @@ def test_axes_stand_still_while_curves_grow(app, open_page) -> None:
         expect(hero.locator("g.mark-symbol.role-mark path").nth(least)).to_be_attached()
         seen.append(ticks.all_text_contents())
     assert seen[0] == seen[1] == seen[2]
-    assert {"2", "0.01"} <= {*seen[0]}, "from chance to where such runs end"
+    assert {"1", "0.001"} <= {*seen[0]}, "from chance to where such runs end"
     press(page, "Stop")
     expect(page.get_by_text("was stopped").first).to_be_visible()
 
