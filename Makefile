@@ -30,12 +30,14 @@ serve: $(VENV)/.run
 	@MTL_SHARED=1 $(BIN)/python -m streamlit run app.py --server.port $(PORT) --server.headless true \
 	  --server.address '$(ADDRESS)' --server.allowedHosts '$(HOSTS)' --server.maxUploadSize $(UPLOADS)
 
-# All tests, those without a browser a process per core; with ARGS, what these ask for.
+# All tests, those without a browser in a process per core and one more, as many wait for processes
+# of their own; with ARGS, what these ask for.
 test: $(VENV)/.dev browser lint
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(BIN)/python -m pytest --ignore tests/browser --numprocesses auto --maxprocesses 8 --dist loadfile
+	@$(BIN)/python -m pytest --ignore tests/browser --numprocesses $$($(BIN)/python -c \
+	  'import os; print(min((os.cpu_count() or 1) + 1, 8))') --dist loadfile --no-loadscope-reorder
 	@$(BIN)/python -m pytest tests/browser
 endif
 

@@ -53,6 +53,28 @@ def pytest_configure() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that xdist starts
 
 
+LONG = (
+    "tests/cli/test_run.py",
+    "tests/test_examples.py",
+    "tests/test_faults.py",
+    "tests/analysis/test_error_rates.py",
+    "tests/settings/test_quick_runs.py",
+    "tests/runs/queue/test_worker.py",
+    "tests/runs/grids/",
+    "tests/pages/test_evidence.py",
+    "tests/pages/test_words.py",
+    "tests/training/test_methods.py",
+    "tests/test_exposure.py",
+    "tests/test_package.py",
+)
+"""Files that take longest: they come first, so that none is left alone with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; within one, the order is as it was."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
 def unpacked(config: pytest.Config, *names: str) -> Path:
     """A folder with data sets that lie beside the repository, unpacked once by whoever is first.
 
