@@ -1,7 +1,7 @@
 """What If: the question that its page asks, as it stands in a URL."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
@@ -34,6 +34,8 @@ MAY_BE_ALL = ("samples", "held_out", "factor_points")
 """Numbers of RunConfig that may be None, for all there are."""
 MOST_NAMES = 3
 """Auxiliaries that a run's label names."""
+MOST_SEEDS = 4
+"""Seeds that it lists."""
 LOOKS = ("factors", "gradients", "optimizers", "correlation", "epochs")
 """What the page shows below the generalization chart, one at a time."""
 X_AXES = ("loss", "epoch")
@@ -192,6 +194,20 @@ def named(config: RunConfig) -> str:
     return f"{len(names)} tasks #{tag}"
 
 
+def seeds_label(seeds: Sequence[int]) -> str:
+    """``seeds 0 1 2``, and in a few words where there are more.
+
+    >>> seeds_label((0, 1, 2)), seeds_label(range(20)), seeds_label((0, 2, 4, 6, 8))
+    ('seeds 0 1 2', 'seeds 0–19', '5 seeds')
+    """
+    ordered = sorted(seeds)
+    if len(ordered) <= MOST_SEEDS:
+        return f"seeds {codec.show(tuple(seeds))}"
+    if ordered == list(range(ordered[0], ordered[-1] + 1)):
+        return f"seeds {ordered[0]}–{ordered[-1]}"
+    return f"{len(ordered)} seeds"
+
+
 def differences(config: RunConfig, reference: RunConfig) -> list[str]:
     """The fields in which two runs differ, apart from their tasks, as words of ``config``."""
     words: list[str] = []
@@ -209,6 +225,8 @@ def differences(config: RunConfig, reference: RunConfig) -> list[str]:
             words.append(optimizers.rule(config.optimizer).title)
         elif isinstance(mine, bool) and mine != theirs:
             words.append(f"{'with' if mine else 'without'} {title}")
+        elif name == "seeds" and mine != theirs:
+            words.append(seeds_label(mine))
         elif mine != theirs:
             words.append(f"{title}{codec.show(mine)}")
     return words

@@ -19,8 +19,9 @@ LINK = (
 
 def iteration(page: Page) -> int:
     shown = page.get_by_test_id("stMetric").filter(has_text=re.compile("^Iteration"))
-    text = shown.get_by_test_id("stMetricValue").inner_text()
-    return int(text.replace(",", ""))
+    value = shown.get_by_test_id("stMetricValue")
+    expect(value).to_have_count(1)  # while it is drawn anew, the one before may still be there
+    return int(value.last.inner_text().replace(",", ""))
 
 
 def held(page: Page) -> int:
