@@ -110,11 +110,7 @@ class ReplicaPool:
 
     def renew(self, place: int) -> None:
         """Kill the process at a place, should it live, and start another there."""
-        for pid in self._pids(place):
-            seen = sign(pid)
-            if seen is not None and seen.parent == os.getpid():
-                with suppress(OSError):  # it is gone
-                    os.kill(pid, signal.SIGKILL)
+        self._kill(place)
         self._executors[place].shutdown(wait=False, kill_workers=True)
         self._executors[place] = self._executor()
         self._under_way[place] = []
@@ -122,9 +118,11 @@ class ReplicaPool:
         self._get_ready(place)
 
     def shutdown(self, *, kill: bool = False) -> None:
-        """End the processes, after their current work unless they are killed."""
-        for executor in self._executors:
-            executor.shutdown(wait=True, kill_workers=kill)
+        """End the processes: after their current work, or now and without waiting for it."""
+        for place, executor in enumerate(self._executors):
+            if kill:
+                self._kill(place)
+            executor.shutdown(wait=not kill, kill_workers=kill)
 
     def _executor(self) -> "ProcessPoolExecutor":
         from loky import ProcessPoolExecutor
@@ -139,6 +137,14 @@ class ReplicaPool:
 
     def _get_ready(self, place: int) -> None:
         self._starts[place] = self._executors[place].submit(time.sleep, 0.0)
+
+    def _kill(self, place: int) -> None:
+        """Kill the process at a place, also one that is stopped."""
+        for pid in self._pids(place):
+            seen = sign(pid)
+            if seen is not None and seen.parent == os.getpid():
+                with suppress(OSError):  # it is gone
+                    os.kill(pid, signal.SIGKILL)
 
     def _pids(self, place: int) -> list[int]:
         """The process at a place, once it is started. loky lists the ids of an executor's."""

@@ -29,6 +29,8 @@ SNAPSHOT_SECONDS = 30.0
 """How often a larger state is saved."""
 STOP_SECONDS = 1.5
 """How long a slice of a run that is to be stopped may go on; then it is given up."""
+REST_SECONDS = 5.0
+"""How long slices may go on when the worker is to end; those that take longer are done again."""
 STATES_BYTES = 2**30
 """States that are kept in memory; those of other runs are read back from the store."""
 END_PAUSES = (0.5, 1.0, 2.0, 4.0, 0.0)
@@ -133,11 +135,14 @@ class Lockstep:
             self._states.trim()
 
     def rest(self) -> None:
-        """Take in the slices that are under way, and put every run back into the queue."""
+        """Take in the slices that are soon over, and put every run back into the queue."""
+        until = time.monotonic() + REST_SECONDS
         while any(run.busy for run in self._runs.values()):
-            for keys, done in self._carrier.ended(1.0):
+            for keys, done in self._carrier.ended(0.2):
                 for run, pieces in self._advanced(keys, done):
                     self._take(run, pieces, done, {})
+            if time.monotonic() >= until and not self._carrier.stacks:
+                break  # where each goes on from is known; whoever carries it out is ended next
         for key, run in self._runs.items():
             if run.unsaved:
                 self._save_state(key, self._states.get(key))

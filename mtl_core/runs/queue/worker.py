@@ -36,6 +36,10 @@ POLL_SECONDS = 0.1
 HEARTBEAT_SECONDS = 0.5
 SILENT_SECONDS = 60.0
 """The heart falls silent when the main loop has not come round for so long."""
+LEAVE_SECONDS = 60.0
+"""How long a worker that is asked to leave may take, with large states on a slow disk."""
+END_SECONDS = 3.0
+"""How long its process may take to end once its work is done."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -101,6 +105,8 @@ class Worker:
     def leave(self, *_: object) -> None:
         """End soon, with the runs that are going on back in the queue; a signal handler."""
         self._leaving = True
+        # Whoever asked will not wait for ever; where it hung, the log says.
+        faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)
 
     def serve(self, idle_seconds: float) -> None:
         """Carry out what is queued, until nothing has been for so many seconds."""
@@ -178,5 +184,19 @@ def _say(*words: Any) -> None:
         print(*words, flush=True)
 
 
+def _end(code: int) -> None:
+    """End this process. All is written: a thread of the pool that hangs must not hold it."""
+
+    def at_last() -> None:
+        faulthandler.dump_traceback()
+        os._exit(code)
+
+    late = threading.Timer(END_SECONDS, at_last)
+    late.daemon = True
+    late.start()
+    faulthandler.cancel_dump_traceback_later()
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _end(main())

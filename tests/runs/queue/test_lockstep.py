@@ -288,6 +288,31 @@ def losing(store: Store) -> tuple[Lockstep, Losing]:
     return made, carrier
 
 
+def test_a_slice_that_does_not_come_back_keeps_no_worker_that_is_to_end(
+    store: Store,
+    make: Make,
+    stored: Make,
+    undisturbed: Make,
+    assert_same: Make,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lockstep, "REST_SECONDS", 0.0)
+    config = make(5, seeds=(0, 1))
+    store.submit(config)
+    made, carrier = losing(store)
+    carrier.hangs = {3}
+    while not carrier._hanging:
+        made.turn({}, 0.0)
+    made.rest()
+    for record in store.runs():
+        assert (record.state, record.error) == ("queued", None)
+        assert int(store.state(record.key)["step"]) == record.step >= 0
+    again, _ = losing(store)
+    while again.going:
+        again.turn({}, 0.0)
+    assert_same(stored(store, config), undisturbed(config))
+
+
 @pytest.mark.parametrize("large", [False, True])
 def test_a_slice_whose_process_is_lost_is_tried_again_from_the_state_before_it(
     store: Store,

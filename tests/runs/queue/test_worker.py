@@ -90,6 +90,17 @@ def end(process: "subprocess.Popen[bytes]") -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+def ended(store: Store, process: "subprocess.Popen[bytes]") -> int:
+    """The exit code of a worker that was asked to leave; one that hangs says where."""
+    process.terminate()
+    try:
+        return process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)  # faulthandler writes where each thread is
+        process.wait()
+        pytest.fail(log_path(store.path).read_text(errors="replace")[-6000:])
+
+
 def over(store: Store, *configs: Any) -> Callable[[], Any]:
     """Whether all runs of some experiments have ended; then their records."""
 
@@ -332,8 +343,7 @@ def test_asked_to_leave_it_puts_its_runs_back_at_the_head_of_the_queue(
     records = store.submit(config, front)
     until(has_begun(store, config, front), "some points")
     others = children(process.pid)
-    process.terminate()
-    assert process.wait(20) == 0
+    assert ended(store, process) == 0
     behind = store.submit(make_config(epochs=4))[0]
     for record in (store.get(*one.key) for one in records):
         assert (record.state, record.error) == ("queued", None)
@@ -344,6 +354,49 @@ def test_asked_to_leave_it_puts_its_runs_back_at_the_head_of_the_queue(
     assert set(main(store, config)["seed"]) == {0, 1}
     assert not worker_alive(store)
     until(lambda: not any(map(alive, others)), "the end of its pool", 10)
+
+
+def test_asked_to_leave_it_waits_for_no_process_that_hangs(
+    store: Store, make_config: Make, until: Make
+) -> None:
+    """By design: before, it waited until each slice came back."""
+    process = start_worker(store)
+    try:
+        config = make_config(epochs=LONG, lr=6e-3, seeds=(0, 1))
+        store.submit(config)
+        until(has_begun(store, config), "some points")
+        stopped = trainers(process.pid)
+        assert len(stopped) >= 2
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        assert ended(store, process) == 0
+        for record in store.runs():
+            assert (record.state, record.error) == ("queued", None)
+            assert int(store.state(record.key)["step"]) == record.step > 0
+        until(lambda: not any(map(alive, stopped)), "the end of its pool", 10)
+    finally:
+        end(process)
+
+
+def test_a_thread_that_hangs_does_not_hold_a_worker_that_is_done(tmp_path: Path) -> None:
+    code = """
+import faulthandler, threading
+from mtl_core.runs.queue import worker
+
+faulthandler.enable()
+worker.END_SECONDS = 0.2
+threading.Thread(target=threading.Event().wait, name="stays").start()
+worker._end(3)
+"""
+    made = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert made.returncode == 3
+    assert "in wait" in made.stderr, "where it hung"
 
 
 def test_stopped_killed_and_resumed_a_question_ends_as_if_nothing_had_happened(
