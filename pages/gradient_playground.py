@@ -14,6 +14,7 @@ from mtl_core.charts.plane import Arrow, plane_alt, plane_drawing, style_methods
 from mtl_core.optimizers.tools.plane import Update, Vector, updates
 from mtl_core.views.aside import aside
 from mtl_core.views.gradient_playground import LENGTHS, MOST_SEED, PRESETS, Playground, preset
+from mtl_core.views.turns import in_turn
 from pages.parts import common, plane, stage, state
 
 PAGE = state.Page("gp", Playground.from_query)
@@ -74,6 +75,7 @@ def main() -> None:
 
 
 @st.fragment
+@in_turn
 @common.errors_in_words
 def _answer() -> None:
     """What the methods make of the gradients; all that a gradient under the hand changes."""

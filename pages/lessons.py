@@ -25,6 +25,7 @@ from mtl_core.views.lesson_outcomes import Outcome
 from mtl_core.views.lessons import Place
 from mtl_core.views.panel import Panel
 from mtl_core.views.phrases import counted
+from mtl_core.views.turns import in_turn
 from pages.parts import buttons, common, figures, lesson_class, sketch, stage, state, words
 
 PAGE = state.Page("les", Place.from_query, anew=True)
@@ -390,6 +391,7 @@ def _hero_key(what: str) -> str:
     return f"les_{what}_{PAGE.view.lesson}_{PAGE.view.step}"
 
 
+@in_turn
 @common.errors_in_words
 def _race(answers: Answers, was_active: bool) -> None:
     lesson = PAGE.view.found

@@ -34,6 +34,7 @@ from mtl_core.views.measures import Measure
 from mtl_core.views.phrases import counted
 from mtl_core.views.results import RESULTS, conditions, passing, with_results
 from mtl_core.views.spreadsheets import csv
+from mtl_core.views.turns import in_turn
 from mtl_core.views.what_if import kind
 from pages.parts import (
     add_data,
@@ -528,6 +529,7 @@ def _confirm(chosen: Sequence[Entry], answers: Answers) -> None:
     others = len([one for one in chosen if not _deletable(one) and one not in running]) - shipped
 
     @st.dialog(f"Delete {counted(len(able), 'experiment')}?", icon=":material/delete:")
+    @in_turn
     def ask() -> None:
         _named(able)
         if running:

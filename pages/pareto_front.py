@@ -26,6 +26,7 @@ from mtl_core.views.pareto_front import (
     parse_preferences,
 )
 from mtl_core.views.pareto_panel import FrontPanel
+from mtl_core.views.turns import in_turn
 from pages.parts import buttons, common, own_files, pareto_figures, player, stage, state, toy, words
 
 PAGE = state.Page("pf", FrontQuestion.from_query)
@@ -386,6 +387,7 @@ def _pick(place: int, held: bool) -> None:
 # The answer, which grows while its fronts are solved for, and is played.
 
 
+@in_turn
 @common.errors_in_words
 def _answer(answers: Answers, every: float | None, look: str) -> None:
     # Not as an argument: a click in here runs this part alone again, with the arguments of before.

@@ -25,6 +25,7 @@ from mtl_core.views.measures import Measure
 from mtl_core.views.panel import Panel, Shown
 from mtl_core.views.spreadsheets import csv
 from mtl_core.views.takeaways import comparison_code
+from mtl_core.views.turns import in_turn
 from mtl_core.views.what_if import LOOKS, MAY_BE_ALL, Question, label
 from pages.parts import (
     add_data,
@@ -334,6 +335,7 @@ def _share(question: Question, shown: Panel) -> None:
 # The answer, which grows while its runs are carried out.
 
 
+@in_turn
 @common.errors_in_words
 def _answer(answers: Answers, was_active: bool) -> None:
     # Not as an argument: a click in here runs this part alone again, with the arguments of before.
@@ -351,6 +353,7 @@ def _answer(answers: Answers, was_active: bool) -> None:
     common.hero(shown, styled, per_seed=question.per_seed, key="wi_hero", frame=frame)
 
 
+@in_turn
 @common.errors_in_words
 def _below(answers: Answers) -> None:
     """What stands below the hero: while runs go on, a new one now and then."""

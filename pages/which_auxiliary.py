@@ -19,6 +19,7 @@ from mtl_core.views import foretelling, measures, which_auxiliary
 from mtl_core.views.asking import doubt
 from mtl_core.views.figures import which_auxiliary as drawn
 from mtl_core.views.phrases import counted, escaped
+from mtl_core.views.turns import in_turn
 from mtl_core.views.which_auxiliary import RaceView
 from pages.parts import (
     add_data,
@@ -218,6 +219,7 @@ def _active(standings: Sequence[Standing]) -> bool:
 # The answer, which grows while runs are carried out.
 
 
+@in_turn
 @common.errors_in_words
 def _live(answers: Answers, was_active: bool) -> None:
     view = PAGE.view
@@ -406,6 +408,7 @@ def _start_ahead(joint: RunConfig, answers: Answers) -> None:
 
 
 @st.fragment(run_every=TICK_SECONDS)
+@in_turn
 def _ahead(joint: RunConfig, starter: str) -> None:
     """How far it is, and a way to stop it for whoever may."""
     now = look_ahead.computing(joint)

@@ -5,6 +5,8 @@ from concurrent.futures import BrokenExecutor
 from threading import Lock
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from mtl_core.views.turns import given_up
+
 if TYPE_CHECKING:
     from mtl_core.training.pool import ReplicaPool
 
@@ -26,11 +28,12 @@ def aside(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     The server neither loads PyTorch for it, which would stay for good, nor keeps other visitors
     waiting while it computes. Should the process have died, another one is asked, once.
     """
-    pool = _pool()
-    try:
-        return pool.call(function, *args, **kwargs).result()
-    except BrokenExecutor:
-        return _pool(instead_of=pool).call(function, *args, **kwargs).result()
+    with given_up():
+        pool = _pool()
+        try:
+            return pool.call(function, *args, **kwargs).result()
+        except BrokenExecutor:
+            return _pool(instead_of=pool).call(function, *args, **kwargs).result()
 
 
 def _pool(instead_of: "ReplicaPool | None" = None) -> "ReplicaPool":

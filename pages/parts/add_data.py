@@ -12,6 +12,7 @@ from mtl_core.data.choices import Choice
 from mtl_core.data.sheet import Sheet
 from mtl_core.runs import Store
 from mtl_core.views import own_data
+from mtl_core.views.turns import in_turn
 from pages.parts import uploads, visitors, words
 
 __all__ = ["button", "settings_offered"]
@@ -42,6 +43,7 @@ def button(then: Callable[[str], None]) -> None:
 
 
 @st.dialog("Add data", width="large", icon=":material/add_chart:")
+@in_turn
 def _dialog(then: Callable[[str], None]) -> None:
     if st.session_state.pop(_SAVED, False):
         st.rerun()  # which closes the dialog

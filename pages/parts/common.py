@@ -32,6 +32,7 @@ from mtl_core.views.figures import what_if
 from mtl_core.views.measures import Measure
 from mtl_core.views.panel import Panel
 from mtl_core.views.phrases import capitalised, title
+from mtl_core.views.turns import in_turn
 from pages.parts import arrival, figures, visitors, words
 
 P = ParamSpec("P")
@@ -138,6 +139,7 @@ def download(source: str, tick: float) -> None:
         return
 
     @st.fragment(run_every=tick)
+    @in_turn
     def bar() -> None:
         now = downloads.progress(source)
         if now is None or not now.running:

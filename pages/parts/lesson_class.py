@@ -15,6 +15,7 @@ from mtl_core.views.lesson_files import Choice, Sketch, Slider, Step
 from mtl_core.views.lesson_outcomes import Outcome
 from mtl_core.views.lessons import Place
 from mtl_core.views.phrases import capitalised, counted
+from mtl_core.views.turns import in_turn
 from pages.parts import common, figures, state, visitors, words
 
 __all__ = ["controls", "histogram", "line", "presents", "send"]
@@ -95,6 +96,7 @@ def histogram(page: Page, step: Step, came: Outcome | None) -> None:
         st.fragment(_histogram, run_every=TICK_SECONDS)(page, step, came)
 
 
+@in_turn
 @common.errors_in_words
 def _histogram(page: Page, step: Step, came: Outcome | None) -> None:
     place, visitor = page.view, visitors.visitor()

@@ -13,6 +13,7 @@ from mtl_core.views import toy as views
 from mtl_core.views.figures.pareto_front import METHOD_ORDER
 from mtl_core.views.pareto_front import METHOD_TITLES
 from mtl_core.views.toy import TOY
+from mtl_core.views.turns import in_turn
 from pages.parts import common, figures, slider
 
 __all__ = ["lesson", "toy"]
@@ -47,6 +48,7 @@ def lesson() -> None:
 
 
 @st.fragment
+@in_turn
 @common.errors_in_words
 def toy() -> None:
     """Sliders on the toy problem; it is solved for anew while they are dragged."""

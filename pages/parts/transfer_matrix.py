@@ -12,6 +12,7 @@ from mtl_core.views import comparisons, links, transfer_matrix
 from mtl_core.views.figures import which_auxiliary as drawn
 from mtl_core.views.phrases import counted
 from mtl_core.views.transfer_matrix import Cell, Matrix
+from mtl_core.views.turns import in_turn
 from mtl_core.views.what_if import Question
 from mtl_core.views.which_auxiliary import Asked, RaceView
 from pages.parts import buttons, common, exports, figures, stage, state, words
@@ -64,6 +65,7 @@ def draw(page: Page, answers: Answers) -> None:
             _cosines(found, found.ordered(by_likeness=view.clustered)[0])
 
 
+@in_turn
 @common.errors_in_words
 def _live(page: Page, answers: Answers, was_active: bool) -> None:
     view = page.view
