@@ -5,8 +5,9 @@
 A real server and worker; visitors are websocket clients that speak Streamlit's own protocol: they
 open What if, look at it every two seconds under another view, and answer the server's timers as a
 browser does. Printed are the first page of all visitors at once, interactions while two questions
-are trained, and the server's memory after so many page loads. Times are those of this machine,
-whose cores train meanwhile; the budgets are those of two cores.
+are trained, the same where all watch one of these, and the server's memory after so many page
+loads. Times are those of this machine, whose cores train meanwhile; the budgets are those of two
+cores.
 """
 
 import argparse
@@ -170,9 +171,15 @@ class Server:
         self.process.wait(timeout=60)
 
 
-async def visits(server: Server, count: int, seconds: float) -> tuple[list[float], list[float]]:
-    """Seconds of the first page of each of so many visitors at once, and of all interactions."""
-    sessions = [Session(server.url, "what_if", "setting=digits&aux=digits2") for _ in range(count)]
+async def visits(
+    server: Server, count: int, seconds: float, query: str = "setting=digits&aux=digits2"
+) -> tuple[list[float], list[float]]:
+    """Seconds of the first page of each of so many visitors at once, and of all interactions.
+
+    Args:
+        query: the question that they all look at.
+    """
+    sessions = [Session(server.url, "what_if", query) for _ in range(count)]
     for session in sessions:
         await session.__aenter__()
     try:
@@ -198,6 +205,8 @@ async def _looking(session: Session, until: float) -> list[float]:
 
 
 VIEWS = ("Factors", "Gradients", "Over epochs")
+WATCHED = "setting=digits&aux=digits2&preset=paper&seeds=0&lr=0.001"
+"""The first question of ``submit(server, 0)``, whose page looks again by itself every second."""
 
 
 async def loads(server: Server, count: int) -> None:
@@ -235,6 +244,13 @@ def main() -> None:
                     f"{share(every, 0.5):.2f} s (budget {median:g} s), 95 % within "
                     f"{share(every, 0.95):.2f} s (budget {late:g} s)"
                 )
+            submit(server, 0)
+            first, every = asyncio.run(visits(server, 30, options.seconds, WATCHED))
+            print(
+                f"30 visitors who watch the same run: first page {max(first):.1f} s at most; "
+                f"{len(every)} interactions, median {share(every, 0.5):.2f} s, 95 % within "
+                f"{share(every, 0.95):.2f} s"
+            )
             asyncio.run(loads(server, options.pages))
             print(
                 f"memory after {options.pages} page loads: {server.memory_mb:,.0f} MB "

@@ -145,6 +145,14 @@ def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MTL_FILES", "")  # as it was before, when an app has set it
 
 
+@pytest.fixture(autouse=True, scope="session")
+def seen_at_once() -> Iterator[None]:
+    """What a run adds is on a page at its next rerun, however soon that is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mtl_core.views.panel.SHARED_SECONDS", 0.0)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def inspected_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is imported is checked in this process, which is quicker, but where a test is about the

@@ -1,7 +1,8 @@
 """A panel: the runs that a page shows together, with their rows and how they compare."""
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -224,10 +225,15 @@ class Panel:
         return analysis.panel_verdicts(self.settled, pairs)
 
 
+SHARED_SECONDS = 0.5
+"""How long a panel whose runs go on is shared; half of what a page waits between two looks."""
+
+
 def build(asked: Sequence[RunConfig], pins: Sequence[Answer], answers: Answers) -> Panel:
     """The panel of a question and the runs pinned beside it.
 
-    All sessions share one until anything about its runs changes.
+    All sessions share one until anything about its runs changes. While runs go on, what they add
+    may be seen up to ``SHARED_SECONDS`` late; that one begins, ends or fails is seen at once.
 
     Args:
         asked: runs that differ by their optimizer alone, the first of which names the others: what
@@ -245,7 +251,14 @@ def build(asked: Sequence[RunConfig], pins: Sequence[Answer], answers: Answers) 
     place = None if answers.store is None else answers.store.path
     every = [*(one.answer for one in shown), *elsewhere]
     key = (place, *((one.label, one.config, one.pinned) for one in shown), *map(_id, elsewhere))
-    version = tuple((answer.version, answer.records) for answer in every)
+    version: Hashable = tuple((answer.version, answer.records) for answer in every)
+    if SHARED_SECONDS and any(answer.active for answer in every):
+        # Else each of a class that watches the same runs finds rows that the one before had not.
+        states = tuple(
+            (tuple(answer.states().items()), *(artifact.stamp for artifact in answer.artifacts))
+            for answer in every
+        )
+        version = (states, int(time.monotonic() / SHARED_SECONDS))
     return _panels.get(
         key, lambda: Panel(tuple(shown), tuple(elsewhere), _rows(shown, answers)), version
     )

@@ -7,8 +7,10 @@ import pytest
 
 from mtl_core.config import RunConfig
 from mtl_core.runs.library.answers import Answers
+from mtl_core.runs.queue.records import Key
 from mtl_core.runs.queue.store import Store
 from mtl_core.trajectory import COLUMNS
+from mtl_core.views import panel as panels
 from mtl_core.views.comparisons import alike
 from mtl_core.views.panel import build
 
@@ -103,3 +105,35 @@ def test_alike_are_finished_experiments_of_the_same_target_and_budget(
     assert {answer.config for answer in found} == {config, config.baseline, noisy, mean}
     (own,) = [answer for answer in found if answer.config == config]
     assert own.config.seeds == (0, 1), "all seeds that are known"
+
+
+def test_who_watches_the_same_runs_sees_the_same_rows_for_a_moment(
+    store: Store,
+    make_config: Make,
+    make_pieces: Make,
+    put_runs: Make,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """But never a run that ended as one that goes on."""
+    now = [100.1]
+    monkeypatch.setattr(panels.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(panels, "SHARED_SECONDS", 0.5)
+    config = make_config(seeds=(0, 1))
+    answers = Answers(store, {})
+    put_runs(store, config, end=None, step=1)
+    first = build([config], [], answers)
+    for seed in config.seeds:
+        assert store.save(Key(config.id, seed), "1-alice", make_pieces(config, (seed,), 2))
+    assert build([config], [], answers) is first
+    assert set(first.trajectories["step"]) == {0, 1}
+    now[0] += 0.5
+    second = build([config], [], answers)
+    assert set(second.trajectories["step"]) == {0, 1, 2}
+    assert store.finish(Key(config.id, 0), "1-alice", "failed", "it broke")
+    third = build([config], [], answers)
+    assert third.current.answer.states() == {0: "failed", 1: "running"}
+    assert store.save(Key(config.id, 1), "1-alice", make_pieces(config, (1,), 3))
+    assert store.finish(Key(config.id, 1), "1-alice", "done", None)
+    last = build([config], [], answers)
+    assert set(last.trajectories["step"]) == {0, 1, 2, 3}, "once all are over, all of it"
+    assert build([config], [], answers) is last
