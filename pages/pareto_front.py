@@ -416,7 +416,7 @@ def _answer(answers: Answers, every: float | None, look: str) -> None:
         if stage.shows("cards"):
             pareto_figures.picked(panel, step, _pick)
     if stage.shows("looks"):
-        pareto_figures.views(panel, step, PAGE)
+        pareto_figures.views(panel, step, PAGE, answers)
     if not stage.shows("notes"):
         return
     for answer in panel.elsewhere:

@@ -20,6 +20,8 @@ from mtl_core.views.pareto_front import FrontQuestion, label, preference_words
 if TYPE_CHECKING:
     import pandas as pd
 
+    _Measured = tuple[pd.DataFrame, pd.DataFrame]
+
 __all__ = ["FrontPanel", "ShownFront", "build"]
 
 Space = Literal["loss", "metric"]
@@ -28,20 +30,7 @@ MOST_FRAMES = 250
 MARGIN = 0.05
 """Of an axis beyond what it must show."""
 _KEPT = 64
-_measured_before: "OrderedDict[tuple[object, ...], tuple[Tables, pd.DataFrame]]" = OrderedDict()
-
-
-@dataclass(frozen=True)
-class Tables:
-    """What a front's runs have measured so far.
-
-    Args:
-        front: losses and metrics of its solutions.
-        transfers: transfer matrices; without rows where nothing is transferred.
-    """
-
-    front: "pd.DataFrame"
-    transfers: "pd.DataFrame"
+_measured_before: "OrderedDict[tuple[object, ...], _Measured]" = OrderedDict()
 
 
 @dataclass(frozen=True)
@@ -50,13 +39,14 @@ class ShownFront:
 
     Args:
         label: unique in its panel.
+        rows: losses and metrics of its solutions so far.
         quality: of ``curves.quality``.
         pinned: whether it is there for comparison, not because of its method.
     """
 
     label: str
     answer: Answer
-    tables: Tables
+    rows: "pd.DataFrame"
     quality: "pd.DataFrame"
     pinned: bool = False
 
@@ -161,7 +151,7 @@ class FrontPanel:
         at = one.step_at(step, self.question.seed)
         if at is None:
             return np.empty((0, count))
-        table = one.tables.front
+        table = one.rows
         rows = table[(table["seed"] == self.question.seed) & (table["step"] == at)]
         return rows[self.column(space)].to_numpy(dtype=float).reshape(-1, count)
 
@@ -213,7 +203,7 @@ class FrontPanel:
     def _frames(self, one: ShownFront, steps: Sequence[int], space: Space) -> NDArray[np.float64]:
         """(steps, N, K): the shown seed's last front up to each step; NaN before the first."""
         shape = (len(one.config.weights), len(self.problem.objectives))
-        table = one.tables.front
+        table = one.rows
         rows = table[table["seed"] == self.question.seed]
         rows = rows.sort_values(["step", "solution"], kind="stable")  # objectives stay in order
         values = rows[self.column(space)].to_numpy(dtype=float).reshape(-1, *shape)
@@ -250,10 +240,7 @@ class FrontPanel:
         if self.problem.objectives[axis].metric in ("accuracy", "mean_iou"):
             return 0.0, 1.0
         name = self.problem.objectives[axis].name
-        most = [
-            one.tables.front.loc[one.tables.front["objective"] == name, "metric"].max()
-            for one in self.shown
-        ]
+        most = [one.rows.loc[one.rows["objective"] == name, "metric"].max() for one in self.shown]
         known = [float(value) for value in most if np.isfinite(value)]
         return 0.0, (1 + MARGIN) * max(known, default=1.0)
 
@@ -315,20 +302,20 @@ def _shared(configs: Sequence[ParetoConfig], answers: Answers) -> tuple[ShownFro
     )
 
 
-def _measured(answer: Answer, answers: Answers) -> "tuple[Tables, pd.DataFrame]":
-    """Its tables and their quality; worked out once for each state it is in."""
+def _measured(answer: Answer, answers: Answers) -> "_Measured":
+    """Its rows and their quality; worked out once for each state it is in."""
     key = answer.version
     if (known := _measured_before.get(key)) is not None:
         return known
-    tables = Tables(answers.main(answer), answers.table(answer, "transfers"))
-    quality = curves.quality(tables.front, answer.config.definition)
+    rows = answers.main(answer)
+    quality = curves.quality(rows, answer.config.definition)
     if answer.config.samples is not None or answer.config.held_out is not None:
         quality["distance"] = np.nan  # the true front is that of all examples
-    _measured_before[key] = tables, quality
+    _measured_before[key] = rows, quality
     with suppress(KeyError):  # another session was quicker
         while len(_measured_before) > _KEPT:
             _measured_before.popitem(last=False)
-    return tables, quality
+    return rows, quality
 
 
 def _unique(shown: Sequence[ShownFront]) -> tuple[ShownFront, ...]:

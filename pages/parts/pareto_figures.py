@@ -289,7 +289,7 @@ def _picked_cards(panel: FrontPanel, step: int) -> bool:
     return True
 
 
-def views(panel: FrontPanel, step: int | None, page: Page) -> None:
+def views(panel: FrontPanel, step: int | None, page: Page, answers: Answers) -> None:
     """One view at a time: each costs its part of every redraw. Some need a front to look at."""
     look = panel.question.look
     st.segmented_control(
@@ -305,7 +305,7 @@ def views(panel: FrontPanel, step: int | None, page: Page) -> None:
     if look == "hypervolume" and step is not None:
         _hypervolume(panel, step)
     elif look == "transfer" and step is not None:
-        _transfer(panel, step)
+        _transfer(panel, step, answers)
 
 
 def _hypervolume(panel: FrontPanel, step: int) -> None:
@@ -451,7 +451,7 @@ def _mean_2sd(values: pd.Series, form: str) -> str:
     return f"{known.mean():{form}} ± {2 * known.std():{form}}"
 
 
-def _transfer(panel: FrontPanel, step: int) -> None:
+def _transfer(panel: FrontPanel, step: int, answers: Answers) -> None:
     focus, seed = panel.focus, panel.question.seed
     if focus.config.method in WITHOUT_TRANSFER:
         st.info(
@@ -461,7 +461,7 @@ def _transfer(panel: FrontPanel, step: int) -> None:
         )
         return
     st.markdown(transfer.rule(focus.config.method).about)
-    rows = focus.tables.transfers
+    rows = answers.table(focus.answer, "transfers")
     rows = rows[rows["seed"] == seed]
     if rows.empty or (rows["solution"] == rows["other"]).all():
         st.info("Nothing was taken from others: M = I in all frames.", icon=":material/link_off:")
@@ -542,7 +542,7 @@ _PARTS: tuple[stage.Part, ...] = ("controls", "buttons", "cards", "looks", "note
 
 
 def _csv(panel: FrontPanel) -> str:
-    tables = [one.tables.front.assign(method=one.label) for one in panel.shown]
+    tables = [one.rows.assign(method=one.label) for one in panel.shown]
     return csv(pd.concat(tables))
 
 

@@ -16,6 +16,7 @@ from mtl_core.pareto import Front, ParetoConfig, curves, measures, solve
 from mtl_core.pareto.problems import tables
 from mtl_core.runs import Store
 from mtl_core.runs.library import artifacts
+from mtl_core.runs.library.answers import Answers
 from mtl_core.views import toy
 from mtl_core.views.pareto_front import METHOD_TITLES, FrontQuestion
 from tests import stored
@@ -370,6 +371,26 @@ def test_a_method_without_transfer_says_so(open_page: Any, solved: Any) -> None:
     assert any("transfers nothing" in info.value for info in app.info)
     app = open_page("pareto_front", **SMALL, focus="decay", look="transfer")
     assert not any("transfers nothing" in info.value for info in app.info)
+
+
+def test_matrices_are_read_of_the_method_that_shows_them_alone(
+    open_page: Any, solved: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are most of what a front has measured."""
+    solved()
+    read: list[str] = []
+    table = Answers.table
+
+    def noted(self: Answers, answer: Any, name: str) -> pd.DataFrame:
+        if name == "transfers":
+            read.append(answer.config.method)
+        return table(self, answer, name)
+
+    monkeypatch.setattr(Answers, "table", noted)
+    open_page("pareto_front", **SMALL, focus="decay")
+    assert read == []
+    open_page("pareto_front", **SMALL, focus="decay", look="transfer")
+    assert set(read) == {"decay"}
 
 
 def test_pinned_fronts_stay_for_comparison(open_page: Any, solved: Any) -> None:

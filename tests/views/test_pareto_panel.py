@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mtl_core.views.pareto_front import FrontQuestion
-from mtl_core.views.pareto_panel import MOST_FRAMES, FrontPanel, ShownFront, Tables
+from mtl_core.views.pareto_panel import MOST_FRAMES, FrontPanel, ShownFront
 
 QUESTION = replace(
     FrontQuestion.default("toy"), methods=("independent", "decay"), focus="decay", seeds=(0,)
@@ -41,7 +41,7 @@ def panel(*measured: list[int], question: FrontQuestion = QUESTION) -> FrontPane
         ]
         table = pd.DataFrame(rows, columns=list(rows[0]) if rows else ["seed", "step"])
         quality = pd.DataFrame({"seed": 0, "step": steps})
-        front = ShownFront(config.method, cast(Any, _Answer(config)), Tables(table, table), quality)
+        front = ShownFront(config.method, cast(Any, _Answer(config)), table, quality)
         shown.append(front)
     return FrontPanel(question, tuple(shown), ())
 
