@@ -109,6 +109,7 @@ class Problem:
             manifests; it reads the data and raises what ``load`` does. None without data.
         notes: options to what people should know of how its examples were made, a line each; it
             reads the data and raises what ``load`` does.
+        parameters: of a solution; None where that is not known without loading.
         held_out: whether ``test`` holds examples that are not in ``train``.
         defined: options to the problem that they define, where objectives and reference depend on
             them and are empty here; see ``given``.
@@ -129,6 +130,7 @@ class Problem:
     fingerprint: Callable[[Mapping[str, Any]], str] | None = None
     notes: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
     defined: "Callable[[Mapping[str, Any]], Problem] | None" = None
+    parameters: int | None = None
     held_out: bool = True
 
     @property

@@ -251,5 +251,15 @@ def _defined(options: Mapping[str, Any]) -> Problem:
         objectives=tuple(Objective(name, name) for name in targets),
         reference=_another_row(len(targets)),
         ideal=(0.0,) * len(targets),
+        parameters=_parameters(options.get("file"), targets),
         defined=None,
     )
+
+
+def _parameters(file: object, targets: Sequence[str]) -> int | None:
+    """Of ``_mlp`` for data that is stored, whose description says how wide it is."""
+    found = stored_tasks.widths(file, targets)
+    if found is None:
+        return None
+    features, outputs = found
+    return (features + 1) * UNITS + (UNITS + 1) * UNITS + (UNITS + 1) * outputs

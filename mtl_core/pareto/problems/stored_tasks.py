@@ -5,6 +5,7 @@ the training rows, and for classes the entropy of their shares there. So predict
 shares, costs 1 whichever the data is, and a problem is defined without it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-__all__ = ["examples", "is_name", "load"]
+__all__ = ["examples", "is_name", "load", "widths"]
 
 is_name = stored.is_name
 
@@ -55,6 +56,19 @@ def _examples(name: str, targets: tuple[str, ...], _stamp: Stamp) -> Examples:
 
 def _flat(inputs: Any) -> Any:
     return inputs.reshape(len(inputs), -1)
+
+
+def widths(name: object, targets: Sequence[str]) -> tuple[int, int] | None:
+    """How many features stored data has, and outputs these targets; None where nobody knows.
+
+    No array is read.
+    """
+    described = stored.find(name) if isinstance(name, str) and is_name(name) else None
+    if described is None:
+        return None
+    known = {label.name: label.classes for label in described.labels}
+    outputs = sum(known.get(target, 1) for target in targets)  # a wrong target is refused later
+    return math.prod(described.shape), outputs
 
 
 def load(

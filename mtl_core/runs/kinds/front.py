@@ -151,7 +151,8 @@ def _cost(config: ParetoConfig) -> float:
 
 def _state_bytes(config: ParetoConfig) -> int:
     """Solutions in float32, and what Adam remembers of each."""
-    each = _FEW_PARAMETERS if config.definition.fingerprint is None else _PARAMETERS
+    problem = config.definition
+    each = problem.parameters or (_FEW_PARAMETERS if problem.fingerprint is None else _PARAMETERS)
     return len(config.weights) * each * 4 * (3 if config.optimizer == "adam" else 1)
 
 

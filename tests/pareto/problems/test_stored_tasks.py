@@ -42,6 +42,23 @@ def test_the_best_constant_prediction_costs_one() -> None:
     np.testing.assert_allclose(losses, [1, 1], rtol=1e-5)
 
 
+def test_what_a_front_takes_is_known_without_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By design: before, each solution counted as 60,000 numbers, however wide the table is."""
+    options = {"file": owned.store(), "targets": "y,kind"}
+    instance = problems.get("csv").given(options).load(CPU, None, None, options)
+    start = instance.start(torch.Generator().manual_seed(0))
+    with monkeypatch.context() as patch:
+        patch.setattr(stored, "load", None)
+        known = problems.get("csv").given(options).parameters
+        assert known == sum(part.numel() for part in start.values())
+        config = ParetoConfig.from_preset(
+            "csv", "quick", problem_options=options, solutions=7, optimizer="adam"
+        )
+        assert KINDS["front"].state_bytes(config) == 7 * known * 4 * 3
+    wide = problems.get("csv").given({"file": "own-0000000000", "targets": "y,kind"})
+    assert wide.parameters is None, "of data that nobody has described"
+
+
 def test_a_front_is_solved_on_a_number_and_classes() -> None:
     config = ParetoConfig.from_preset(
         "csv",
