@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mtl_core.errors import InputError
+from mtl_core.cli import candidates
 
 __all__ = ["add"]
 
@@ -17,13 +17,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         "foretell", help="whether cheap predictors would have told which auxiliary helps"
     )
     parser.set_defaults(command=_foretell)
-    parser.add_argument("--setting", required=True)
-    parser.add_argument("--target", help="default: the setting's usual one")
-    parser.add_argument("--candidates", nargs="+", metavar="TASK", help="default: all other tasks")
-    parser.add_argument("--preset", default="quick", help="default: quick")
-    parser.add_argument(
-        "--most", type=int, default=10, metavar="SEEDS", help="of each training; default: 10"
-    )
+    candidates.add_options(parser)
     parser.add_argument(
         "--known", action="store_true", help="carry out no joint run; say what is known already"
     )
@@ -34,7 +28,6 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         help="carry out the joint run anew, and keep what it finds in DIR",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), help="of --look-ahead")
-    parser.add_argument("--out", type=Path, metavar="FILE.csv", help="the table")
 
 
 def _foretell(options: argparse.Namespace) -> int:
@@ -57,11 +50,7 @@ def _foretell(options: argparse.Namespace) -> int:
         print(
             "fewer than 5 candidates have been measured, of which nothing can be told; see `race`"
         )
-    if options.out is not None:
-        try:
-            found.to_csv(options.out, index=False)
-        except OSError as error:
-            raise InputError(f"cannot write {options.out} ({error.strerror})") from error
+    candidates.write(found, options.out)
     return 0
 
 

@@ -2,10 +2,9 @@
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
-from mtl_core.errors import InputError
+from mtl_core.cli import candidates
 
 __all__ = ["add"]
 
@@ -14,13 +13,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     """Declare the command."""
     parser = commands.add_parser("race", help="which auxiliary task to train with")
     parser.set_defaults(command=_race)
-    parser.add_argument("--setting", required=True)
-    parser.add_argument("--target", help="default: the setting's usual one")
-    parser.add_argument("--candidates", nargs="+", metavar="TASK", help="default: all other tasks")
-    parser.add_argument("--preset", default="quick", help="default: quick")
-    parser.add_argument(
-        "--most", type=int, default=10, metavar="SEEDS", help="of each training; default: 10"
-    )
+    candidates.add_options(parser)
     parser.add_argument(
         "--margin",
         type=float,
@@ -34,7 +27,6 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "--known", action="store_true", help="train nothing; say what is known already"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE.csv", help="the table")
 
 
 MOST_NAMED = 4  # auxiliaries of one training that are written out in the printed table
@@ -62,9 +54,5 @@ def _race(options: argparse.Namespace) -> int:
     shown = found.drop(columns="outcome").round(4)
     shown["auxiliaries"] = shown["auxiliaries"].map(_short)
     print(shown.to_string(index=False, na_rep="-"))
-    if options.out is not None:
-        try:
-            found.to_csv(options.out, index=False)
-        except OSError as error:
-            raise InputError(f"cannot write {options.out} ({error.strerror})") from error
+    candidates.write(found, options.out)
     return 0

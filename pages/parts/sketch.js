@@ -4,12 +4,16 @@
 const HEIGHT = 260;
 const LEFT = 50, RIGHT = 12, TOP = 10, BOTTOM = 34;
 const OWN = "currentColor", ALONE = "#0072B2";
+const MINE = 3000; // milliseconds in which an answer to an earlier change may still come
 
 export default function (component) {
   const { data, parentElement, setStateValue } = component;
   const host = parentElement.querySelector(".sketch");
-  // A rerun brings the heights of the address; a stroke that goes on is not undone by it.
-  if (!host.drawing) host.heights = data.heights || Array(data.points).fill(null);
+  // A rerun brings the heights of the address; it undoes no stroke that goes on, and nothing that
+  // was drawn or typed since it began.
+  const told = data.heights || Array(data.points).fill(null);
+  if (host.heights && told.join(".") === host.heights.join(".")) host.mineUntil = 0;
+  if (!host.drawing && !(performance.now() < host.mineUntil)) host.heights = told;
   host.report = () => setStateValue("heights", host.heights.join("."));
   host.data = data;
   host.classList.toggle("fixed", data.fixed);
@@ -130,6 +134,7 @@ function fill(host) {
 
 function set(host, place, percent) {
   host.heights[place] = Math.round(Math.min(100, Math.max(0, percent)));
+  host.mineUntil = performance.now() + MINE;
 }
 
 function line(svg, corners, colour, dash = "") {

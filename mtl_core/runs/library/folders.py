@@ -27,6 +27,7 @@ __all__ = [
     "check_manifest",
     "check_writable",
     "checking",
+    "checking_text",
     "clear",
     "digest",
     "first_line",
@@ -36,6 +37,7 @@ __all__ = [
     "stamps",
     "table",
     "write",
+    "write_text",
 ]
 
 MANIFEST = "manifest.json"
@@ -84,6 +86,23 @@ def write(folder: Path, head: Mapping[str, Any], tables: "Mapping[str, pd.DataFr
     except (OSError, UnicodeError) as error:
         raise InputError(f"cannot write {folder} ({error}); choose another folder") from error
     return folder
+
+
+def write_text(path: Path, said: Mapping[str, Any], *, indent: int) -> Path:
+    """Write plain JSON values into a file of its own, whole or not at all.
+
+    Raises:
+        InputError: when that is impossible.
+    """
+    part = path.with_suffix(f".part-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(said, indent=indent, ensure_ascii=False, allow_nan=False)
+        part.write_text(text + "\n", encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path} ({error}); choose another folder") from error
+    return path
 
 
 def found(root: Path) -> list[Path]:
@@ -156,6 +175,17 @@ def checking(folder: Path) -> Iterator[None]:
         raise InputError(f"artifact {folder.name} cannot be read ({error})") from error
     except (TypeError, ValueError, AttributeError) as error:
         raise InputError(f"artifact {folder.name}: {first_line(error)}") from error
+
+
+@contextmanager
+def checking_text(what: str) -> Iterator[None]:
+    """The same of a JSON file of ``write_text``; ``what`` names it where a sentence starts."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{what}: {brief(error)}") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{what} cannot be read ({first_line(error)})") from error
 
 
 def stamps(folder: Path) -> Stamps:

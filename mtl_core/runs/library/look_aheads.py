@@ -16,7 +16,6 @@ It is believed only when its id is that of its config and its looks are those of
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,15 +126,7 @@ def write(joint: JointRun, folder: Path | None = None) -> Path:
         InputError: when that is impossible.
     """
     path = _path(folder or own_dir(), joint.config)
-    part = path.with_suffix(f".part-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(joint.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-        part.write_text(text + "\n", encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        raise InputError(f"cannot write {path} ({error}); choose another folder") from error
-    return path
+    return folders.write_text(path, joint.to_dict(), indent=1)
 
 
 def read(path: Path) -> JointRun:
@@ -144,7 +135,7 @@ def read(path: Path) -> JointRun:
     Raises:
         InputError: naming what is wrong with it.
     """
-    try:
+    with folders.checking_text(f"look-ahead {path.name}"):
         said = json.loads(path.read_text(encoding="utf-8"))
         if said["version"] != _VERSION:
             raise InputError(f"version {quoted(said['version'])} is not {_VERSION}")
@@ -155,11 +146,6 @@ def read(path: Path) -> JointRun:
         joint = JointRun(config, LookAhead(epochs, tuple(said["looks"])), dict(said["made"]))
         if joint.to_dict() != said:
             raise InputError("it is not as it was written, by its hash; compute it again")
-    except InputError as error:
-        raise InputError(f"look-ahead {path.name}: {folders.brief(error)}") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        reason = folders.first_line(error)
-        raise InputError(f"look-ahead {path.name} cannot be read ({reason})") from error
     return joint
 
 

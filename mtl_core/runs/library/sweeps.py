@@ -19,7 +19,6 @@ its winner is the rule's.
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -209,14 +208,7 @@ def write(folder: Path, table: SweepTable) -> Path:
         InputError: when that is impossible.
     """
     path = folder / Path(table.plan).stem / f"{table.setting}.json"
-    part = path.with_suffix(".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(table.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-        part.write_text(text + "\n", encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        raise InputError(f"cannot write {path} ({error}); choose another folder") from error
+    folders.write_text(path, table.to_dict(), indent=2)
     _tables.cache_clear()
     return path
 
@@ -227,7 +219,7 @@ def read(path: Path) -> SweepTable:
     Raises:
         InputError: naming what is wrong with it.
     """
-    try:
+    with folders.checking_text(f"sweep table {path}"):
         said = json.loads(path.read_text(encoding="utf-8"))
         if said["version"] != _VERSION:
             raise InputError(f"version {quoted(said['version'])} is not {_VERSION}")
@@ -243,11 +235,6 @@ def read(path: Path) -> SweepTable:
         )
         if {**table.to_dict(), "rule": said["rule"]} != said:  # in the words of its day
             raise InputError("its fields do not follow from its runs")
-    except InputError as error:
-        raise InputError(f"sweep table {path}: {folders.brief(error)}") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = folders.first_line(error)
-        raise InputError(f"sweep table {path} cannot be read ({reason})") from error
     return table
 
 
