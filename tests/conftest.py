@@ -66,6 +66,7 @@ LONG = (
     "tests/training/test_methods.py",
     "tests/test_exposure.py",
     "tests/test_package.py",
+    "tests/browser/test_what_if.py",
 )
 """Files that take longest: they come first, so that none is left alone with one at the end."""
 
