@@ -216,6 +216,8 @@ def _field(question: FrontQuestion, name: str, draw: Callable[..., Any]) -> None
 
 
 def _ask_field(name: str) -> None:
+    if PAGE.undrawn:
+        return
     value = PAGE.entered(name, PAGE.view.usual(name), may_be_all=name in MAY_BE_ALL)
     PAGE.put(PAGE.view.with_override(name, value))
 
@@ -263,7 +265,7 @@ def _ask_problem() -> None:
 
 def _ask_preset() -> None:
     """Take another budget; what does not belong to a budget stays."""
-    if st.session_state.pf_preset is None:  # a control that the browser has not drawn yet
+    if PAGE.undrawn:
         return
     budget = {one.name for one in fields(Budget)}
     kept = {name: value for name, value in PAGE.view.overrides.items() if name not in budget}
@@ -271,6 +273,8 @@ def _ask_preset() -> None:
 
 
 def _ask_problem_option(name: str) -> None:
+    if PAGE.undrawn:
+        return
     text = st.session_state[f"pf_option_{name}"].strip()
     kept = {known: value for known, value in PAGE.view.problem_options.items() if known != name}
     PAGE.change(problem_options={**kept, name: text} if text else kept)
@@ -284,6 +288,8 @@ def _ask_file(name: str) -> None:
 
 
 def _ask_methods() -> None:
+    if PAGE.undrawn:
+        return
     chosen = st.session_state.pf_methods
     methods = tuple(name for name in METHODS if name in chosen) or ("independent",)
     now = PAGE.view.focus
@@ -291,6 +297,8 @@ def _ask_methods() -> None:
 
 
 def _ask_seeds() -> None:
+    if PAGE.undrawn:
+        return
     try:
         seeds = parse_seeds(st.session_state.pf_seeds)
     except InputError as error:
@@ -301,6 +309,8 @@ def _ask_seeds() -> None:
 
 
 def _ask_preferences() -> None:
+    if PAGE.undrawn:
+        return
     try:
         rows = parse_preferences(st.session_state.pf_rows)
     except InputError as error:
@@ -310,6 +320,8 @@ def _ask_preferences() -> None:
 
 
 def _ask_option(method: str, name: str, usual: Any) -> None:
+    if PAGE.undrawn:
+        return
     value = PAGE.entered(f"{method}_{name}", usual)
     try:
         checked = transfer.checked(method, {name: value})[name]

@@ -214,6 +214,8 @@ def _field(question: Question, name: str, usual: Any, draw: Callable[..., Any]) 
 
 
 def _ask_field(name: str, usual: Any) -> None:
+    if PAGE.undrawn:
+        return
     found = PAGE.entered(name, usual, may_be_all=name in MAY_BE_ALL)
     others = {known: kept for known, kept in PAGE.view.overrides.items() if known != name}
     PAGE.change(overrides=others if found == usual else others | {name: found})
@@ -235,8 +237,7 @@ def _ask_target() -> None:
 
 
 def _ask_preset() -> None:
-    # A browser that has just come sends controls that it has not drawn yet as empty.
-    if st.session_state.wi_preset is not None:
+    if not PAGE.undrawn:
         PAGE.change(preset=st.session_state.wi_preset, overrides={})
 
 
@@ -245,11 +246,15 @@ def _toggle_auxiliary(task: str) -> None:
 
 
 def _ask_auxiliaries(chosen: Collection[str]) -> None:
+    if PAGE.undrawn:
+        return
     order = [one.name for one in settings.get(PAGE.view.setting).tasks]
     PAGE.change(auxiliaries=tuple(name for name in order if name in chosen))
 
 
 def _ask_seeds() -> None:
+    if PAGE.undrawn:
+        return
     try:
         PAGE.take("seeds", parse_seeds)
     except InputError as error:

@@ -128,7 +128,17 @@ class Page(Generic[V]):
 
     def take(self, name: str, make: Callable[[Any], Any] = lambda value: value) -> None:
         """Change the field of a widget's name to what the widget shows, through ``make``."""
-        self.change(**{name: make(st.session_state[f"{self.key}_{name}"])})
+        if not self.undrawn:
+            self.change(**{name: make(st.session_state[f"{self.key}_{name}"])})
+
+    @property
+    def undrawn(self) -> bool:
+        """Whether the browser has yet to draw the page's controls.
+
+        One that has just come, and in which something was clicked at once, sends all of them as
+        empty, as if a reader had emptied them. A budget, which cannot be emptied, tells.
+        """
+        return st.session_state.get(f"{self.key}_preset", "") is None
 
     def widget(self, name: str, value: object) -> str:
         """Let a widget show a value of the view; its key."""

@@ -142,3 +142,34 @@ def test_the_echo_of_an_address_before_a_change_undoes_nothing(
         app.query_params[name] = value
     app.run()
     assert app.slider(key="gp_angles_1").value == 90, "later it is what the visitor wants"
+
+
+@pytest.mark.parametrize(
+    ("page", "key", "query"),
+    [
+        ("what_if", "wi", {"setting": "digits", "preset": "quick", "epochs": "100", "seeds": "0"}),
+        ("pareto_front", "pf", {"problem": "toy", "preset": "quick", "lr": "0.02", "seeds": "3"}),
+    ],
+)
+def test_a_browser_that_has_yet_to_draw_the_controls_changes_nothing(
+    open_page: Any, page: str, key: str, query: dict[str, str]
+) -> None:
+    """By design: before, a click on Run that came so early trained another budget's question."""
+    app = open_page(page, **query)
+    before = dict(app.query_params)
+    number = "epochs" if key == "wi" else "lr"
+    known = app.number_input(key=f"{key}_{number}").value
+    app.segmented_control(key=f"{key}_preset").set_value(None)
+    app.text_input(key=f"{key}_seeds").set_value("")
+    app.number_input(key=f"{key}_{number}").set_value(None)
+    app.run()
+    assert not app.exception
+    assert not app.error
+    assert dict(app.query_params) == before
+    assert app.number_input(key=f"{key}_{number}").value == known
+    assert app.segmented_control(key=f"{key}_preset").value == "quick"
+    # Once it has drawn them, what is emptied is emptied.
+    app.text_input(key=f"{key}_seeds").set_value("").run()
+    assert [one.value for one in app.error] == ["no seeds; give at least one, such as 0 1 2"]
+    app.number_input(key=f"{key}_{number}").set_value(None).run()
+    assert number not in app.query_params
