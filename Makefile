@@ -31,15 +31,14 @@ serve: $(VENV)/.run
 	  --server.address '$(ADDRESS)' --server.allowedHosts '$(HOSTS)' --server.maxUploadSize $(UPLOADS)
 
 # All tests, those without a browser in a process per core and one more, as many wait for processes
-# of their own; those in a browser in two, each with a server and a worker of its own; with ARGS, what
-# these ask for.
+# of their own; with ARGS, what these ask for.
 test: $(VENV)/.dev browser lint
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
 	@$(BIN)/python -m pytest --ignore tests/browser --numprocesses $$($(BIN)/python -c \
 	  'import os; print(min((os.cpu_count() or 1) + 1, 8))') --dist loadfile --no-loadscope-reorder
-	@$(BIN)/python -m pytest tests/browser --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest tests/browser
 endif
 
 lint: $(VENV)/.dev

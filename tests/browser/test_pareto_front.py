@@ -86,6 +86,7 @@ def test_a_front_is_watched_paused_stepped_and_picked_from(open_page, dark: bool
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_disabled()
     page.get_by_role("radio", name="Transfer", exact=True).click()
     expect(page.locator(CHARTS)).to_have_count(3)  # the front and two heat maps
+    expect(page).to_have_url(re.compile("look=transfer"))
     link = page.url[page.url.index("/pareto_front") :]
     again = open_page(link, dark=dark, elsewhere=True)
     expect(again.locator(CHARTS)).to_have_count(3)
