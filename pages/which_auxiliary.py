@@ -184,6 +184,8 @@ def _ask_setting(name: str = "") -> None:
 
 
 def _ask_margin() -> None:
+    if PAGE.undrawn:
+        return
     PAGE.change(margin=float(PAGE.entered("margin", RaceView.margin)))
 
 
