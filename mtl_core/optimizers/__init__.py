@@ -38,9 +38,11 @@ from mtl_core.optimizers.base import (
     Rule,
     Step,
 )
+from mtl_core.optimizers.beside import Beside
 
 __all__ = [
     "SCALE",
+    "Beside",
     "Draws",
     "Method",
     "Numbers",

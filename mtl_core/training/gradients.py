@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from mtl_core.optimizers import Method, Numbers
+from mtl_core.optimizers import Beside, Method, Numbers
 from mtl_core.training.network import Network
 
 __all__ = ["Combined", "batch_losses", "combine", "task_gradients"]
@@ -33,10 +33,22 @@ class Combined:
     cosine_to_sum: Tensor | None = None
     norm_ratio: Tensor | None = None
 
+    def of(self, rows: slice) -> "Combined":
+        """Of some of the replicas."""
+        cosine, ratio = self.cosine_to_sum, self.norm_ratio
+        return Combined(
+            [own[rows] for own in self.shared],
+            [own[rows] for own in self.heads],
+            self.losses[rows],
+            self.weights[rows],
+            cosine_to_sum=None if cosine is None else cosine[rows],
+            norm_ratio=None if ratio is None else ratio[rows],
+        )
+
 
 def combine(
     network: Network,
-    method: Method,
+    method: Method | Beside,
     tasks: Sequence[str],
     inputs: Sequence[Tensor] | Tensor,
     targets: Sequence[Tensor],
@@ -134,7 +146,7 @@ def batch_losses(
 
 def _weighted(
     network: Network,
-    method: Method,
+    method: Method | Beside,
     tasks: Sequence[str],
     inputs: Sequence[Tensor] | Tensor,
     targets: Sequence[Tensor],

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from copy import copy, deepcopy
 from functools import partial
 from typing import TypeVar, cast
 
@@ -72,6 +73,32 @@ class Network:
         losses: dict[str, Loss] = dict.fromkeys(classes, "cross_entropy")
         network._build(encoder, heads, losses, seeds, device)
         return network
+
+    @classmethod
+    def joined(cls, parts: Sequence["Network"]) -> "Network":
+        """The replicas of several networks as those of one.
+
+        What moves its parameters moves theirs, which are views of them from now on.
+
+        Args:
+            parts: networks of one architecture, but for the names of their heads: the first task's
+                head of one stands where that of another does. The new one has the first's names.
+        """
+        joined = copy(parts[0])
+        # Each goes from training to measuring and back by itself.
+        joined._encoder, joined._heads = deepcopy((parts[0]._encoder, parts[0]._heads))
+        joined._statistics, joined._training = {}, None
+        joined.parameters = {}
+        rows = [len(next(iter(part.parameters.values()))) for part in parts]
+        names = zip(*(part.parameters for part in parts), strict=True)
+        for own in list(names):
+            whole = torch.cat(
+                [part.parameters[name].detach() for part, name in zip(parts, own, strict=True)]
+            )
+            for part, name, view in zip(parts, own, torch.split(whole, rows), strict=True):
+                part.parameters[name] = view.detach().requires_grad_()
+            joined.parameters[own[0]] = whole.requires_grad_()
+        return joined
 
     def _build(
         self,

@@ -15,7 +15,7 @@ from torch import Tensor
 from mtl_core import factors, settings
 from mtl_core.config import RunConfig
 from mtl_core.data.base import Split, Stamp
-from mtl_core.errors import TrainingDiverged
+from mtl_core.errors import InputError, TrainingDiverged
 from mtl_core.training import padding, precision
 from mtl_core.training.captured import Capture
 from mtl_core.training.checkpoint import Checkpoint, State
@@ -23,10 +23,10 @@ from mtl_core.training.meter import Measurement, Meter
 from mtl_core.training.network import Network
 from mtl_core.training.objectives import Score
 from mtl_core.training.schedule import checkpoint_steps, ends_epoch, factor_steps
-from mtl_core.training.stepping import Stepper
+from mtl_core.training.stepping import Member, Stepper
 from mtl_core.trajectory import Row, Update
 
-__all__ = ["Replicas", "advance", "single_thread"]
+__all__ = ["Replicas", "Stack", "advance", "advance_together", "single_thread"]
 
 _CHUNK = {"cpu": 500, "cuda": 10_000}
 """Examples evaluated at once: on a CPU what stays in its cache, on a GPU what fills it."""
@@ -41,6 +41,19 @@ _STAY_ON = ("cuda",)
 """Devices on which a stack outlives its slice, since what it has captured does."""
 
 _MOST_STANDING = 16
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Some replicas of one experiment, all at one step.
+
+    Args:
+        state: where they stopped; None starts them.
+    """
+
+    config: RunConfig
+    seeds: tuple[int, ...]
+    state: State | None = None
 
 
 def advance(
@@ -66,47 +79,68 @@ def advance(
     Raises:
         TrainingDiverged: with the checkpoints before it as its attribute ``checkpoints``.
     """
+    stacks = [Stack(config, seeds, state)]
+    (found,) = advance_together(stacks, device=device, slice_seconds=slice_seconds)
+    return found
+
+
+def advance_together(
+    stacks: Sequence[Stack], *, device: str = "cpu", slice_seconds: float = 0.0
+) -> list[list[Checkpoint]]:
+    """``advance`` for replicas of some experiments, whose steps are one computation.
+
+    Args:
+        stacks: of experiments of one ``stepping.shape``, all at one step.
+
+    Returns:
+        The checkpoints of each.
+
+    Raises:
+        TrainingDiverged: when one of them does; a single one with the checkpoints before it.
+        InputError: for experiments of other shapes, or at other steps.
+    """
+    if len({-1 if of.state is None else int(of.state["step"]) for of in stacks}) > 1:
+        raise InputError("experiments that are at other steps take their steps apart")
     # Whatever a step is rounded to, that is all: measuring is in full precision.
     with single_thread(device), precision.products("fp32", torch.device(device)):
         try:
-            return _advanced(config, seeds, state, device, slice_seconds)
+            return _advanced(stacks, device, slice_seconds)
         except torch.OutOfMemoryError:
             if not _STANDING:
                 raise
         # It does not fit beside the stacks that take turns with it, but perhaps in their place.
         _STANDING.clear()
         torch.cuda.empty_cache()
-        return _advanced(config, seeds, state, device, slice_seconds)
+        return _advanced(stacks, device, slice_seconds)
 
 
-def _advanced(
-    config: RunConfig,
-    seeds: tuple[int, ...],
-    state: State | None,
-    device: str,
-    slice_seconds: float,
-) -> list[Checkpoint]:
-    with _standing(config, seeds, device, fresh=state is None) as replicas:
-        if state is not None:
-            replicas.restore(state)
+def _advanced(stacks: Sequence[Stack], device: str, slice_seconds: float) -> list[list[Checkpoint]]:
+    config, fresh = stacks[0].config, stacks[0].state is None
+    with _standing(stacks, device, fresh=fresh) as joint:
+        if not fresh:
+            joint.restore([stack.state for stack in stacks if stack.state is not None])
         due = set(checkpoint_steps(config))
-        measured: list[Checkpoint] = []
+        measured: list[list[Checkpoint]] = []
         started = time.monotonic()
-        if state is None:
-            measured.append(replicas.checkpoint())
-        begun = replicas.step
-        while replicas.step < config.steps:
+        if fresh:
+            measured.append(joint.checkpoints())
+        begun = joint.step
+        while joint.step < config.steps:
             # Every slice gets somewhere, however short it is.
-            moved = measured or (slice_seconds and replicas.step > begun)
+            moved = measured or (slice_seconds and joint.step > begun)
             if moved and time.monotonic() - started >= slice_seconds:
                 break
-            replicas.train_step()
-            if replicas.step in due:
+            joint.train_step()
+            if joint.step in due:
                 try:
-                    measured.append(replicas.checkpoint())
+                    measured.append(joint.checkpoints())
                 except TrainingDiverged as error:
-                    raise TrainingDiverged(error.message, measured) from None
-        return [*measured, Checkpoint(seeds, replicas.step, (), replicas.state())]
+                    before = [found for (found,) in measured] if len(stacks) == 1 else []
+                    raise TrainingDiverged(error.message, before) from None
+        return [
+            [*(found[place] for found in measured), joint.last(place)]
+            for place in range(len(stacks))
+        ]
 
 
 class Replicas:
@@ -141,11 +175,16 @@ class Replicas:
         self._training = {task: data.train for task, data in self._data.items()}
         self._meter = Meter(config, seeds, self._network, self._training)
         self._factor_steps = frozenset(factor_steps(config))
-        self._stepper = Stepper(
-            config, seeds, self._network, self._training, device, capture=capture
-        )
-        self._method, self._optimizer = self._stepper.method, self._stepper.base
-        self._tally = self._stepper.tally
+        self._stepper, self._place = Stepper([self.member], device, capture=capture), 0
+
+    @property
+    def member(self) -> Member:
+        """What is moved by a step."""
+        return Member(self.config, self.seeds, self._network, self._training)
+
+    def enter(self, stepper: Stepper, place: int) -> None:
+        """Take steps as a member of a stepper, at this place, from now on."""
+        self._stepper, self._place = stepper, place
 
     @property
     def network(self) -> Network:
@@ -154,14 +193,11 @@ class Replicas:
 
     def batches(self) -> tuple[list[Tensor] | Tensor, list[Tensor]]:
         """What the next step is taken on, see ``Stepper.batches``."""
-        return self._stepper.batches(self.step)
+        return self._stepper.batches(self.step, self._place)
 
     def train_step(self) -> None:
         """One step of every replica along the method's combination of its task gradients."""
-        started = time.perf_counter()
-        self._stepper.step(self.step)
-        self.step += 1
-        self.seconds += time.perf_counter() - started
+        _step([self], self._stepper)
 
     def checkpoint(self) -> Checkpoint:
         """Measure every task of every replica where it stands.
@@ -169,7 +205,7 @@ class Replicas:
         Raises:
             TrainingDiverged: when a training loss is not finite.
         """
-        self._settle()
+        _settle([self], self._device)
         config = self.config
         examples = {task: inputs for task, (inputs, _) in self._training.items()}
         self._network.settle(examples, config.batch_size)
@@ -221,18 +257,25 @@ class Replicas:
         }
 
     def _said(self) -> list[str]:
-        """How steps were carried out, where they were to be captured and were not."""
-        trouble = self._stepper.trouble
-        if not trouble:
-            return []
-        return [
-            f"steps on {self._device.type} were carried out one operation after the other, which "
-            f"takes longer and gives the same numbers: they could not be captured ({trouble})"
-        ]
+        """How steps were carried out, where that is not as usual."""
+        found = []
+        if trouble := self._stepper.trouble:
+            found.append(
+                f"steps on {self._device.type} were carried out one operation after the other, "
+                f"which takes longer and gives the same numbers: they could not be captured "
+                f"({trouble})"
+            )
+        if self._stepper.members > 1:
+            found.append(
+                f"steps were computed together with those of {self._stepper.members - 1} other "
+                "experiments of the question; seconds are its replicas' share of the time"
+            )
+        return found
 
     def _updates(self) -> tuple[Update, ...]:
         """What the method did since the checkpoint before."""
-        updates = self._tally.take() if self._tally is not None else []
+        tally = self._stepper.tally(self._place)
+        updates = tally.take() if tally is not None else []
         epoch = self.step / self.config.steps_per_epoch
         return tuple(
             Update(seed=seed, step=self.step, epoch=epoch, task=task, **values)
@@ -242,26 +285,18 @@ class Replicas:
 
     def state(self) -> State:
         """A copy of everything that changes while training."""
-        self._settle()
+        _settle([self], self._device)
         state: dict[str, np.ndarray] = {
             "step": np.array(self.step),
             "seconds": np.array(self.seconds),
         }
-        for name, value in self._stepper.saved().items():
+        for name, value in self._stepper.saved(self._place).items():
             state[name] = value.cpu().numpy().copy()
         return state
 
     def restore(self, state: State) -> None:
         """Go on from a ``state`` of the same config and seeds."""
-        self.step = int(state["step"])
-        self.seconds = float(state["seconds"])
-        self._stepper.resume(
-            {
-                name: torch.from_numpy(np.array(value)).to(self._device)
-                for name, value in state.items()
-                if name not in ("step", "seconds")
-            }
-        )
+        _restore([self], self._stepper, [state], self._device)
 
     def _check_finite(self, measures: dict[str, list[tuple[float, float, float]]]) -> None:
         config = self.config
@@ -274,13 +309,6 @@ class Replicas:
                         f"(epoch {self.step / config.steps_per_epoch:.3g}) of seed {seed} with "
                         f"{config.base_optimizer}, lr {config.lr:g}; choose a smaller learning rate"
                     )
-
-    def _settle(self) -> None:
-        """Wait for the steps that a GPU was given and count their time, as a CPU's is counted."""
-        if self._device.type == "cuda":
-            started = time.perf_counter()
-            torch.cuda.synchronize(self._device)
-            self.seconds += time.perf_counter() - started
 
     @torch.inference_mode()
     def _evaluate(self) -> dict[str, list[tuple[float, float, float]]]:
@@ -343,6 +371,88 @@ class Replicas:
                 yield index, padding.cut(inputs[index], int(lengths[index[-1]]))
 
 
+class _Joint:
+    """Replicas of some experiments that take their steps together, and are measured one by one.
+
+    Args:
+        stacks: of one ``stepping.shape``.
+    """
+
+    def __init__(self, stacks: Sequence[Stack], device: torch.device) -> None:
+        self._device = device
+        self._members = [Replicas(stack.config, stack.seeds, device) for stack in stacks]
+        self._stepper = self._members[0]._stepper
+        if len(self._members) > 1:
+            self._stepper = Stepper([one.member for one in self._members], device)
+            for place, one in enumerate(self._members):
+                one.enter(self._stepper, place)
+
+    @property
+    def step(self) -> int:
+        """Steps that all of them have taken."""
+        return self._members[0].step
+
+    def restore(self, states: Sequence[State]) -> None:
+        """Go on from the states of each, all at one step."""
+        _restore(self._members, self._stepper, states, self._device)
+
+    def train_step(self) -> None:
+        """A step of every replica."""
+        _step(self._members, self._stepper)
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """Of each experiment; see ``Replicas.checkpoint``."""
+        _settle(self._members, self._device)
+        return [one.checkpoint() for one in self._members]
+
+    def last(self, place: int) -> Checkpoint:
+        """Where an experiment stands, with nothing measured."""
+        one = self._members[place]
+        _settle(self._members, self._device)
+        return Checkpoint(one.seeds, one.step, (), one.state())
+
+
+def _step(members: Sequence[Replicas], stepper: Stepper) -> None:
+    """A step of all members of a stepper."""
+    started = time.perf_counter()
+    stepper.step(members[0].step)
+    for one in members:
+        one.step += 1
+    _spent(members, time.perf_counter() - started)
+
+
+def _settle(members: Sequence[Replicas], device: torch.device) -> None:
+    """Wait for the steps that a GPU was given and count their time, as a CPU's is counted."""
+    if device.type == "cuda":
+        started = time.perf_counter()
+        torch.cuda.synchronize(device)
+        _spent(members, time.perf_counter() - started)
+
+
+def _spent(members: Sequence[Replicas], seconds: float) -> None:
+    """Count time: of a step that experiments take together each has its replicas' share."""
+    total = sum(len(one.seeds) for one in members)
+    for one in members:
+        one.seconds += seconds * len(one.seeds) / total
+
+
+def _restore(
+    members: Sequence[Replicas], stepper: Stepper, states: Sequence[State], device: torch.device
+) -> None:
+    for one, state in zip(members, states, strict=True):
+        one.step, one.seconds = int(state["step"]), float(state["seconds"])
+    stepper.resume(
+        [
+            {
+                name: torch.from_numpy(np.array(value)).to(device)
+                for name, value in state.items()
+                if name not in ("step", "seconds")
+            }
+            for state in states
+        ]
+    )
+
+
 @dataclass(frozen=True)
 class _ResidentTask:
     """A task's splits as (inputs, targets) tensors on the device."""
@@ -390,16 +500,14 @@ def _tensor(array: NDArray[Any]) -> Tensor:
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
-_Key = tuple[RunConfig, tuple[int, ...], str, Stamp]
-_STANDING: dict[_Key, Replicas] = {}
-"""Stacks between two slices, the one that went on last at the end."""
+_Key = tuple[str, tuple[tuple[RunConfig, tuple[int, ...], Stamp], ...]]
+_STANDING: dict[_Key, _Joint] = {}
+"""What stands between two slices, what went on last at the end."""
 
 
 @contextmanager
-def _standing(
-    config: RunConfig, seeds: tuple[int, ...], device: str, *, fresh: bool
-) -> Iterator[Replicas]:
-    """The stack of the slice before, where stacks stay on the device, or a new one.
+def _standing(stacks: Sequence[Stack], device: str, *, fresh: bool) -> Iterator[_Joint]:
+    """What the slice before left, where stacks stay on the device, or new ones.
 
     It stays until its run is done or something goes wrong. Where it stands is of no account: what
     was saved of it is put into its buffers.
@@ -408,15 +516,21 @@ def _standing(
         fresh: whether replicas begin, for which there is no state but that of a new stack.
     """
     if device not in _STAY_ON:
-        yield Replicas(config, seeds, torch.device(device))
+        yield _Joint(stacks, torch.device(device))
         return
-    key = (config, seeds, device, settings.get(config.setting).data_state().stamp)
-    replicas = _STANDING.pop(key, None)
-    if replicas is None or fresh:
-        replicas = Replicas(config, seeds, torch.device(device))
-    yield replicas
-    if replicas.step < config.steps:
-        _STANDING[key] = replicas
+    key = (
+        device,
+        tuple(
+            (of.config, of.seeds, settings.get(of.config.setting).data_state().stamp)
+            for of in stacks
+        ),
+    )
+    joint = _STANDING.pop(key, None)
+    if joint is None or fresh:
+        joint = _Joint(stacks, torch.device(device))
+    yield joint
+    if joint.step < stacks[0].config.steps:
+        _STANDING[key] = joint
         if len(_STANDING) > _MOST_STANDING:
             del _STANDING[next(iter(_STANDING))]
 

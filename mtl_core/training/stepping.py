@@ -1,4 +1,4 @@
-"""Stepper: a training step of a stack of replicas, over buffers that stay in place.
+"""Stepper: a training step of stacked replicas, over buffers that stay in place.
 
 Everything that a step reads or changes has a tensor of its own for as long as the stack lives: the
 data, the order of its examples and a method's random numbers (``feed``), parameters, what the base
@@ -9,7 +9,9 @@ The host's part comes before a step (filling the feeds) and after it (counting, 
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -18,6 +20,8 @@ from torch import Tensor
 
 from mtl_core import optimizers, settings
 from mtl_core.config import RunConfig
+from mtl_core.errors import InputError
+from mtl_core.optimizers import Beside, Method, Numbers
 from mtl_core.training import padding, precision
 from mtl_core.training.batches import BatchStream
 from mtl_core.training.captured import Capture, Captured, graph
@@ -27,7 +31,7 @@ from mtl_core.training.network import Network
 from mtl_core.training.schedule import checkpoint_steps, ends_epoch
 from mtl_core.training.tally import Tally
 
-__all__ = ["Stepper"]
+__all__ = ["Member", "Stepper", "shape"]
 
 Inputs = list[Tensor] | Tensor
 
@@ -36,47 +40,46 @@ _MOST_AHEAD = 16
 time, and a slice would give it minutes of them before its half second is over."""
 
 
-class Stepper:
-    """Steps of the replicas of ``config``.
+@dataclass(frozen=True)
+class Member:
+    """Replicas of one experiment, some of those that a stepper moves.
 
     Args:
+        network: of these replicas alone; its parameters are where the steps are taken.
         training: task -> its training (inputs, targets), on the network's device.
-        capture: how a step is captured; by default in a CUDA graph on CUDA, and not at all on a
-            CPU. Where it can be, the method is ``static``.
-
-    Attributes:
-        method: the multi-task optimizer and its state.
-        base: what turns gradients into steps.
-        tally: what the method did; None where that is known beforehand.
     """
 
-    def __init__(
-        self,
-        config: RunConfig,
-        seeds: Sequence[int],
-        network: Network,
-        training: Mapping[str, tuple[Tensor, Tensor]],
-        device: torch.device,
-        *,
-        capture: Capture | None = None,
-    ) -> None:
-        self._config, self._network, self._training = config, network, training
-        self._device = device
+    config: RunConfig
+    seeds: Sequence[int]
+    network: Network
+    training: Mapping[str, tuple[Tensor, Tensor]]
+
+
+class _Part:
+    """What a member has of its own in every step: feeds, a method, and its tally.
+
+    Args:
+        rows: its replicas among all of them.
+    """
+
+    def __init__(self, member: Member, rows: slice, device: torch.device, *, static: bool) -> None:
+        config, seeds, training = member.config, member.seeds, member.training
+        self.network, self.rows = member.network, rows
+        self.examples = [training[task][0] for task in config.tasks]
+        self.targets = [training[task][1] for task in config.tasks]
         self.method = optimizers.create(
             config.optimizer, num_tasks=len(config.tasks), **dict(config.options)
         )
-        self.base = _base_optimizer(config, list(network.parameters.values()))
+        self.method.static = static
         # A single task has no weights to record, and constant ones are known beforehand.
         plain = len(config.tasks) == 1 or self.method.constant
         self.tally = None if plain else Tally()
-        self._due = frozenset(checkpoint_steps(config))
-        self._lengths = self._known_lengths()
         # Tasks on one input take the same examples, whichever of them are learned together.
         self._one_input = settings.get(config.setting).one_input
         streams = {task: task for task in config.tasks}
         if self._one_input:
             streams = {config.setting: config.target}
-        self._orders = Orders(
+        self.orders = Orders(
             [
                 [
                     BatchStream(seed, name, len(training[task][1]), config.batch_size)
@@ -87,12 +90,70 @@ class Stepper:
             config.steps_per_epoch,
             device,
         )
-        self._noise = Noise(seeds, config.steps_per_epoch, device)
+        self.noise = Noise(seeds, config.steps_per_epoch, device)
         self._held: dict[str, Tensor] = {}
-        self._given: deque[torch.cuda.Event] = deque()
+
+    def batches(self, examples: Sequence[Tensor]) -> tuple[Inputs, list[Tensor]]:
+        """Those of the step that it is ready for, out of its ``examples``."""
+        indices = self.orders.batches()
+        if self._one_input:
+            (index,) = indices
+            return examples[0][index], [own[index] for own in self.targets]
+        return (
+            [own[index] for own, index in zip(examples, indices, strict=True)],
+            [own[index] for own, index in zip(self.targets, indices, strict=True)],
+        )
+
+    def hold(self) -> None:
+        """Copy what the method replaced in its state to where it was before."""
+        for name, value in self.method.state.items():
+            held = self._held.setdefault(name, value)
+            if held is not value:
+                held.copy_(value)
+        self.method.state = {name: self._held[name] for name in self.method.state}
+
+
+class Stepper:
+    """Steps of the replicas of one experiment, or of several of one ``shape``.
+
+    Args:
+        members: the experiments, all on ``device``.
+        capture: how a step is captured; by default in a CUDA graph on CUDA, and not at all on a
+            CPU. Where it can be, methods are ``static``.
+
+    Attributes:
+        base: what turns gradients into steps.
+
+    Raises:
+        InputError: for several members, if they are not of one shape.
+    """
+
+    def __init__(
+        self, members: Sequence[Member], device: torch.device, *, capture: Capture | None = None
+    ) -> None:
+        first = members[0]
+        if len({shape(member.config) for member in members}) > 1:
+            raise InputError("experiments of other shapes take their steps apart")
+        self._config, self._device = first.config, device
+        networks = [member.network for member in members]
+        self._network = Network.joined(networks) if len(members) > 1 else networks[0]
         if capture is None and device.type == "cuda":
             capture = graph
-        self.method.static = capture is not None
+        ends = list(accumulate(len(member.seeds) for member in members))
+        self._parts = [
+            _Part(member, slice(end - len(member.seeds), end), device, static=capture is not None)
+            for member, end in zip(members, ends, strict=True)
+        ]
+        self._method: Method | Beside = self._parts[0].method
+        if len(members) > 1:
+            rows = [len(member.seeds) for member in members]
+            self._method = Beside(self._methods, rows, self._numbers)
+        self.base = _base_optimizer(first.config, list(self._network.parameters.values()))
+        self._due = frozenset(checkpoint_steps(first.config))
+        self._lengths = _known_lengths(first)
+        if len(members) > 1 and self._lengths is not None:
+            raise InputError("experiments on texts, whose batches differ in length, step apart")
+        self._given: deque[torch.cuda.Event] = deque()
         self._captured: Captured | None = None
         if capture is not None and not self.on_host:
             self._captured = Captured(self._carry_out, self.buffers, capture)
@@ -102,89 +163,148 @@ class Stepper:
         """Why its steps cannot be captured, as a clause; "" where they can."""
         if self._lengths is not None:
             return "its batches differ in length"
-        return self.method.on_host
+        return next((m.on_host for m in self._methods if m.on_host), "")
 
     @property
     def trouble(self) -> str:
         """Why steps that could be captured were not, as a clause; "" where nothing is wrong."""
         return self._captured.trouble if self._captured is not None else ""
 
+    @property
+    def members(self) -> int:
+        """How many experiments it moves."""
+        return len(self._parts)
+
+    def method(self, member: int = 0) -> Method:
+        """A member's multi-task optimizer and its state."""
+        return self._parts[member].method
+
+    def tally(self, member: int = 0) -> Tally | None:
+        """What a member's method did; None where that is known beforehand."""
+        return self._parts[member].tally
+
+    def ready(self, number: int) -> None:
+        """Write what the step after ``number`` of them takes into its buffers."""
+        for part in self._parts:
+            part.orders.ready(number)
+            if part.method.random:
+                part.noise.ready(number)
+
     def step(self, number: int) -> None:
         """The step after ``number`` of them."""
-        self._orders.ready(number)
-        if self.method.random:
-            self._noise.ready(number)
-        gradients = self.method.needs_gramian or self.method.needs_jacobian
-        compare = self.tally is not None and number + 1 in self._due
+        self.ready(number)
+        gradients = self._method.needs_gramian or self._method.needs_jacobian
+        compare = self._tallies and number + 1 in self._due
         if self._captured is not None and (gradients or not compare):
             self._captured()
         else:
             self._carry_out(compare=compare)
-        if self.tally is not None:
-            self.tally.note(gradients=gradients or compare)
-        if ends_epoch(self._config, number + 1):
-            self.method.end_epoch()
-            self._hold()
+        for part in self._parts:
+            if part.tally is not None:
+                part.tally.note(gradients=gradients or compare)
+            if ends_epoch(self._config, number + 1):
+                part.method.end_epoch()
+                part.hold()
         if self._device.type == "cuda":
             self._wait_for_earlier()
 
-    def batches(self, number: int) -> tuple[Inputs, list[Tensor]]:
-        """The (R, B, ...) inputs of that step, a single tensor if all tasks have them, and each
-        task's targets."""
-        self._orders.ready(number)
-        return self._batches()
+    def batches(self, number: int, member: int = 0) -> tuple[Inputs, list[Tensor]]:
+        """The (R, B, ...) inputs of a member in that step, a single tensor if all tasks have them,
+        and each task's targets."""
+        part = self._parts[member]
+        part.orders.ready(number)
+        return part.batches(self._cut(part))
 
     def buffers(self) -> dict[str, Tensor]:
         """Every tensor that a step changes, by name; the same ones after each."""
-        return self._tensors({} if self.tally is None else self.tally.sums)
-
-    def saved(self) -> dict[str, Tensor]:
-        """Those of them that a step of another stack would need to go on from here."""
-        return self._tensors({} if self.tally is None else self.tally.state)
-
-    def resume(self, saved: Mapping[str, Tensor]) -> None:
-        """Put what was ``saved`` into the buffers."""
+        found = {}
         for name, parameter in self._network.parameters.items():
+            found[f"parameter/{name}"] = parameter.detach()
+            found |= {f"{key}/{name}": value for key, value in self._moments(parameter).items()}
+        for place, part in enumerate(self._parts):
+            member = f"{place}/" if len(self._parts) > 1 else ""
+            found |= _under(f"{member}method/", part.method.state)
+            if part.tally is not None:
+                found |= _under(f"{member}tally/", part.tally.sums)
+        return found
+
+    def saved(self, member: int = 0) -> dict[str, Tensor]:
+        """Those tensors of a member, by its own names, that a step of another stack would need to
+        go on from here."""
+        part, found = self._parts[member], {}
+        own = part.network.parameters
+        for name, parameter in zip(own, self._network.parameters.values(), strict=True):
+            found[f"parameter/{name}"] = parameter.detach()[part.rows]
+            for key, value in self._moments(parameter).items():
+                found[f"{key}/{name}"] = value[part.rows] if value.ndim else value
+        found |= _under("method/", part.method.state)
+        return found | ({} if part.tally is None else _under("tally/", part.tally.state))
+
+    def resume(self, saved: Sequence[Mapping[str, Tensor]]) -> None:
+        """Put what was ``saved`` of each member, all at one step, into the buffers."""
+        names = [list(part.network.parameters) for part in self._parts]
+        for place, parameter in enumerate(self._network.parameters.values()):
+
+            def whole(key: str, place: int = place) -> Tensor | None:
+                found = [
+                    of.get(f"{key}/{own[place]}") for of, own in zip(saved, names, strict=True)
+                ]
+                known = [one for one in found if one is not None]
+                # A count of steps is of no replica, and the same in all members.
+                return (torch.cat(known) if known[0].ndim else known[0]) if known else None
+
+            value = whole("parameter")
+            assert value is not None
             with torch.no_grad():
-                parameter.copy_(saved[f"parameter/{name}"])
+                parameter.copy_(value)
             moments = self.base.state[parameter]
             for key in ("step", "exp_avg", "exp_avg_sq", "momentum_buffer"):
-                value = saved.get(f"{key}/{name}")
+                value = whole(key)
                 if value is not None and isinstance(there := moments.get(key), Tensor):
                     there.copy_(value)
                 elif value is not None:
                     moments[key] = value
-        self.method.state = _of("method/", saved)
-        self._hold()
-        if self.tally is not None:
-            self.tally.state = _of("tally/", saved)
+        for part, of in zip(self._parts, saved, strict=True):
+            part.method.state = _of("method/", of)
+            part.hold()
+            if part.tally is not None:
+                part.tally.state = _of("tally/", of)
 
-    def _tensors(self, tally: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        found = {}
-        for name, parameter in self._network.parameters.items():
-            found[f"parameter/{name}"] = parameter.detach()
-            for key, value in self.base.state[parameter].items():
-                if isinstance(value, Tensor):
-                    found[f"{key}/{name}"] = value
-        found |= {f"method/{name}": value for name, value in self.method.state.items()}
-        return found | {f"tally/{name}": value for name, value in tally.items()}
+    @property
+    def _methods(self) -> list[Method]:
+        return [part.method for part in self._parts]
+
+    @property
+    def _tallies(self) -> bool:
+        return any(part.tally is not None for part in self._parts)
+
+    def _numbers(self) -> list[Numbers | None]:
+        """The step's random numbers, of each method that draws any."""
+        return [part.noise.numbers() if part.method.random else None for part in self._parts]
+
+    def _moments(self, parameter: Tensor) -> dict[str, Tensor]:
+        """What the base optimizer remembers of a parameter."""
+        found = self.base.state[parameter].items()
+        return {key: value for key, value in found if isinstance(value, Tensor)}
 
     def _carry_out(self, *, compare: bool = False) -> None:
-        """The device's part of a step, along the method's combination of its task gradients."""
-        state = dict(self.method.state)
+        """The device's part of a step, along each method's combination of its task gradients."""
+        states = [dict(method.state) for method in self._methods]
         try:
             with precision.products(self._config.precision, self._device):
                 self._move(compare=compare)
         except BaseException:
-            self.method.state = state
+            for method, state in zip(self._methods, states, strict=True):
+                method.state = state
             raise
-        self._hold()
+        for part in self._parts:
+            part.hold()
 
     def _move(self, *, compare: bool) -> None:
         network, tasks = self._network, self._config.tasks
         inputs, targets = self._batches()
-        numbers = self._noise.numbers() if self.method.random else None
-        combined = combine(network, self.method, tasks, inputs, targets, numbers, compare=compare)
+        numbers = self._numbers()[0] if len(self._parts) == 1 else None
+        combined = combine(network, self._method, tasks, inputs, targets, numbers, compare=compare)
         parameters = [*network.shared.values(), *network.heads.values()]
         for parameter, gradient in zip(
             parameters, [*combined.shared, *combined.heads], strict=True
@@ -193,18 +313,36 @@ class Stepper:
             # contiguous parameter would be applied to the wrong weights.
             parameter.grad = gradient.contiguous()
         self.base.step()
-        if self.method.needs_losses_after:
-            self.method.observe(batch_losses(network, tasks, inputs, targets))
-        if self.tally is not None:
-            self.tally.add(combined)
+        if any(method.needs_losses_after for method in self._methods):
+            losses = batch_losses(network, tasks, inputs, targets)
+            for part in self._parts:
+                if part.method.needs_losses_after:
+                    part.method.observe(losses[part.rows])
+        for part in self._parts:
+            if part.tally is not None:
+                part.tally.add(combined.of(part.rows))
 
-    def _hold(self) -> None:
-        """Copy what the method replaced in its state to where it was before."""
-        for name, value in self.method.state.items():
-            held = self._held.setdefault(name, value)
-            if held is not value:
-                held.copy_(value)
-        self.method.state = {name: self._held[name] for name in self.method.state}
+    def _batches(self) -> tuple[Inputs, list[Tensor]]:
+        """Those of all members, one below the other."""
+        found = [part.batches(self._cut(part)) for part in self._parts]
+        if len(found) == 1:
+            return found[0]
+        targets = [torch.cat(own) for own in zip(*(of for _, of in found), strict=True)]
+        inputs = [of for of, _ in found]
+        if isinstance(inputs[0], Tensor):
+            return torch.cat([of for of in inputs if isinstance(of, Tensor)]), targets
+        return [torch.cat(own) for own in zip(*inputs, strict=True)], targets
+
+    def _cut(self, part: _Part) -> list[Tensor]:
+        """A part's examples, of texts no longer than they have to be."""
+        if self._lengths is None:
+            return part.examples
+        longest = [
+            int(lengths[order].max())
+            for lengths, order in zip(self._lengths, part.orders.known(), strict=False)
+        ]
+        longest = padding.common(longest, self._device)
+        return list(map(padding.cut, part.examples, longest))
 
     def _wait_for_earlier(self) -> None:
         given = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
@@ -213,35 +351,42 @@ class Stepper:
         if len(self._given) > _MOST_AHEAD:
             self._given.popleft().synchronize()
 
-    def _batches(self) -> tuple[Inputs, list[Tensor]]:
-        examples = [self._training[task][0] for task in self._config.tasks]
-        targets = [self._training[task][1] for task in self._config.tasks]
-        indices = self._orders.batches()
-        if self._lengths is not None:
-            longest = [
-                int(lengths[order].max())
-                for lengths, order in zip(self._lengths, self._orders.known(), strict=False)
-            ]
-            longest = padding.common(longest, self._device)
-            examples = list(map(padding.cut, examples, longest))
-        if self._one_input:
-            (index,) = indices
-            return examples[0][index], [own[index] for own in targets]
-        return (
-            [own[index] for own, index in zip(examples, indices, strict=True)],
-            [own[index] for own, index in zip(targets, indices, strict=True)],
-        )
 
-    def _known_lengths(self) -> list[NDArray[np.int64]] | None:
-        """Of each task's training inputs, (N,); None where they have no padding.
+def shape(config: RunConfig) -> Hashable:
+    """Experiments of the same one can take their steps as one computation.
 
-        On the CPU, where batches are drawn, so that no step waits for a GPU.
-        """
-        found = [
-            padding.lengths(self._network.encoder, inputs) for inputs, _ in self._training.values()
-        ]
-        known = [one.cpu().numpy() for one in found if one is not None]
-        return known or None
+    They have the same network but for the names of its heads, on the same budget, and methods that
+    go the same way about a step: from losses or from task gradients, with or without the host.
+    """
+    setting = settings.get(config.setting)
+    tasks = [setting.task(name) for name in config.tasks]
+    # A head that is not a linear layer may be another one for any task.
+    own = [task.name if setting.head else "" for task in tasks]
+    method = optimizers.create(config.optimizer, num_tasks=len(tasks), **dict(config.options))
+    return (
+        config.setting,
+        tuple((task.classes, task.loss, name) for task, name in zip(tasks, own, strict=True)),
+        (config.width, config.precision),
+        (config.base_optimizer, config.lr, config.batch_size),
+        (config.steps, config.steps_per_epoch, checkpoint_steps(config)),
+        (method.needs_gramian, method.needs_jacobian, bool(method.on_host)),
+        len(tasks) == 1 or method.constant,
+    )
+
+
+def _known_lengths(member: Member) -> list[NDArray[np.int64]] | None:
+    """Of each task's training inputs, (N,); None where they have no padding.
+
+    On the CPU, where batches are drawn, so that no step waits for a GPU.
+    """
+    encoder = member.network.encoder
+    found = [padding.lengths(encoder, inputs) for inputs, _ in member.training.values()]
+    known = [one.cpu().numpy() for one in found if one is not None]
+    return known or None
+
+
+def _under(prefix: str, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}{name}": value for name, value in values.items()}
 
 
 def _of(prefix: str, saved: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -213,8 +213,11 @@ def test_every_way_to_form_gradients_agrees(kind: str, seeds: tuple[int, ...]) -
     network, tasks = replicas._network, asked.tasks
     inputs, targets = replicas.batches()
     assert isinstance(inputs, Tensor) is settings.get("tiny").one_input
-    summed = gradients.combine(network, replicas._method, tasks, inputs, targets)
-    compared = gradients.combine(network, replicas._method, tasks, inputs, targets, compare=True)
+    method = replicas._stepper.method()
+    summed = gradients.combine(network, method, tasks, inputs, targets)
+    compared = gradients.combine(
+        network, replicas._stepper.method(), tasks, inputs, targets, compare=True
+    )
     pairs = [(compared, summed)]
     if not isinstance(inputs, Tensor):
         jacobian, losses, heads = gradients._on_own_inputs_at_once(network, tasks, inputs, targets)

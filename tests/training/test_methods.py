@@ -119,7 +119,7 @@ def test_what_is_told_is_the_mean_since_the_last_checkpoint(digits: Digits) -> N
     replicas = Replicas(config, (5,), torch.device("cpu"))
     replicas.checkpoint()
     drawn = []
-    method = replicas._method
+    method = replicas._stepper.method()
     weights = method.weights
 
     def spy(*arguments: Any, **more: Any) -> torch.Tensor:

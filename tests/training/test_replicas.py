@@ -14,6 +14,7 @@ from mtl_core.training import Checkpoint, State, checkpoint_steps
 from mtl_core.training import replicas as module
 from mtl_core.training.checkpoint import split, stack
 from mtl_core.training.replicas import Replicas, _ResidentTask, advance
+from mtl_core.training.stepping import Stepper
 
 Digits = Callable[..., RunConfig]
 Values = Callable[[list[Checkpoint]], list[tuple[Any, ...]]]
@@ -185,14 +186,14 @@ def test_a_stack_that_does_not_fit_is_given_the_room_of_others(
     whole = advance(asked, (0,), None, slice_seconds=EVERYTHING)
     monkeypatch.setattr(module, "_STAY_ON", ("cpu",))
     begun = advance(other, (0,), None)
-    step = Replicas.train_step
+    step = Stepper.step
 
-    def full(replicas: Replicas) -> None:
+    def full(stepper: Stepper, number: int) -> None:
         if module._STANDING:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        step(replicas)
+        step(stepper, number)
 
-    monkeypatch.setattr(Replicas, "train_step", full)
+    monkeypatch.setattr(Stepper, "step", full)
     assert values(advance(asked, (0,), None, slice_seconds=EVERYTHING)) == values(whole)
     assert module._STANDING == {}
     again = advance(other, (0,), begun[-1].state, slice_seconds=1e-9)
@@ -269,7 +270,7 @@ def test_fused_adam_is_given_gradients_in_the_parameters_layout(digits: Digits) 
             # Strides of dimensions of size 1 may differ: nothing is stored along them.
             assert parameter.is_contiguous(), name
             assert parameter.grad.is_contiguous(), name
-            moment = replicas._optimizer.state[parameter]["exp_avg"]
+            moment = replicas._stepper.base.state[parameter]["exp_avg"]
             torch.testing.assert_close(moment, 0.1 * parameter.grad, rtol=1e-5, atol=1e-9)
 
 

@@ -143,7 +143,7 @@ def test_nothing_in_a_captured_step_waits_for_the_host(
     replicas.train_step()  # makes what is made once
     stepper = replicas._stepper
     stepper.batches(1)
-    stepper._noise.ready(1)
+    stepper.ready(1)
     with watched() as seen:
         stepper._carry_out()
     assert seen == []
@@ -169,7 +169,7 @@ def test_the_steps_of_a_cpu_are_caught_too(digits: Digits, name: str) -> None:
     """They are quicker with plain numbers, and draw their first random ones as they go."""
     replicas = Replicas(config(digits, name, 2), SEEDS, CPU)
     replicas._stepper.batches(0)
-    replicas._stepper._noise.ready(0)
+    replicas._stepper.ready(0)
     with watched() as seen:
         replicas._stepper._carry_out()
     assert seen
@@ -206,7 +206,7 @@ def test_all_kinds_of_networks_can_be_captured(
     replicas = Replicas(asked, SEEDS, CPU, capture=replayed_as_it_is)
     replicas.train_step()
     replicas._stepper.batches(1)
-    replicas._stepper._noise.ready(1)
+    replicas._stepper.ready(1)
     with watched() as seen:
         replicas._stepper._carry_out()
     assert seen == []

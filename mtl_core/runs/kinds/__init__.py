@@ -10,11 +10,13 @@ from mtl_core.runs.kinds.base import (
     Derived,
     Experiment,
     Kind,
+    Part,
     Piece,
     Plan,
     State,
     States,
     Table,
+    Together,
 )
 from mtl_core.runs.kinds.front import FRONT
 from mtl_core.runs.kinds.training import TRAINING
@@ -26,11 +28,13 @@ __all__ = [
     "Derived",
     "Experiment",
     "Kind",
+    "Part",
     "Piece",
     "Plan",
     "State",
     "States",
     "Table",
+    "Together",
     "experiment",
     "get",
     "of",

@@ -2,7 +2,7 @@
 
 import argparse
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
@@ -20,11 +20,13 @@ __all__ = [
     "Derived",
     "Experiment",
     "Kind",
+    "Part",
     "Piece",
     "Plan",
     "State",
     "States",
     "Table",
+    "Together",
 ]
 
 State = Mapping[str, NDArray[Any]]
@@ -254,6 +256,28 @@ class Plan:
     values: Mapping[str, Callable[[object], list[Any]]]
 
 
+Part = tuple[Any, tuple[int, ...], States]
+"""An experiment, some of its seeds, all at one step, and the states that they go on from."""
+
+
+@dataclass(frozen=True)
+class Together:
+    """How runs of several experiments are carried out as one computation, as on a GPU.
+
+    Args:
+        shape: experiments of the same one can be, with those of their runs that are at one step.
+        advance: as ``Kind.advance``, for parts of one shape at one step: the pieces of each.
+            Raises whatever one of them does.
+        run_bytes: what a run takes of a device's memory, about.
+        room: what all of them may take on a device.
+    """
+
+    shape: Callable[[Any], Hashable]
+    advance: Callable[[Sequence[Part], float, str], list[list[Piece]]]
+    run_bytes: Callable[[Any], int]
+    room: Callable[[str], int]
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of experiment. Everything that differs between kinds is declared here.
@@ -293,6 +317,7 @@ class Kind:
             the description of a user's own data, never the data; None for what every machine knows.
         own_file: whether an experiment is on a user's own file, which another machine does not have
             or has another of the same name.
+        together: how several experiments are carried out at once; None where each is by itself.
     """
 
     name: str
@@ -318,6 +343,7 @@ class Kind:
     most_rows: Callable[[Any], Mapping[str, int]] = lambda config: {}
     carried: Callable[[Any], Mapping[str, Any] | None] = lambda config: None
     own_file: Callable[[Any], bool] = lambda config: False
+    together: Together | None = None
 
     @property
     def main(self) -> str:

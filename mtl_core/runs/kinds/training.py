@@ -2,7 +2,7 @@
 
 import argparse
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,12 @@ from mtl_core.runs.kinds.base import (
     Command,
     Derived,
     Kind,
+    Part,
     Piece,
     Plan,
     States,
     Table,
+    Together,
     columns_of,
 )
 from mtl_core.runs.kinds.training_checks import check
@@ -61,16 +63,46 @@ def advance(
     config: RunConfig, seeds: tuple[int, ...], states: States, seconds: float, device: str
 ) -> list[Piece]:
     """As ``Kind.advance``: several seeds are stacked into one computation."""
-    from mtl_core.training.checkpoint import stack
-    from mtl_core.training.replicas import advance as advance_replicas
-
-    state = stack([states[seed] for seed in seeds]) if states else None
     try:
-        checkpoints = advance_replicas(config, seeds, state, device=device, slice_seconds=seconds)
+        (pieces,) = _advance_together([(config, seeds, states)], seconds, device)
     except TrainingDiverged as error:
-        pieces = [piece for one in error.checkpoints for piece in _pieces(one)]
-        raise TrainingDiverged(error.message, pieces) from None
-    return [piece for checkpoint in checkpoints for piece in _pieces(checkpoint)]
+        before = [piece for one in error.checkpoints for piece in _pieces(one)]
+        raise TrainingDiverged(error.message, before) from None
+    return pieces
+
+
+def _advance_together(parts: Sequence[Part], seconds: float, device: str) -> list[list[Piece]]:
+    """As ``Together.advance``."""
+    from mtl_core.training.checkpoint import stack
+    from mtl_core.training.replicas import Stack, advance_together
+
+    stacks = [
+        Stack(config, seeds, stack([states[seed] for seed in seeds]) if states else None)
+        for config, seeds, states in parts
+    ]
+    found = advance_together(stacks, device=device, slice_seconds=seconds)
+    return [[piece for one in checkpoints for piece in _pieces(one)] for checkpoints in found]
+
+
+def _shape(config: RunConfig) -> Hashable:
+    """As ``Together.shape``: texts, whose batches differ in length, are by themselves."""
+    from mtl_core.training.stepping import shape
+
+    pretrained = settings.get(config.setting).pretrained() is not None
+    return config.id if pretrained else shape(config)
+
+
+def _run_bytes(config: RunConfig) -> int:
+    from mtl_core.training.room import step_bytes
+
+    # A large encoder is by itself anyway, and costs much to look at.
+    return 0 if settings.get(config.setting).pretrained() is not None else step_bytes(config)
+
+
+def _room(device: str) -> int:
+    from mtl_core.training.room import room
+
+    return room(device)
 
 
 def _carry_out(
@@ -337,6 +369,7 @@ TRAINING = Kind(
     state_bytes=_state_bytes,
     most_rows=_most_rows,
     carried=lambda config: stored.carried(config.setting),
+    together=Together(_shape, _advance_together, _run_bytes, _room),
     command=Command(
         "run",
         "train one experiment and write its trajectory",

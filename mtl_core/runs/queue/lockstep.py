@@ -3,9 +3,10 @@
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any
 
 from mtl_core import checks
@@ -44,7 +45,11 @@ class _Run(Going):
     Args:
         data: the fingerprint of its data; None until its first slice here has ended.
         stopping: whether it is to be stopped, and gets no further slice.
-        alone: whether it is not stacked with others any more, since a stack of them failed.
+        shape: what experiments have in common whose runs can be carried out together; None where
+            they cannot.
+        bytes: what it takes of the device's memory when it is, about.
+        apart: whether it is not carried out with other experiments any more, since that failed.
+        alone: nor with its experiment's other seeds.
         unsaved: whether the store lacks its newest state.
         lost: what became of the process that had its slice last, if that brought nothing.
         lost_again: and of the one that had it before, in the same place.
@@ -57,6 +62,9 @@ class _Run(Going):
     info: Mapping[str, Any] = field(default_factory=dict)
     data: str | None = None
     stopping: bool = False
+    shape: Hashable = None
+    bytes: int = 0
+    apart: bool = False
     alone: bool = False
     unsaved: bool = False
     lost: str | None = None
@@ -159,15 +167,68 @@ class Lockstep:
             self._begin_with(self._runs[run.key])
 
     def _begin_with(self, first: _Run) -> None:
-        runs = [first]
-        if self._carrier.stacks and not first.alone:
-            runs = [
-                run
-                for run in self._runs.values()
-                if run.key.experiment == first.key.experiment
-                and (run.step, run.busy, run.alone, run.data)
-                == (first.step, False, False, first.data)
-            ]
+        parts = [self._part(runs) for runs in self._with(first)]
+        if len(parts) == 1:
+            self._carrier.begin(*parts[0])
+            return
+        # They last as long as all of them would, as far as states are carried to and fro.
+        seconds = sum(part.seconds for _, part in parts) - SLICE_SECONDS * (len(parts) - 1)
+        self._carrier.begin_together(
+            [(name, replace(part, seconds=max(seconds, 0.0))) for name, part in parts]
+        )
+
+    def _with(self, first: _Run) -> list[list[_Run]]:
+        """The runs that get a slice with this one, those of each experiment by themselves."""
+        if not self._carrier.stacks or first.alone:
+            return [[first]]
+
+        def beside(run: _Run) -> bool:
+            return (run.step, run.busy, run.alone) == (first.step, False, False)
+
+        own, others = [], []
+        for run in filter(beside, self._runs.values()):
+            if run.key.experiment == first.key.experiment:
+                self._measure(run)
+                if run.data == first.data:
+                    own.append(run)
+            elif not (first.apart or run.apart or run.stopping) and self._joins(run, first):
+                others.append(run)
+        found: dict[str, list[_Run]] = {}
+        for run in self._fitting([*own, *others]):
+            found.setdefault(run.key.experiment, []).append(run)
+        # Those of an experiment on other data are another slice of it.
+        return [[run for run in runs if run.data == runs[0].data] for runs in found.values()]
+
+    def _joins(self, run: _Run, first: _Run) -> bool:
+        if run.question != first.question or run.device != first.device or run.kind != first.kind:
+            return False
+        self._measure(run)
+        return first.shape is not None and run.shape == first.shape
+
+    def _measure(self, run: _Run) -> None:
+        """Find out what a run can be carried out with, and what it takes, once.
+
+        What goes wrong here goes wrong again in its own slice, which says so.
+        """
+        together = run.kind.together if run.kind is not None else None
+        if run.shape is None and together is not None and not run.apart:
+            try:
+                run.shape, run.bytes = together.shape(run.config), together.run_bytes(run.config)
+            except Exception:
+                run.apart = True
+
+    def _fitting(self, runs: list[_Run]) -> list[_Run]:
+        """As many of them as there is room for, at least the first."""
+        together = runs[0].kind.together if runs[0].kind is not None else None
+        if together is None or runs[0].apart or len(runs) == 1:
+            return runs
+        within = accumulate(run.bytes for run in runs)
+        most = together.room(runs[0].device)
+        return runs[: max(1, sum(total <= most for total in within))]
+
+    def _part(self, runs: list[_Run]) -> tuple[tuple[Key, ...], Slice]:
+        """A slice of runs of one experiment."""
+        first = runs[0]
         states: dict[int, State] = {}
         for run in runs:
             run.busy = True
@@ -181,7 +242,7 @@ class Lockstep:
         config = checks.with_seeds(first.config, [run.key.seed for run in runs])
         assert first.kind is not None
         part = Slice(first.kind, config, states, seconds, first.device, first.data)
-        self._carrier.begin(tuple(run.key for run in runs), part)
+        return tuple(run.key for run in runs), part
 
     def _state(self, run: _Run) -> State | None:
         if run.step < 0:
@@ -197,6 +258,9 @@ class Lockstep:
         for run in runs:
             run.busy = False
             self._schedule.charge(run.visitor, run.question, done.seconds / len(keys))
+            if done.apart:
+                run.apart = True
+                continue
             if len(keys) > 1 and (done.error or done.lost):
                 run.alone = True  # whichever of them it was, the others go on
                 continue

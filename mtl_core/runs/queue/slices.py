@@ -13,7 +13,7 @@ from mtl_core.runs.kinds import Kind, Piece, States
 from mtl_core.runs.provenance import provenance as taken
 from mtl_core.training.pool import ReplicaPool
 
-__all__ = ["Carrier", "Done", "Processes", "Slice", "Stacks", "carry", "in_words"]
+__all__ = ["Carrier", "Done", "Processes", "Slice", "Stacks", "carry", "carry_together", "in_words"]
 
 LOOK_SECONDS = 0.5
 """How often processes are looked at."""
@@ -52,6 +52,8 @@ class Done:
         expected: whether that is written for people; else it is a fault of ours.
         lost: what became of the process that carried it out, to follow "a process" in a sentence;
             nothing came back then, and the runs can go on from where the slice began.
+        apart: whether nothing was carried out, since experiments could not be together; the runs
+            can go on from where the slice began, those of each experiment by themselves.
     """
 
     pieces: Sequence[Piece]
@@ -60,6 +62,7 @@ class Done:
     error: str | None = None
     expected: bool = False
     lost: str | None = None
+    apart: bool = False
 
 
 class Carrier(Protocol):
@@ -77,6 +80,11 @@ class Carrier(Protocol):
 
     def begin(self, name: Any, part: Slice) -> None:
         """Begin a slice; ``name`` comes back with what it brings."""
+        ...
+
+    def begin_together(self, parts: Sequence[tuple[Any, Slice]]) -> None:
+        """Begin slices of several experiments as one, where it ``stacks``; each name comes back
+        with what its own brings."""
         ...
 
     def ended(self, seconds: float) -> list[tuple[Any, Done]]:
@@ -121,6 +129,9 @@ class Processes:
             self._pool.renew(place)
             future = self._pool.call_in(place, carry, *functions, _plain(part))
         self._under_way[place] = (name, time.monotonic(), future)
+
+    def begin_together(self, parts: Sequence[tuple[Any, Slice]]) -> None:
+        raise NotImplementedError("a process carries out one run at a time")
 
     def ended(self, seconds: float) -> list[tuple[Any, Done]]:
         futures = [future for _, _, future in self._under_way.values()]
@@ -205,6 +216,10 @@ class Stacks:
         done = carry(kind.advance, kind.fingerprint, kind.protocol, _plain(part))
         self._over.append((name, done))
 
+    def begin_together(self, parts: Sequence[tuple[Any, Slice]]) -> None:
+        names = [name for name, _ in parts]
+        self._over += zip(names, carry_together([part for _, part in parts]), strict=True)
+
     def ended(self, seconds: float) -> list[tuple[Any, Done]]:
         if not self._over:
             time.sleep(seconds)
@@ -239,11 +254,8 @@ def carry(
         here = fingerprint(config)
         if data is None:
             provenance = taken(device, here, protocol(config))
-        elif data != here:
-            raise InputError(
-                f"its data changed while it was going on (the fingerprint was {quoted(data)}, and "
-                f"is {quoted(here)} now); put the old data back, or resume to go on with the new"
-            )
+        else:
+            _check_data(data, here)
         pieces = advance(config, config.seeds, states, seconds, device)
     except (InputError, TrainingDiverged) as error:
         before = [piece for piece in getattr(error, "checkpoints", ()) if isinstance(piece, Piece)]
@@ -259,6 +271,67 @@ def carry(
     return Done(pieces, time.monotonic() - started, provenance)
 
 
+def carry_together(parts: Sequence[Slice]) -> list[Done]:
+    """Carry out slices of some experiments of one kind and shape as one, here.
+
+    Whatever goes wrong, it is for each by itself to find out whether that was its own.
+    """
+    first, started = parts[0], time.monotonic()
+    runs = [len(part.config.seeds) for part in parts]
+
+    def share(count: int) -> float:
+        return (time.monotonic() - started) * count / sum(runs)
+
+    try:
+        origins = [_origin(part) for part in parts]
+        together = first.kind.together
+        assert together is not None
+        found = together.advance(
+            [(part.config, part.config.seeds, part.states) for part in parts],
+            first.seconds,
+            first.device,
+        )
+    except Exception as error:
+        with suppress(OSError):  # the log's disk is full
+            print(f"{len(parts)} experiments go on apart: {in_words(error)}", flush=True)
+        if _too_large(error):
+            _free(first.device)
+        return [Done([], share(count), apart=True) for count in runs]
+    return [
+        Done(pieces, share(count), origin)
+        for pieces, count, origin in zip(found, runs, origins, strict=True)
+    ]
+
+
+def _origin(part: Slice) -> dict[str, Any] | None:
+    """Where runs begin or resume, on which data; None where they go on.
+
+    Raises:
+        InputError: where they go on with other data.
+    """
+    here = part.kind.fingerprint(part.config)
+    if part.data is None:
+        return taken(part.device, here, part.kind.protocol(part.config))
+    _check_data(part.data, here)
+    return None
+
+
+def _check_data(before: str, here: str) -> None:
+    if before != here:
+        raise InputError(
+            f"its data changed while it was going on (the fingerprint was {quoted(before)}, and "
+            f"is {quoted(here)} now); put the old data back, or resume to go on with the new"
+        )
+
+
+def _free(device: str) -> None:
+    """Give back what a failed attempt held, for the next."""
+    if device == "cuda":
+        from torch.cuda import empty_cache
+
+        empty_cache()
+
+
 def _too_large(error: Exception) -> bool:
     """Whether memory ran out: the machine's, or PyTorch's on a GPU."""
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
@@ -266,10 +339,7 @@ def _too_large(error: Exception) -> bool:
 
 def _out_of_memory(config: Any, device: str) -> str:
     """What a run is told that does not fit by itself; of a stack, each run is tried alone first."""
-    if device == "cuda":
-        from torch.cuda import empty_cache
-
-        empty_cache()  # what the failed attempt held is free for the next
+    _free(device)
     where = "the GPU" if device == "cuda" else "this machine"
     sizes = [
         f"{title} {value}"

@@ -30,6 +30,7 @@ class Noted:
         self._carrier = carrier
         self.stacks = carrier.stacks
         self.slices: list[tuple[str, tuple[int, ...], int]] = []  # experiment, seeds, step
+        self.together: list[list[tuple[str, tuple[int, ...]]]] = []  # experiments and seeds
 
     @property
     def free(self) -> bool:
@@ -43,6 +44,10 @@ class Noted:
         assert len(steps) == 1, "all at one step"
         self.slices.append((experiment, seeds, steps.pop()))
         self._carrier.begin(name, part)
+
+    def begin_together(self, parts: Sequence[tuple[Any, Slice]]) -> None:
+        self.together.append([(part.config.id, part.config.seeds) for _, part in parts])
+        self._carrier.begin_together(parts)
 
     def ended(self, seconds: float) -> list[tuple[Any, Done]]:
         return self._carrier.ended(0.0)
@@ -570,3 +575,160 @@ def test_a_run_that_memory_has_no_room_for_fails_with_the_way_out(
     assert record.error.startswith("this machine ran out of memory at ")
     assert record.error.endswith("; make it smaller, or end what else takes memory")
     assert "\n" not in record.error
+
+
+# Several experiments as one computation, as on a GPU.
+
+
+@pytest.fixture
+def question(make_config: Make) -> list[Any]:
+    """Alone, and two methods and another auxiliary that can be together."""
+    small = {"epochs": 3, "early_checkpoints": 0, "factors": ()}
+    return [
+        make_config(auxiliaries=(), seeds=(0, 1), **small),
+        make_config(optimizer="pcgrad", seeds=(0, 1), **small),
+        make_config(optimizer="mgda", seeds=(0, 1), **small),
+        make_config(auxiliaries=("noisy_digits",), optimizer="pcgrad", seeds=(1,), **small),
+    ]
+
+
+def test_experiments_of_one_shape_are_one_computation(
+    store: Store, question: list[Any], stored: Make, undisturbed: Make
+) -> None:
+    store.submit(*question)
+    made, noted = begun(store, Stacks())
+    to_the_end(made)
+    assert {run for run, _, _ in noted.slices} == {question[0].id}, "what has no like is by itself"
+    same = [(config.id, config.seeds) for config in question[1:]]
+    assert {tuple(sorted(of)) for of in noted.together} == {tuple(sorted(same))}
+    steps = question[0].steps
+    assert len(noted.together) == len(noted.slices), "in lockstep with it"
+    for config in question:
+        (found, expected) = stored(store, config)["trajectory"], undisturbed(config)["trajectory"]
+        close(found, expected)
+        assert found["step"].max() == steps
+        for record in store.runs(config.id):
+            assert record.state == "done"
+            assert record.info["data_fingerprint"] == kinds.of(config).fingerprint(config)
+            assert record.seconds > 0
+    beside = [note for note in store.notes(question[1]) if "computed together" in note]
+    assert len(beside) == 1
+    assert "2 other experiments" in beside[0]
+    assert not store.notes(question[0])
+
+
+def test_other_questions_are_other_computations(store: Store, question: list[Any]) -> None:
+    """Their visitors share the time, and one that stops does not take the other's along."""
+    _, one, other, _ = question
+    store.submit(one)
+    store.submit(other)
+    made, noted = begun(store, Stacks())
+    to_the_end(made)
+    assert noted.together == []
+    assert {run for run, _, _ in noted.slices} == {one.id, other.id}
+
+
+def test_one_that_is_stopped_leaves_the_others_to_go_on(
+    store: Store, question: list[Any], stored: Make, undisturbed: Make
+) -> None:
+    _, one, other, _ = question
+    store.submit(one, other)
+    made, noted = begun(store, Stacks())
+    for _ in range(2):
+        made.turn({}, 0.0)
+    assert len(noted.together) == 2
+    store.cancel(one.id, one.seeds)
+    to_the_end(made, lambda: store.beat(ALICE))
+    assert {record.state for record in store.runs(one.id)} == {"cancelled"}
+    assert {record.state for record in store.runs(other.id)} == {"done"}
+    close(stored(store, other)["trajectory"], undisturbed(other)["trajectory"])
+
+
+def broken(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[int]:
+    """From now on experiments cannot be together; how often that was tried, of how many."""
+    kind, tried = kinds.get("training"), []
+    assert kind.together is not None
+
+    def advance(parts: Sequence[Any], *rest: Any) -> Any:
+        tried.append(len(parts))
+        raise error
+
+    apart = replace(kind, together=replace(kind.together, advance=advance))
+    monkeypatch.setitem(kinds.KINDS, kind.name, apart)
+    return tried
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        TrainingDiverged("loss is nan"),
+        RuntimeError("a fault of ours"),
+    ],
+)
+def test_what_cannot_be_together_goes_on_apart(
+    store: Store,
+    question: list[Any],
+    stored: Make,
+    undisturbed: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    tried = broken(monkeypatch, error)
+    store.submit(*question)
+    made, noted = begun(store, Stacks())
+    to_the_end(made)
+    assert tried == [3], "once"
+    assert {seeds for run, seeds, _ in noted.slices if run == question[1].id} == {(0, 1)}
+    for config in question:
+        close(stored(store, config)["trajectory"], undisturbed(config)["trajectory"])
+        assert {record.state for record in store.runs(config.id)} == {"done"}
+
+
+def test_one_that_diverges_fails_and_the_others_end(
+    store: Store, question: list[Any], stored: Make, undisturbed: Make, make_config: Make
+) -> None:
+    """With real numbers: GradDrop's kind apart, a learning rate that all of them share."""
+    _, one, other, _ = question
+    wild = make_config(
+        optimizer="imtl_l", epochs=3, early_checkpoints=0, factors=(), lr=3e4, base_optimizer="sgd"
+    )
+    calm = make_config(
+        optimizer="dwa", epochs=3, early_checkpoints=0, factors=(), lr=3e4, base_optimizer="sgd"
+    )
+    store.submit(one, other, wild, calm)
+    to_the_end(begun(store, Stacks())[0])
+    assert {record.state for record in store.runs(one.id)} == {"done"}
+    for config in (wild, calm):
+        (record,) = store.runs(config.id)
+        assert record.state == "failed"
+        assert record.error is not None
+        assert "training diverged: loss of" in record.error
+    close(stored(store, other)["trajectory"], undisturbed(other)["trajectory"])
+
+
+@pytest.mark.parametrize(("room", "largest"), [(3.5, 3), (2.5, 2), (0.5, 1)])
+def test_a_stack_is_no_larger_than_there_is_room_for(
+    store: Store,
+    question: list[Any],
+    stored: Make,
+    undisturbed: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    room: float,
+    largest: int,
+) -> None:
+    kind = kinds.get("training")
+    assert kind.together is not None
+    each = kind.together.run_bytes(question[1])
+    assert each > 0
+    small = replace(kind.together, room=lambda device: int(room * each))
+    monkeypatch.setitem(kinds.KINDS, kind.name, replace(kind, together=small))
+    store.submit(*question[1:])
+    made, noted = begun(store, Stacks())
+    to_the_end(made)
+    counts = [len(seeds) for _, seeds, _ in noted.slices]
+    counts += [sum(len(seeds) for _, seeds in of) for of in noted.together]
+    assert max(counts) == largest
+    for config in question[1:]:
+        assert {record.state for record in store.runs(config.id)} == {"done"}
+        close(stored(store, config)["trajectory"], undisturbed(config)["trajectory"])
