@@ -199,10 +199,10 @@ def test_a_stack_that_does_not_fit_is_given_the_room_of_others(
     again = advance(other, (0,), begun[-1].state, slice_seconds=1e-9)
     assert again[-1].step == 1
 
-    def always(replicas: Replicas) -> None:
+    def always(stepper: Stepper, number: int) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(Replicas, "train_step", always)
+    monkeypatch.setattr(Stepper, "step", always)
     with pytest.raises(torch.OutOfMemoryError):
         advance(asked, (0,), None, slice_seconds=EVERYTHING)
     assert module._STANDING == {}
