@@ -243,4 +243,4 @@ def _answers() -> "Answers":
     from mtl_core.runs import Answers, Store
     from mtl_core.runs.library import artifacts, exchange
 
-    return Answers(Store(), artifacts.scan()[0], exchange.imported()[0])
+    return Answers(Store(), artifacts.scan(read=artifacts.glance)[0], exchange.imported()[0])
