@@ -214,14 +214,15 @@ def _became(one: "Received") -> str:
     from mtl_core.runs.library import artifacts
 
     origins = ", ".join(dict.fromkeys(one.kept.values()))
+    ahead = "; with a look-ahead" if one.foretold else ""
     if not one.seeds:
-        return f"is here already ({origins}); what was here was kept"
+        return f"is here already ({origins}); what was here was kept{ahead}"
     there = artifacts.imported_dir() / one.run
     if not one.kept:
-        return f"imported into {there}"
+        return f"imported into {there}{ahead}"
     return (
         f"seeds {_spaced(one.seeds)} imported into {there}; seeds {_spaced(sorted(one.kept))} are "
-        f"here already ({origins}) and were kept"
+        f"here already ({origins}) and were kept{ahead}"
     )
 
 
