@@ -131,7 +131,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _examine_artifacts() -> None:
-    from mtl_core.runs.library import artifacts, exchange, look_aheads
+    from mtl_core.runs.library import artifacts, exchange, look_aheads, sweeps
 
     shipped, damaged = artifacts.scan(read=artifacts.read)
     brought, damaged_too = exchange.imported()
@@ -142,7 +142,9 @@ def _examine_artifacts() -> None:
         f"           {len(ahead)} look-aheads, in {look_aheads.shipped_dir()} and "
         f"{look_aheads.own_dir()}"
     )
-    for line in [*damaged, *damaged_too, *damaged_ones]:
+    tables, damaged_tables = sweeps.scan(sweeps.tables_dir())
+    print(f"           {len(tables)} sweep tables, in {sweeps.tables_dir()}")
+    for line in [*damaged, *damaged_too, *damaged_ones, *damaged_tables.values()]:
         print(f"           skipped: {line}")
 
 
