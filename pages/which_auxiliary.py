@@ -37,6 +37,7 @@ from pages.parts import (
 PAGE = state.Page("wa", RaceView.from_query)
 
 TICK_SECONDS = 2.0
+_FORETOLD = "Could it have been foretold?"
 MOST_TOGGLES = 6
 LOOK_TITLES = {"race": "One target", "pairs": "All pairs"}
 _ON, _REFUSED, _NOT_AHEAD = "wa_on", "wa_refused", "wa_not_ahead"
@@ -358,9 +359,12 @@ def _foretold(view: RaceView, standing: Standing, answers: Answers) -> None:
     """Cheap guesses of what helps, beside what was measured."""
     found = foretelling.guesses(standing, answers)
     if not found:
+        if any(answer.done for answer in standing.answers.values()):
+            with st.expander(_FORETOLD, icon=":material/online_prediction:"):
+                st.caption(foretelling.TOO_FEW)
         return
     measure = measures.measure(view.setting, view.target)
-    with st.expander("Could it have been foretold?", icon=":material/online_prediction:"):
+    with st.expander(_FORETOLD, icon=":material/online_prediction:"):
         st.dataframe(foretelling.shown(found, measure), hide_index=True)
         for line in foretelling.notes(found):
             words.tell("caption", line)

@@ -28,9 +28,12 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mtl_core.config import RunConfig
 from mtl_core.errors import InputError
-from mtl_core.runs.library import artifacts, exchange
+from mtl_core.runs.library import artifacts, exchange, folders
 from mtl_core.runs.library.answers import Answers
+from mtl_core.runs.library.look_aheads import JointRun
+from mtl_core.training.looks import LookAhead, looks
 
 MOST_SECONDS = 10.0
 MOST_MB = 300.0
@@ -329,6 +332,89 @@ TABLES: dict[str, Spoil] = {
 }
 
 
+# Look-aheads, which go with what they foretell.
+
+
+def ahead(change: Callable[[dict[str, Any]], Any] | bytes, times: int = 1) -> Spoil:
+    """A sound artifact with a look-ahead of its target that is not: changed, with its own hash."""
+
+    def spoil(files: Files, main: str) -> bytes:
+        if isinstance(change, bytes):
+            content = change
+        else:
+            said = change(_joint(json.loads(files["manifest.json"])["config"]))
+            if isinstance(said, dict):
+                said["blake2b"] = folders.manifest_digest(said)
+            content = json.dumps(said).encode()
+        sound = {f"r/{name}": one for name, one in files.items()}
+        names = (f"look_ahead/s/{place}.json" for place in range(times))
+        return zipped(sound | dict.fromkeys(names, content))
+
+    return spoil
+
+
+def _joint(values: dict[str, Any]) -> dict[str, Any]:
+    """A sound look-ahead of a training, from its config."""
+    config = RunConfig.from_dict(values, seeds=[0])
+    tasks = (config.target, *config.auxiliaries)
+    found = LookAhead(dict.fromkeys(tasks, (0.1,) * config.epochs), looks(config))
+    made = {"created": "2026-01-02T03:04:05Z", "device": "cpu", "versions": {"torch": "2"}}
+    return JointRun(config, found, made | {"data_fingerprint": "0123"}).to_dict()
+
+
+def said(**changes: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Fields with other values; a function takes the value that was there."""
+    return lambda values: (
+        values
+        | {
+            name: value(values[name]) if callable(value) else value
+            for name, value in changes.items()
+        }
+    )
+
+
+AHEAD: dict[str, Spoil] = {
+    "a pickle": ahead(b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00\x8c\x02os"),
+    "lists in lists": ahead(b"[" * 2**20),
+    "spaces without end": ahead(b" " * (31 * 2**20)),
+    "very many": ahead(said(), 5_000),
+    "no object": ahead(lambda values: [values]),
+    "another id": ahead(said(id="0" * 16)),
+    "another hash": ahead(json.dumps({"version": 1}).encode()),
+    "a number of 400 digits": ahead(said(affinity=lambda a: {n: [10**400] * len(a[n]) for n in a})),
+    "what is not finite": ahead(
+        said(affinity=lambda a: {n: [float("nan")] * len(a[n]) for n in a})
+    ),
+    "epochs without end": ahead(said(affinity=lambda a: {n: [0.1] * 20_000 for n in a})),
+    "tasks without end": ahead(said(affinity=lambda a: a | {f"t{n}": [0.1] for n in range(9_999)})),
+    "a seed that is none": ahead(said(seed=10**40)),
+    "a config without end": ahead(said(config=lambda c: c | {"epochs": 10**12})),
+    "a picture for a device": ahead(
+        said(made=lambda m: m | {"device": "cpu\n![x](http://x/y.png)"})
+    ),
+    "a very long command": ahead(said(made=lambda m: m | {"command": "x" * 10**6})),
+    "many versions": ahead(
+        said(made=lambda m: m | {"versions": {str(n): "1" for n in range(9_999)}})
+    ),
+    "a duration of 400 digits": ahead(said(made=lambda m: m | {"duration_seconds": 10**400})),
+    "more than is to be said": ahead(said(made=lambda m: m | {"script": "<b>"})),
+    "another task's": lambda files, main: ahead(_elsewhere)(files, main),
+    "a way out": lambda files, main: zipped(
+        {f"r/{name}": one for name, one in files.items()} | {"look_ahead/../../x.json": b"{}"}
+    ),
+    "in another place": lambda files, main: zipped(
+        {f"r/{name}": one for name, one in files.items()} | {"ahead/s/x.json": b"{}"}
+    ),
+    "alone": lambda files, main: zipped({"look_ahead/s/x.json": b"{}"}),
+}
+
+
+def _elsewhere(values: dict[str, Any]) -> dict[str, Any]:
+    """A look-ahead that is sound, of a setting that is not the artifact's."""
+    other = "synthetic" if values["config"]["setting"] != "synthetic" else "digits"
+    return _joint(RunConfig.from_preset(other, "quick").to_dict())
+
+
 def imports(files: Mapping[str, Files]) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """What each is about, and what makes its zip file."""
     for kind, sound in files.items():
@@ -336,6 +422,9 @@ def imports(files: Mapping[str, Files]) -> Iterator[tuple[str, Callable[[], byte
         for about, spoil in ZIPS.items():
             if kind == "training":
                 yield f"zip file: {about}", partial(_whole, spoil, sound, main)
+        if kind == "training":
+            for about, spoil in AHEAD.items():
+                yield f"look-ahead: {about}", partial(_whole, spoil, sound, main)
         for group, spoils in (("manifest", MANIFESTS), ("table", TABLES)):
             for about, spoil in spoils.items():
                 yield f"{kind}, {group}: {about}", partial(_whole, spoil, sound, main)

@@ -43,7 +43,8 @@ class Correlation:
         pearson_p: its two-sided p for normally distributed quantities, which the paper gives.
         spearman_rho: the correlation of ranks, or of the ranks' residuals.
         permutation_p: two-sided p of Pearson's r among the pairings of x with a shuffled y.
-        ci_low: lower end of the 95 % interval of r by Fisher's z; NaN with too few points.
+        ci_low: lower end of the 95 % interval of r by Fisher's z; NaN with too few points, and for
+            points on a line, of which z, being infinite, says nothing.
         ci_high: its upper end.
         held: how many quantities are held fixed.
     """
@@ -330,10 +331,8 @@ def _p(r: float, freedom: int) -> float:
 
 def _fisher(r: float, n: int) -> tuple[float, float]:
     """The 95 % interval of a correlation over n points, less one for each quantity held fixed."""
-    if n <= 3:
+    if n <= 3 or abs(r) >= 1:
         return math.nan, math.nan
-    if abs(r) >= 1:
-        return r, r
     reach = 1.959963984540054 / math.sqrt(n - 3)
     return math.tanh(math.atanh(r) - reach), math.tanh(math.atanh(r) + reach)
 

@@ -131,7 +131,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _examine_artifacts() -> None:
-    from mtl_core.runs.library import artifacts, exchange, look_aheads
+    from mtl_core.runs.library import artifacts, exchange, look_aheads, sweeps
 
     shipped, damaged = artifacts.scan(read=artifacts.read)
     brought, damaged_too = exchange.imported()
@@ -142,7 +142,9 @@ def _examine_artifacts() -> None:
         f"           {len(ahead)} look-aheads, in {look_aheads.shipped_dir()} and "
         f"{look_aheads.own_dir()}"
     )
-    for line in [*damaged, *damaged_too, *damaged_ones]:
+    tables, damaged_tables = sweeps.scan(sweeps.tables_dir())
+    print(f"           {len(tables)} sweep tables, in {sweeps.tables_dir()}")
+    for line in [*damaged, *damaged_too, *damaged_ones, *damaged_tables.values()]:
         print(f"           skipped: {line}")
 
 
@@ -214,14 +216,15 @@ def _became(one: "Received") -> str:
     from mtl_core.runs.library import artifacts
 
     origins = ", ".join(dict.fromkeys(one.kept.values()))
+    ahead = "; with a look-ahead" if one.foretold else ""
     if not one.seeds:
-        return f"is here already ({origins}); what was here was kept"
+        return f"is here already ({origins}); what was here was kept{ahead}"
     there = artifacts.imported_dir() / one.run
     if not one.kept:
-        return f"imported into {there}"
+        return f"imported into {there}{ahead}"
     return (
         f"seeds {_spaced(one.seeds)} imported into {there}; seeds {_spaced(sorted(one.kept))} are "
-        f"here already ({origins}) and were kept"
+        f"here already ({origins}) and were kept{ahead}"
     )
 
 
@@ -243,4 +246,4 @@ def _answers() -> "Answers":
     from mtl_core.runs import Answers, Store
     from mtl_core.runs.library import artifacts, exchange
 
-    return Answers(Store(), artifacts.scan()[0], exchange.imported()[0])
+    return Answers(Store(), artifacts.scan(read=artifacts.glance)[0], exchange.imported()[0])

@@ -30,6 +30,7 @@ __all__ = [
     "CAPTION",
     "EARLY",
     "LOOK_AHEAD",
+    "TOO_FEW",
     "Guess",
     "command",
     "foretell",
@@ -44,12 +45,17 @@ EARLY = 0.1
 
 LOOK_AHEAD = "Look-ahead affinity"
 
+TOO_FEW = (
+    f"Too few to tell: it takes {FEWEST} candidates that have been measured as the only "
+    "auxiliary. Of four, even a perfect rank correlation is chance in one of twelve cases."
+)
+
 CAPTION = """\
 Each guess is held against the measured ΔE of each candidate as the only auxiliary, over all of its
-seeds that are known: Spearman's ρ with its interval; R², how much of the candidates' differences in
-ΔE a straight line on the guess explains; and the *regret*, what trusting the guess alone would have
-lost against the best measured. Many guesses on few candidates: none of these intervals is corrected
-for the others.
+seeds that are known: Spearman's ρ with its interval, which is wide where candidates are few,
+however well their order fits; R², how much of the candidates' differences in ΔE a straight line on
+the guess explains; and the *regret*, what trusting the guess alone would have lost against the best
+measured. Many guesses on few candidates: none of these intervals is corrected for the others.
 
 *Gradient similarity* is the cosine between the target's gradient and the sum of both, in one run
 of each; *early* is the first tenth of it, at least an epoch. *Look-ahead affinity* is by how much a

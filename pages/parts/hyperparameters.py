@@ -6,9 +6,10 @@ import pandas as pd
 import streamlit as st
 
 from mtl_core import RunConfig
-from mtl_core.runs.library.sweeps import SweepTable
+from mtl_core.runs.library.sweeps import SweepTable, damaged
 from mtl_core.views import sweeps
 from mtl_core.views.measures import measure
+from pages.parts import words
 from pages.parts.words import escaped
 
 __all__ = ["chosen"]
@@ -23,11 +24,15 @@ EDGES = {"lr": "learning rate", "batch_size": "batch size"}
 def chosen(config: RunConfig, key: str) -> None:
     """Say it in a sentence, with the table of the sweep where there was one."""
     table = sweeps.chosen_by(config)
+    broken = damaged(config.setting)
+    for line in broken:
+        words.tell("warning", f"Skipped: {line}", icon=":material/broken_image:")
     pair = f"Learning rate {config.lr:g} and batch size {config.batch_size}"
     if table is None:
         preset = sweeps.preset_with(config)
         origin = f"are those of the preset {preset}" if preset else "were set for these runs"
-        st.markdown(f"{pair} {origin}; no sweep has chosen them. {SHARED}")
+        none = "no sweep that can be read" if broken else "no sweep"
+        st.markdown(f"{pair} {origin}; {none} has chosen them. {SHARED}")
         return
     st.markdown(f"{pair} {_won(table)} {SHARED}")
     st.dataframe(_written(table), hide_index=True, key=f"{key}_sweep")

@@ -90,6 +90,8 @@ def _became(received: Sequence[Received]) -> list[str]:
             runs, are = counted(kept, "run"), "is" if kept == 1 else "are"
             what = f"{runs} of {_named(there)} {are} here already ({back})"
             lines.append(f"{what}; what was here was kept.")
+    if ahead := [one for one in received if one.foretold]:
+        lines.append(f"a look-ahead came with {_named(ahead)}.")
     return lines
 
 

@@ -1,11 +1,13 @@
 """*How this was computed* says where learning rate and batch size come from."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mtl_core import RunConfig
+from mtl_core.cli import main
 from mtl_core.runs.library import sweeps
 from mtl_core.runs.library.sweeps import SweepTable, SweptRun, tables_dir
 
@@ -56,6 +58,39 @@ def test_else_they_are_a_presets(open_page, page: str, query: dict[str, str]) ->
     assert " are those of the preset " in line
     assert "; no sweep has chosen them. " in line
     assert not [one for one in app.dataframe if "learning rate" in one.value]
+
+
+def test_a_damaged_sweep_is_said_where_it_would_be_shown(
+    open_page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ship = sweeps.tables_dir() / "fashion_sweep" / "fashion.json"
+    copy = tmp_path / "sweeps" / "fashion_sweep" / "fashion.json"
+    copy.parent.mkdir(parents=True)
+    whole = json.loads(ship.read_text())
+    whole["winner"]["lr"] = 5e-4
+    copy.write_text(json.dumps(whole))
+    monkeypatch.setattr(sweeps, "tables_dir", lambda: tmp_path / "sweeps")
+    app = open_page(
+        "what_if",
+        setting="fashion",
+        preset="paper",
+        target="fashion1",
+        lr="0.001",
+        batch_size="256",
+    )
+    assert "; no sweep that can be read has chosen them. " in said(app)
+    (warning,) = [one.value for one in app.warning if "sweep table" in one.value]
+    why = "sweep table fashion_sweep/fashion.json: its fields do not follow from its runs"
+    assert warning.replace("\\", "") == f"Skipped: {why}"
+    assert not [
+        one.value
+        for one in open_page("what_if", setting="digits").warning
+        if "sweep table" in one.value
+    ]
+    assert main(["doctor"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"           0 sweep tables, in {tmp_path / 'sweeps'}" in lines
+    assert f"           skipped: {why}" in lines
 
 
 def test_or_nobodys(open_page) -> None:

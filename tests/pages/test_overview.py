@@ -15,6 +15,7 @@ from mtl_core.runs.queue.records import Key
 from mtl_core.views import overview
 from mtl_core.views.overview import RELATED, UNRELATED
 from mtl_core.views.panel import Panel, build
+from tests.runs.library.tampering import change_table
 
 
 def cards(app) -> dict[str, tuple[str, str]]:
@@ -135,6 +136,27 @@ def test_settings_without_artifacts_say_so_and_damage_is_named(
     assert [warning.value for warning in app.warning] == [
         next(w.value for w in app.warning if damaged.name in w.value)
     ]
+
+
+def test_rows_that_contradict_their_config_are_passed_over_once_they_were_read(
+    open_page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "cache"
+    shutil.copytree(cache_dir() / "digits", copy / "digits")
+    monkeypatch.setattr("mtl_core.runs.library.artifacts.cache_dir", lambda: copy)
+    monkeypatch.setattr("mtl_core.runs.library.artifacts._doubts", {})
+    _, runs = overview.runs("digits", Answers(None, scan()[0])) or ("", [])
+    (harmful,) = (one.shipped for one in runs if one.config.auxiliaries == ("noisy_digits",))
+    assert harmful is not None
+    change_table(harmful.folder, "trajectory", lambda rows: rows.assign(seed=99))
+    app = open_page("overview")
+    assert not app.error
+    (said,) = app.warning
+    assert said.value.startswith("Skipped: ")
+    assert "seed" in said.value
+    assert harmful.folder.name in said.value.replace("\\", "")
+    assert "With an unrelated task" not in cards(app)
+    assert {"Alone", "With a related task"} & {*cards(app)}, "the others are there"
 
 
 @pytest.mark.parametrize("page", ["overview", "what_if"])

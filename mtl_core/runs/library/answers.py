@@ -265,12 +265,7 @@ class Answers:
         own: dict[str, list[Record]] = {}
         for record in self.store.runs(state="done", baseline=baseline) if self.store else ():
             own.setdefault(record.config.id, []).append(record)
-        configs = {
-            run: artifact.config
-            for found in (self.shipped, self.imported)
-            for run, artifact in found.items()
-            if index_of(artifact.config)[0] == baseline
-        }
+        configs = dict(self._by_baseline().get(baseline, {}))
         configs |= {run: found[0].config for run, found in own.items() if run not in configs}
         return [self._all_of(one, own.get(run, ())) for run, one in configs.items()]
 
@@ -283,15 +278,31 @@ class Answers:
             name: of what is made.
             finished: whether finished runs alone count.
         """
-        artifacts = (*self.shipped.values(), *self.imported.values())
         version: Hashable = None
         if self.store:
             listing = self.store.listing()
             version = listing.done_version if finished else listing.version
+        return self._made_once((name, finished, version), make)
+
+    def _made_once(self, key: tuple[Hashable, ...], make: Callable[[], V]) -> V:
+        """What follows from the artifacts and what the key names."""
+        artifacts = (*self.shipped.values(), *self.imported.values())
         # As long as the artifacts are kept, no others have their addresses.
-        key = (name, finished, version, len(self.shipped), *map(id, artifacts))
+        key = (*key, len(self.shipped), *map(id, artifacts))
         made: V = _derived.get(key, lambda: (artifacts, make()))[1]
         return made
+
+    def _by_baseline(self) -> Mapping[str, Mapping[str, Any]]:
+        """The experiments of artifacts by that of their baseline: id to config."""
+
+        def make() -> dict[str, dict[str, Any]]:
+            sorted_in: dict[str, dict[str, Any]] = {}
+            for found in (self.shipped, self.imported):
+                for run, artifact in found.items():
+                    sorted_in.setdefault(index_of(artifact.config)[0], {})[run] = artifact.config
+            return sorted_in
+
+        return self._made_once(("by baseline",), make)
 
     def main(self, answer: Answer) -> "pd.DataFrame":
         """The rows so far of an answer's main table: a training's trajectory, or a front."""

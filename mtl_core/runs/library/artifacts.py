@@ -20,8 +20,8 @@ Nothing in it is ever unpickled, and everything is checked before it is shown.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,9 @@ __all__ = [
     "cache_dir",
     "collected",
     "content",
+    "doubted",
     "former_id",
+    "glance",
     "grouped",
     "imported_dir",
     "joined",
@@ -70,11 +72,14 @@ class Artifact:
 
     Args:
         config: the experiment; its seeds are those of the artifact.
+        unread: its files as they were hashed, where its rows are checked when they are first read;
+            None where they have been.
     """
 
     folder: Path
     config: Any
     manifest: Mapping[str, Any]
+    unread: folders.Stamps | None = field(default=None, compare=False, repr=False)
 
     @property
     def kind(self) -> Kind:
@@ -112,7 +117,28 @@ class Artifact:
         return str(self.manifest["tables"][self.kind.main]["blake2b"])
 
     def table(self, name: str) -> "pd.DataFrame":
-        """One of its kind's tables; maybe without rows."""
+        """One of its kind's tables; maybe without rows.
+
+        Raises:
+            InputError: naming what is wrong with its rows, where nobody has checked them before;
+                ``glance`` passes over it from then on.
+        """
+        if self.unread is not None:
+            _ = self._sound
+        return self._rows(name)
+
+    @cached_property
+    def _sound(self) -> bool:
+        """True once its rows were checked. Raises InputError."""
+        try:
+            with folders.checking(self.folder):
+                _check_rows(self, anew=False)
+        except InputError as error:
+            _doubts[self.folder, self.unread] = str(error)
+            raise
+        return True
+
+    def _rows(self, name: str) -> "pd.DataFrame":
         said = self.manifest["tables"].get(name)
         if said is None:
             return self.kind.tables[name].frame([])
@@ -299,9 +325,55 @@ def reread(folder: Path) -> Artifact:
     return _read(folder, folders.stamps(folder), anew=False)
 
 
+def glance(folder: Path) -> Artifact:
+    """``read``, but for what its tables say: that is checked when one of them is first read.
+
+    Its files are hashed, so damage shows here already. What is left is whether rows that are as
+    they were written can be those of its experiment.
+
+    Raises:
+        InputError: naming what is wrong with it.
+    """
+    stamps = folders.stamps(folder)
+    if why := _doubts.get((folder, stamps)):
+        raise InputError(why)
+    return _glanced(folder, stamps)
+
+
+def doubted() -> int:
+    """How many artifacts turned out to be unsound after a ``glance``; a page looks again then."""
+    return len(_doubts)
+
+
+_doubts: dict[tuple[Path, folders.Stamps | None], str] = {}
+"""What is wrong with them."""
+
+
+@lru_cache(maxsize=4096)
+def _glanced(folder: Path, stamps: folders.Stamps) -> Artifact:
+    return replace(_hashed(folder), unread=stamps)
+
+
 @lru_cache(maxsize=4096)
 def _read(folder: Path, _stamps: folders.Stamps, *, anew: bool) -> Artifact:
     """Files that have not changed are checked once."""
+    artifact = _hashed(folder)
+    with folders.checking(folder):
+        _check_rows(artifact, anew=anew)
+    return artifact
+
+
+def _check_rows(artifact: Artifact, *, anew: bool) -> None:
+    """Raises InputError for rows that are not those of its experiment."""
+    mark = remembered.mark(artifact.manifest)
+    if anew or not remembered.was_sound(mark):
+        tables = {name: artifact._rows(name) for name in artifact.kind.tables}
+        artifact.kind.check(artifact.config, tables, artifact.unfinished is None)
+        remembered.sound(mark)
+
+
+def _hashed(folder: Path) -> Artifact:
+    """An artifact whose manifest is sound, and whose files are those that it names."""
     with folders.checking(folder):
         manifest = folders.manifest(folder)
         if (schema := manifest["schema_version"]) != ARTIFACT_VERSION:
@@ -326,11 +398,6 @@ def _read(folder: Path, _stamps: folders.Stamps, *, anew: bool) -> Artifact:
                 raise InputError(f"it lacks {file.name}")
             if said["blake2b"] != folders.digest(file):
                 raise InputError(f"{file.name} is not the file that the manifest describes")
-        mark = remembered.mark(manifest)
-        if anew or not remembered.was_sound(mark):
-            tables = {name: artifact.table(name) for name in artifact.kind.tables}
-            artifact.kind.check(config, tables, artifact.unfinished is None)
-            remembered.sound(mark)
     return artifact
 
 
@@ -369,7 +436,8 @@ def scan(
     """All finished artifacts below ``root`` (default: the shipped) by id, and what was skipped.
 
     Args:
-        read: reads one folder; raises InputError. ``artifacts.read`` checks all of it anew.
+        read: reads one folder; raises InputError. ``artifacts.read`` checks all of it anew,
+            ``artifacts.glance`` leaves the rows until they are read.
     """
     found: dict[str, Artifact] = {}
     problems: list[str] = []

@@ -10,14 +10,15 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from mtl_core.errors import InputError
 from mtl_core.processes import run_module
-from mtl_core.runs.library import parcels
+from mtl_core.runs.library import look_aheads, parcels
+from mtl_core.runs.library.parcels import Parcel
 from mtl_core.runs.library.soundness import checked
 
 __all__ = ["PARCEL", "answered", "inspected"]
@@ -32,17 +33,17 @@ PATIENCE_SECONDS = 60.0
 _turns = threading.BoundedSemaphore(1)  # so that many files at once take no more than one
 
 
-def inspected(scratch: Path, found: Mapping[str, Path] | None = None) -> dict[str, Path]:
-    """The folders of artifacts in a scratch folder, by what users call them; all are sound.
+def inspected(scratch: Path, parcel: Parcel | None = None) -> Parcel:
+    """What is in a scratch folder, by what users call it; all of it is sound.
 
     Args:
-        scratch: holds ``PARCEL``, which is unpacked there, or the folders.
-        found: the folders, by what users call them; None for a zip file.
+        scratch: holds ``PARCEL``, which is unpacked there, or what was unpacked.
+        parcel: what was; None for a zip file.
 
     Raises:
         InputError: for anything that is not sound, or takes too much to find out.
     """
-    asked = None if found is None else {place: folder.name for place, folder in found.items()}
+    asked = None if parcel is None else [_names(part) for part in parcel]
     if not _turns.acquire(timeout=PATIENCE_SECONDS):
         raise InputError("others import files just now; try again in a minute")
     try:
@@ -50,7 +51,7 @@ def inspected(scratch: Path, found: Mapping[str, Path] | None = None) -> dict[st
     finally:
         _turns.release()
     if "found" in answer:
-        return {str(place): scratch / str(name) for place, name in answer["found"].items()}
+        return _parcel(scratch, answer["found"])
     if "error" in answer:
         raise InputError(str(answer["error"]))
     raise InputError(
@@ -95,15 +96,27 @@ def _asked(question: Mapping[str, Any]) -> Any:
         return {}
 
 
-def _sound(scratch: Path, asked: Mapping[str, str] | None) -> dict[str, str]:
+def _sound(scratch: Path, asked: Sequence[Mapping[str, str]] | None) -> list[dict[str, str]]:
     if asked is None:
         with (scratch / PARCEL).open("rb") as file:
-            folders = parcels.unzipped(file, scratch)
+            parcel = parcels.unzipped(file, scratch)
     else:
-        folders = {place: scratch / name for place, name in asked.items()}
-    for place, folder in folders.items():
+        parcel = _parcel(scratch, asked)
+    for place, folder in parcel.found.items():
         checked(folder, place)
-    return {place: folder.name for place, folder in folders.items()}
+    for path in parcel.ahead.values():  # on a setting that an artifact may describe
+        look_aheads.checked(path)
+    return [_names(part) for part in parcel]
+
+
+def _names(part: Mapping[str, Path]) -> dict[str, str]:
+    return {place: path.name for place, path in part.items()}
+
+
+def _parcel(scratch: Path, parts: Sequence[Mapping[str, str]]) -> Parcel:
+    """Inverse of ``_names`` of both parts."""
+    found, ahead = ({str(k): scratch / str(v) for k, v in part.items()} for part in parts)
+    return Parcel(found, ahead)
 
 
 def _bound() -> None:

@@ -1,4 +1,4 @@
-"""Exchange: artifacts as zip files, out of this machine and into it.
+"""Exchange: artifacts as zip files, out of this machine and into it, with their look-aheads.
 
 What comes in may come from anybody. It is unpacked into a folder of its own, never unpickled, and
 checked in every way that a shipped artifact is before it is moved to ``artifacts.imported_dir()``.
@@ -6,25 +6,28 @@ What is here already stays: only runs that are new are taken in.
 """
 
 import io
+import json
 import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
 from mtl_core import checks
 from mtl_core.data import stored
-from mtl_core.errors import InputError
-from mtl_core.runs.library import artifacts, customs, folders, older, parcels
+from mtl_core.errors import InputError, quoted
+from mtl_core.runs.library import artifacts, customs, folders, look_aheads, older, parcels
 from mtl_core.runs.library.answers import Answer, Answers, Origin
 from mtl_core.runs.library.artifacts import Artifact, Content
 from mtl_core.runs.library.folders import MANIFEST, SCRATCH
+from mtl_core.runs.library.look_aheads import JointRun
+from mtl_core.runs.library.parcels import Parcel
 from mtl_core.runs.library.soundness import checked
 
 __all__ = [
@@ -49,11 +52,13 @@ class Received:
         run: its id.
         seeds: of the runs that were taken in; none when all were here already.
         kept: seeds of the runs that were here already, and stay, to where they are.
+        foretold: whether a look-ahead that says something of it was taken in with it.
     """
 
     run: str
     seeds: tuple[int, ...] = ()
     kept: Mapping[int, Origin] = field(default_factory=dict)
+    foretold: bool = False
 
 
 # In.
@@ -98,8 +103,8 @@ def receive_path(path: Path, answers: Answers) -> list[Received]:
     return _receive(path.name, lambda scratch: customs.inspected(scratch, copy(scratch)), answers)
 
 
-def _unzipped(file: IO[bytes], scratch: Path) -> dict[str, Path]:
-    """The sound artifacts of a zip file, in folders of the scratch folder."""
+def _unzipped(file: IO[bytes], scratch: Path) -> Parcel:
+    """What is in a zip file, which is sound, in the scratch folder."""
     file.seek(0)
     parcels.copy(file, scratch / customs.PARCEL, "it")
     try:
@@ -108,25 +113,23 @@ def _unzipped(file: IO[bytes], scratch: Path) -> dict[str, Path]:
         (scratch / customs.PARCEL).unlink(missing_ok=True)
 
 
-def _receive(
-    name: str, fill: Callable[[Path], Mapping[str, Path]], answers: Answers
-) -> list[Received]:
+def _receive(name: str, fill: Callable[[Path], Parcel], answers: Answers) -> list[Received]:
     """Fill a scratch folder with artifacts, check all of them, and then move them in.
 
     Args:
-        fill: unpacks into the scratch folder; returns what each artifact is called, and its folder.
-            All are sound; they are checked once more as they are read.
+        fill: unpacks into the scratch folder. All is sound; it is checked once more as it is read.
     """
     imported()  # brought up to date
     with _scratch() as scratch:
         try:
-            found = fill(scratch)
-            if not found:
+            parcel = fill(scratch)
+            if not parcel.found:
                 raise InputError(f"it holds no {MANIFEST}")
-            sound = [checked(folder, place) for place, folder in found.items()]
+            sound = [checked(folder, place) for place, folder in parcel.found.items()]
             runs = [(one.config.id, one.config.seeds) for one in sound]
             if twice := sorted({run for run in runs if runs.count(run) > 1}):
                 raise InputError(f"it holds run {twice[0][0]} twice")
+            ahead = _ahead(parcel, [one.config for one in sound])
             with _alone():
                 here = Answers(answers.store, answers.shipped, _sound())
                 moves = [_planned(parts, here, scratch) for parts in _by_experiment(sound)]
@@ -134,11 +137,29 @@ def _receive(
                     stored.settle(own)
                 for move in moves:
                     move.carry_out(scratch)
+                new = [joint for joint in ahead if look_aheads.settle(joint)]
         except InputError as error:
             raise InputError(f"{name}: {error}") from error
         except OSError as error:
             raise InputError(f"{name} cannot be unpacked ({error.strerror})") from error
-    return [move.received for move in moves]
+    configs = {one.config.id: one.config for one in sound}
+    return [
+        replace(
+            move.received,
+            foretold=any(look_aheads.foretells(one, configs[move.received.run]) for one in new),
+        )
+        for move in moves
+    ]
+
+
+def _ahead(parcel: Parcel, configs: Sequence[Any]) -> list[JointRun]:
+    """The look-aheads of a parcel. Raises InputError for one that is of other experiments."""
+    found = []
+    for place, file in parcel.ahead.items():
+        found.append(joint := look_aheads.checked(file))
+        if not any(look_aheads.foretells(joint, config) for config in configs):
+            raise InputError(f"{quoted(place)} foretells none of the experiments that it is with")
+    return found
 
 
 def _by_experiment(sound: Iterable[Artifact]) -> list[list[Artifact]]:
@@ -301,7 +322,7 @@ def _bring_up_to_date(root: Path) -> dict[Path, str]:
             for number, folder in enumerate(old):
                 try:
                     (to := scratch / str(number)).mkdir()
-                    (copy,) = parcels.copied([folder], root, to).values()
+                    (copy,) = parcels.copied([folder], root, to).found.values()
                     sound[folder] = checked(copy, folder.name)
                 except InputError as error:
                     left[folder] = f"artifact {folders.brief(error)}"
@@ -353,6 +374,8 @@ def _stamps() -> tuple[tuple[str, int], ...]:
 def pack(found: Sequence[Answer], answers: Answers) -> bytes:
     """The finished runs of experiments as a zip file with a folder for each, named by its id.
 
+    Look-aheads that were computed here go with the experiments that they foretell; others ship.
+
     Args:
         found: experiments; those of the runs that they ask for go out which are finished.
         answers: where the runs are read.
@@ -363,17 +386,25 @@ def pack(found: Sequence[Answer], answers: Answers) -> bytes:
     asked: dict[str, set[int]] = {}
     for answer in found:
         asked.setdefault(answer.config.id, set()).update(answer.config.seeds)
+    every = {one.config.id: one for one in found}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for answer in {one.config.id: one for one in found}.values():
-            run = answer.config.id
+        for run, answer in every.items():
             whole = answers.find(checks.with_seeds(answer.config, asked[run]))
             for name, content in _files(answers.content(whole)):
-                member = zipfile.ZipInfo(f"{run}/{name}", _EPOCH)
-                member.compress_type = zipfile.ZIP_DEFLATED
-                member.external_attr = 0o644 << 16
-                archive.writestr(member, content)
+                _pack(archive, f"{run}/{name}", content)
+        for joint in look_aheads.going_with([one.config for one in every.values()]):
+            place = look_aheads.path_in(Path(look_aheads.FOLDER), joint.config)
+            text = json.dumps(joint.to_dict(), ensure_ascii=False, allow_nan=False)
+            _pack(archive, place.as_posix(), text.encode())
     return buffer.getvalue()
+
+
+def _pack(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    member = zipfile.ZipInfo(name, _EPOCH)
+    member.compress_type = zipfile.ZIP_DEFLATED
+    member.external_attr = 0o644 << 16
+    archive.writestr(member, content)
 
 
 def _files(content: Content) -> list[tuple[str, bytes]]:

@@ -184,7 +184,15 @@ def checking_text(what: str) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"{what}: {brief(error)}") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (
+        OSError,
+        ArithmeticError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise InputError(f"{what} cannot be read ({first_line(error)})") from error
 
 

@@ -9,4 +9,4 @@ __all__ = ["answers_here"]
 
 def answers_here() -> Answers:
     """Answers from everything that is here. Raises StoreError when the store cannot be used."""
-    return Answers(Store(), artifacts.scan()[0], exchange.imported()[0])
+    return Answers(Store(), artifacts.scan(read=artifacts.glance)[0], exchange.imported()[0])

@@ -11,12 +11,14 @@ the store:
                         ``duration_seconds`` and the ``command`` that makes it
     blake2b             hash of all of this
 
-It is believed only when its id is that of its config and its looks are those of such a run.
+It is believed only when its id is that of its config and its looks are those of such a run. It goes
+out with runs that it foretells, and comes in with them, see ``exchange``.
 """
 
 import json
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,9 +31,29 @@ from mtl_core.runs.library import artifacts, folders
 from mtl_core.runs.queue.file import default_path
 from mtl_core.training.looks import LookAhead, looks
 
-__all__ = ["JointRun", "find", "own_dir", "read", "scan", "shipped_dir", "write"]
+__all__ = [
+    "FOLDER",
+    "MOST_BYTES",
+    "JointRun",
+    "checked",
+    "find",
+    "foretells",
+    "going_with",
+    "own_dir",
+    "path_in",
+    "read",
+    "scan",
+    "settle",
+    "shipped_dir",
+    "write",
+]
 
+FOLDER = "look_ahead"
+MOST_BYTES = 2 * 2**20  # of one that comes from anywhere
 _VERSION = 1
+_MADE = ("created", "device", "versions", "data_fingerprint", "duration_seconds", "command")
+_MOST_NAMES = 100  # of versions
+_MOST_SECONDS = 1e10  # that it has taken
 
 
 @dataclass(frozen=True)
@@ -77,12 +99,12 @@ class JointRun:
 
 def shipped_dir() -> Path:
     """Those that ship with the app."""
-    return artifacts.cache_dir() / "look_ahead"
+    return artifacts.cache_dir() / FOLDER
 
 
 def own_dir() -> Path:
     """Those that were computed here: ``look_ahead/`` beside the store."""
-    return default_path().absolute().parent / "look_ahead"
+    return default_path().absolute().parent / FOLDER
 
 
 def find(config: RunConfig) -> JointRun | None:
@@ -95,7 +117,7 @@ def find(config: RunConfig) -> JointRun | None:
     """
     config = checks.with_seeds(config, config.seeds[:1])
     for folder in (own_dir(), shipped_dir()):
-        path = _path(folder, config)
+        path = path_in(folder, config)
         try:
             stat = path.stat()
         except OSError:
@@ -119,13 +141,63 @@ def scan() -> tuple[list[JointRun], list[str]]:
     return found, problems
 
 
+def foretells(joint: JointRun, config: Any) -> bool:
+    """Whether an experiment is a training that a joint run says something of.
+
+    Its target and all of its auxiliaries are tasks of the joint run, and the target is the same.
+    """
+    return (
+        config.kind == joint.config.kind
+        and (config.setting, config.target) == (joint.config.setting, joint.config.target)
+        and {*config.auxiliaries} <= {*joint.config.auxiliaries}
+    )
+
+
+def going_with(configs: Sequence[Any]) -> list[JointRun]:
+    """Those that were computed here, or came here, and foretell any of some experiments."""
+    known = filter(None, map(_sound, sorted(own_dir().glob("*/*.json"))))
+    return [joint for joint in known if any(foretells(joint, config) for config in configs)]
+
+
+def checked(path: Path) -> JointRun:
+    """One that may come from anybody: ``read``, and all that it says may be shown.
+
+    Raises:
+        InputError: naming what is wrong with it.
+    """
+    if (size := path.stat().st_size) > MOST_BYTES:
+        most = f"above the limit of {MOST_BYTES >> 20} MB"
+        raise InputError(f"look-ahead {path.name} has {size / 2**20:,.0f} MB, {most}")
+    joint = read(path)
+    with folders.checking_text(f"look-ahead {path.name}"):
+        _check_made(joint.made)
+    return joint
+
+
+def settle(joint: JointRun) -> bool:
+    """Keep one that came here beside the store, unless a sound one of its run is here.
+
+    Returns:
+        Whether it was kept.
+
+    Raises:
+        InputError: when it cannot be written.
+    """
+    for folder in (own_dir(), shipped_dir()):
+        path = path_in(folder, joint.config)
+        if path.is_file() and _sound(path) is not None:
+            return False
+    write(joint)
+    return True
+
+
 def write(joint: JointRun, folder: Path | None = None) -> Path:
     """Write a look-ahead below ``folder`` (default: beside the store), whole or not at all.
 
     Raises:
         InputError: when that is impossible.
     """
-    path = _path(folder or own_dir(), joint.config)
+    path = path_in(folder or own_dir(), joint.config)
     return folders.write_text(path, joint.to_dict(), indent=1)
 
 
@@ -149,6 +221,26 @@ def read(path: Path) -> JointRun:
     return joint
 
 
+def _check_made(made: Mapping[str, Any]) -> None:
+    if strange := sorted({*made} - {*_MADE}):
+        raise InputError(f"made says {quoted(strange[0])}; it may say: {', '.join(_MADE)}")
+    seconds = checks.finite("duration_seconds", made.get("duration_seconds", 0.0))
+    if not 0 <= seconds <= _MOST_SECONDS:
+        raise InputError(f"duration_seconds {seconds:g} is not a length of time")
+    if "created" in made:
+        try:
+            time.strptime(str(made["created"])[:19], "%Y-%m-%dT%H:%M:%S")
+        except ValueError:
+            raise InputError(f"created {quoted(made['created'])} is not a time") from None
+    versions = made.get("versions", {})
+    if not isinstance(versions, dict) or len(versions) > _MOST_NAMES:
+        raise InputError(f"versions {quoted(versions)} are not those of some libraries")
+    for text in (*versions, *versions.values()):
+        checks.plain_text("versions", text)
+    for name in ("created", "device", "data_fingerprint", "command"):
+        checks.plain_text(name, made.get(name, ""))
+
+
 def _sound(path: Path) -> JointRun | None:
     try:
         return read(path)
@@ -166,7 +258,8 @@ def _on_this_data(joint: JointRun) -> bool:
     return bool(joint.made.get("data_fingerprint") == here)
 
 
-def _path(folder: Path, config: RunConfig) -> Path:
+def path_in(folder: Path, config: RunConfig) -> Path:
+    """Where the look-ahead of a joint run lies in a folder of them."""
     return folder / config.setting / f"{config.target}--{config.id}-{config.seeds[0]}.json"
 
 

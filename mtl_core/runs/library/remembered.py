@@ -1,10 +1,12 @@
-"""Remembered: which artifacts this version found sound before, so that a start reads fewer tables.
+"""Remembered: which artifacts this version found sound before, so that fewer tables are checked.
 
-Reading every table of hundreds of artifacts takes longer than all else that a start does. A mark is
-a hash of what was checked, a manifest, which names its tables by their hashes, and of the code that
-checked it. The files themselves are hashed at every start: of damaged ones nothing is remembered.
+Checking every table of hundreds of artifacts takes longer than all else that a start does. A mark
+is a hash of what was checked, a manifest, which names its tables by their hashes, and of the code
+that checked it. The files themselves are hashed at every start: of damaged ones nothing is
+remembered.
 """
 
+import atexit
 import hashlib
 import os
 from collections.abc import Mapping
@@ -21,6 +23,8 @@ __all__ = ["keep", "mark", "sound", "was_sound"]
 
 MOST = 50_000
 """Marks that are kept, the newest; a line of 33 bytes each."""
+_MANY = 64
+"""New ones that are written down at once; fewer wait for others, or for the process's end."""
 _PACKAGES = ("numpy", "pandas", "pyarrow")
 _new: dict[str, None] = {}
 """Found by this process and not written down yet, in order."""
@@ -40,8 +44,11 @@ def was_sound(mark: str) -> bool:
 def sound(mark: str) -> None:
     """An artifact with this mark was found sound."""
     _new[mark] = None
+    if len(_new) >= _MANY:
+        keep()
 
 
+@atexit.register
 def keep() -> None:
     """Writes down what was found, beside the store; without a place to write all is read again."""
     if not _new:

@@ -37,8 +37,10 @@ if TYPE_CHECKING:
 __all__ = [
     "SweepTable",
     "SweptRun",
+    "damaged",
     "grouped",
     "read",
+    "scan",
     "shipped_tables",
     "tables_dir",
     "write",
@@ -187,18 +189,26 @@ def tables_dir() -> Path:
 
 def shipped_tables() -> tuple[SweepTable, ...]:
     """The tables that ship and can be read."""
-    return _tables(tables_dir())
+    return _scanned(tables_dir())[0]
 
 
-@lru_cache(maxsize=1)
-def _tables(folder: Path) -> tuple[SweepTable, ...]:
-    found = []
+def damaged(setting: str) -> tuple[str, ...]:
+    """What is wrong with tables of a setting that ship and cannot be read, a line each."""
+    return tuple(why for path, why in _scanned(tables_dir())[1].items() if path.stem == setting)
+
+
+def scan(folder: Path) -> tuple[tuple[SweepTable, ...], dict[Path, str]]:
+    """All tables below a folder, read anew, and why others are not believed."""
+    found, problems = [], {}
     for path in sorted(folder.glob("*/*.json")):
         try:
             found.append(read(path))
-        except InputError:
-            continue  # it decides no number that shows; the page says that no sweep is known
-    return tuple(found)
+        except InputError as error:
+            problems[path] = str(error)
+    return tuple(found), problems
+
+
+_scanned = lru_cache(maxsize=1)(scan)
 
 
 def write(folder: Path, table: SweepTable) -> Path:
@@ -209,7 +219,7 @@ def write(folder: Path, table: SweepTable) -> Path:
     """
     path = folder / Path(table.plan).stem / f"{table.setting}.json"
     folders.write_text(path, table.to_dict(), indent=2)
-    _tables.cache_clear()
+    _scanned.cache_clear()
     return path
 
 
@@ -219,7 +229,7 @@ def read(path: Path) -> SweepTable:
     Raises:
         InputError: naming what is wrong with it.
     """
-    with folders.checking_text(f"sweep table {path}"):
+    with folders.checking_text(f"sweep table {path.parent.name}/{path.name}"):
         said = json.loads(path.read_text(encoding="utf-8"))
         if said["version"] != _VERSION:
             raise InputError(f"version {quoted(said['version'])} is not {_VERSION}")

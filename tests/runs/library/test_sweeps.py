@@ -143,7 +143,7 @@ def test_damage_is_named(tmp_path: Path, table: SweepTable, what: str) -> None:
     path.write_text(json.dumps(said))
     with pytest.raises(InputError) as caught:
         read(path)
-    assert str(caught.value).startswith(f"sweep table {path}")
+    assert str(caught.value).startswith(f"sweep table try/{path.name}")
     assert reason in str(caught.value)
 
 
@@ -197,10 +197,14 @@ def test_what_ships_is_of_a_plan_that_ships_and_its_winner_is_in_the_real_plans(
         assert {(one.lr, one.batch_size) for one in own} == {pair}
 
 
-def test_a_damaged_table_is_passed_over(
+def test_a_damaged_table_is_passed_over_and_said(
     tmp_path: Path, table: SweepTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "sweeps", table)
     (tmp_path / "sweeps" / "try" / "x.json").write_text("{")
     monkeypatch.setattr(sweeps, "tables_dir", lambda: tmp_path / "sweeps")
     assert sweeps.shipped_tables() == (table,)
+    (why,) = sweeps.damaged("x")
+    assert why.startswith("sweep table try/x.json cannot be read (")
+    assert sweeps.damaged(table.setting) == ()
+    assert sweeps.scan(tmp_path / "sweeps") == ((table,), {tmp_path / "sweeps/try/x.json": why})
