@@ -215,9 +215,8 @@ def _field(question: FrontQuestion, name: str, draw: Callable[..., Any]) -> None
     draw(key=key, on_change=_ask_field, args=(name,))
 
 
+@PAGE.once_drawn
 def _ask_field(name: str) -> None:
-    if PAGE.undrawn:
-        return
     value = PAGE.entered(name, PAGE.view.usual(name), may_be_all=name in MAY_BE_ALL)
     PAGE.put(PAGE.view.with_override(name, value))
 
@@ -245,6 +244,7 @@ def _transfer_options(question: FrontQuestion) -> None:
         PAGE.refused("option")
 
 
+@PAGE.once_drawn
 def _ask_problem() -> None:
     before, name = PAGE.view, st.session_state.pf_problem
     methods = FrontQuestion.default(name).methods
@@ -263,23 +263,22 @@ def _ask_problem() -> None:
     player.reset()
 
 
+@PAGE.once_drawn
 def _ask_preset() -> None:
     """Take another budget; what does not belong to a budget stays."""
-    if PAGE.undrawn:
-        return
     budget = {one.name for one in fields(Budget)}
     kept = {name: value for name, value in PAGE.view.overrides.items() if name not in budget}
     PAGE.change(preset=st.session_state.pf_preset, overrides=kept)
 
 
+@PAGE.once_drawn
 def _ask_problem_option(name: str) -> None:
-    if PAGE.undrawn:
-        return
     text = st.session_state[f"pf_option_{name}"].strip()
     kept = {known: value for known, value in PAGE.view.problem_options.items() if known != name}
     PAGE.change(problem_options={**kept, name: text} if text else kept)
 
 
+@PAGE.once_drawn
 def _ask_file(name: str) -> None:
     kept = {known: value for known, value in PAGE.view.problem_options.items() if known != "file"}
     if usual := own_files.targets(name):
@@ -287,18 +286,16 @@ def _ask_file(name: str) -> None:
     PAGE.change(problem_options={**kept, "file": name} if name else kept)
 
 
+@PAGE.once_drawn
 def _ask_methods() -> None:
-    if PAGE.undrawn:
-        return
     chosen = st.session_state.pf_methods
     methods = tuple(name for name in METHODS if name in chosen) or ("independent",)
     now = PAGE.view.focus
     PAGE.change(methods=methods, focus=now if now in methods else focus(methods))
 
 
+@PAGE.once_drawn
 def _ask_seeds() -> None:
-    if PAGE.undrawn:
-        return
     try:
         seeds = parse_seeds(st.session_state.pf_seeds)
     except InputError as error:
@@ -308,9 +305,8 @@ def _ask_seeds() -> None:
     PAGE.change(seeds=seeds, seed=now if now in seeds else seeds[0])
 
 
+@PAGE.once_drawn
 def _ask_preferences() -> None:
-    if PAGE.undrawn:
-        return
     try:
         rows = parse_preferences(st.session_state.pf_rows)
     except InputError as error:
@@ -319,9 +315,8 @@ def _ask_preferences() -> None:
     PAGE.put(PAGE.view.with_override("preferences", rows))
 
 
+@PAGE.once_drawn
 def _ask_option(method: str, name: str, usual: Any) -> None:
-    if PAGE.undrawn:
-        return
     value = PAGE.entered(f"{method}_{name}", usual)
     try:
         checked = transfer.checked(method, {name: value})[name]
@@ -388,6 +383,7 @@ def _actions(panel: FrontPanel, answers: Answers, ready: bool) -> None:
     )
 
 
+@PAGE.once_drawn
 def _pick(place: int, held: bool) -> None:
     if held:
         st.session_state[_HELD_PICK] = place

@@ -150,7 +150,7 @@ def _auxiliaries(question: Question, setting: settings.Setting) -> None:
             list(others),
             key=PAGE.widget("auxiliaries", list(question.auxiliaries)),
             placeholder="none: the target alone",
-            on_change=lambda: _ask_auxiliaries(st.session_state.wi_auxiliaries),
+            on_change=_ask_chosen,
             help=f"{len(others)} to choose from.",
         )
     else:
@@ -213,9 +213,8 @@ def _field(question: Question, name: str, usual: Any, draw: Callable[..., Any]) 
     draw(key=key, on_change=_ask_field, args=(name, usual))
 
 
+@PAGE.once_drawn
 def _ask_field(name: str, usual: Any) -> None:
-    if PAGE.undrawn:
-        return
     found = PAGE.entered(name, usual, may_be_all=name in MAY_BE_ALL)
     others = {known: kept for known, kept in PAGE.view.overrides.items() if known != name}
     PAGE.change(overrides=others if found == usual else others | {name: found})
@@ -225,36 +224,41 @@ def _ask_field(name: str, usual: Any) -> None:
 _KEPT = ("pins", "per_seed", "look", "x", "against", "optimizers", "options")
 
 
+@PAGE.once_drawn
 def _ask_setting(name: str = "") -> None:
     kept: dict[str, Any] = {name: getattr(PAGE.view, name) for name in _KEPT}
     PAGE.put(replace(Question.default(name or st.session_state.wi_setting), **kept))
 
 
+@PAGE.once_drawn
 def _ask_target() -> None:
     target = st.session_state.wi_target
     kept = (name for name in PAGE.view.auxiliaries if name != target)
     PAGE.change(target=target, auxiliaries=tuple(kept))
 
 
+@PAGE.once_drawn
 def _ask_preset() -> None:
-    if not PAGE.undrawn:
-        PAGE.change(preset=st.session_state.wi_preset, overrides={})
+    PAGE.change(preset=st.session_state.wi_preset, overrides={})
 
 
+@PAGE.once_drawn
+def _ask_chosen() -> None:
+    _take_auxiliaries(st.session_state.wi_auxiliaries)
+
+
+@PAGE.once_drawn
 def _toggle_auxiliary(task: str) -> None:
-    _ask_auxiliaries({*PAGE.view.auxiliaries} ^ {task})
+    _take_auxiliaries({*PAGE.view.auxiliaries} ^ {task})
 
 
-def _ask_auxiliaries(chosen: Collection[str]) -> None:
-    if PAGE.undrawn:
-        return
+def _take_auxiliaries(chosen: Collection[str]) -> None:
     order = [one.name for one in settings.get(PAGE.view.setting).tasks]
     PAGE.change(auxiliaries=tuple(name for name in order if name in chosen))
 
 
+@PAGE.once_drawn
 def _ask_seeds() -> None:
-    if PAGE.undrawn:
-        return
     try:
         PAGE.take("seeds", parse_seeds)
     except InputError as error:

@@ -138,7 +138,7 @@ def _race_controls(view: RaceView, setting: settings.Setting) -> None:
         "Target task",
         [task.name for task in setting.tasks],
         key=PAGE.widget("target", view.target),
-        on_change=lambda: PAGE.change(target=st.session_state.wa_target, candidates=()),
+        on_change=_ask_target,
         help="The task that is to generalize.",
     )
     st.multiselect(
@@ -179,14 +179,19 @@ def _race_controls(view: RaceView, setting: settings.Setting) -> None:
     )
 
 
+@PAGE.once_drawn
 def _ask_setting(name: str = "") -> None:
     kept = {name: getattr(PAGE.view, name) for name in ("look", "most", "margin", "grow")}
     PAGE.put(replace(RaceView.default(name or st.session_state.wa_setting), **kept))
 
 
+@PAGE.once_drawn
+def _ask_target() -> None:
+    PAGE.change(target=st.session_state.wa_target, candidates=())
+
+
+@PAGE.once_drawn
 def _ask_margin() -> None:
-    if PAGE.undrawn:
-        return
     PAGE.change(margin=float(PAGE.entered("margin", RaceView.margin)))
 
 

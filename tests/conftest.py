@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from mtl_core.runs.queue.records import Key
 from mtl_core.runs.queue.store import Store
 from mtl_core.settings.glue import MINILM
 from mtl_core.trajectory import COLUMNS, METRICS, Row
+from tests import sound
 from tests.rows import row_of
 from tests.settings.layouts import write_encoder, write_glue
 
@@ -163,12 +164,23 @@ def inspected_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture(scope="session")
-def shipped_answers() -> Any:
-    """The artifacts in ``cache/``, read once, without a store."""
-    from mtl_core.runs import Answers
-    from mtl_core.runs.library import artifacts
+def shipped_artifacts(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The artifacts in ``cache/`` by id, which this process then knows to be sound."""
+    return sound.shipped(request.config)
 
-    return Answers(None, artifacts.scan()[0])
+
+@pytest.fixture(scope="session")
+def shipped_answers(shipped_artifacts: dict[str, Any]) -> Any:
+    """The same as answers, without a store."""
+    from mtl_core.runs import Answers
+
+    return Answers(None, shipped_artifacts)
+
+
+@pytest.fixture
+def lend(request: pytest.FixtureRequest) -> Callable[[Path], None]:
+    """Lets processes that have their store in a folder know that what ships is sound."""
+    return partial(sound.lend, request.config)
 
 
 @pytest.fixture(scope="session")

@@ -92,19 +92,18 @@ def test_1_weights_do_not_depend_on_scale() -> None:
     assert weights.tolist() == pytest.approx([0.000999, 0.999001], abs=1e-6)
 
 
-def test_1b_the_targets_loss_does_not_jump() -> None:
+def test_1b_the_targets_loss_does_not_jump(shipped_answers: Answers) -> None:
     first, second = 0.005937, 3.951
     gramian = torch.diag(torch.tensor([first**2, second**2]))
     weights = optimizers.create("imtl_g", num_tasks=2).weights(gramian, torch.ones(2))
     assert weights.tolist() == pytest.approx([0.9985, 0.0015], abs=1e-4)
-    shipped, _ = artifacts.scan()
     for name in ("imtl_g", "aligned_mtl"):
         # The budget of the case: at a rate of 1e-2 losses jump by themselves now and then.
         config = RunConfig.from_preset(
             "digits", "quick", auxiliaries=("noisy_digits",), optimizer=name,
             epochs=30, batch_size=32, lr=3e-3,
         )  # fmt: skip
-        rows = shipped[config.id].table("trajectory")
+        rows = shipped_answers.shipped[config.id].table("trajectory")
         for _, run in rows[(rows["role"] == "target") & (rows["step"] > 0)].groupby("seed"):
             losses = run.sort_values("step")["train_loss"].to_numpy()
             assert (losses[1:] / losses[:-1]).max() < 1.5, name

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,9 +30,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path, lend: Callable[[Path], None]) -> Iterator[Store]:
     """Where the notebook's runs go; its worker is ended with the test."""
     path = tmp_path / "runs.db"
+    lend(tmp_path)
     yield (found := Store(path))
     if (worker := found.worker()) is not None:
         with suppress(ProcessLookupError):

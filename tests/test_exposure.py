@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,13 @@ def served(target: str, port: int) -> list[str]:
     return ["sh", "-c", re.sub(r"\S*/python", f"exec {sys.executable}", line, count=1).replace(
         "MTL_SHARED=1 exec", "MTL_SHARED=1; export MTL_SHARED; exec"
     )]  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path, lend: Callable[[Path], None]) -> Path:
+    """Of a server's store."""
+    lend(tmp_path)
+    return tmp_path
 
 
 @contextlib.contextmanager
@@ -186,8 +193,8 @@ def refused(port: int, host: str, origin: str | None = None) -> bool:
     return False
 
 
-def test_by_default_nobody_else_reaches_it(elsewhere: list[str], tmp_path: Path) -> None:
-    with server("run", tmp_path) as port:
+def test_by_default_nobody_else_reaches_it(elsewhere: list[str], folder: Path) -> None:
+    with server("run", folder) as port:
         assert not reached(elsewhere, port)
         with pytest.raises(OSError, match="refused"):
             socket.create_connection((HOST, port), timeout=3)
@@ -199,8 +206,8 @@ def test_by_default_nobody_else_reaches_it(elsewhere: list[str], tmp_path: Path)
         assert status == "204", "one's own files can be brought"
 
 
-def test_shared_it_is_open_within_bounds(elsewhere: list[str], tmp_path: Path) -> None:
-    with server("serve", tmp_path) as port:
+def test_shared_it_is_open_within_bounds(elsewhere: list[str], folder: Path) -> None:
+    with server("serve", folder) as port:
         assert reached(elsewhere, port)
         assert refused(port, f"class.example:{port}", "http://evil.example")
         status, kinds = visited(port, f"class.example:{port}")
@@ -208,8 +215,8 @@ def test_shared_it_is_open_within_bounds(elsewhere: list[str], tmp_path: Path) -
         assert status == "413", "no byte of an upload is taken in"
 
 
-def test_shared_with_a_password_nothing_is_seen_before_it(tmp_path: Path) -> None:
-    with server("serve", tmp_path, MTL_PASSWORD="open sesame", MTL_UPLOADS="1") as port:
+def test_shared_with_a_password_nothing_is_seen_before_it(folder: Path) -> None:
+    with server("serve", folder, MTL_PASSWORD="open sesame", MTL_UPLOADS="1") as port:
         _, kinds = visited(port, f"class.example:{port}")
         assert kinds.count("text_input") == 1
         assert not {"selectbox", "metric", "vega_lite_chart", "multiselect"} & {*kinds}

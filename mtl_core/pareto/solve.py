@@ -219,7 +219,7 @@ def _help(
 
     processes = min(most or cores(), solver.solutions.shape[0] * solver.solutions.shape[1])
     if pool is None and processes > 1:
-        pool = stack.enter_context(ReplicaPool(processes))
+        pool = stack.enter_context(ReplicaPool(processes, rehearse=False))
     if pool is not None:
         solver.help = Crew(solver.config, solver.seeds, pool)
     return pool

@@ -22,7 +22,7 @@ from mtl_core import optimizers, settings
 from mtl_core.config import RunConfig
 from mtl_core.errors import InputError
 from mtl_core.optimizers import Beside, Method, Numbers
-from mtl_core.training import padding, precision
+from mtl_core.training import eager, padding, precision
 from mtl_core.training.batches import BatchStream
 from mtl_core.training.captured import Capture, Captured, graph
 from mtl_core.training.feed import Noise, Orders
@@ -399,6 +399,6 @@ def _base_optimizer(config: RunConfig, parameters: list[Tensor]) -> torch.optim.
     """Elementwise rules, so stacked replicas move as separate ones would."""
     if config.base_optimizer == "adam":
         on_gpu = parameters[0].is_cuda
-        return torch.optim.Adam(parameters, lr=config.lr, fused=True, capturable=on_gpu)
+        return eager.Adam(parameters, lr=config.lr, fused=True, capturable=on_gpu)
     momentum = 0.9 if config.base_optimizer == "momentum" else 0.0
-    return torch.optim.SGD(parameters, lr=config.lr, momentum=momentum)
+    return eager.SGD(parameters, lr=config.lr, momentum=momentum)

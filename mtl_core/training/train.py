@@ -58,7 +58,7 @@ def train(
     elif min(cores(), len(config.seeds)) == 1:
         yield from _in_turns(config, _singles(config, states), device)
     else:
-        with ReplicaPool(min(cores(), len(config.seeds))) as own:
+        with ReplicaPool(min(cores(), len(config.seeds)), rehearse=False) as own:
             yield from _side_by_side(config, _singles(config, states), own)
 
 

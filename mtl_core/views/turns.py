@@ -91,7 +91,7 @@ class Turns:
 
     def _leave(self, me: int) -> None:
         with self._lock:
-            del self._since[me]
+            self._since.pop(me, None)  # not in, where its next turn was interrupted
             if self._waiting:
                 self._waiting[0].set()
 

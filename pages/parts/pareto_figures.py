@@ -310,7 +310,7 @@ def views(panel: FrontPanel, step: int | None, page: Page, answers: Answers) -> 
 
 def _hypervolume(panel: FrontPanel, step: int) -> None:
     styles = pareto_front.styled(panel)
-    x: Any = st.segmented_control(
+    chosen: Any = st.segmented_control(
         "Against",
         ["evaluations", "seconds"],
         key="pf_x",
@@ -318,6 +318,7 @@ def _hypervolume(panel: FrontPanel, step: int) -> None:
         required=True,
         format_func={"evaluations": "gradient evaluations", "seconds": "seconds"}.__getitem__,
     )
+    x: Any = chosen or "evaluations"  # which a browser that has yet to draw it does not send
     bands = [curves.band(one.quality).assign(curve=one.label) for one in panel.shown]
     drawn = pd.concat([one for one in bands if len(one)])
     found = panel.convergence()

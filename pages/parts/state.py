@@ -3,10 +3,11 @@
 The view is the only state there is. Widgets show it, and callbacks change it.
 """
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 import streamlit as st
 
@@ -23,6 +24,7 @@ class View(Protocol):
 
 
 V = TypeVar("V", bound=View)
+P = ParamSpec("P")
 ECHO_SECONDS = 2.0
 """How long the address before a change may come back from the browser."""
 Read = Callable[[Mapping[str, str]], tuple[V | None, list[str]]]
@@ -128,17 +130,26 @@ class Page(Generic[V]):
 
     def take(self, name: str, make: Callable[[Any], Any] = lambda value: value) -> None:
         """Change the field of a widget's name to what the widget shows, through ``make``."""
-        if not self.undrawn:
+
+        @self.once_drawn
+        def taken() -> None:
             self.change(**{name: make(st.session_state[f"{self.key}_{name}"])})
 
-    @property
-    def undrawn(self) -> bool:
-        """Whether the browser has yet to draw the page's controls.
+        taken()
 
-        One that has just come, and in which something was clicked at once, sends all of them as
+    def once_drawn(self, callback: Callable[P, None]) -> Callable[P, None]:
+        """A callback of a control, which does nothing while the browser has yet to draw them.
+
+        One that has just come, and in which something was clicked at once, sends all controls as
         empty, as if a reader had emptied them. A budget, which cannot be emptied, tells.
         """
-        return st.session_state.get(f"{self.key}_preset", "") is None
+
+        @functools.wraps(callback)
+        def called(*args: P.args, **kwargs: P.kwargs) -> None:
+            if st.session_state.get(f"{self.key}_preset", "") is not None:
+                callback(*args, **kwargs)
+
+        return called
 
     def widget(self, name: str, value: object) -> str:
         """Let a widget show a value of the view; its key."""

@@ -25,12 +25,17 @@ Page = state.Page[RaceView]
 
 def controls(page: Page) -> None:
     """What can be chosen of it."""
+
+    @page.once_drawn
+    def ask_seeds() -> None:
+        page.change(seeds=int(page.entered("seeds", RaceView.seeds)))
+
     st.number_input(
         "Seeds of each pair",
         min_value=2,
         max_value=10,
         key=page.widget("seeds", page.view.seeds),
-        on_change=lambda: page.change(seeds=int(page.entered("seeds", RaceView.seeds))),
+        on_change=ask_seeds,
         help="What Run trains where nothing is known; all seeds that are known count.",
     )
     st.toggle(

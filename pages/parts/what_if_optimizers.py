@@ -100,6 +100,7 @@ def _option(name: str, option: Option, question: Question, page: Page) -> None:
     widget = f"option_{name}_{option.name}"
     mine = question.options.get(name, {})
 
+    @page.once_drawn
     def changed() -> None:
         now = page.view
         entered = page.entered(widget, option.default)

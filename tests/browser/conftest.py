@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests import sound
 from tests.browser.running import App, Visitor
 
 
@@ -36,6 +37,7 @@ def own_app(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[App]:
 
     Its first worker has to start.
     """
+    sound.lend(request.config, tmp_path)
     running = App(tmp_path, getattr(request, "param", {}))
     try:
         yield running
@@ -45,9 +47,13 @@ def own_app(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[App]:
 
 
 @pytest.fixture(scope="session")
-def shared_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+def shared_app(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[App]:
     """One app for all other tests; its store is empty for those that only look."""
-    running = App(tmp_path_factory.mktemp("shared"), {})
+    folder = tmp_path_factory.mktemp("shared")
+    sound.lend(request.config, folder)
+    running = App(folder, {})
     try:
         yield running
     finally:

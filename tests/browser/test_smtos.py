@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from mtl_core import RunConfig
-from tests import stored
+from tests import sound, stored
 from tests.browser.running import App, Visitor
 
 CHART = "[data-testid=stVegaLiteChart] svg.marks"
@@ -36,9 +36,13 @@ def small(optimizer: str) -> RunConfig:
 
 
 @pytest.fixture(scope="module")
-def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+def compared(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[App]:
     """An app whose store has two optimizers' runs, trained here before it has a worker."""
-    running = App(tmp_path_factory.mktemp("compared"), {})
+    folder = tmp_path_factory.mktemp("compared")
+    sound.lend(request.config, folder)
+    running = App(folder, {})
     try:
         for optimizer in ("umtg", "mean"):
             config = small(optimizer)

@@ -1,13 +1,15 @@
 """Pages without a browser: Streamlit's AppTest, a store of their own, no worker."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import streamlit as st
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from mtl_core import RunConfig, settings
@@ -19,6 +21,18 @@ from tests import stored
 from tests.rows import row_of
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def components_known() -> Iterator[None]:
+    """Which packages bring components is looked up once, as a server does, not for each AppTest.
+
+    Reading what all installed packages say of themselves takes longer than most pages.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        found = cache(manifest_scanner.scan_component_manifests)
+        patch.setattr(manifest_scanner, "scan_component_manifests", found)
+        yield
 
 
 @pytest.fixture
@@ -34,7 +48,9 @@ def store(store_path: Path) -> Store:
 
 
 @pytest.fixture
-def open_page(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+def open_page(
+    store_path: Path, monkeypatch: pytest.MonkeyPatch, shipped_artifacts: dict[str, Any]
+) -> Callable[..., AppTest]:
     """Opens a page by its address with query parameters, as a link does.
 
     No worker is started, so runs stay queued.

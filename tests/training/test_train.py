@@ -111,8 +111,9 @@ def test_without_a_pool_there_are_as_many_processes_as_are_of_use(
     class Lent:
         """The tests' own pool, under another name."""
 
-        def __init__(self, processes: int) -> None:
+        def __init__(self, processes: int, *, rehearse: bool) -> None:
             asked.append(processes)
+            assert not rehearse, "they are asked to train at once"
             self.processes = processes
             self.submit = pool.submit
 

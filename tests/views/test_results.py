@@ -11,13 +11,10 @@ from mtl_core import InputError, RunConfig, analysis
 from mtl_core.checks import with_seeds
 from mtl_core.pareto.config import ParetoConfig
 from mtl_core.runs import Answers, Store
-from mtl_core.runs.library.artifacts import scan
 from mtl_core.views import library
 from mtl_core.views.library import Entry
 from mtl_core.views.library_search import Search
 from mtl_core.views.results import RESULTS, conditions, passing, result, with_results
-
-SHIPPED = scan()[0]
 
 
 def _entry(answers: Answers, config: RunConfig) -> Entry:
@@ -26,8 +23,8 @@ def _entry(answers: Answers, config: RunConfig) -> Entry:
     )
 
 
-def test_they_are_those_of_what_if() -> None:
-    answers = Answers(None, SHIPPED)
+def test_they_are_those_of_what_if(shipped_answers: Answers) -> None:
+    answers = shipped_answers
     config = RunConfig.from_preset("synthetic", "quick", auxiliaries=("cos0",))
     found = result(_entry(answers, config), answers)
     every = answers.find_id(config.id)
@@ -58,10 +55,12 @@ def test_they_are_those_of_what_if() -> None:
     )
 
 
-def test_what_is_not_done_has_none(store: Store, entry: Callable[[Any], Entry]) -> None:
+def test_what_is_not_done_has_none(
+    store: Store, entry: Callable[[Any], Entry], shipped_artifacts: dict[str, Any]
+) -> None:
     config = RunConfig.from_preset("digits", "quick", auxiliaries=("digits2",), lr=0.5)
     store.submit(config)
-    answers = Answers(store, SHIPPED)
+    answers = Answers(store, shipped_artifacts)
     (own,) = (one for one in library.entries(answers) if one.source == "own")
     assert math.isnan(result(own, answers).reached)
     assert result(own, answers).transfer is None
@@ -69,8 +68,10 @@ def test_what_is_not_done_has_none(store: Store, entry: Callable[[Any], Entry]) 
     assert math.isnan(front.reached)
 
 
-def test_the_table_has_the_columns_that_were_asked_for_in_percent_and_points() -> None:
-    answers = Answers(None, SHIPPED)
+def test_the_table_has_the_columns_that_were_asked_for_in_percent_and_points(
+    shipped_answers: Answers,
+) -> None:
+    answers = shipped_answers
     config = RunConfig.from_preset("synthetic", "quick", auxiliaries=("cos100",))
     chosen = [_entry(answers, config), _entry(answers, config.baseline)]
     plain = library.table(chosen)
@@ -97,8 +98,10 @@ def test_columns_stand_in_the_address() -> None:
     assert "unknown column of results 'accuracy'" in told[0]
 
 
-def test_only_experiments_with_results_as_asked_for_pass() -> None:
-    answers = Answers(None, SHIPPED)
+def test_only_experiments_with_results_as_asked_for_pass(
+    shipped_answers: Answers,
+) -> None:
+    answers = shipped_answers
     helps, harms = (
         RunConfig.from_preset("synthetic", "quick", auxiliaries=(one,))
         for one in ("cos100", "cos0")

@@ -160,6 +160,34 @@ def test_who_is_interrupted_while_it_waits_stands_in_nobodys_way(
     next_one.end()
 
 
+def test_who_is_interrupted_on_the_way_back_says_so_and_stands_in_nobodys_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By design: before, it ended with a KeyError, since it was not in when it left."""
+    made = Turns(patience=LONG)
+    others: list[Script] = []
+
+    class Interrupted(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            raise KeyboardInterrupt
+
+    def ask() -> None:
+        with monkeypatch.context() as patch, made.taken(), made.given_up():
+            others.append(Script(made))
+            assert others[0].came.wait(LONG)
+            others.append(Script(made))
+            waiting(made, 1)
+            patch.setattr(turns.threading, "Event", Interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        ask()
+    assert (len(made._since), len(made._waiting)) == (1, 1)
+    others[0].end()
+    assert others[1].came.wait(LONG)
+    others[1].end()
+    assert not made._since
+
+
 def test_many_at_once_are_never_in_together_and_all_come_in() -> None:
     made = Turns(patience=LONG)
     inside, most, done = [0], [0], []
