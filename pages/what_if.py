@@ -36,6 +36,7 @@ from pages.parts import (
     hyperparameters,
     stage,
     state,
+    still,
     what_if_looks,
     what_if_optimizers,
     words,
@@ -84,6 +85,7 @@ def main() -> None:
     if stage.shows("buttons"):
         _actions(question, shown, answers)
     active = any(one.answer.active for one in shown.shown)
+    still.hold_still(active)
     st.session_state[_BUILT] = shown  # for the fragments' first run; later ones look again
     st.fragment(_answer, run_every=TICK_SECONDS if active else None)(answers, active)
     # Apart, since whatever a fragment draws is drawn anew by the browser at each of its ticks.
