@@ -45,7 +45,7 @@ from pages.parts import (
 PAGE = state.Page("wi", Question.from_query)
 
 TICK_SECONDS = 1.0
-BELOW_SECONDS = 4.0  # between two drawings of what stands below the hero, while runs go on
+AROUND_SECONDS = 4.0  # between two drawings of all but the hero and its progress, while runs go on
 _BUILT = "wi_built"
 MEANS_SOMETHING = 0.1  # the share of a run from which on its time left is told
 MOST_NAMED = 3  # curves that the progress line names
@@ -87,9 +87,10 @@ def main() -> None:
     active = any(one.answer.active for one in shown.shown)
     still.hold_still(active)
     st.session_state[_BUILT] = shown  # for the fragments' first run; later ones look again
+    cards = st.empty()
     st.fragment(_answer, run_every=TICK_SECONDS if active else None)(answers, active)
     # Apart, since whatever a fragment draws is drawn anew by the browser at each of its ticks.
-    st.fragment(_below, run_every=BELOW_SECONDS if active else None)(answers)
+    st.fragment(_around, run_every=AROUND_SECONDS if active else None)(answers, cards)
     st.session_state.pop(_BUILT, None)
 
 
@@ -358,18 +359,19 @@ def _answer(answers: Answers, was_active: bool) -> None:
         st.rerun()
     styled = curves(shown)
     _progress(shown)
-    if stage.shows("cards"):
-        _cards(shown)
     frame = live_axes(shown, question.preset, answers)
     common.hero(shown, styled, per_seed=question.per_seed, key="wi_hero", frame=frame)
 
 
 @in_turn
 @common.errors_in_words
-def _below(answers: Answers) -> None:
-    """What stands below the hero: while runs go on, a new one now and then."""
+def _around(answers: Answers, cards: DeltaGenerator) -> None:
+    """The numbers above the hero and what stands below it: while runs go on, anew now and then."""
     question = PAGE.view
     shown = _built(question, answers)
+    if stage.shows("cards"):
+        with cards.container(horizontal=True):
+            _cards(shown)
     styled = curves(shown)
     if stage.shows("strip"):
         frame = live_axes(shown, question.preset, answers)
@@ -448,8 +450,7 @@ def _cards(shown: Panel) -> None:
     alone = one is shown.baseline
     transfer = None if alone else shown.transfer(one)
     measure, so_far = common.panel_measure(shown), shown.so_far(one)
-    cards = st.container(horizontal=True)
-    cards.metric(
+    st.metric(
         "Transfer ΔE",
         measure.delta(transfer.delta if transfer else None),
         border=True,
@@ -459,7 +460,7 @@ def _cards(shown: Panel) -> None:
     )
     gap = None if alone else shown.gap(one)
     between = gap.comparison if gap else None
-    cards.metric(
+    st.metric(
         "Gap at equal loss",
         measure.delta(between.delta if between else None),
         border=True,
@@ -468,7 +469,7 @@ def _cards(shown: Panel) -> None:
         **common.verdict(between, measure, so_far=so_far),
     )
     opened = None if alone or so_far else shown.onset(one)
-    cards.metric(
+    st.metric(
         "Gap opens at",
         "–" if opened is None else f"L = {opened.train_loss:.2g}",
         delta=_since(opened, gap, so_far=so_far),
@@ -479,7 +480,7 @@ def _cards(shown: Panel) -> None:
         "decade down to the lowest loss that all seeds of both runs have reached.",
     )
     if not stage.now().bare:
-        _latest_cards(cards, shown, measure)
+        _latest_cards(shown, measure)
 
 
 def _since(opened: Onset | None, gap: LossMatchedGap | None, *, so_far: bool) -> str:
@@ -491,9 +492,9 @@ def _since(opened: Onset | None, gap: LossMatchedGap | None, *, so_far: bool) ->
     return "too few seeds" if gap.comparison.verdict == "too few seeds" else "nowhere"
 
 
-def _latest_cards(cards: DeltaGenerator, shown: Panel, measure: Measure) -> None:
+def _latest_cards(shown: Panel, measure: Measure) -> None:
     latest = shown.latest
-    cards.metric(
+    st.metric(
         f"Last {measure.title.removesuffix(' E')}",
         "–" if latest is None else measure.value(latest["test_metric"]),
         delta="not yet" if latest is None else f"after {latest['epoch']:.3g} epochs",
@@ -503,7 +504,7 @@ def _latest_cards(cards: DeltaGenerator, shown: Panel, measure: Measure) -> None
         help="At the last checkpoint that all seeds have reached; E, which transfer compares, is "
         "read at the best validation epoch.",
     )
-    cards.metric(
+    st.metric(
         "Training loss L",
         "–" if latest is None else f"{latest['train_loss']:.3g}",
         delta="not yet" if latest is None else "whole training set",

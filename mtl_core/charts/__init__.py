@@ -15,14 +15,24 @@ from mtl_core.charts.fronts import (
     hypervolume_chart,
 )
 from mtl_core.charts.gap_strip import gap_strip, gap_strip_alt
-from mtl_core.charts.generalization import generalization_alt, generalization_chart
+from mtl_core.charts.generalization import (
+    generalization_alt,
+    generalization_chart,
+    generalization_drawing,
+)
 from mtl_core.charts.guesses import answers_alt, answers_chart, guesses_alt, guesses_chart
 from mtl_core.charts.larger import larger
 from mtl_core.charts.layers import CROWD
 from mtl_core.charts.leaderboard import PICKED, leaderboard_alt, leaderboard_chart
 from mtl_core.charts.matrix import CELL, matrix_alt, matrix_chart
 from mtl_core.charts.over_epochs import over_epochs_alt, over_epochs_chart
-from mtl_core.charts.over_loss import SHORT_X_TITLE, Bracket, over_loss_alt, over_loss_chart
+from mtl_core.charts.over_loss import (
+    SHORT_X_TITLE,
+    Bracket,
+    over_loss_alt,
+    over_loss_chart,
+    over_loss_drawing,
+)
 from mtl_core.charts.palette import Curve, CurveKey, Kind, style_curves
 from mtl_core.charts.quadrants import (
     quadrant_alt,
@@ -31,7 +41,7 @@ from mtl_core.charts.quadrants import (
     quadrant_legend_alt,
     style_optimizers,
 )
-from mtl_core.charts.ready import Ready, ready
+from mtl_core.charts.ready import Drawing, Ready, Template, ready, template
 from mtl_core.charts.transfers import kept_alt, kept_heatmap, transfer_alt, transfer_heatmap
 
 __all__ = [
@@ -43,9 +53,11 @@ __all__ = [
     "Bracket",
     "Curve",
     "CurveKey",
+    "Drawing",
     "Frame",
     "Kind",
     "Ready",
+    "Template",
     "answers_alt",
     "answers_chart",
     "correlation_alt",
@@ -58,6 +70,7 @@ __all__ = [
     "gap_strip_alt",
     "generalization_alt",
     "generalization_chart",
+    "generalization_drawing",
     "guesses_alt",
     "guesses_chart",
     "hypervolume_alt",
@@ -73,6 +86,7 @@ __all__ = [
     "over_epochs_chart",
     "over_loss_alt",
     "over_loss_chart",
+    "over_loss_drawing",
     "quadrant_alt",
     "quadrant_chart",
     "quadrant_legend",
@@ -80,6 +94,7 @@ __all__ = [
     "ready",
     "style_curves",
     "style_optimizers",
+    "template",
     "transfer_alt",
     "transfer_heatmap",
 ]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from mtl_core.charts.axes import Vertical
 
-__all__ = ["EXTENT", "Frame", "frame_layer", "within"]
+__all__ = ["EXTENT", "Frame", "frame_layer", "frame_rows", "within"]
 
 EXTENT = 44
 """Pixels for the labels of y axes that stand below each other, so that equal losses do too."""
@@ -28,14 +28,18 @@ class Frame:
     cut: bool = False
 
 
-def frame_layer(frame: Frame, x_scale: alt.Scale, x_axis: alt.Axis, y: Vertical) -> alt.Chart:
+def frame_rows(frame: Frame, y: Vertical) -> pd.DataFrame:
+    """The two corners of a frame, as their layer takes them."""
+    placed = y.place(pd.DataFrame({"value": frame.values}, dtype=float))["value"]
+    return pd.DataFrame({"frame_loss": frame.losses, "frame_value": placed}, dtype=float)
+
+
+def frame_layer(rows: pd.DataFrame, x_scale: alt.Scale, x_axis: alt.Axis, y: Vertical) -> alt.Chart:
     """Two corners that nobody sees, to which both scales reach.
 
     A domain in the specification would say the same, but the browser would build the chart anew
     whenever it changed, and zoom would be lost.
     """
-    placed = y.place(pd.DataFrame({"value": frame.values}, dtype=float))["value"]
-    rows = pd.DataFrame({"frame_loss": frame.losses, "frame_value": placed}, dtype=float)
     chart: alt.Chart = (
         alt.Chart(rows)
         .mark_tick(opacity=0, aria=False)

@@ -5,18 +5,28 @@ y axis is one in generalization.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
 from mtl_core.charts.frame import Frame
 from mtl_core.charts.layers import Figure
-from mtl_core.charts.over_loss import X_TITLE, Bracket, over_loss_alt, over_loss_chart
+from mtl_core.charts.over_loss import X_TITLE, Bracket, over_loss_alt, over_loss_drawing
 from mtl_core.charts.palette import Curve
+from mtl_core.charts.ready import Drawing
 
-__all__ = ["generalization_alt", "generalization_chart"]
+__all__ = ["generalization_alt", "generalization_chart", "generalization_drawing"]
 
 
 def generalization_chart(
+    trajectories: pd.DataFrame, curves: Sequence[Curve], **options: Any
+) -> Figure:
+    """Test metric E over full training loss L: ``generalization_drawing`` as one chart."""
+    drawn = generalization_drawing(trajectories, curves, **options)
+    return drawn.chart()  # type: ignore[return-value]
+
+
+def generalization_drawing(
     trajectories: pd.DataFrame,
     curves: Sequence[Curve],
     *,
@@ -31,7 +41,8 @@ def generalization_chart(
     domain_x: tuple[float, float] | None = None,
     domain_y: tuple[float, float] | None = None,
     frame: Frame | None = None,
-) -> Figure:
+    live: bool = False,
+) -> Drawing:
     """Test metric E over full training loss L: mean lines, ±2 SD bands, a point per checkpoint.
 
     Lines and bands are read at equal loss; a point is the mean loss and metric of its checkpoint.
@@ -51,8 +62,9 @@ def generalization_chart(
         domain_x: the least and the largest loss that are drawn; default all.
         domain_y: the least and the largest value of the metric.
         frame: what the axes show at least.
+        live: whether rows are added every second: see ``over_loss_drawing``.
     """
-    return over_loss_chart(
+    return over_loss_drawing(
         trajectories,
         curves,
         column="test_metric",
@@ -67,6 +79,7 @@ def generalization_chart(
         domain_x=domain_x,
         domain_y=domain_y,
         frame=frame,
+        live=live,
     )
 
 

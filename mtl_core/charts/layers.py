@@ -15,6 +15,7 @@ __all__ = [
     "AXIS",
     "CROWD",
     "GREY",
+    "LARGE",
     "PLOT",
     "Figure",
     "band",
@@ -29,7 +30,9 @@ __all__ = [
     "markers",
     "mean_line",
     "now_rule",
+    "shaped",
     "stroke",
+    "told_apart",
     "unchecked",
 ]
 
@@ -108,6 +111,8 @@ def banded_curves(
     name: str,
     height: int,
     background: Sequence[alt.Chart] = (),
+    earlier: pd.DataFrame | None = None,
+    bands: pd.DataFrame | None = None,
 ) -> Figure:
     """Mean lines with their bands, points on top, a legend below; zoom, hover and legend choice.
 
@@ -125,23 +130,38 @@ def banded_curves(
         name: of the view that holds the selections, so that Altair does not name it by its data.
         height: of the plot in pixels; axis and legend come on top of it.
         background: layers below everything else, with their own data.
+        earlier: further points, that seldom change: see ``live``.
+        bands: ``curve``, the field of x, and ``low, high``; default as in ``lines``.
     """
-    points = points.dropna(subset=["value"], ignore_index=True)
-    points = points.assign(shape=points["curve"].map({c.label: c.shape for c in curves}))
     y = alt.Y("value:Q", scale=y_scale, axis=y_axis)
     has_legend = height >= LARGE or len(curves) <= CROWD
+    dots = [shaped(rows, curves) for rows in (earlier, points) if rows is not None]
     layers = [
         *background,
-        band(lines, curves, x, alt.Y("low:Q", scale=y_scale, axis=y_axis)),
+        band(
+            lines if bands is None else bands,
+            curves,
+            x,
+            alt.Y("low:Q", scale=y_scale, axis=y_axis),
+        ),
         mean_line(lines, curves, x, y),
-        markers(alt.Chart(points), curves, x, y),
-        hover(points, curves, x, y, tooltip, has_legend=has_legend).properties(
+        *(markers(alt.Chart(rows), curves, x, y) for rows in dots),
+        *(told_apart(rows, x, y, tooltip) for rows in dots[:-1]),
+        hover(dots[-1], curves, x, y, tooltip, has_legend=has_legend).properties(
             name=f"{name}_hover"
         ),
     ]
     if not has_legend:
         layers = list(map(_without_legend, layers))
     return figure(layers, height, below=below(curves, height) if has_legend else AXIS)
+
+
+def shaped(points: pd.DataFrame, curves: Sequence[Curve]) -> pd.DataFrame:
+    """Points that have a value, each with the ``shape`` of its curve."""
+    if "shape" in points:
+        return points
+    points = points.dropna(subset=["value"], ignore_index=True)
+    return points.assign(shape=points["curve"].map({c.label: c.shape for c in curves}))
 
 
 def below(curves: Sequence[Curve], height: int) -> int:
@@ -282,6 +302,18 @@ def hover(
             tooltip=list(tooltip),
         )
         .add_params(pick, zoom)
+    )
+    return chart
+
+
+def told_apart(
+    points: pd.DataFrame, x: alt.X, y: alt.Y, tooltip: Sequence[alt.Tooltip]
+) -> alt.Chart:
+    """Invisible points that answer the mouse, beside a layer of ``hover``."""
+    chart: alt.Chart = (
+        alt.Chart(points)
+        .mark_point(filled=True, clip=True, size=220, opacity=0)
+        .encode(x=x, y=y, tooltip=list(tooltip))
     )
     return chart
 

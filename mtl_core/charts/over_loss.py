@@ -24,11 +24,22 @@ from mtl_core.analysis.loss_matching import common_reach
 from mtl_core.analysis.replicas import numbers, replicas
 from mtl_core.charts import told
 from mtl_core.charts.axes import Vertical, log_axis, log_scale, vertical
-from mtl_core.charts.frame import EXTENT, Frame, frame_layer, within
-from mtl_core.charts.layers import GREY, Figure, banded_curves, dimmed, stroke, unchecked
+from mtl_core.charts.frame import EXTENT, Frame, frame_layer, frame_rows, within
+from mtl_core.charts.layers import (
+    GREY,
+    LARGE,
+    Figure,
+    banded_curves,
+    dimmed,
+    shaped,
+    stroke,
+    unchecked,
+)
+from mtl_core.charts.live import bent, parted, with_width
 from mtl_core.charts.palette import Curve
+from mtl_core.charts.ready import Drawing
 
-__all__ = ["SHORT_X_TITLE", "Bracket", "over_loss_alt", "over_loss_chart"]
+__all__ = ["SHORT_X_TITLE", "Bracket", "over_loss_alt", "over_loss_chart", "over_loss_drawing"]
 
 X_TITLE = "training loss L (log) — training moves right →"
 SHORT_X_TITLE = "training loss L (log) →"
@@ -51,8 +62,12 @@ class Bracket:
     label: str
 
 
-@unchecked
-def over_loss_chart(
+def over_loss_chart(trajectories: pd.DataFrame, curves: Sequence[Curve], **options: Any) -> Figure:
+    """Mean over seeds with its ±2 SD band, against full training loss: ``over_loss_drawing``."""
+    return over_loss_drawing(trajectories, curves, **options).chart()  # type: ignore[return-value]
+
+
+def over_loss_drawing(
     trajectories: pd.DataFrame,
     curves: Sequence[Curve],
     *,
@@ -69,7 +84,8 @@ def over_loss_chart(
     domain_x: tuple[float, float] | None = None,
     domain_y: tuple[float, float] | None = None,
     frame: Frame | None = None,
-) -> Figure:
+    live: bool = False,
+) -> Drawing:
     """Mean over seeds with its ±2 SD band, against full training loss; a point per checkpoint.
 
     Lines and bands are read at equal loss; a point is the mean loss and value of its checkpoint.
@@ -92,31 +108,58 @@ def over_loss_chart(
         domain_x: the least and the largest loss that are drawn; default all.
         domain_y: the least and the largest value.
         frame: what the axes show at least.
+        live: whether rows are added every second. The chart looks the same, and is quicker to
+            draw again.
     """
     shown = _shown(trajectories, curves, task, column)
-    x_scale, x_axis = log_scale(domain_x, reverse=True), log_axis("x", x_title, grid=False)
-    x = alt.X("train_loss:Q", scale=x_scale, axis=x_axis)
     y = vertical(title, log=log_y, value_format=value_format, domain=domain_y)
-    background = _brackets(brackets, x, y)
     lines = _lines(shown, task, column, log_y)
     if frame is not None:
-        y.axis.minExtent = EXTENT
         lines = within(lines, frame)
-        background.append(frame_layer(frame, x_scale, x_axis, y))
+    lines = y.place(lines)
+    points = shaped(y.place(_points(shown, task, column)), curves)
+    tables = {"lines": lines, "points": points}
+    if live:
+        bands = with_width(lines)
+        apart = bent(lines.drop(columns=["low", "high"]), log_y=log_y)
+        tables = {"lines": apart, "points": points, "bands": bands}
+        if height >= LARGE:  # smaller ones of a crowd have no legend: a click on a point picks
+            tables["earlier"], tables["points"] = parted(points)
+    if brackets:
+        tables["brackets"] = _bracket_rows(brackets, y)
+    if frame is not None:
+        tables["frame"] = frame_rows(frame, y)
     if per_seed:
-        background.append(_seed_lines(y.place(_seed_rows(shown, column)), curves, x, y))
-    return banded_curves(
-        y.place(lines),
-        y.place(_points(shown, task, column)),
-        curves,
-        x=x,
-        y_scale=y.scale,
-        y_axis=y.axis,
-        tooltip=_tooltip(title, y.digits),
-        name=name,
-        height=height,
-        background=background,
-    )
+        tables["seeds"] = y.place(_seed_rows(shown, column))
+    x_scale = log_scale(domain_x, reverse=True)
+
+    @unchecked
+    def build(rows: Sequence[pd.DataFrame]) -> Figure:
+        named = dict(zip(tables, rows, strict=True))
+        x_axis = log_axis("x", x_title, grid=False)
+        x = alt.X("train_loss:Q", scale=x_scale, axis=x_axis)
+        background = _bracket_layers(named["brackets"], x, y) if brackets else []
+        if frame is not None:
+            y.axis.minExtent = EXTENT
+            background.append(frame_layer(named["frame"], x_scale, x_axis, y))
+        if per_seed:
+            background.append(_seed_lines(named["seeds"], curves, x, y))
+        return banded_curves(
+            named["lines"],
+            named["points"],
+            curves,
+            x=x,
+            y_scale=y.scale,
+            y_axis=y.axis,
+            tooltip=_tooltip(title, y.digits),
+            name=name,
+            height=height,
+            background=background,
+            earlier=named.get("earlier"),
+            bands=named.get("bands"),
+        )
+
+    return Drawing(tuple(tables.values()), build)
 
 
 def over_loss_alt(
@@ -232,17 +275,19 @@ def _points(shown: pd.DataFrame, task: str, column: str) -> pd.DataFrame:
     return band[["curve", "step", "epoch", "train_loss", "value", "metric", "spread", "seeds"]]
 
 
-def _brackets(brackets: Sequence[Bracket], x: alt.X, y: Vertical) -> list[alt.Chart]:
-    """A line from one curve to the other with a stroke at each end, and the difference beside."""
-    if not brackets:
-        return []
+def _bracket_rows(brackets: Sequence[Bracket], y: Vertical) -> pd.DataFrame:
+    """Brackets as their layers take them."""
     places = pd.DataFrame({"train_loss": [max(one.train_loss, LOSS_FLOOR) for one in brackets]})
     ends = [(one.value, one.other, (one.value + one.other) / 2) for one in brackets]
     drawn = {
         name: y.place(pd.DataFrame({"value": values}))["value"]
         for name, values in zip(("value", "to", "middle"), zip(*ends, strict=True), strict=True)
     }
-    rows = places.assign(**drawn, label=[one.label for one in brackets])
+    return places.assign(**drawn, label=[one.label for one in brackets])
+
+
+def _bracket_layers(rows: pd.DataFrame, x: alt.X, y: Vertical) -> list[alt.Chart]:
+    """A line from one curve to the other with a stroke at each end, and the difference beside."""
     value = alt.Y("value:Q", scale=y.scale, axis=y.axis)
     other = alt.Y("to:Q", scale=y.scale, axis=y.axis)
     base = alt.Chart(rows).encode(x=x)

@@ -1,6 +1,6 @@
 """What the pages share: the store and artifacts behind them, and how numbers are worded."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial, wraps
 from typing import Any, ParamSpec
 
@@ -15,10 +15,11 @@ from mtl_core.charts import (
     Frame,
     gap_strip,
     gap_strip_alt,
+    generalization_drawing,
     over_epochs_alt,
     over_epochs_chart,
     over_loss_alt,
-    over_loss_chart,
+    over_loss_drawing,
 )
 from mtl_core.data import downloads, sources
 from mtl_core.data.base import DataState
@@ -166,16 +167,35 @@ def hero(
     Args:
         frame: what the axes show at least.
     """
-    drawn = what_if.hero(panel, styled, per_seed=per_seed, name=key, frame=frame)
+    drawn = what_if.hero(
+        panel,
+        styled,
+        made=generalization_drawing,
+        per_seed=per_seed,
+        name=key,
+        frame=frame,
+        live=panel.going,
+    )
     figures.draw(
         drawn.chart,
         key=key,
         of=(panel.version, panel.going, per_seed, frame),
+        form=_form(panel, styled, per_seed, frame is None),
         on_select="rerun",  # else a live update would undo zoom and legend pick
         alt=drawn.alt,
-        # Nodes of hundreds of points, anew each second, cost more than the same as pixels.
-        canvas=panel.going and len(styled) > CROWD,
+        canvas=crowded(panel, styled),
     )
+
+
+def crowded(panel: Panel, styled: Sequence[Curve]) -> bool:
+    """Whether many curves grow: nodes of hundreds of points cost more than the same as pixels."""
+    return panel.going and len(styled) > CROWD
+
+
+def _form(panel: Panel, styled: Sequence[Curve], *more: Hashable) -> Hashable:
+    """What the specification of a panel's figures depends on."""
+    config = panel.baseline.config
+    return (config.setting, config.target, tuple(styled), panel.going, *more)
 
 
 def strip(panel: Panel, styled: Sequence[Curve], *, key: str, frame: Frame) -> None:
@@ -194,6 +214,7 @@ def strip(panel: Panel, styled: Sequence[Curve], *, key: str, frame: Frame) -> N
         ),
         key=key,
         of=(panel.version, frame.losses),
+        canvas=crowded(panel, styled),
         alt=gap_strip_alt(styled[1:], task=panel.baseline.config.target),
     )
 
@@ -268,7 +289,9 @@ def factor_chart(
         "name": key,
     }
     if x == "loss":
-        chart = partial(over_loss_chart, panel.settled, styled, **drawn)
+        chart: Callable[[], Any] = partial(
+            over_loss_drawing, panel.settled, styled, live=panel.going, **drawn
+        )
         told = over_loss_alt
     else:
         chart = partial(over_epochs_chart, panel.settled, styled, **drawn)
@@ -278,8 +301,10 @@ def factor_chart(
         # The axis is part of the key: another one is another chart, not the same with other data.
         key=f"{key}_{x}",
         of=(panel.version, panel.going),
+        form=_form(panel, styled),
         place=place,
         on_select="rerun",
+        canvas=crowded(panel, styled),
         alt=partial(
             told,
             styled,

@@ -2,7 +2,8 @@
 
 Streamlit fades what is about to be replaced, and slides the bar of progress: at each update of a
 live page half a second of frames, sixty a second, in which nothing is said. Where there is no
-graphics card, each of them is drawn on the cores that train.
+graphics card, each of them is drawn on the cores that train. Its sign that a script runs would
+come and go with each update too, with a Stop beside it that does not stop the runs.
 """
 
 import streamlit as st
@@ -16,6 +17,7 @@ _STYLE = """
 [data-testid="stMain"] [data-testid="stExpander"] details,
 [data-testid="stMain"] [data-testid="stExpander"] summary,
 [data-testid="stProgressBarTrack"] * { transition: none !important; }
+[data-testid="stStatusWidget"] { display: none; }
 </style>
 """
 

@@ -1,6 +1,6 @@
 """What if: a target alone and with others, the metric over training loss."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -48,13 +48,19 @@ def curves(shown: Shown, others: "Sequence[CurveKey]" = ()) -> "list[Curve]":
 
 
 def hero(
-    shown: Shown, styled: "Sequence[Curve]", *, names: Mapping[str, str] | None = None, **more: Any
+    shown: Shown,
+    styled: "Sequence[Curve]",
+    *,
+    names: Mapping[str, str] | None = None,
+    made: Callable[..., Any] | None = None,
+    **more: Any,
 ) -> Panel:
     """Generalization against training loss; ``more`` as ``generalization_chart`` takes it.
 
     Args:
         styled: how the curves are drawn.
         names: curves' labels to what they are called here; default as elsewhere.
+        made: what makes the chart; default ``generalization_chart``.
     """
     from mtl_core.charts import generalization_alt, generalization_chart
 
@@ -69,6 +75,6 @@ def hero(
     }
     return Panel(
         "",
-        partial(generalization_chart, rows, called, **said, **more),
+        partial(made or generalization_chart, rows, called, **said, **more),
         partial(generalization_alt, called, trajectories=None if shown.going else rows, **said),
     )
