@@ -5,12 +5,13 @@ loss. Checkpoints never fall on the same loss, so metrics are read between them.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mtl_core.analysis.replicas import Rows, replicas, seed_numbers
+from mtl_core.analysis.replicas import Rows, numbers, replicas, seed_numbers
 from mtl_core.analysis.significance import Comparison, compare
 from mtl_core.analysis.versus import Versus
 
@@ -78,11 +79,11 @@ def loss_matched(
         _band(curve, seeds, column, geometric, points_per_decade)
         for curve, seeds in replicas(_positive(trajectories, column, geometric), task).items()
     ]
-    bands = [band for band in bands if not band.empty]
-    if not bands:
-        columns = ["curve", "train_loss", "metric_mean", "metric_low", "metric_high", "seeds"]
-        return pd.DataFrame(columns=columns)
-    return pd.concat(bands, ignore_index=True)
+    bands = [band for band in bands if band]
+    columns = ["curve", "train_loss", "metric_mean", "metric_low", "metric_high", "seeds"]
+    # One frame of all: one of each curve takes longer than what it holds.
+    joined = {name: np.concatenate([band[name] for band in bands]) for name in columns if bands}
+    return pd.DataFrame(joined, columns=columns)
 
 
 def gap(trajectories: Rows, versus: Versus) -> LossMatchedGap | None:
@@ -166,10 +167,10 @@ def read_at(
     replica: pd.DataFrame, levels: Array, column: str = "test_metric", *, geometric: bool = False
 ) -> Array:
     """A replica's ``column`` at each of (M,) losses, as ``metric_at_loss`` reads it: (M,)."""
-    values = replica[column].astype(float)
+    losses, values = numbers(replica, "train_loss"), replica[column].to_numpy(dtype=float)
     if not geometric:
-        return metric_at_loss(replica["train_loss"], values, levels)
-    read: Array = np.exp(metric_at_loss(replica["train_loss"], np.log(values), levels))
+        return metric_at_loss(losses, values, levels)
+    read: Array = np.exp(metric_at_loss(losses, np.log(values), levels))
     return read
 
 
@@ -182,10 +183,11 @@ def _positive(trajectories: pd.DataFrame, column: str, geometric: bool) -> pd.Da
 
 def _band(
     curve: str, seeds: list[pd.DataFrame], column: str, geometric: bool, points_per_decade: int
-) -> pd.DataFrame:
+) -> dict[str, npt.NDArray[Any]]:
+    """The curve's columns; empty where its seeds have no loss in common."""
     reach = common_reach(seeds, column)
     if reach is None:
-        return pd.DataFrame()
+        return {}
     highest, lowest = reach
     levels = loss_levels(highest, lowest, points_per_decade)
     metrics = np.stack(
@@ -193,16 +195,14 @@ def _band(
     )  # (seeds, levels)
     mean = metrics.mean(axis=0)
     spread = 2 * metrics.std(axis=0, ddof=1) if len(seeds) > 1 else np.zeros_like(mean)
-    return pd.DataFrame(
-        {
-            "curve": curve,
-            "train_loss": levels,
-            "metric_mean": mean,
-            "metric_low": mean - spread,
-            "metric_high": mean + spread,
-            "seeds": len(seeds),
-        }
-    )
+    return {
+        "curve": np.full(len(levels), curve, dtype=object),
+        "train_loss": levels,
+        "metric_mean": mean,
+        "metric_low": mean - spread,
+        "metric_high": mean + spread,
+        "seeds": np.full(len(levels), len(seeds)),
+    }
 
 
 def _records(train_loss: Array, metric: Array) -> tuple[Array, Array]:

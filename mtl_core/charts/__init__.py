@@ -14,7 +14,7 @@ from mtl_core.charts.fronts import (
     hypervolume_alt,
     hypervolume_chart,
 )
-from mtl_core.charts.gap_strip import gap_strip, gap_strip_alt
+from mtl_core.charts.gap_strip import gap_strip, gap_strip_alt, gap_strip_drawing
 from mtl_core.charts.generalization import (
     generalization_alt,
     generalization_chart,
@@ -68,6 +68,7 @@ __all__ = [
     "front_chart",
     "gap_strip",
     "gap_strip_alt",
+    "gap_strip_drawing",
     "generalization_alt",
     "generalization_chart",
     "generalization_drawing",

@@ -1,6 +1,8 @@
 """The strip below the hero figure: the generalization gap at each training loss."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -9,8 +11,9 @@ from mtl_core.charts.axes import log_axis, log_scale
 from mtl_core.charts.frame import EXTENT
 from mtl_core.charts.layers import CROWD, GREY, Figure, colour_scale, figure, unchecked
 from mtl_core.charts.palette import Curve
+from mtl_core.charts.ready import Drawing
 
-__all__ = ["gap_strip", "gap_strip_alt"]
+__all__ = ["gap_strip", "gap_strip_alt", "gap_strip_drawing"]
 
 LEAST = 0.01
 """Gaps are drawn on an axis of at least this much to either side: one point, of a share."""
@@ -19,8 +22,12 @@ BEYOND = 1.3
 two seeds would leave no room for anything else."""
 
 
-@unchecked
-def gap_strip(
+def gap_strip(rows: pd.DataFrame, curves: Sequence[Curve], **options: Any) -> Figure:
+    """Each curve's gap over the baseline at equal loss: ``gap_strip_drawing`` as one chart."""
+    return gap_strip_drawing(rows, curves, **options).chart()  # type: ignore[return-value]
+
+
+def gap_strip_drawing(
     rows: pd.DataFrame,
     curves: Sequence[Curve],
     *,
@@ -28,7 +35,7 @@ def gap_strip(
     share: bool,
     losses: tuple[float, ...] = (),
     height: int = 84,
-) -> Figure:
+) -> Drawing:
     """Each curve's gap over the baseline at equal loss, with its 95 % interval, and a line at 0.
 
     Args:
@@ -47,6 +54,25 @@ def gap_strip(
     bands = drawn[["curve", "train_loss"]].assign(
         from_gap=drawn["low"].clip(-reach, reach), to_gap=drawn["high"].clip(-reach, reach)
     )
+    tables = (
+        _frame_rows(losses, reach),
+        bands.dropna(ignore_index=True),
+        drawn[["curve", "train_loss", "gap"]],
+        drawn[["curve", "train_loss", "gap", "low", "high", "seeds"]],
+    )
+    return Drawing(tables, partial(_built, curves=curves, title=title, share=share, height=height))
+
+
+@unchecked
+def _built(
+    tables: Sequence[pd.DataFrame],
+    *,
+    curves: Sequence[Curve],
+    title: str,
+    share: bool,
+    height: int,
+) -> Figure:
+    frame, bands, lines, points = tables
     x_scale, x_axis = log_scale(reverse=True), log_axis("x", "", grid=False)
     y_axis = alt.Axis(title=title, grid=True, tickCount=3, minExtent=EXTENT, format="+.3~f")
     y_scale = alt.Scale(zero=True, nice=False)
@@ -54,7 +80,7 @@ def gap_strip(
     y = alt.Y("gap:Q", scale=y_scale, axis=y_axis)
     fill = alt.Fill("curve:N", scale=colour_scale(curves), legend=None)
     band = (
-        alt.Chart(bands.dropna(ignore_index=True))
+        alt.Chart(bands)
         # Of many curves they hide each other; tooltips have the intervals.
         .mark_area(clip=True, opacity=0.2 if len(curves) <= CROWD else 0, aria=False)
         .encode(
@@ -68,7 +94,7 @@ def gap_strip(
         domain=[curve.label for curve in curves], range=[list(curve.dash) for curve in curves]
     )
     line = (
-        alt.Chart(drawn[["curve", "train_loss", "gap"]])
+        alt.Chart(lines)
         .mark_line(clip=True, strokeWidth=2, strokeJoin="round", aria=False)
         .encode(
             x=x,
@@ -78,7 +104,7 @@ def gap_strip(
         )
     )
     hover = (
-        alt.Chart(drawn[["curve", "train_loss", "gap", "low", "high", "seeds"]])
+        alt.Chart(points)
         .mark_point(filled=True, size=220, opacity=0, aria=False)
         .encode(
             x=x,
@@ -87,7 +113,7 @@ def gap_strip(
             tooltip=_tooltip("gap, pt" if share else "gap"),
         )
     )
-    zero = _frame(losses, reach).encode(
+    zero = _frame(frame).encode(
         x=alt.X("at:Q", scale=x_scale, axis=x_axis),
         y=alt.Y("level:Q", scale=y_scale, axis=y_axis),
     )
@@ -103,16 +129,20 @@ def gap_strip_alt(curves: Sequence[Curve], *, task: str) -> str:
     )
 
 
-def _frame(losses: tuple[float, ...], reach: float) -> alt.Chart:
-    """The line at 0, from end to end, and unseen lines to which both axes reach."""
+def _frame_rows(losses: tuple[float, ...], reach: float) -> pd.DataFrame:
     rows = pd.DataFrame(
         [(loss, level) for loss in losses for level in (0, -reach, reach)],
         columns=["at", "level"],
         dtype=float,
     )
+    return rows.assign(zero=rows["level"] == 0)
+
+
+def _frame(rows: pd.DataFrame) -> alt.Chart:
+    """The line at 0, from end to end, and unseen lines to which both axes reach."""
     shown = alt.Opacity("zero:N", scale=alt.Scale(domain=[True, False], range=[1, 0]), legend=None)
     chart: alt.Chart = (
-        alt.Chart(rows.assign(zero=rows["level"] == 0))
+        alt.Chart(rows)
         .mark_line(stroke=GREY, strokeWidth=1, aria=False)
         .encode(detail="level:Q", opacity=shown)
     )

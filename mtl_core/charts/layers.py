@@ -112,6 +112,7 @@ def banded_curves(
     height: int,
     background: Sequence[alt.Chart] = (),
     earlier: pd.DataFrame | None = None,
+    earlier_lines: pd.DataFrame | None = None,
     bands: pd.DataFrame | None = None,
 ) -> Figure:
     """Mean lines with their bands, points on top, a legend below; zoom, hover and legend choice.
@@ -131,6 +132,7 @@ def banded_curves(
         height: of the plot in pixels; axis and legend come on top of it.
         background: layers below everything else, with their own data.
         earlier: further points, that seldom change: see ``live``.
+        earlier_lines: so do these pieces of lines.
         bands: ``curve``, the field of x, and ``low, high``; default as in ``lines``.
     """
     y = alt.Y("value:Q", scale=y_scale, axis=y_axis)
@@ -144,7 +146,7 @@ def banded_curves(
             x,
             alt.Y("low:Q", scale=y_scale, axis=y_axis),
         ),
-        mean_line(lines, curves, x, y),
+        *(mean_line(r, curves, x, y) for r in (earlier_lines, lines) if r is not None),
         *(markers(alt.Chart(rows), curves, x, y) for rows in dots),
         *(told_apart(rows, x, y, tooltip) for rows in dots[:-1]),
         hover(dots[-1], curves, x, y, tooltip, has_legend=has_legend).properties(

@@ -10,29 +10,36 @@ import pandas as pd
 
 __all__ = ["BLOCK", "bent", "parted", "with_width"]
 
-BLOCK = 16
+BLOCK = 8
 """Points of a curve that become earlier ones together: sent and drawn for the last time."""
 _STRAIGHT = 1e-9
 """How far a point may lie off the straight line between its neighbours, as a share of its height
 there, to be on it."""
 
 
-def parted(points: pd.DataFrame, block: int = BLOCK) -> tuple[pd.DataFrame, pd.DataFrame]:
+def parted(
+    rows: pd.DataFrame, *, ends: int = 0, block: int = BLOCK
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The points that all curves have long had, and the newer ones.
 
     Args:
-        points: rows with ``curve``, in the order of their steps within each.
+        rows: points with ``curve``, in their order within each.
+        ends: 1 for lines: the last point of each may yet move, and the newer part begins at the
+            point at which the earlier one ends.
         block: how many points of a curve become earlier ones together.
 
     Returns:
-        Both with all columns of ``points``, the earlier ones also ``earlier``, so that the two
-        never have the same bytes.
+        Both with all columns of ``rows``, the earlier ones also ``earlier``, so that the two never
+        have the same bytes.
     """
-    place = points.groupby("curve", sort=False).cumcount().to_numpy()
-    fewest = int(points["curve"].value_counts().min()) if len(points) else 0
-    old = place < fewest // block * block
-    earlier = points[old].reset_index(drop=True).assign(earlier=True)
-    return earlier, points[~old].reset_index(drop=True)
+    numbers, labels = pd.factorize(rows["curve"])
+    counts = np.bincount(numbers, minlength=len(labels))
+    order = np.argsort(numbers, kind="stable")
+    place = np.empty(len(rows), dtype=int)
+    place[order] = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    cut = max(int(counts.min(initial=len(rows))) - ends, 0) // block * block
+    earlier = rows[place < cut].reset_index(drop=True).assign(earlier=True)
+    return earlier, rows[place >= (cut - ends if cut else 0)].reset_index(drop=True)
 
 
 def with_width(lines: pd.DataFrame) -> pd.DataFrame:

@@ -125,6 +125,7 @@ def over_loss_drawing(
         tables = {"lines": apart, "points": points, "bands": bands}
         if height >= LARGE:  # smaller ones of a crowd have no legend: a click on a point picks
             tables["earlier"], tables["points"] = parted(points)
+            tables["earlier lines"], tables["lines"] = parted(apart, ends=1)
     if brackets:
         tables["brackets"] = _bracket_rows(brackets, y)
     if frame is not None:
@@ -156,6 +157,7 @@ def over_loss_drawing(
             height=height,
             background=background,
             earlier=named.get("earlier"),
+            earlier_lines=named.get("earlier lines"),
             bands=named.get("bands"),
         )
 

@@ -1,5 +1,6 @@
 """A panel: the runs that a page shows together, with their rows and how they compare."""
 
+import hashlib
 import math
 import time
 from collections.abc import Hashable, Sequence
@@ -57,6 +58,19 @@ class Panel:
     def version(self) -> tuple[object, ...]:
         """A key for what is computed or drawn from its rows: it changes when any of them does."""
         return tuple((one.label, one.pinned, *one.answer.version) for one in self.shown)
+
+    def measured(self, factor: str) -> bytes:
+        """A key for what is drawn of a factor alone, which few checkpoints have."""
+        import pandas as pd
+
+        rows = self.settled
+        if rows.empty:
+            return b""
+        step = rows["step"]
+        kept = step.isin(step[rows[factor].notna()].unique()) | (step == 0)
+        columns = ["curve", "task", "seed", "step", "epoch", "train_loss", factor]
+        hashes = pd.util.hash_pandas_object(rows.loc[kept, columns], index=False)
+        return hashlib.sha256(hashes.to_numpy().tobytes()).digest()
 
     @property
     def baseline(self) -> Shown:

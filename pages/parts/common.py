@@ -13,8 +13,8 @@ from mtl_core.charts import (
     CROWD,
     Curve,
     Frame,
-    gap_strip,
     gap_strip_alt,
+    gap_strip_drawing,
     generalization_drawing,
     over_epochs_alt,
     over_epochs_chart,
@@ -205,7 +205,7 @@ def strip(panel: Panel, styled: Sequence[Curve], *, key: str, frame: Frame) -> N
     measure = panel_measure(panel)
     figures.draw(
         partial(
-            gap_strip,
+            gap_strip_drawing,
             panel.gap_curves,
             styled,
             title="gap (pt)" if measure.share else "gap",
@@ -214,6 +214,7 @@ def strip(panel: Panel, styled: Sequence[Curve], *, key: str, frame: Frame) -> N
         ),
         key=key,
         of=(panel.version, frame.losses),
+        form=_form(panel, styled),
         canvas=crowded(panel, styled),
         alt=gap_strip_alt(styled[1:], task=panel.baseline.config.target),
     )
@@ -300,7 +301,7 @@ def factor_chart(
         chart,
         # The axis is part of the key: another one is another chart, not the same with other data.
         key=f"{key}_{x}",
-        of=(panel.version, panel.going),
+        of=(panel.measured(factor), _form(panel, styled)),
         form=_form(panel, styled),
         place=place,
         on_select="rerun",
