@@ -121,7 +121,7 @@ def over_loss_drawing(
     tables = {"lines": lines, "points": points}
     if live:
         bands = with_width(lines)
-        apart = bent(lines.drop(columns=["low", "high"]), log_y=log_y)
+        apart = bent(lines.drop(columns=["low", "high"]), log_y=log_y or value_format == "%")
         tables = {"lines": apart, "points": points, "bands": bands}
         if height >= LARGE:  # smaller ones of a crowd have no legend: a click on a point picks
             tables["earlier"], tables["points"] = parted(points)
