@@ -61,8 +61,9 @@ _BUDGET = [
 class Pool:
     """Finished runs of one setting and budget, which may be compared task by task.
 
-    Every field of their configs that makes a budget is equal, and so is their number of steps;
-    they differ in which tasks they have, how these were combined, and maybe in their seeds.
+    Every field of their configs that makes a budget is equal, and so are their numbers of steps and
+    of the examples that they are measured on, be it that a task has no more; they differ in which
+    tasks they have, how these were combined, and maybe in their seeds.
 
     Args:
         budget: a single-task config with this budget, of the setting's usual target if it can be.
@@ -197,6 +198,13 @@ def _pools(answers: Answers) -> tuple[Pool, ...]:
     found: dict[tuple[Any, ...], list[Answer]] = {}
     for answer in answers.finished("training"):
         found.setdefault(_budget(answer.config), []).append(answer)
+    for answer in answers.finished("training"):
+        # All examples of a small task may be as many as others are measured on.
+        own, same = _budget(answer.config), _budget(answer.config, _held_out(answer.config))
+        if same != own and same in found:
+            found[own].remove(answer)
+            found[same].append(answer)
+    found = {budget: runs for budget, runs in found.items() if runs}
     made = [
         Pool(_single(runs[0].config), tuple(sorted(runs, key=_order))) for runs in found.values()
     ]
@@ -386,16 +394,30 @@ def find(found: Iterable[Pool], setting: str, budget: str) -> Pool:
     return next(pool for pool in found if (pool.setting.name, pool.name) == (setting, budget))
 
 
-def _budget(config: RunConfig) -> tuple[Any, ...]:
-    values = [getattr(config, name) for name in _BUDGET]
-    return (*values, config.train_size, config.steps)
+def _budget(config: RunConfig, held_out: int | None = None) -> tuple[Any, ...]:
+    """What makes a budget, with so many held-out examples where the config says all."""
+    values = [getattr(config, name) for name in _BUDGET if name != "held_out"]
+    return (*values, config.held_out or held_out, config.train_size, config.steps)
+
+
+def _held_out(config: RunConfig) -> int | None:
+    """On how many examples all of its tasks are measured; None where they differ in that."""
+    if config.held_out:
+        return config.held_out
+    tasks = map(settings.get(config.setting).task, config.tasks)
+    sizes = {size for task in tasks for size in (task.val_size, task.test_size)}
+    return sizes.pop() if len(sizes) == 1 else None
 
 
 def same_budget(config: RunConfig, budget: RunConfig) -> bool:
     """Whether an experiment is of a pool with this single-task config."""
     if config.setting != budget.setting:
         return False
-    return _budget(config) == _budget(replace(budget, target=config.target))
+    try:
+        same = replace(budget, target=config.target, auxiliaries=config.auxiliaries)
+    except InputError:  # its tasks have not that many examples
+        return False
+    return _budget(config) == _budget(same)
 
 
 def _single(config: RunConfig) -> RunConfig:

@@ -102,6 +102,27 @@ def test_another_budget_is_another_pool(five: Make, ship: Make, changes: dict[st
     assert [pool.tasks for pool in found] == [(), ()]
 
 
+def test_all_of_a_small_task_may_be_as_many_as_others_are_measured_on(
+    ship: Callable[..., Answers],
+) -> None:
+    """notMNIST has 1,000 held-out examples, of which its config says no number."""
+    tasks = ("mnist", "fashion_mnist", "notmnist")
+    alone = [RunConfig.from_preset("mnists", "quick", target=task, seeds=(0,)) for task in tasks]
+    assert [config.held_out for config in alone] == [1_000, 1_000, None]
+    pair = RunConfig.from_preset(
+        "mnists", "quick", target="notmnist", auxiliaries=("mnist",), seeds=(0,)
+    )
+    (pool,) = pools(ship(*alone, pair))
+    assert pool.name == "quick"
+    assert {*pool.singles} == {*tasks}
+    assert [run.config for run in pool.cases("notmnist")] == [pair]
+    assert all(comparisons.same_budget(config, pool.budget) for config in (*alone, pair))
+    # All examples of every task, however many, are a budget of their own.
+    whole = [replace(config, held_out=None) for config in alone]
+    assert [{*one.singles} for one in pools(ship(*whole))] == [{*tasks}]
+    assert not comparisons.same_budget(whole[0], pool.budget)
+
+
 def test_pools_of_another_rho_are_called_by_it(five: Make, ship: Make) -> None:
     usual = {"epochs": 40, "batch_size": 16}
     answers = ship(

@@ -50,6 +50,14 @@ def test_one_run_of_two_serves_both_where_they_have_equally_many_examples(
     assert len(pairs) == 5, "MNIST and FashionMNIST have as many; notMNIST has fewer"
 
 
+@pytest.mark.parametrize("setting", ["digits", "synthetic", "mnists"])
+def test_what_ships_fills_the_matrix_and_asks_for_nothing(setting: str, shipped_answers) -> None:
+    found = transfer_matrix.matrix(setting, "quick", shipped_answers)
+    count = len(found.tasks)
+    assert len(found.cells) == count * (count - 1)
+    assert all(one.answer.done for one in transfer_matrix.asked(found, 3, shipped_answers))
+
+
 def test_like_lies_beside_like() -> None:
     random = np.random.default_rng(0)
     groups = random.permutation([0] * 5 + [1] * 5 + [2] * 5)
