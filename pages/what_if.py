@@ -480,7 +480,7 @@ def _cards(shown: Panel) -> None:
         "decade down to the lowest loss that all seeds of both runs have reached.",
     )
     if not stage.now().bare:
-        _latest_cards(shown, measure)
+        _latest_card(shown, measure)
 
 
 def _since(opened: Onset | None, gap: LossMatchedGap | None, *, so_far: bool) -> str:
@@ -492,25 +492,20 @@ def _since(opened: Onset | None, gap: LossMatchedGap | None, *, so_far: bool) ->
     return "too few seeds" if gap.comparison.verdict == "too few seeds" else "nowhere"
 
 
-def _latest_cards(shown: Panel, measure: Measure) -> None:
+def _latest_card(shown: Panel, measure: Measure) -> None:
     latest = shown.latest
+    reached = "not yet"
+    if latest is not None:
+        reached = f"at L = {latest['train_loss']:.3g}, epoch {latest['epoch']:.3g}"
     st.metric(
         f"Last {measure.title.removesuffix(' E')}",
         "–" if latest is None else measure.value(latest["test_metric"]),
-        delta="not yet" if latest is None else f"after {latest['epoch']:.3g} epochs",
+        delta=reached,
         delta_color="gray",
         delta_arrow="off",
         border=True,
-        help="At the last checkpoint that all seeds have reached; E, which transfer compares, is "
-        "read at the best validation epoch.",
-    )
-    st.metric(
-        "Training loss L",
-        "–" if latest is None else f"{latest['train_loss']:.3g}",
-        delta="not yet" if latest is None else "whole training set",
-        delta_color="gray",
-        delta_arrow="off",
-        border=True,
+        help="At the last checkpoint that all seeds have reached; L is the loss on the whole "
+        "training set there. E, which transfer compares, is read at the best validation epoch.",
     )
 
 
