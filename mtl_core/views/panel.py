@@ -61,16 +61,7 @@ class Panel:
 
     def measured(self, factor: str) -> bytes:
         """A key for what is drawn of a factor alone, which few checkpoints have."""
-        import pandas as pd
-
-        rows = self.settled
-        if rows.empty:
-            return b""
-        step = rows["step"]
-        kept = step.isin(step[rows[factor].notna()].unique()) | (step == 0)
-        columns = ["curve", "task", "seed", "step", "epoch", "train_loss", factor]
-        hashes = pd.util.hash_pandas_object(rows.loc[kept, columns], index=False)
-        return hashlib.sha256(hashes.to_numpy().tobytes()).digest()
+        return _measured.get((factor, self.version), lambda: _hash_of(self.settled, factor))
 
     @property
     def baseline(self) -> Shown:
@@ -290,6 +281,20 @@ def _rows(shown: Sequence[Shown], answers: Answers) -> "pd.DataFrame":
     return pd.concat(filled, ignore_index=True)
 
 
+def _hash_of(rows: "pd.DataFrame", factor: str) -> bytes:
+    """Of the rows that have a factor, and of those at the start."""
+    import pandas as pd
+
+    if rows.empty:
+        return b""
+    step = rows["step"]
+    kept = step.isin(step[rows[factor].notna()].unique()) | (step == 0)
+    columns = ["curve", "task", "seed", "step", "epoch", "train_loss", factor]
+    hashes = pd.util.hash_pandas_object(rows.loc[kept, columns], index=False)
+    return hashlib.sha256(hashes.to_numpy().tobytes()).digest()
+
+
+_measured: Kept[bytes] = Kept(most=1_000)
 _panels: Kept[Panel] = Kept(
     most=64,
     most_bytes=32 * 2**20,

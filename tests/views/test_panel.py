@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from mtl_core.config import RunConfig
@@ -137,3 +139,26 @@ def test_who_watches_the_same_runs_sees_the_same_rows_for_a_moment(
     last = build([config], [], answers)
     assert set(last.trajectories["step"]) == {0, 1, 2, 3}, "once all are over, all of it"
     assert build([config], [], answers) is last
+
+
+def test_a_factor_is_another_one_only_when_it_was_measured() -> None:
+    """A checkpoint without it draws nothing new, one with it does, and so does another value."""
+    rows = pd.DataFrame(
+        {
+            "curve": "+ digits2",
+            "task": "digits1",
+            "seed": 0,
+            "step": [0, 5, 10],
+            "epoch": [0.0, 0.5, 1.0],
+            "train_loss": [2.0, 1.0, 0.5],
+            "sharpness": [np.nan, 0.1, np.nan],
+        }
+    )
+    before = panels._hash_of(rows, "sharpness")
+    assert panels._hash_of(rows.iloc[:2], "sharpness") == before
+    later = rows.assign(sharpness=[np.nan, 0.1, 0.2])
+    other = rows.assign(sharpness=[np.nan, np.nextafter(0.1, 1), np.nan])
+    moved = rows.assign(train_loss=[2.0, 0.9, 0.5])
+    found = {panels._hash_of(one, "sharpness") for one in (rows, later, other, moved)}
+    assert len(found) == 4
+    assert panels._hash_of(rows.iloc[:0], "sharpness") == b""
