@@ -251,11 +251,7 @@ def carry(
     started = time.monotonic()
     provenance: dict[str, Any] | None = None
     try:
-        here = fingerprint(config)
-        if data is None:
-            provenance = taken(device, here, protocol(config))
-        else:
-            _check_data(data, here)
+        provenance = _origin(fingerprint, protocol, config, device, data)
         pieces = advance(config, config.seeds, states, seconds, device)
     except (InputError, TrainingDiverged) as error:
         before = [piece for piece in getattr(error, "checkpoints", ()) if isinstance(piece, Piece)]
@@ -283,7 +279,10 @@ def carry_together(parts: Sequence[Slice]) -> list[Done]:
         return (time.monotonic() - started) * count / sum(runs)
 
     try:
-        origins = [_origin(part) for part in parts]
+        origins = [
+            _origin(part.kind.fingerprint, part.kind.protocol, part.config, part.device, part.data)
+            for part in parts
+        ]
         together = first.kind.together
         assert together is not None
         found = together.advance(
@@ -303,25 +302,27 @@ def carry_together(parts: Sequence[Slice]) -> list[Done]:
     ]
 
 
-def _origin(part: Slice) -> dict[str, Any] | None:
+def _origin(
+    fingerprint: Callable[[Any], str],
+    protocol: Callable[[Any], Mapping[str, str]],
+    config: Any,
+    device: str,
+    data: str | None,
+) -> dict[str, Any] | None:
     """Where runs begin or resume, on which data; None where they go on.
 
     Raises:
         InputError: where they go on with other data.
     """
-    here = part.kind.fingerprint(part.config)
-    if part.data is None:
-        return taken(part.device, here, part.kind.protocol(part.config))
-    _check_data(part.data, here)
-    return None
-
-
-def _check_data(before: str, here: str) -> None:
-    if before != here:
+    here = fingerprint(config)
+    if data is None:
+        return taken(device, here, protocol(config))
+    if data != here:
         raise InputError(
-            f"its data changed while it was going on (the fingerprint was {quoted(before)}, and "
+            f"its data changed while it was going on (the fingerprint was {quoted(data)}, and "
             f"is {quoted(here)} now); put the old data back, or resume to go on with the new"
         )
+    return None
 
 
 def _free(device: str) -> None:
